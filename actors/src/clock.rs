@@ -1,0 +1,136 @@
+//! The seams: time, randomness and threads come through here and nowhere else, so that tests can own them.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// Both clocks at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since the machine started, counting sleep; leases use this one and no other.
+    pub boot_ms: u64,
+    /// Milliseconds since 1970 by the wall clock; information, never a decision.
+    pub wall_ms: i64,
+}
+
+/// The source of time.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// Both clocks, now.
+    fn now(&self) -> Moment;
+}
+
+/// The machine's clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the seam")]
+    fn now(&self) -> Moment {
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Moment { boot_ms: millis(boot).unsigned_abs(), wall_ms: millis(wall) }
+    }
+}
+
+/// A `timespec` in milliseconds; before 1970 it is negative.
+fn millis(time: rustix::time::Timespec) -> i64 {
+    time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
+/// A clock that moves only when a test moves it.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug)]
+pub struct ManualClock {
+    boot_ms: std::sync::atomic::AtomicU64,
+    wall_ms: std::sync::atomic::AtomicI64,
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl ManualClock {
+    /// A clock that starts at some ordinary moment.
+    #[must_use]
+    pub fn new() -> Arc<ManualClock> {
+        Arc::new(ManualClock { boot_ms: 1_000_000.into(), wall_ms: 1_700_000_000_000.into() })
+    }
+
+    /// Both clocks go on by `by`.
+    pub fn advance(&self, by: std::time::Duration) {
+        use std::sync::atomic::Ordering::SeqCst;
+        let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.boot_ms.fetch_add(ms, SeqCst);
+        self.wall_ms.fetch_add(i64::try_from(ms).unwrap_or(i64::MAX), SeqCst);
+    }
+
+    /// The wall clock alone jumps, as when somebody sets it.
+    pub fn set_wall(&self, wall_ms: i64) {
+        self.wall_ms.store(wall_ms, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Clock for ManualClock {
+    fn now(&self) -> Moment {
+        use std::sync::atomic::Ordering::SeqCst;
+        Moment { boot_ms: self.boot_ms.load(SeqCst), wall_ms: self.wall_ms.load(SeqCst) }
+    }
+}
+
+/// The source of ids.
+pub trait Rng: Debug + Send + Sync + 'static {
+    /// A new id, unique for ever; ids made later sort later (UUID version 7).
+    fn uuid(&self) -> Uuid;
+}
+
+/// Random ids of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemRng;
+
+impl Rng for SystemRng {
+    fn uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// The source of threads.
+pub trait Spawner: Debug + Send + Sync + 'static {
+    /// Starts a named thread.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the machine has no thread left to give.
+    fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>>;
+}
+
+/// Threads of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemSpawner;
+
+impl Spawner for SystemSpawner {
+    #[allow(clippy::disallowed_methods, reason = "this is the seam")]
+    fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>> {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(|error| Error::Storage { detail: format!("cannot start thread {name}: {error}") })
+    }
+}
+
+/// All seams together, handed down from the builder.
+#[derive(Clone, Debug)]
+pub struct Seams {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub rng: Arc<dyn Rng>,
+    /// Threads.
+    pub spawner: Arc<dyn Spawner>,
+}
+
+impl Default for Seams {
+    fn default() -> Seams {
+        Seams { clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), spawner: Arc::new(SystemSpawner) }
+    }
+}

@@ -1,0 +1,306 @@
+//! The one error of Millpond, and what it says about a write: not applied, or unknown.
+
+use std::fmt;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// `Result` with Millpond's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error says about the write it answers.
+///
+/// An `Ok` means applied and on disk. There is no third possibility for an error than these two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// The write left no trace and never will.
+    NotApplied,
+    /// The write may have been applied: the storage failed at the moment of the commit and could not be asked
+    /// afterwards. It is settled, one way or the other, when the next write on the store succeeds.
+    Unknown,
+}
+
+/// What a caller expected of a stream, or found in it: for [`Error::Conflict`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever is there; this never conflicts.
+    Any,
+    /// The stream holds no event yet.
+    NoStream,
+    /// The stream holds at least one event.
+    Exists,
+    /// The stream's last event has exactly this version; 0 is the same as [`Expected::NoStream`].
+    Version(u64),
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expected::Any => f.write_str("any version"),
+            Expected::NoStream | Expected::Version(0) => f.write_str("no events"),
+            Expected::Exists => f.write_str("at least one event"),
+            Expected::Version(version) => write!(f, "version {version}"),
+        }
+    }
+}
+
+/// Everything that can go wrong, in words for a person and variants for a program.
+///
+/// It is `Clone` because one failed commit answers every caller that shared it, and it carries no other
+/// library's type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name that is refused before anything is sent.
+    #[error("the {what} \"{name}\" is not usable: {reason}")]
+    InvalidName {
+        /// Which sort of name: "name", "event type", ...
+        what: &'static str,
+        /// The name, escaped and cut.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A duration outside what the operation takes.
+    #[error("the {what} of {given:?} is not usable: it must lie between {min:?} and {max:?}")]
+    InvalidDuration {
+        /// Which duration: "time to live", ...
+        what: &'static str,
+        /// What was given.
+        given: Duration,
+        /// The smallest that is taken.
+        min: Duration,
+        /// The largest that is taken.
+        max: Duration,
+    },
+    /// An argument that contradicts itself or the operation.
+    #[error("{what}: {reason}")]
+    InvalidArgument {
+        /// What was asked for.
+        what: String,
+        /// Why it cannot be done.
+        reason: String,
+    },
+    /// A path or address that cannot be a store.
+    #[error("cannot use \"{path}\" as a store: {reason}")]
+    InvalidPath {
+        /// The path as given.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// More bytes or items than a limit allows; nothing was copied or written.
+    #[error("{what} is too large: {size}, the limit is {limit}")]
+    TooLarge {
+        /// What was measured, with its unit.
+        what: &'static str,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The stream is not where the caller thought it was.
+    #[error(
+        "stream \"{stream}\" was expected to hold {expected}, but its version is {actual}; read it again and decide anew"
+    )]
+    Conflict {
+        /// The stream.
+        stream: String,
+        /// What the caller expected.
+        expected: Expected,
+        /// The version found.
+        actual: u64,
+    },
+    /// An event id of this append is already stored, and the append is not a repetition of that one.
+    #[error(
+        "an event with id {id} is already stored (append to stream \"{stream}\"); an event id names one event for ever"
+    )]
+    DuplicateEvent {
+        /// The stream of the refused append.
+        stream: String,
+        /// The id that is taken.
+        id: Uuid,
+    },
+    /// A write was guarded by a lock that its holder no longer holds.
+    #[error(
+        "the write was guarded by token {token} of lock \"{lock}\", which is no longer the current one; the lock was lost"
+    )]
+    Fenced {
+        /// The lock.
+        lock: String,
+        /// The stale token.
+        token: u64,
+    },
+    /// The lock was lost before it was released: it expired, was broken, or its actor failed.
+    #[error("lock \"{lock}\" (ticket {ticket}) is not held any more: it expired or was taken away")]
+    Lost {
+        /// The lock.
+        lock: String,
+        /// The ticket under which it was held.
+        ticket: u64,
+    },
+    /// Another process holds the writers' turn, or another program the database's write lock.
+    #[error("the store is busy: {holder} has been writing for {held_for:?}; nothing was written, try again")]
+    Busy {
+        /// Who, as far as it is known.
+        holder: String,
+        /// For how long, as seen from here.
+        held_for: Duration,
+    },
+    /// A bound was reached and room did not come in time.
+    #[error("{what} is full (limit {limit}); nothing was written, try again when the load is lower")]
+    Overloaded {
+        /// What is full.
+        what: &'static str,
+        /// Its limit.
+        limit: u64,
+    },
+    /// The call did not end within its deadline, and its write may or may not be applied.
+    #[error("no answer within {after:?}; the write may or may not be applied")]
+    Timeout {
+        /// The deadline.
+        after: Duration,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// Code of the user, called on behalf of this request, panicked. Nothing was written.
+    #[error("{what} panicked: {message}; nothing was written")]
+    Panicked {
+        /// Whose code: "decide of account-alice", ...
+        what: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The actor that had the request failed before the request was written.
+    #[error("the actor of {what} failed before anything was written; it is started anew by the next call")]
+    ActorFailed {
+        /// Which actor.
+        what: String,
+    },
+    /// A blocking call on one of Millpond's own threads, where it could never be answered.
+    #[error(
+        "a blocking call on one of Millpond's own threads (from decide, evolve or a serializer) would wait for itself"
+    )]
+    WouldDeadlock,
+    /// What was asked for is not compiled in, or this database cannot do it.
+    #[error("{what} is not supported: {reason}")]
+    Unsupported {
+        /// What.
+        what: String,
+        /// Why, and what would help.
+        reason: String,
+    },
+    /// The disk is full. Reads go on; a later write may succeed.
+    #[error("the disk is full: {detail}; nothing was written")]
+    StorageFull {
+        /// What the database said.
+        detail: String,
+    },
+    /// The file or its directory may not be written.
+    #[error("the store is read-only: {detail}")]
+    ReadOnly {
+        /// What the database said.
+        detail: String,
+    },
+    /// The file is something else than a store of Millpond. It was not touched.
+    #[error("\"{path}\" is not a store of Millpond: {reason}; it was not touched")]
+    NotOurFile {
+        /// The file.
+        path: String,
+        /// What it seems to be.
+        reason: String,
+    },
+    /// The file was made by a newer Millpond. It was not touched.
+    #[error(
+        "\"{path}\" has schema {found}, this program knows schemas up to {supported}; use a newer millpond"
+    )]
+    SchemaTooNew {
+        /// The file.
+        path: String,
+        /// Its schema.
+        found: u32,
+        /// The newest that this program knows.
+        supported: u32,
+    },
+    /// The file was replaced, moved or unlinked while open. The store is closed for writing.
+    #[error(
+        "\"{path}\" was replaced, moved or removed while it was open; nothing more is written through this handle"
+    )]
+    FileReplaced {
+        /// The path that was opened.
+        path: String,
+    },
+    /// Stored bytes do not match their checksum, or the database found itself damaged.
+    #[error("damaged record: {kind} \"{name}\" at {sequence}: {detail}")]
+    Corrupt {
+        /// "event", "snapshot", "database", ...
+        kind: &'static str,
+        /// The name it belongs to.
+        name: String,
+        /// Its sequence number within the name, 0 if there is none.
+        sequence: u64,
+        /// What did not match.
+        detail: String,
+    },
+    /// A value could not be turned into bytes.
+    #[error("cannot encode {what}: {reason}")]
+    Encode {
+        /// What.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Stored bytes could not be turned into the value asked for. They stay as they are.
+    #[error("cannot decode {what}: {reason}")]
+    Decode {
+        /// What.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A counter has reached its end.
+    #[error("{what} is exhausted")]
+    Exhausted {
+        /// Which counter.
+        what: &'static str,
+    },
+    /// The database failed; the write was rolled back.
+    #[error("the database failed: {detail}; nothing was written")]
+    Storage {
+        /// What it said.
+        detail: String,
+    },
+    /// The database failed at the moment of the commit, and could not be asked afterwards.
+    #[error("the database failed while committing: {detail}; the write may or may not be applied")]
+    CommitUnknown {
+        /// What it said.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// What this error says about the write it answers.
+    #[must_use]
+    pub fn outcome(&self) -> WriteOutcome {
+        match self {
+            Error::CommitUnknown { .. } | Error::Timeout { .. } => WriteOutcome::Unknown,
+            _ => WriteOutcome::NotApplied,
+        }
+    }
+
+    /// Whether the same call may succeed later without anything being changed by the caller.
+    ///
+    /// For an error whose [`outcome`](Error::outcome) is unknown this is `false`: a repetition is harmless only
+    /// if the operation carries an id of the caller's.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Error::Busy { .. }
+                | Error::Overloaded { .. }
+                | Error::StorageFull { .. }
+                | Error::ActorFailed { .. }
+        )
+    }
+}

@@ -1,0 +1,93 @@
+//! A limit on everything, each a named constant with its reason.
+
+use std::time::Duration;
+
+/// Longest name, in bytes: long enough for a URL or a path, short enough for an index page to hold many.
+pub const NAME_BYTES: usize = 512;
+
+/// Longest event type, in bytes.
+pub const EVENT_TYPE_BYTES: usize = 256;
+
+/// Largest data of one event, in bytes. What is larger belongs in a blob.
+pub const EVENT_BYTES: usize = 16 << 20;
+
+/// Largest metadata of one event, in bytes.
+pub const METADATA_BYTES: usize = 64 << 10;
+
+/// Most events in one append: a group stays short enough that other callers do not notice it.
+pub const EVENTS_PER_APPEND: usize = 10_000;
+
+/// Most bytes of event data in one append.
+pub const APPEND_BYTES: usize = 64 << 20;
+
+/// Largest snapshot, in bytes.
+pub const SNAPSHOT_BYTES: usize = 64 << 20;
+
+/// Requests that may be on their way at once in a process, whatever they are. Beyond it a caller waits for
+/// room until its deadline and then gets `Overloaded`. At a few hundred bytes a request this bounds the
+/// memory of all mailboxes together to some tens of MiB.
+pub const REQUESTS: usize = 65_536;
+
+/// Callers that may wait for one lock. They wait in the database, so a request slot is not held meanwhile.
+pub const WAITERS: u64 = 1_000_000;
+
+/// Messages in the mailbox of a supervisor or an actor before actix makes `send` wait. The bound that counts
+/// is [`REQUESTS`]; this one must not be reached first.
+pub const MAILBOX: usize = REQUESTS * 2;
+
+/// Most operations in one group: above it latency grows and throughput does not (hotpath, 10,000 callers).
+pub const GROUP_OPERATIONS: usize = 2_048;
+
+/// A group is never capped below this: small groups waste the fsync.
+pub const GROUP_FLOOR: usize = 256;
+
+/// How long an open group waits for requests that are known to be on their way.
+pub const LINGER: Duration = Duration::from_micros(200);
+
+/// Most commands merged into one append of a hot aggregate.
+pub const MERGED_COMMANDS: usize = 4_096;
+
+/// Most bytes of event data in a merged append.
+pub const MERGED_BYTES: usize = 4 << 20;
+
+/// How often an aggregate's commands are decided again after another process wrote in between.
+pub const CONFLICT_RETRIES: u32 = 8;
+
+/// How long a call that does not wait for somebody may take.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time to live of a lock unless told otherwise.
+pub const LOCK_TTL: Duration = Duration::from_secs(60);
+
+/// Shortest time to live: below it a busy machine alone would lose the lock.
+pub const TTL_MIN: Duration = Duration::from_millis(10);
+
+/// Longest duration that is taken anywhere.
+pub const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// Reader threads, and so read-only connections.
+pub const READERS: usize = 2;
+
+/// Rows a reader hands over at once. Larger pages read a little faster and hold more memory.
+pub const PAGE_ROWS: u32 = 1_000;
+
+/// A page ends early when it has gathered this much, so that large events do not add up.
+pub const PAGE_BYTES: usize = 8 << 20;
+
+/// An actor that nobody used for this long leaves.
+pub const IDLE: Duration = Duration::from_secs(30);
+
+/// Idle actors looked at in one slice of a sweep, so that a sweep of many does not stall the arbiter.
+pub const SWEEP_SLICE: usize = 4_096;
+
+/// While somebody waits for another process, the store is looked at this often whether the bell rang or not.
+pub const SLOW_POLL: Duration = Duration::from_millis(100);
+
+/// Pages in the write-ahead log at which the writer runs a passive checkpoint, after it has replied.
+pub const CHECKPOINT_PAGES: u32 = 1_000;
+
+/// How long a closing store waits for the requests it has accepted.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// Commits that may fail in ten minutes before the writer gives up and stays closed.
+pub const FAILED_COMMITS: usize = 3;

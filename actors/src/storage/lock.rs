@@ -1,0 +1,138 @@
+//! Locks in the database: one line of tickets a lock, strict first come, first served over all processes.
+//!
+//! A lease hangs on its process's beat: it ends at `max(granted, the process's last beat) + ttl`, and at once
+//! when the process is known to be dead, has left, or belongs to another boot of the machine. A holder whose
+//! lease has ended is *void*: it holds nothing, even if nobody has taken the lock yet.
+//!
+//! Invariant: a lock that is free has no living ticket waiting. Whatever frees it passes it on.
+
+use super::Target;
+
+/// The right to write under a lock, as a condition inside a transaction.
+///
+/// Why a token and not the lock alone: see Kleppmann, "How to do distributed locking" (2016). A holder that
+/// was stopped past its lease cannot know it; the token's comparison inside the commit does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The lock's row.
+    pub lock: u64,
+    /// The lock's name, for the error.
+    pub name: crate::name::Name,
+    /// The token that must be the current one of a live lease.
+    pub token: u64,
+}
+
+/// A lock that has been given to a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The lock's row.
+    pub lock: u64,
+    /// The ticket it was given to.
+    pub ticket: u64,
+    /// The fencing token: larger than every token given before by this store, for whatever lock.
+    pub token: u64,
+    /// The process the ticket belongs to.
+    pub process: u64,
+}
+
+/// Take a ticket. If nobody is before it (after void holders and tickets of the dead have been cleared away),
+/// it holds the lock at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquire {
+    /// The lock; its row is made on first use.
+    pub lock: Target,
+    /// The lease's time to live, counted from the grant, in milliseconds.
+    pub ttl_ms: u64,
+    /// Whether to wait in line. Without, no ticket is left behind.
+    pub wait: bool,
+}
+
+/// What became of [`Acquire`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// It holds the lock.
+    Granted(Grant),
+    /// It waits in line.
+    Waiting {
+        /// The lock's row.
+        lock: u64,
+        /// The ticket, larger than every earlier one of this lock.
+        ticket: u64,
+    },
+    /// Somebody else holds it, and the caller did not want to wait.
+    Held,
+    /// As many wait already as [`limits::WAITERS`](crate::limits::WAITERS) allows.
+    Full,
+}
+
+/// Leave the line: release the lock if `ticket` holds it, stop waiting if it waits. Only the process that
+/// took the ticket asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// The lock's row.
+    pub lock: u64,
+    /// The ticket.
+    pub ticket: u64,
+}
+
+/// What became of [`Leave`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// What the ticket had been. `Gone` changes nothing.
+    pub was: Was,
+    /// Who holds the lock now, if the lock was passed on by this.
+    pub next: Option<Grant>,
+}
+
+/// What a ticket had been when it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Was {
+    /// It held the lock.
+    Holding,
+    /// It waited.
+    Waiting,
+    /// Neither: its lease had ended, or it had left already.
+    Gone,
+}
+
+/// Pass the lock on to the first living ticket if its holder is void, else change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settle {
+    /// The lock's row.
+    pub lock: u64,
+}
+
+/// What became of [`Settle`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Who holds it now.
+    pub holder: Option<Grant>,
+}
+
+/// How a lock stands, as a reader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The lock's row.
+    pub lock: u64,
+    /// Its name.
+    pub name: String,
+    /// Who holds it; a void holder is shown as void.
+    pub holder: Option<Holder>,
+    /// Tickets waiting behind, those of the dead included until they are cleared away.
+    pub waiting: u64,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// What it was given.
+    pub grant: Grant,
+    /// Milliseconds since the grant.
+    pub held_ms: u64,
+    /// Milliseconds until the lease ends unless its process beats again; 0 if it is void.
+    pub remaining_ms: u64,
+    /// Whether the lease has ended, by time or by its process's end.
+    pub void: bool,
+    /// Its process, if that is still registered.
+    pub identity: Option<super::Identity>,
+}

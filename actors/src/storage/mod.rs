@@ -1,0 +1,277 @@
+//! The contract a database fulfils: operations and their outcomes as data, a file a primitive.
+//!
+//! Internal: its shape changes whenever the actors need it to. A database implements [`Backend`], [`Session`]
+//! with one method an operation ([`Tables`]), [`View`] and [`Bell`]; the suite in `src/storage/contract` holds
+//! all of them to the same answers.
+//!
+//! Rules that every implementation keeps:
+//! - An operation looks before it writes: whatever it refuses, it returns as an outcome, having written nothing.
+//!   An `Err` from an operation means that its writes may be half done; the caller rolls back.
+//! - Nothing asks the clock. [`Session::begin`] is told the [`Moment`], and the whole group happens at it.
+//! - Counters (positions, fencing tokens, process ids) only grow, for ever, and are the store's, not a table's.
+
+pub mod checksum;
+pub mod lock;
+pub mod process;
+pub mod snapshot;
+pub mod stream;
+
+use std::fmt::Debug;
+
+pub use self::process::{Identity, Process, Pulse, Standing, Summary};
+pub use crate::clock::Moment;
+use crate::error::Result;
+use crate::name::Name;
+
+/// Which row an operation is about: by name, and by the row's id once a committed outcome has told it.
+///
+/// Ids are never reused and rows of names are never removed, so a remembered id stays right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The name.
+    pub name: Name,
+    /// The row's id, if it is known; saves the look-up by name.
+    pub id: Option<u64>,
+}
+
+/// Generates the closed enums of operations and outcomes, the trait that gives each operation its typed
+/// outcome, and the table of methods that a database implements. A new primitive adds lines to the list below.
+macro_rules! operations {
+    ($( $(#[$doc:meta])* $method:ident: $variant:ident($operation:ty) => $outcome:ty; )+) => {
+        /// Everything that can be asked of the writer, as plain data.
+        #[derive(Clone, Debug)]
+        pub enum Operation { $( $(#[$doc])* $variant($operation), )+ }
+
+        /// What became of an operation, variant by variant as in [`Operation`].
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Outcome { $( $(#[$doc])* $variant($outcome), )+ }
+
+        /// One method an operation: what a database has to be able to do inside a transaction.
+        pub trait Tables {
+            $( $(#[$doc])*
+            ///
+            /// # Errors
+            /// Only what went wrong in the database; a refusal is an outcome.
+            fn $method(&mut self, operation: &$operation) -> Result<$outcome>; )+
+
+            /// Applies any operation.
+            ///
+            /// # Errors
+            /// As the operation's own method.
+            fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
+                match operation { $( Operation::$variant(operation) => self.$method(operation).map(Outcome::$variant), )+ }
+            }
+        }
+
+        $( impl Apply for $operation {
+            type Outcome = $outcome;
+            fn into_operation(self) -> Operation { Operation::$variant(self) }
+            fn from_outcome(outcome: Outcome) -> Option<$outcome> {
+                if let Outcome::$variant(outcome) = outcome { Some(outcome) } else { None }
+            }
+        } )+
+    };
+}
+
+/// An operation that knows the type of its outcome.
+pub trait Apply: Send + 'static {
+    /// What it comes back as.
+    type Outcome: Send + 'static;
+    /// As one of all operations.
+    fn into_operation(self) -> Operation;
+    /// Its own outcome out of any; `None` if the outcome is another operation's.
+    fn from_outcome(outcome: Outcome) -> Option<Self::Outcome>;
+}
+
+operations! {
+    /// Take a ticket, or the lock itself if nobody is before us.
+    lock_acquire: LockAcquire(lock::Acquire) => lock::Acquired;
+    /// Leave the line: release what the ticket holds, or stop waiting.
+    lock_leave: LockLeave(lock::Leave) => lock::Left;
+    /// Pass the lock on if its holder is gone, and tell who holds it.
+    lock_settle: LockSettle(lock::Settle) => lock::Settled;
+    /// Append events to a stream.
+    stream_append: StreamAppend(stream::Append) => stream::Appended;
+    /// Keep a snapshot of an aggregate's state, in place of an older one.
+    snapshot_save: SnapshotSave(snapshot::Save) => snapshot::Saved;
+}
+
+/// A database that holds one store, opened.
+pub trait Backend: Debug + Send + Sync + 'static {
+    /// Registers this process and opens the one connection that writes for it.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn join(&self, identity: &Identity, now: Moment) -> Result<Box<dyn Session>>;
+
+    /// Opens a read-only connection.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn view(&self) -> Result<Box<dyn View>>;
+
+    /// The bell between the processes of this store.
+    fn bell(&self) -> Box<dyn Bell>;
+}
+
+/// The connection that writes. One a process; only the writer has it.
+///
+/// A group is `begin`, operations, `commit`. The turn is held from before `begin` until after `commit`.
+pub trait Session: Tables + Send {
+    /// This process's id: unique for the life of the store.
+    fn process(&self) -> u64;
+
+    /// Takes the writers' turn between processes. `wait` says whether to wait for it; without, the answer is
+    /// `false` at once if somebody else has it. Taking it twice is the same as once.
+    ///
+    /// # Errors
+    /// If the ground of turns itself fails.
+    fn take_turn(&mut self, wait: bool) -> Result<bool>;
+
+    /// Passes the turn on.
+    fn leave_turn(&mut self);
+
+    /// Who has the turn, for [`Error::Busy`](crate::error::Error::Busy); words for a person.
+    fn turn_holder(&self) -> String;
+
+    /// Opens a transaction that may write. Never waits: a database that another program has locked is
+    /// [`Error::Busy`](crate::error::Error::Busy), and the caller tries again later.
+    ///
+    /// If this process was silent for longer than a lease of its own (it was stopped), what had expired is
+    /// freed first and the answer is [`Standing::Lapsed`]; likewise if others have buried it meanwhile, when
+    /// it registers anew.
+    ///
+    /// # Errors
+    /// What the database said; no transaction is open then.
+    fn begin(&mut self, now: Moment) -> Result<Standing>;
+
+    /// Within a transaction: starts a part that can be undone alone. There is at most one.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn savepoint(&mut self) -> Result<()>;
+
+    /// Ends that part: kept if `keep`, else undone.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn end_savepoint(&mut self, keep: bool) -> Result<()>;
+
+    /// Writes the process's row (its beat, and `group` as its last group) and commits. After an `Ok` the group
+    /// is on disk. After an `Err` it is unknown, until [`reopen`](Session::reopen) and
+    /// [`last_group`](Session::last_group) have told; except for
+    /// [`Error::FileReplaced`](crate::error::Error::FileReplaced), found before the commit.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn commit(&mut self, group: u64) -> Result<()>;
+
+    /// Undoes the open transaction, if there is one.
+    fn rollback(&mut self);
+
+    /// Whether a transaction is open. After an error it may not be: SQLite rolls back on its own when the disk
+    /// is full or broken, and whatever followed would be committed alone.
+    fn in_transaction(&self) -> bool;
+
+    /// Throws the connection away, whatever state it is in, and opens a new one for the same process.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn reopen(&mut self) -> Result<()>;
+
+    /// Within a transaction: the group that this process committed last.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn last_group(&mut self) -> Result<u64>;
+
+    /// Rings for the other processes, if one of them waits.
+    fn ring(&self);
+
+    /// Pages in the log since the last checkpoint.
+    fn log_pages(&self) -> u32;
+
+    /// Moves the log into the main file; `whole` waits for readers and truncates the log.
+    ///
+    /// # Errors
+    /// What the database said; nothing is lost by it.
+    fn checkpoint(&mut self, whole: bool) -> Result<()>;
+
+    /// Leaves the store: what this process holds or waits for is given up, its row goes. Needs the turn.
+    ///
+    /// # Errors
+    /// What the database said; the others will notice anyway.
+    fn leave(&mut self, now: Moment) -> Result<()>;
+}
+
+/// A read-only connection. Each call sees one snapshot of what has been committed.
+pub trait View: Send {
+    /// One page of events.
+    ///
+    /// # Errors
+    /// What the database said. A damaged record is an item of the page, not an error of it.
+    fn events(&mut self, query: &stream::Query) -> Result<stream::Page>;
+
+    /// Id and version of a stream, if it exists.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn stream(&mut self, name: &Name) -> Result<Option<stream::Head>>;
+
+    /// The position of the last event in the store, 0 if there is none.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn head(&mut self) -> Result<u64>;
+
+    /// The snapshot kept for a stream.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if its checksum is wrong.
+    fn snapshot(&mut self, stream: &Name) -> Result<Option<snapshot::Kept>>;
+
+    /// How one lock stands at `now`, without changing anything; `None` if it was never used.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<lock::Line>>;
+
+    /// Up to `limit` locks that are held or waited for, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<lock::Line>>;
+
+    /// The processes registered, living or not yet buried.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn processes(&mut self, now: Moment) -> Result<Vec<Process>>;
+
+    /// What is in the store, in numbers.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn summary(&mut self) -> Result<Summary>;
+
+    /// What to compare to learn whether another process wrote or died.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn pulse(&mut self) -> Result<Pulse>;
+}
+
+/// The bell between processes. It is a hint: whoever waits also looks from time to time.
+pub trait Bell: Send + Sync {
+    /// Has `on_ring` called, from any thread, whenever another process may have rung or died. Once a store.
+    ///
+    /// # Errors
+    /// If it cannot be watched; then the slow poll alone has to do.
+    fn listen(&self, on_ring: Box<dyn Fn() + Send + Sync>) -> Result<()>;
+
+    /// Says to the other processes that somebody here waits, or that nobody does any more.
+    ///
+    /// # Errors
+    /// If the ground of it fails; then the slow poll alone has to do.
+    fn waiting(&self, somebody: bool) -> Result<()>;
+}

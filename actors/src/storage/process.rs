@@ -1,0 +1,75 @@
+//! The processes that share a store, and what one sees of the others.
+
+/// Who a process says it is, when it registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its process id, in its own pid namespace.
+    pub pid: u32,
+    /// The machine's name.
+    pub host: String,
+    /// The program's name.
+    pub program: String,
+    /// The running system's boot id: boot times of another boot mean nothing.
+    pub boot: String,
+}
+
+/// A process as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id in the store: unique for ever.
+    pub id: u64,
+    /// Who it said it is.
+    pub identity: Identity,
+    /// When it registered, by the wall clock.
+    pub joined_wall_ms: i64,
+    /// Milliseconds since its last beat, as seen now.
+    pub silent_ms: u64,
+    /// Whether it lives, as far as can be told.
+    pub alive: bool,
+}
+
+/// How this process stands when it begins a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As before.
+    Good,
+    /// It was silent for too long, or was buried by another: leases of its own have been freed. Every actor
+    /// that holds something looks again.
+    Lapsed,
+}
+
+/// What is in a store, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Streams that hold at least one event.
+    pub streams: u64,
+    /// Events.
+    pub events: u64,
+    /// Position of the last event.
+    pub head: u64,
+    /// Categories with their number of streams, by name; at most 100.
+    pub categories: Vec<(String, u64)>,
+    /// Snapshots kept.
+    pub snapshots: u64,
+    /// Names of locks that were ever used.
+    pub locks: u64,
+    /// Locks held.
+    pub locks_held: u64,
+    /// Tickets waiting in the lines of all locks.
+    pub tickets_waiting: u64,
+    /// Bytes of the main file, 0 in memory.
+    pub file_bytes: u64,
+    /// Bytes of the log beside it.
+    pub log_bytes: u64,
+    /// The schema's version.
+    pub schema: u32,
+}
+
+/// Two of these that differ mean: somebody else wrote, or a process came or went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// Changes with every commit of another connection.
+    pub writes: u64,
+    /// The living processes.
+    pub living: Vec<u64>,
+}

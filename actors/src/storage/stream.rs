@@ -1,0 +1,174 @@
+//! Streams of events in the database: appended whole or not at all, read page by page.
+
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
+use super::Target;
+use super::lock::Fence;
+use crate::error::{Expected, Result};
+use crate::name::Name;
+
+/// A payload, which carries its format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// JSON text, as it was given.
+    Json(String),
+    /// Bincode; only this program family reads it.
+    Bincode(Vec<u8>),
+}
+
+impl Data {
+    /// The bytes, whatever the format.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Data::Json(text) => text.as_bytes(),
+            Data::Bincode(bytes) => bytes,
+        }
+    }
+
+    /// The format's number in the file.
+    #[must_use]
+    pub fn format(&self) -> u8 {
+        match self {
+            Data::Json(_) => 1,
+            Data::Bincode(_) => 2,
+        }
+    }
+}
+
+/// An event to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Names this event for ever; a second event with it is refused, a repeated append with it is recognised.
+    pub id: Uuid,
+    /// What happened: `Deposited`.
+    pub event_type: Cow<'static, str>,
+    /// The event's content.
+    pub data: Data,
+    /// The version of the content's shape, for upcasting; 1 unless told otherwise.
+    pub schema: u32,
+    /// When it happened according to its source, kept verbatim.
+    pub at: Option<String>,
+    /// What else is known about it: JSON text, kept verbatim.
+    pub metadata: Option<String>,
+}
+
+/// Append events to one stream, all or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// The stream; it comes into being with its first event.
+    pub stream: Target,
+    /// What it must look like. Checked after the ids.
+    pub expected: Expected,
+    /// The events, at least one, in order.
+    pub events: Vec<NewEvent>,
+    /// Whether the ids may have been used before: they came from the caller. Ids made here are not looked up.
+    pub known_ids: bool,
+    /// A lock that must be held for it. Checked before anything else.
+    pub fence: Option<Fence>,
+}
+
+/// What became of [`Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// The events are in the stream.
+    Done {
+        /// The stream's row.
+        stream: u64,
+        /// Version of the last of these events; versions are dense and start at 1.
+        version: u64,
+        /// Position of the last of these events in the whole store; positions are dense, in commit order, and
+        /// start at 1.
+        position: u64,
+        /// All of them were there already, in this stream, in this order, without others in between: nothing
+        /// was written, and these are the numbers of the first time.
+        repeated: bool,
+    },
+    /// The stream is not as expected.
+    Conflict {
+        /// Its version.
+        actual: u64,
+    },
+    /// Some of the ids are taken and the append is not a repetition; also if the append names one id twice.
+    Duplicate {
+        /// The first such id.
+        id: Uuid,
+    },
+    /// The lock is not held by that token any more.
+    Fenced,
+}
+
+/// An event as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its place in the whole store.
+    pub position: u64,
+    /// Its stream.
+    pub stream: Name,
+    /// Its place in the stream.
+    pub version: u64,
+    /// Its id.
+    pub id: Uuid,
+    /// What happened.
+    pub event_type: String,
+    /// The content.
+    pub data: Data,
+    /// The version of the content's shape.
+    pub schema: u32,
+    /// When it was recorded, milliseconds since 1970; never smaller than that of an earlier event of the store.
+    pub recorded_at: i64,
+    /// When it happened according to its source.
+    pub at: Option<String>,
+    /// What else is known about it: JSON text.
+    pub metadata: Option<String>,
+}
+
+/// Which events to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// From where.
+    pub scope: Scope,
+    /// Whether newest first.
+    pub backward: bool,
+    /// The smallest version (of a stream) or position (else), inclusive.
+    pub from: u64,
+    /// The largest, inclusive.
+    pub to: u64,
+    /// Only events of this type; counted and paged after filtering.
+    pub event_type: Option<String>,
+    /// At most so many; a page may end earlier for its size.
+    pub limit: u32,
+}
+
+/// From where events are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of the store, by position.
+    All,
+    /// The streams of one category, by position.
+    Category(String),
+    /// One stream, by version.
+    Stream(Name),
+}
+
+/// One page of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The events in order; a damaged one is an [`Error::Corrupt`](crate::error::Error::Corrupt) in its place.
+    pub events: Vec<Result<Recorded>>,
+    /// Version (of a stream) or position (else) of the last row looked at, if any.
+    pub last: Option<u64>,
+    /// Whether there may be more behind it.
+    pub more: bool,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its row.
+    pub id: u64,
+    /// Version of its last event.
+    pub version: u64,
+}
