@@ -1,1 +1,62 @@
-//! x
+//! **Durable actors in one file.** Every store primitive - a named lock, a stream of events, an event-sourced
+//! aggregate - is an actor: found by its name, started on first use, let go when idle, started anew when it
+//! fails. All of them write through one writer into one SQLite file, many callers sharing one fsync.
+//!
+//! What an `Ok` means: the write is on disk and survives the loss of power. What an [`Error`] means for a write
+//! is one of two things, see [`Error::outcome`]: it left no trace, or (only if the disk failed in the very moment
+//! of the commit, or did not answer) it is not known.
+//!
+//! - [`Store`] is the door to everything; its methods are `async` and run on any executor.
+//! - [`blocking::Store`] is the same with threads that wait, for programs that are not async.
+//! - Several processes may open the same file. A process that dies loses its locks at once.
+//!
+//! # Examples
+//! ```
+//! # futures_executor::block_on(async {
+//! let folder = tempfile::tempdir().unwrap();
+//! let store = millpond::Store::open(folder.path().join("shop.db")).await?;
+//! let guard = store.lock("nightly").acquire().await?;
+//! let event = millpond::Event::new("ReportMade", &serde_json::json!({"pages": 7}))?;
+//! store.events().guarded_by(&guard).append("report-2026", millpond::Expected::Any, [event]).await?;
+//! guard.release().await?;
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! # What it is not
+//! Not a database server, not a broker, not a consensus system. One machine; network file systems are refused.
+//!
+//! # Features
+//! | feature | default | what it brings |
+//! | --- | --- | --- |
+//! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
+//! | `cli` | yes | the program `millpond`; a library user leaves it out |
+//! | `testing` | no | a clock that tests own |
+#![cfg_attr(not(test), warn(missing_docs))]
+
+mod store;
+
+mod aggregate;
+mod events;
+mod lock;
+
+mod inspect;
+mod reading;
+
+mod codec;
+
+pub mod blocking;
+
+mod storage;
+
+pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
+pub use crate::events::{Appended, Event, Events, Imported};
+pub use crate::inspect::{Inspector, WriterFigures};
+pub use crate::lock::{Lock, LockGuard};
+pub use crate::reading::{EventStream, Recorded};
+pub use crate::store::{Durability, Location, Store, StoreBuilder};
+#[cfg(any(test, feature = "testing"))]
+pub use millpond_actors::clock::{Clock, ManualClock, Moment};
+pub use millpond_actors::error::{Error, Expected, Result, WriteOutcome};
+pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
+pub use millpond_actors::storage::{Identity, Process, Summary};

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -21,6 +22,11 @@ pub struct Moment {
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Both clocks, now.
     fn now(&self) -> Moment;
+
+    /// Microseconds of a clock that only goes forward, for measuring short waits.
+    fn monotonic_us(&self) -> u64 {
+        self.now().boot_ms.saturating_mul(1_000)
+    }
 }
 
 /// The machine's clocks.
@@ -32,12 +38,26 @@ impl Clock for SystemClock {
     fn now(&self) -> Moment {
         let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        Moment { boot_ms: millis(boot).unsigned_abs(), wall_ms: millis(wall) }
+        Moment { boot_ms: timespec_millis(boot).unsigned_abs(), wall_ms: timespec_millis(wall) }
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        time.tv_sec
+            .unsigned_abs()
+            .saturating_mul(1_000_000)
+            .saturating_add(time.tv_nsec.unsigned_abs() / 1_000)
     }
 }
 
+/// A duration in whole milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A `timespec` in milliseconds; before 1970 it is negative.
-fn millis(time: rustix::time::Timespec) -> i64 {
+fn timespec_millis(time: rustix::time::Timespec) -> i64 {
     time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
 }
 
@@ -58,9 +78,9 @@ impl ManualClock {
     }
 
     /// Both clocks go on by `by`.
-    pub fn advance(&self, by: std::time::Duration) {
+    pub fn advance(&self, by: Duration) {
         use std::sync::atomic::Ordering::SeqCst;
-        let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let ms = millis(by);
         self.boot_ms.fetch_add(ms, SeqCst);
         self.wall_ms.fetch_add(i64::try_from(ms).unwrap_or(i64::MAX), SeqCst);
     }

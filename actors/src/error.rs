@@ -279,6 +279,12 @@ pub enum Error {
     },
 }
 
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Error {
+        match never {}
+    }
+}
+
 impl Error {
     /// What this error says about the write it answers.
     #[must_use]

@@ -1,10 +1,29 @@
 //! The waist of Millpond: where a message meets a transaction.
 //!
 //! Internal: its API is not stable, use the crate `millpond`. Modules in reading order, each using only those
-//! above it.
+//! above it. Nothing here knows a database, a file or a serializer.
 
 pub mod clock;
 pub mod error;
 pub mod limits;
 pub mod name;
+pub mod thread;
+
+pub mod gate;
+pub mod reply;
+
 pub mod storage;
+
+pub mod memory;
+pub mod reader;
+pub mod writer;
+
+pub mod watcher;
+
+pub mod supervisor;
+
+pub mod aggregate;
+pub mod lock;
+pub mod stream;
+
+pub mod runtime;

@@ -92,6 +92,8 @@ operations! {
     lock_settle: LockSettle(lock::Settle) => lock::Settled;
     /// Append events to a stream.
     stream_append: StreamAppend(stream::Append) => stream::Appended;
+    /// Add events of many streams, leaving out those that are there already.
+    stream_import: StreamImport(stream::Import) => stream::Imported;
     /// Keep a snapshot of an aggregate's state, in place of an older one.
     snapshot_save: SnapshotSave(snapshot::Save) => snapshot::Saved;
 }

@@ -100,6 +100,32 @@ pub enum Appended {
     Fenced,
 }
 
+/// Add events of any streams in their order, all or none, leaving out those whose id is in their stream already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The events with their streams, in order.
+    pub events: Vec<(Name, NewEvent)>,
+}
+
+/// What became of [`Import`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// Every event is in the store.
+    Done {
+        /// So many were added now.
+        added: u64,
+        /// So many were there already.
+        known: u64,
+    },
+    /// An id is taken by an event of another stream, or occurs twice with different streams. Nothing was written.
+    Duplicate {
+        /// The index of the first such event.
+        index: usize,
+        /// Its id.
+        id: Uuid,
+    },
+}
+
 /// An event as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {

@@ -1,0 +1,103 @@
+//! Turns the commands that wait into one flight: decided one after the other, appended as one.
+
+use std::collections::VecDeque;
+
+use uuid::Uuid;
+
+use super::Item;
+use super::model::{Loaded, Model, guard};
+use crate::clock::Rng;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::name::Name;
+use crate::storage::stream::{Data, NewEvent};
+
+/// Commands that have been decided together, with all their events.
+pub(super) struct Flight<M: Model> {
+    /// The version that they rest on.
+    pub(super) base: u64,
+    pub(super) decided: Vec<(Item<M>, Decided<M>)>,
+    pub(super) events: Vec<NewEvent>,
+}
+
+/// What was decided for one item.
+pub(super) enum Decided<M: Model> {
+    /// These events; the stream's version behind the last of them.
+    Events { events: Vec<M::Event>, version: u64 },
+    /// The aggregate refused.
+    Rejected(M::Rejection),
+    /// It looked at the state.
+    Looked,
+}
+
+/// Decides what waits, up to the limits of a merged append. Without a state in return, `evolve` panicked: that
+/// command has been answered, and those in the flight must be decided anew on a fresh state.
+pub(super) fn decide<M: Model>(
+    name: &Name,
+    mut loaded: Loaded<M>,
+    line: &mut VecDeque<Item<M>>,
+    rng: &dyn Rng,
+) -> (Option<Loaded<M>>, Flight<M>) {
+    let mut flight = Flight { base: loaded.version, decided: Vec::new(), events: Vec::new() };
+    let mut bytes = 0;
+    while flight.decided.len() < limits::MERGED_COMMANDS && bytes < limits::MERGED_BYTES {
+        let Some(item) = line.pop_front() else { break };
+        let (command, reply, passage, stay) = match item {
+            Item::Look { mut inspect, _passage, stay } => {
+                match guard("looking at the state", name, || inspect.look(&loaded.state, loaded.version)) {
+                    Ok(()) => flight.decided.push((Item::Look { inspect, _passage, stay }, Decided::Looked)),
+                    Err(error) => inspect.answer(Err(error)),
+                }
+                continue;
+            }
+            Item::Execute { command, reply, _passage, stay } => (command, reply, _passage, stay),
+        };
+        match guard("decide", name, || loaded.state.decide(&command)) {
+            Ok(Ok(events)) => match encode::<M>(name, &events, rng) {
+                Ok(encoded) => {
+                    let evolve = || events.iter().for_each(|event| loaded.state.evolve(event));
+                    if let Err(error) = guard("evolve", name, evolve) {
+                        reply.answer(Err(error));
+                        return (None, flight);
+                    }
+                    loaded.version += encoded.len() as u64;
+                    bytes += encoded.iter().map(|event| event.data.bytes().len()).sum::<usize>();
+                    flight.events.extend(encoded);
+                    let item = Item::Execute { command, reply, _passage: passage, stay };
+                    flight.decided.push((item, Decided::Events { events, version: loaded.version }));
+                }
+                Err(error) => reply.answer(Err(error)),
+            },
+            Ok(Err(rejection)) => {
+                let item = Item::Execute { command, reply, _passage: passage, stay };
+                flight.decided.push((item, Decided::Rejected(rejection)));
+            }
+            Err(error) => reply.answer(Err(error)),
+        }
+    }
+    (Some(loaded), flight)
+}
+
+/// The events of one command as records, within the limits of one append.
+fn encode<M: Model>(name: &Name, events: &[M::Event], rng: &dyn Rng) -> Result<Vec<NewEvent>> {
+    if events.len() > limits::EVENTS_PER_APPEND {
+        let (size, limit) = (events.len() as u64, limits::EVENTS_PER_APPEND as u64);
+        return Err(Error::TooLarge { what: "the decision in events", size, limit });
+    }
+    events.iter().map(|event| record::<M>(name, event, rng.uuid())).collect()
+}
+
+fn record<M: Model>(name: &Name, event: &M::Event, id: Uuid) -> Result<NewEvent> {
+    let (event_type, data) = guard("encoding an event", name, || M::encode(event))??;
+    crate::name::check("event type", &event_type, limits::EVENT_TYPE_BYTES)?;
+    check_size(&data)?;
+    Ok(NewEvent { id, event_type, data, schema: 1, at: None, metadata: None })
+}
+
+fn check_size(data: &Data) -> Result<()> {
+    let (size, limit) = (data.bytes().len(), limits::EVENT_BYTES);
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Error::TooLarge { what: "the event's data in bytes", size: size as u64, limit: limit as u64 })
+}

@@ -1,0 +1,366 @@
+//! The actor of one event-sourced aggregate: it decides commands one after the other on a state that it keeps,
+//! and merges what gathers while a commit is in flight into one append.
+//!
+//! - [`model`] is what the actor needs of an aggregate, and how one is loaded;
+//! - [`deciding`] turns waiting commands into one flight;
+//! - this file is the actor: what it waits for, and what it does when that comes.
+//!
+//! The actor's state is a cache. Every append names the version that it rests on, and an answer without an append
+//! (a rejection, a decision without events, a look at the state) is given only after the version was compared
+//! with the store's. So another process can write to the same stream at any time; then this actor loads anew and
+//! decides again, in order.
+
+mod deciding;
+mod model;
+
+use std::collections::VecDeque;
+
+use actix::prelude::*;
+
+use self::deciding::{Decided, Flight, decide};
+pub use self::model::{Inspect, Model, Policy};
+use self::model::{Loaded, load};
+use crate::error::{Error, Expected, Result};
+use crate::gate::Passage;
+use crate::limits;
+use crate::name::Name;
+use crate::reply::Reply;
+use crate::storage::stream::{Append, Appended, Head};
+use crate::storage::{Target, snapshot};
+use crate::stream::{Placed, placed};
+use crate::supervisor::{House, Primitive, Stay, Visit};
+
+/// Decide a command and append what it leads to.
+pub struct Execute<M: Model> {
+    /// The command.
+    pub command: M::Command,
+    /// Answered after the commit.
+    pub reply: Reply<Verdict<M>>,
+    /// The request's passage.
+    pub passage: Passage,
+}
+
+/// Look at the state.
+pub struct Look<M: Model> {
+    /// What looks, and is answered when what it saw is known to be committed.
+    pub inspect: Box<dyn Inspect<M>>,
+    /// The request's passage.
+    pub passage: Passage,
+}
+
+/// What became of a command.
+pub enum Verdict<M: Model> {
+    /// Its events are in the stream.
+    Committed {
+        /// The stream's version with them.
+        version: u64,
+        /// Position of the last of them in the store; `None` if it decided on no events.
+        position: Option<u64>,
+        /// The events.
+        events: Vec<M::Event>,
+    },
+    /// The aggregate refused it.
+    Rejected(M::Rejection),
+}
+
+/// What waits to be decided.
+enum Item<M: Model> {
+    Execute { command: M::Command, reply: Reply<Verdict<M>>, _passage: Passage, stay: Stay },
+    Look { inspect: Box<dyn Inspect<M>>, _passage: Passage, stay: Stay },
+}
+
+impl<M: Model> Item<M> {
+    fn fail(self, error: Error) {
+        match self {
+            Item::Execute { reply, .. } => reply.answer(Err(error)),
+            Item::Look { inspect, .. } => inspect.answer(Err(error)),
+        }
+    }
+
+    fn stay(&self) -> Stay {
+        match self {
+            Item::Execute { stay, .. } | Item::Look { stay, .. } => stay.clone(),
+        }
+    }
+}
+
+/// What the actor is doing.
+enum Phase<M: Model> {
+    /// It knows nothing of the aggregate.
+    Absent,
+    /// A reader is loading it.
+    Loading,
+    /// It has the state and nothing is in flight.
+    Ready(Loaded<M>),
+    /// An append, or a comparison with the store's version, is in flight.
+    Flying(Loaded<M>, Flight<M>),
+}
+
+/// The actor.
+pub struct AggregateActor<M: Model> {
+    name: Name,
+    house: House,
+    phase: Phase<M>,
+    line: VecDeque<Item<M>>,
+    /// How often in a row another process was faster.
+    conflicts: u32,
+    scheduled: bool,
+}
+
+impl<M: Model> Primitive for AggregateActor<M> {
+    fn open(name: Name, house: House) -> AggregateActor<M> {
+        let line = VecDeque::new();
+        AggregateActor { name, house, phase: Phase::Absent, line, conflicts: 0, scheduled: false }
+    }
+}
+
+impl<M: Model> Unpin for AggregateActor<M> {}
+
+impl<M: Model> Actor for AggregateActor<M> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(limits::MAILBOX);
+    }
+}
+
+impl<M: Model> Handler<Visit<Execute<M>>> for AggregateActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, Visit { message, stay }: Visit<Execute<M>>, context: &mut Self::Context) {
+        let Execute { command, reply, mut passage } = message;
+        // It waits here for the flight before it; the writer must not linger for it.
+        passage.arrive();
+        self.enqueue(Item::Execute { command, reply, _passage: passage, stay }, context);
+    }
+}
+
+impl<M: Model> Handler<Visit<Look<M>>> for AggregateActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, Visit { message, stay }: Visit<Look<M>>, context: &mut Self::Context) {
+        let Look { inspect, mut passage } = message;
+        passage.arrive();
+        self.enqueue(Item::Look { inspect, _passage: passage, stay }, context);
+    }
+}
+
+impl<M: Model> AggregateActor<M> {
+    fn enqueue(&mut self, item: Item<M>, context: &mut Context<Self>) {
+        self.line.push_back(item);
+        let at_rest = matches!(self.phase, Phase::Absent | Phase::Ready(_));
+        if at_rest && !std::mem::replace(&mut self.scheduled, true) {
+            // After all that is in the mailbox has been taken.
+            context.notify(Go);
+        }
+    }
+
+    /// Starts what can be started.
+    fn go(&mut self, context: &mut Context<Self>) {
+        self.scheduled = false;
+        let Some(first) = self.line.front() else { return };
+        let stay = first.stay();
+        match std::mem::replace(&mut self.phase, Phase::Absent) {
+            Phase::Absent => {
+                self.phase = Phase::Loading;
+                let (name, address) = (self.name.clone(), context.address());
+                let then = move |loaded| address.do_send(Came(loaded, stay));
+                self.house.readers.read(move |view| load::<M>(view, &name), then);
+            }
+            Phase::Ready(loaded) => self.take_off(loaded, context),
+            busy @ (Phase::Loading | Phase::Flying(..)) => self.phase = busy,
+        }
+    }
+
+    /// Decides what waits and sends it off.
+    fn take_off(&mut self, loaded: Loaded<M>, context: &mut Context<Self>) {
+        let (loaded, mut flight) = decide(&self.name, loaded, &mut self.line, &*self.house.seams.rng);
+        let Some(loaded) = loaded else {
+            // The user's code panicked half way through a state: whoever was decided on it is decided anew.
+            self.requeue(flight);
+            return self.restart(context);
+        };
+        let (name, address) = (self.name.clone(), context.address());
+        let events = std::mem::take(&mut flight.events);
+        if events.is_empty() {
+            let look = move |view: &mut dyn crate::storage::View| view.stream(&name);
+            self.house.readers.read(look, move |head| address.do_send(Compared(head)));
+        } else {
+            let stream = Target { name, id: loaded.id };
+            let expected = Expected::Version(flight.base);
+            let append = Append { stream, expected, events, known_ids: false, fence: None };
+            self.house.writer.apply(append, None, move |outcome| address.do_send(Landed(outcome)));
+        }
+        self.phase = Phase::Flying(loaded, flight);
+    }
+
+    /// Puts what was decided back in front of the line, in its order.
+    fn requeue(&mut self, flight: Flight<M>) {
+        for (item, _) in flight.decided.into_iter().rev() {
+            self.line.push_front(item);
+        }
+    }
+
+    /// Forgets the state; what waits is decided on a new one.
+    fn restart(&mut self, context: &mut Context<Self>) {
+        self.phase = Phase::Absent;
+        self.go(context);
+    }
+
+    /// Somebody else has written to the stream since: decide again, or give up after a few times.
+    fn conflict(&mut self, flight: Flight<M>, actual: u64, context: &mut Context<Self>) {
+        self.conflicts += 1;
+        if self.conflicts > limits::CONFLICT_RETRIES {
+            self.conflicts = 0;
+            let expected = Expected::Version(flight.base);
+            let error = Error::Conflict { stream: self.name.to_string(), expected, actual };
+            flight.decided.into_iter().for_each(|(item, _)| item.fail(error.clone()));
+        } else {
+            self.requeue(flight);
+        }
+        self.restart(context);
+    }
+
+    /// The flight is committed, or rests on what is: everyone is answered.
+    fn land(
+        &mut self,
+        loaded: Loaded<M>,
+        flight: Flight<M>,
+        last: Option<Placed>,
+        context: &mut Context<Self>,
+    ) {
+        self.conflicts = 0;
+        for (item, decided) in flight.decided {
+            answer(item, decided, last);
+        }
+        if last.is_some() {
+            self.keep_snapshot(&loaded, flight.base);
+        }
+        self.phase = Phase::Ready(loaded);
+        self.go(context);
+    }
+
+    /// Keeps a snapshot where the version has passed a multiple of the policy's interval. Nobody waits for it.
+    fn keep_snapshot(&self, loaded: &Loaded<M>, base: u64) {
+        let (Some(policy), Some(stream)) = (M::snapshots(), loaded.id) else { return };
+        if loaded.version / policy.every == base / policy.every {
+            return;
+        }
+        match model::freeze(&self.name, &loaded.state) {
+            Ok(data) => {
+                let save = snapshot::Save { stream, version: loaded.version, schema: policy.schema, data };
+                self.house.writer.apply(save, None, |saved| {
+                    if let Err(error) = saved {
+                        tracing::warn!(%error, "a snapshot was not kept");
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "a snapshot was not made"),
+        }
+    }
+}
+
+/// Answers one item of a flight that has landed; `last` is the place of the flight's last event.
+fn answer<M: Model>(item: Item<M>, decided: Decided<M>, last: Option<Placed>) {
+    match (item, decided) {
+        (Item::Execute { reply, .. }, Decided::Events { events, version }) => {
+            let behind = last.map_or(0, |last| last.version.saturating_sub(version));
+            let position =
+                last.filter(|_| !events.is_empty()).map(|last| last.position.saturating_sub(behind));
+            reply.answer(Ok(Verdict::Committed { version, position, events }));
+        }
+        (Item::Execute { reply, .. }, Decided::Rejected(rejection)) => {
+            reply.answer(Ok(Verdict::Rejected(rejection)));
+        }
+        (Item::Look { inspect, .. }, _) => inspect.answer(Ok(())),
+        (item @ Item::Execute { .. }, Decided::Looked) => {
+            item.fail(Error::ActorFailed { what: "this request".into() })
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Go;
+
+impl<M: Model> Handler<Go> for AggregateActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, _: Go, context: &mut Self::Context) {
+        self.go(context);
+    }
+}
+
+/// A reader has loaded the aggregate. Whoever waits for it keeps the actor.
+struct Came<M>(Result<Loaded<M>>, #[allow(dead_code, reason = "held for its count")] Stay);
+
+impl<M: Model> Message for Came<M> {
+    type Result = ();
+}
+
+impl<M: Model> Handler<Came<M>> for AggregateActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, Came(loaded, _): Came<M>, context: &mut Self::Context) {
+        match loaded {
+            Ok(loaded) => {
+                self.phase = Phase::Ready(loaded);
+                self.go(context);
+            }
+            Err(error) => {
+                self.phase = Phase::Absent;
+                self.line.drain(..).for_each(|item| item.fail(error.clone()));
+            }
+        }
+    }
+}
+
+/// The append is committed, or refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Landed(Result<Appended>);
+
+impl<M: Model> Handler<Landed> for AggregateActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, Landed(outcome): Landed, context: &mut Self::Context) {
+        let Phase::Flying(mut loaded, flight) = std::mem::replace(&mut self.phase, Phase::Absent) else {
+            return;
+        };
+        if let Ok(Appended::Conflict { actual }) = outcome {
+            return self.conflict(flight, actual, context);
+        }
+        if let Ok(Appended::Done { stream, .. }) = outcome {
+            loaded.id = Some(stream);
+        }
+        let expected = Expected::Version(flight.base);
+        match outcome.and_then(|appended| placed(&self.name, expected, None, &appended)) {
+            Ok(last) => self.land(loaded, flight, Some(last), context),
+            Err(error) => {
+                flight.decided.into_iter().for_each(|(item, _)| item.fail(error.clone()));
+                self.restart(context);
+            }
+        }
+    }
+}
+
+/// The store's own version of the stream, for a flight without events.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Compared(Result<Option<Head>>);
+
+impl<M: Model> Handler<Compared> for AggregateActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, Compared(head): Compared, context: &mut Self::Context) {
+        let Phase::Flying(loaded, flight) = std::mem::replace(&mut self.phase, Phase::Absent) else { return };
+        match head.map(|head| head.map_or(0, |head| head.version)) {
+            Ok(version) if version == loaded.version => self.land(loaded, flight, None, context),
+            Ok(actual) => self.conflict(flight, actual, context),
+            Err(error) => {
+                flight.decided.into_iter().for_each(|(item, _)| item.fail(error.clone()));
+                self.restart(context);
+            }
+        }
+    }
+}

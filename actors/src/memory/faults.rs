@@ -1,0 +1,165 @@
+//! Faults on request: what a disk, a database or a scheduler may do to a writer, done when a test says so.
+//!
+//! Each knob is turned from outside and acts once (or as often as it says), on whichever session comes first.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// The knobs of one store; all clones are the same knobs.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Mutex<Plan>>);
+
+/// What has been asked for and has not happened yet.
+#[derive(Debug, Default)]
+struct Plan {
+    apply: Option<(u32, OnApply)>,
+    begin: Option<Error>,
+    commit: Option<(Error, bool)>,
+    reopen: Option<(u32, Error)>,
+    gate: Option<Gate>,
+}
+
+/// What happens to an operation.
+#[derive(Clone, Debug)]
+pub(super) enum OnApply {
+    /// It fails after its writes; they are there until somebody rolls back.
+    Fail(Error),
+    /// It fails and takes the transaction with it.
+    FailAndRollBack(Error),
+    /// It panics before its writes.
+    Panic,
+}
+
+impl Faults {
+    /// The `nth` operation from now (1 is the next) fails, its writes done: the transaction must be undone.
+    pub fn fail_apply(&self, nth: u32, error: Error) {
+        self.plan().apply = Some((nth, OnApply::Fail(error)));
+    }
+
+    /// As [`fail_apply`](Faults::fail_apply), and the transaction is rolled back by the database itself, as
+    /// SQLite does on a full disk: `in_transaction` is `false` afterwards.
+    pub fn fail_apply_and_roll_back(&self, nth: u32, error: Error) {
+        self.plan().apply = Some((nth, OnApply::FailAndRollBack(error)));
+    }
+
+    /// The `nth` operation from now panics.
+    pub fn panic_in_apply(&self, nth: u32) {
+        self.plan().apply = Some((nth, OnApply::Panic));
+    }
+
+    /// The next `begin` fails; no transaction is open then.
+    pub fn fail_begin(&self, error: Error) {
+        self.plan().begin = Some(error);
+    }
+
+    /// The next commit fails, having been `applied` or not. The session refuses everything until `reopen`.
+    pub fn fail_commit(&self, error: Error, applied: bool) {
+        self.plan().commit = Some((error, applied));
+    }
+
+    /// The next `times` calls of `reopen` fail.
+    pub fn fail_reopen(&self, times: u32, error: Error) {
+        self.plan().reopen = Some((times, error));
+    }
+
+    /// Commits from now on stop before they take effect, until the gate is opened or dropped.
+    #[must_use]
+    pub fn hold_commits(&self) -> CommitGate {
+        let gate = Gate::default();
+        self.plan().gate = Some(gate.clone());
+        CommitGate(gate)
+    }
+
+    /// What is to happen to the operation that comes now.
+    pub(super) fn on_apply(&self) -> Option<OnApply> {
+        let mut plan = self.plan();
+        let (left, _) = plan.apply.as_mut()?;
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return None;
+        }
+        plan.apply.take().map(|(_, what)| what)
+    }
+
+    pub(super) fn on_begin(&self) -> Result<()> {
+        self.plan().begin.take().map_or(Ok(()), Err)
+    }
+
+    /// Waits at the gate, if there is one, and then tells whether and how the commit fails.
+    pub(super) fn on_commit(&self) -> Option<(Error, bool)> {
+        let gate = self.plan().gate.clone();
+        if let Some(gate) = gate {
+            gate.pass();
+        }
+        self.plan().commit.take()
+    }
+
+    pub(super) fn on_reopen(&self) -> Result<()> {
+        let mut plan = self.plan();
+        match &mut plan.reopen {
+            Some((times, error)) if *times > 0 => {
+                *times -= 1;
+                Err(error.clone())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A gate that holds commits back, in the hands of a test.
+#[derive(Debug)]
+pub struct CommitGate(Gate);
+
+impl CommitGate {
+    /// Waits until a commit stands before the gate.
+    pub fn wait_until_held(&self) {
+        let state = self.0.state();
+        drop(self.0.0.changed.wait_while(state, |state| state.held == 0));
+    }
+
+    /// Lets the commits through, those that wait and all later ones.
+    pub fn open(&self) {
+        self.0.state().open = true;
+        self.0.0.changed.notify_all();
+    }
+}
+
+impl Drop for CommitGate {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Gate(Arc<GateInner>);
+
+#[derive(Debug, Default)]
+struct GateInner {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    open: bool,
+    held: u32,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state();
+        state.held += 1;
+        self.0.changed.notify_all();
+        drop(self.0.changed.wait_while(state, |state| !state.open));
+        self.state().held -= 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, GateState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,160 @@
+//! Processes in memory: who registered, who lives, and what happens to what the dead leave behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::store::{Caller, Store};
+use crate::storage::{Identity, Moment, Process, Pulse, Standing};
+
+/// A registered process.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    identity: Identity,
+    joined_wall_ms: i64,
+    /// The begin of the last group that it committed, by the boot clock.
+    pub(super) beat: u64,
+    pub(super) last_group: u64,
+    /// Whether another process found a lease of it void and cleared it away. It is told when it begins again.
+    pub(super) robbed: bool,
+}
+
+impl Row {
+    fn new(identity: &Identity, now: Moment) -> Row {
+        Row {
+            identity: identity.clone(),
+            joined_wall_ms: now.wall_ms,
+            beat: now.boot_ms,
+            last_group: 0,
+            robbed: false,
+        }
+    }
+}
+
+/// The processes as one side of the store shows them: enough to judge who lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Census<'a> {
+    rows: &'a BTreeMap<u64, Row>,
+    living: &'a BTreeSet<u64>,
+    boot: &'a str,
+}
+
+impl<'a> Census<'a> {
+    /// The row of a process that lives: registered, not known to be dead, and of this boot.
+    pub(super) fn living(&self, process: u64) -> Option<&'a Row> {
+        self.rows.get(&process).filter(|row| self.living.contains(&process) && row.identity.boot == self.boot)
+    }
+
+    /// Who a process said it is, if it is still registered.
+    pub(super) fn identity(&self, process: u64) -> Option<Identity> {
+        self.rows.get(&process).map(|row| row.identity.clone())
+    }
+}
+
+impl Store {
+    /// The processes as the transaction sees them.
+    pub(super) fn census<'a>(&'a self, me: &'a Caller) -> Census<'a> {
+        Census { rows: self.processes.working(), living: &self.living, boot: &me.boot }
+    }
+
+    /// The processes as readers see them.
+    pub(super) fn committed_census(&self) -> Census<'_> {
+        Census { rows: self.processes.committed(), living: &self.living, boot: &self.boot }
+    }
+
+    /// Writes the row of a process that joins, past whatever transaction is open.
+    pub(super) fn register_at_once(&mut self, process: u64, identity: &Identity, now: Moment) {
+        self.processes.put_at_once(process, Row::new(identity, now));
+        self.commits += 1;
+    }
+
+    /// Registers a process anew that was buried while it lived, within the transaction. Its new id.
+    pub(super) fn register_anew(
+        &mut self,
+        old: u64,
+        identity: &Identity,
+        now: Moment,
+        last_group: u64,
+    ) -> u64 {
+        self.last_process += 1;
+        self.living.remove(&old);
+        self.living.insert(self.last_process);
+        self.processes.put(self.last_process, Row { last_group, ..Row::new(identity, now) });
+        self.last_process
+    }
+
+    /// How a registered process stands that begins a group, after its own affairs have been put in order.
+    pub(super) fn stand(&mut self, me: &Caller, least_ttl_ms: u64) -> Standing {
+        let Some(Row { beat, robbed, .. }) = self.processes.get(&me.process).cloned() else {
+            return Standing::Lapsed;
+        };
+        if robbed {
+            self.mark_robbed(me.process, false);
+        }
+        let silent = me.now.boot_ms.saturating_sub(beat) >= least_ttl_ms;
+        let expired = silent && self.free_expired(me);
+        if expired || robbed { Standing::Lapsed } else { Standing::Good }
+    }
+
+    /// Buries whoever is dead.
+    pub(super) fn bury_the_dead(&mut self, me: &Caller) {
+        let census = self.census(me);
+        let dead: Vec<u64> =
+            self.processes.working().keys().copied().filter(|id| census.living(*id).is_none()).collect();
+        for process in dead {
+            self.bury(me, process);
+        }
+    }
+
+    /// Removes a process's row, so that whatever it held is void, and passes on what others wait for.
+    pub(super) fn bury(&mut self, me: &Caller, process: u64) {
+        self.processes.remove(&process);
+        for lock in self.locks_held_by(process) {
+            if self.is_waited_for(lock) {
+                self.settle(me, lock);
+            }
+        }
+    }
+
+    /// Removes a process's row and everything that it held and waited for: it leaves in order.
+    pub(super) fn leave(&mut self, me: &Caller) {
+        self.living.remove(&me.process);
+        self.processes.remove(&me.process);
+        self.drop_tickets_of(me.process);
+        for lock in self.locks_held_by(me.process) {
+            self.settle(me, lock);
+        }
+    }
+
+    /// Writes the caller's beat and group.
+    pub(super) fn beat(&mut self, me: &Caller, group: u64) {
+        if let Some(row) = self.processes.get(&me.process) {
+            let row = Row { beat: me.now.boot_ms, last_group: group, ..row.clone() };
+            self.processes.put(me.process, row);
+        }
+    }
+
+    /// Sets or clears the mark that a lease was cleared away by another.
+    pub(super) fn mark_robbed(&mut self, process: u64, robbed: bool) {
+        if let Some(row) = self.processes.get(&process) {
+            let row = Row { robbed, ..row.clone() };
+            self.processes.put(process, row);
+        }
+    }
+
+    /// The registered processes, for a reader.
+    pub(super) fn process_list(&self, now: Moment) -> Vec<Process> {
+        let census = self.committed_census();
+        let shown = |(id, row): (&u64, &Row)| Process {
+            id: *id,
+            identity: row.identity.clone(),
+            joined_wall_ms: row.joined_wall_ms,
+            silent_ms: now.boot_ms.saturating_sub(row.beat),
+            alive: census.living(*id).is_some(),
+        };
+        self.processes.committed().iter().map(shown).collect()
+    }
+
+    /// What changes whenever somebody writes, comes or goes.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse { writes: self.commits, living: self.living.iter().copied().collect() }
+    }
+}

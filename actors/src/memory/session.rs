@@ -1,0 +1,278 @@
+//! A session in memory: one process's turn, transaction and standing.
+
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use super::Shared;
+use super::faults::OnApply;
+use super::store::{Caller, Store};
+use crate::error::{Error, Result};
+use crate::storage::lock::{Acquire, Acquired, Leave, Left, Settle, Settled};
+use crate::storage::snapshot::{Save, Saved};
+use crate::storage::stream::{Append, Appended, Import, Imported};
+use crate::storage::{Identity, Moment, Session, Standing, Tables};
+
+/// One process of the store. Dropped without leaving, it is dead at once.
+#[derive(Debug)]
+pub(super) struct MemorySession {
+    shared: Arc<Shared>,
+    process: u64,
+    /// Under which it takes turns: its first process id. It may be registered anew, under another.
+    seat: u64,
+    identity: Identity,
+    /// Who writes and when, while a transaction is open.
+    open: Option<Caller>,
+    /// The shortest lease this process ever asked for: while it beats faster, none of its own can have ended.
+    least_ttl_ms: u64,
+    /// Whether it has yet to commit for the first time; until then it buries the dead.
+    newcomer: bool,
+    /// The last group that was committed, as far as it knows.
+    last_group: u64,
+    /// Whether a failed commit left it unusable until it is reopened.
+    broken: bool,
+    /// Whether it has left the store.
+    left: bool,
+}
+
+impl MemorySession {
+    /// Registers the process, as a small transaction of its own that disturbs no other: nobody else can know a
+    /// row that is not there yet.
+    pub(super) fn join(shared: Arc<Shared>, identity: &Identity, now: Moment) -> MemorySession {
+        let mut store = shared.store();
+        store.last_process += 1;
+        let process = store.last_process;
+        store.boot.clone_from(&identity.boot);
+        store.living.insert(process);
+        store.register_at_once(process, identity, now);
+        drop(store);
+        shared.belfry.alarm();
+        MemorySession {
+            shared,
+            process,
+            seat: process,
+            identity: identity.clone(),
+            open: None,
+            least_ttl_ms: u64::MAX,
+            newcomer: true,
+            last_group: 0,
+            broken: false,
+            left: false,
+        }
+    }
+
+    fn caller(&self, now: Moment) -> Caller {
+        Caller { process: self.process, boot: Arc::from(self.identity.boot.as_str()), now }
+    }
+
+    /// What must be so before a transaction can be opened.
+    fn check_ready(&self) -> Result<()> {
+        if self.left {
+            return Err(Error::Closed);
+        }
+        if self.broken {
+            return Err(storage("the connection is broken since a commit failed"));
+        }
+        if self.open.is_some() {
+            return Err(storage("a transaction is open already"));
+        }
+        if *self.shared.turn.taken_by() != Some(self.seat) {
+            return Err(Error::Busy { holder: self.turn_holder(), held_for: Duration::ZERO });
+        }
+        Ok(())
+    }
+
+    /// The tables and who writes to them, if a transaction is open.
+    fn transaction(&self) -> Result<(MutexGuard<'_, Store>, &Caller)> {
+        let caller = self.open.as_ref().ok_or_else(|| storage("no transaction is open"))?;
+        Ok((self.shared.store(), caller))
+    }
+
+    /// Runs one operation within the transaction, and the fault that was asked for, if any.
+    fn operate<T>(&mut self, run: impl FnOnce(&mut Store, &Caller) -> Result<T>) -> Result<T> {
+        let fault = self.shared.faults.on_apply();
+        #[allow(clippy::panic, reason = "asked for by a test")]
+        if matches!(fault, Some(OnApply::Panic)) {
+            panic!("a panic was asked for");
+        }
+        let (mut store, caller) = self.transaction()?;
+        let outcome = run(&mut store, caller);
+        drop(store);
+        match fault {
+            Some(OnApply::Fail(error)) => Err(error),
+            Some(OnApply::FailAndRollBack(error)) => {
+                self.rollback();
+                Err(error)
+            }
+            _ => outcome,
+        }
+    }
+}
+
+impl Session for MemorySession {
+    fn process(&self) -> u64 {
+        self.process
+    }
+
+    fn take_turn(&mut self, wait: bool) -> Result<bool> {
+        Ok(self.shared.turn.take(self.seat, wait))
+    }
+
+    fn leave_turn(&mut self) {
+        self.shared.turn.leave(self.seat);
+    }
+
+    fn turn_holder(&self) -> String {
+        match *self.shared.turn.taken_by() {
+            Some(process) => format!("process {process} of this store"),
+            None => "nobody".to_owned(),
+        }
+    }
+
+    fn begin(&mut self, now: Moment) -> Result<Standing> {
+        self.check_ready()?;
+        self.shared.faults.on_begin()?;
+        let shared = Arc::clone(&self.shared);
+        let mut store = shared.store();
+        let mut standing = Standing::Good;
+        if store.processes.get(&self.process).is_none() {
+            self.process = store.register_anew(self.process, &self.identity, now, self.last_group);
+            standing = Standing::Lapsed;
+        }
+        let me = self.caller(now);
+        if store.stand(&me, self.least_ttl_ms) == Standing::Lapsed {
+            standing = Standing::Lapsed;
+        }
+        if self.newcomer {
+            store.bury_the_dead(&me);
+        }
+        drop(store);
+        self.open = Some(me);
+        Ok(standing)
+    }
+
+    fn savepoint(&mut self) -> Result<()> {
+        self.transaction().map(|(mut store, _)| store.savepoint())
+    }
+
+    fn end_savepoint(&mut self, keep: bool) -> Result<()> {
+        let (mut store, _) = self.transaction()?;
+        if !keep {
+            store.rollback_to_savepoint();
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, group: u64) -> Result<()> {
+        let Some(me) = self.open.clone() else { return Err(storage("no transaction is open")) };
+        let fault = self.shared.faults.on_commit();
+        let mut store = self.shared.store();
+        if fault.as_ref().is_none_or(|(_, applied)| *applied) {
+            store.beat(&me, group);
+            store.commit();
+            self.newcomer = false;
+        } else {
+            store.rollback();
+        }
+        drop(store);
+        self.open = None;
+        self.broken = fault.is_some();
+        match fault {
+            Some((error, _)) => Err(error),
+            None => {
+                self.last_group = group;
+                Ok(())
+            }
+        }
+    }
+
+    fn rollback(&mut self) {
+        if self.open.take().is_some() {
+            self.shared.store().rollback();
+        }
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        self.rollback();
+        self.shared.faults.on_reopen()?;
+        self.broken = false;
+        Ok(())
+    }
+
+    fn last_group(&mut self) -> Result<u64> {
+        let (store, me) = self.transaction()?;
+        Ok(store.processes.get(&me.process).map_or(0, |row| row.last_group))
+    }
+
+    fn ring(&self) {
+        self.shared.belfry.ring();
+    }
+
+    fn log_pages(&self) -> u32 {
+        0
+    }
+
+    fn checkpoint(&mut self, _whole: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn leave(&mut self, now: Moment) -> Result<()> {
+        self.rollback();
+        self.check_ready()?;
+        let me = self.caller(now);
+        let mut store = self.shared.store();
+        // A group like any other at its start: what had expired is passed on before the rest is given up.
+        store.stand(&me, self.least_ttl_ms);
+        store.leave(&me);
+        store.commit();
+        drop(store);
+        self.left = true;
+        self.shared.belfry.alarm();
+        Ok(())
+    }
+}
+
+impl Tables for MemorySession {
+    fn lock_acquire(&mut self, operation: &Acquire) -> Result<Acquired> {
+        self.least_ttl_ms = self.least_ttl_ms.min(operation.ttl_ms);
+        self.operate(|store, me| Ok(store.lock_acquire(me, operation)))
+    }
+
+    fn lock_leave(&mut self, operation: &Leave) -> Result<Left> {
+        self.operate(|store, me| Ok(store.lock_leave(me, operation)))
+    }
+
+    fn lock_settle(&mut self, operation: &Settle) -> Result<Settled> {
+        self.operate(|store, me| Ok(store.lock_settle(me, operation)))
+    }
+
+    fn stream_append(&mut self, operation: &Append) -> Result<Appended> {
+        self.operate(|store, me| store.stream_append(me, operation))
+    }
+
+    fn stream_import(&mut self, operation: &Import) -> Result<Imported> {
+        self.operate(|store, me| store.stream_import(me, operation))
+    }
+
+    fn snapshot_save(&mut self, operation: &Save) -> Result<Saved> {
+        self.operate(|store, _| Ok(store.snapshot_save(operation)))
+    }
+}
+
+impl Drop for MemorySession {
+    fn drop(&mut self) {
+        self.rollback();
+        self.shared.store().living.remove(&self.process);
+        self.shared.turn.leave(self.seat);
+        if !self.left {
+            self.shared.belfry.alarm();
+        }
+    }
+}
+
+fn storage(detail: &str) -> Error {
+    Error::Storage { detail: detail.to_owned() }
+}

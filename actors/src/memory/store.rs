@@ -1,0 +1,97 @@
+//! All tables of a store in memory, and the transaction over them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::lock::{Lock, Ticket};
+use super::process::Row;
+use super::stream::Stream;
+use super::table::{Table, Transactional};
+use crate::name::Name;
+use crate::storage::Moment;
+use crate::storage::snapshot::Kept;
+use crate::storage::stream::Recorded;
+
+/// Everything that is stored. The operations on it are in the files named after what they are about.
+///
+/// There is at most one transaction at a time, because only the session that has the turn may begin one.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub(super) streams: Table<u64, Stream>,
+    pub(super) stream_names: Table<Name, u64>,
+    /// By position.
+    pub(super) events: Table<u64, Arc<Recorded>>,
+    /// The position of an event's id.
+    pub(super) event_ids: Table<Uuid, u64>,
+    /// The position of a stream's version.
+    pub(super) versions: Table<(u64, u64), u64>,
+    /// Category and position of every event.
+    pub(super) categories: Table<(String, u64), ()>,
+    pub(super) snapshots: Table<u64, Arc<Kept>>,
+    pub(super) locks: Table<u64, Lock>,
+    pub(super) lock_names: Table<Name, u64>,
+    /// Who waits: by lock and ticket, so that a lock's first row is the first in its line.
+    pub(super) tickets: Table<(u64, u64), Ticket>,
+    /// The last fencing token given, under the only key.
+    pub(super) tokens: Table<(), u64>,
+    pub(super) processes: Table<u64, Row>,
+
+    /// Processes that live. Not part of any transaction: death asks nobody.
+    pub(super) living: BTreeSet<u64>,
+    /// The last process id given. Not part of any transaction either, so that it is never given twice.
+    pub(super) last_process: u64,
+    /// The boot of the process that joined last: what a reader takes for the running system's.
+    pub(super) boot: String,
+    /// Commits so far.
+    pub(super) commits: u64,
+}
+
+/// Who writes, and when: what an operation knows beside its own words.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) process: u64,
+    pub(super) boot: Arc<str>,
+    pub(super) now: Moment,
+}
+
+impl Store {
+    /// Makes the transaction's writes visible to readers, all at once.
+    pub(super) fn commit(&mut self) {
+        self.tables().into_iter().for_each(Transactional::keep);
+        self.commits += 1;
+    }
+
+    /// Undoes the transaction's writes.
+    pub(super) fn rollback(&mut self) {
+        self.tables().into_iter().for_each(Transactional::undo);
+    }
+
+    /// Starts the part that can be undone alone.
+    pub(super) fn savepoint(&mut self) {
+        self.tables().into_iter().for_each(Transactional::mark);
+    }
+
+    /// Undoes what was written since the savepoint.
+    pub(super) fn rollback_to_savepoint(&mut self) {
+        self.tables().into_iter().for_each(Transactional::undo_to_mark);
+    }
+
+    fn tables(&mut self) -> [&mut dyn Transactional; 12] {
+        [
+            &mut self.streams,
+            &mut self.stream_names,
+            &mut self.events,
+            &mut self.event_ids,
+            &mut self.versions,
+            &mut self.categories,
+            &mut self.snapshots,
+            &mut self.locks,
+            &mut self.lock_names,
+            &mut self.tickets,
+            &mut self.tokens,
+            &mut self.processes,
+        ]
+    }
+}

@@ -1,0 +1,211 @@
+//! Streams in memory: events by position, and indexes from ids, versions and categories to positions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::store::{Caller, Store};
+use crate::error::{Error, Expected, Result};
+use crate::limits;
+use crate::name::Name;
+use crate::storage::Target;
+use crate::storage::stream::{Append, Appended, Head, NewEvent, Page, Query, Recorded, Scope};
+
+/// A stream; it holds at least one event.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) name: Name,
+    pub(super) version: u64,
+}
+
+/// What the ids of an append say about it.
+enum Ids {
+    /// None was used before.
+    New,
+    /// All were, by these very events; here is the last of them.
+    Repeated(Arc<Recorded>),
+    /// This one is taken by something else.
+    Taken(uuid::Uuid),
+}
+
+/// What is written.
+impl Store {
+    /// Appends all events or none. The checks come in the contract's order: fence, ids, expected version.
+    pub(super) fn stream_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
+        if operation.events.is_empty() {
+            let what = format!("append to stream \"{}\"", operation.stream.name);
+            return Err(Error::InvalidArgument { what, reason: "it is empty".into() });
+        }
+        if operation.fence.as_ref().is_some_and(|fence| !self.fence_stands(me, fence)) {
+            return Ok(Appended::Fenced);
+        }
+        let known = self.stream_id(&operation.stream);
+        match self.judge_ids(operation) {
+            Ids::New => {}
+            // Ids made here are new by construction: if one is not, something is badly wrong.
+            Ids::Taken(id) if !operation.known_ids => {
+                return Err(Error::Storage { detail: format!("a new event's id {id} is taken") });
+            }
+            Ids::Taken(id) => return Ok(Appended::Duplicate { id }),
+            Ids::Repeated(last) => {
+                let stream = known.unwrap_or_default();
+                let Recorded { version, position, .. } = *last;
+                return Ok(Appended::Done { stream, version, position, repeated: true });
+            }
+        }
+        let actual = known.and_then(|id| self.streams.get(&id)).map_or(0, |stream| stream.version);
+        if !matches(operation.expected, actual) {
+            return Ok(Appended::Conflict { actual });
+        }
+        let name = &operation.stream.name;
+        let stream = known.unwrap_or_else(|| self.new_stream(name));
+        let mut version = actual;
+        for event in &operation.events {
+            version += 1;
+            self.record(me, stream, name, version, event);
+        }
+        self.streams.put(stream, Stream { name: name.clone(), version });
+        Ok(Appended::Done { stream, version, position: self.last_position(), repeated: false })
+    }
+
+    fn stream_id(&self, target: &Target) -> Option<u64> {
+        target.id.or_else(|| self.stream_names.get(&target.name).copied())
+    }
+
+    fn new_stream(&mut self, name: &Name) -> u64 {
+        // Streams are never removed, so their number is the last id.
+        let stream = self.streams.working().len() as u64 + 1;
+        self.stream_names.put(name.clone(), stream);
+        stream
+    }
+
+    fn judge_ids(&self, operation: &Append) -> Ids {
+        let mut seen = HashSet::new();
+        if let Some(twice) = operation.events.iter().find(|event| !seen.insert(event.id)) {
+            return Ids::Taken(twice.id);
+        }
+        let stored = |event: &NewEvent| self.events.get(self.event_ids.get(&event.id)?);
+        let Some(taken) = operation.events.iter().find(|event| stored(event).is_some()) else {
+            return Ids::New;
+        };
+        let before: Option<Vec<_>> = operation.events.iter().map(stored).collect();
+        match before {
+            Some(before) if is_a_run(&before, &operation.stream.name) => {
+                before.last().map_or(Ids::New, |last| Ids::Repeated(Arc::clone(last)))
+            }
+            _ => Ids::Taken(taken.id),
+        }
+    }
+
+    /// Writes one event and its index rows.
+    fn record(&mut self, me: &Caller, stream: u64, name: &Name, version: u64, event: &NewEvent) {
+        let last = self.events.working().last_key_value().map(|(_, last)| last.recorded_at);
+        let recorded = Recorded {
+            position: self.last_position() + 1,
+            stream: name.clone(),
+            version,
+            id: event.id,
+            event_type: event.event_type.to_string(),
+            data: event.data.clone(),
+            schema: event.schema,
+            recorded_at: last.map_or(me.now.wall_ms, |last| last.max(me.now.wall_ms)),
+            at: event.at.clone(),
+            metadata: event.metadata.clone(),
+        };
+        let position = recorded.position;
+        self.event_ids.put(event.id, position);
+        self.versions.put((stream, version), position);
+        self.categories.put((name.category().to_owned(), position), ());
+        self.events.put(position, Arc::new(recorded));
+    }
+
+    fn last_position(&self) -> u64 {
+        // Events are never removed, and their positions are dense.
+        self.events.working().last_key_value().map_or(0, |(position, _)| *position)
+    }
+}
+
+/// Whether these events follow one another in that stream.
+fn is_a_run(events: &[&Arc<Recorded>], stream: &Name) -> bool {
+    let start = events.first().map_or(0, |first| first.version);
+    let in_place =
+        |(event, version): (&&Arc<Recorded>, u64)| event.stream == *stream && event.version == version;
+    events.iter().zip(start..).all(in_place)
+}
+
+/// Whether a stream of version `actual` (0: there is none) is what the caller expected.
+fn matches(expected: Expected, actual: u64) -> bool {
+    match expected {
+        Expected::Any => true,
+        Expected::NoStream => actual == 0,
+        Expected::Exists => actual > 0,
+        Expected::Version(version) => actual == version,
+    }
+}
+
+/// What is read.
+impl Store {
+    /// Where a stream stands.
+    pub(super) fn stream_head(&self, name: &Name) -> Option<Head> {
+        let id = *self.stream_names.committed().get(name)?;
+        self.streams.committed().get(&id).map(|stream| Head { id, version: stream.version })
+    }
+
+    /// The position of the last event.
+    pub(super) fn head(&self) -> u64 {
+        self.events.committed().last_key_value().map_or(0, |(position, _)| *position)
+    }
+
+    /// One page of events.
+    pub(super) fn page(&self, query: &Query) -> Page {
+        let Query { from, to, .. } = *query;
+        if from > to {
+            return Page::default();
+        }
+        match &query.scope {
+            Scope::All => {
+                let rows = self.events.committed().range(from..=to);
+                fill(query, rows.map(|(position, event)| (*position, event)))
+            }
+            Scope::Category(category) => {
+                let range = (category.clone(), from)..=(category.clone(), to);
+                let rows = self.categories.committed().range(range);
+                fill(query, rows.filter_map(|((_, position), ())| Some((*position, self.event(*position)?))))
+            }
+            Scope::Stream(name) => {
+                let Some(stream) = self.stream_names.committed().get(name) else { return Page::default() };
+                let rows = self.versions.committed().range((*stream, from)..=(*stream, to));
+                fill(query, rows.filter_map(|((_, version), at)| Some((*version, self.event(*at)?))))
+            }
+        }
+    }
+
+    fn event(&self, position: u64) -> Option<&Arc<Recorded>> {
+        self.events.committed().get(&position)
+    }
+}
+
+/// Takes a page from `rows` (in ascending order), from whichever end the query wants.
+fn fill<'a>(query: &Query, rows: impl DoubleEndedIterator<Item = (u64, &'a Arc<Recorded>)>) -> Page {
+    let wanted = |(_, event): &(u64, &Arc<Recorded>)| {
+        query.event_type.as_ref().is_none_or(|wanted| *wanted == event.event_type)
+    };
+    if query.backward {
+        take(query.limit, rows.rev().filter(wanted))
+    } else {
+        take(query.limit, rows.filter(wanted))
+    }
+}
+
+/// Takes rows until the page is full, by count or by size, and looks whether one is left.
+fn take<'a>(limit: u32, mut rows: impl Iterator<Item = (u64, &'a Arc<Recorded>)>) -> Page {
+    let mut page = Page::default();
+    let mut bytes = 0;
+    while page.events.len() < limit as usize && bytes < limits::PAGE_BYTES {
+        let Some((number, event)) = rows.next() else { return page };
+        bytes += event.data.bytes().len() + event.metadata.as_ref().map_or(0, String::len);
+        page.last = Some(number);
+        page.events.push(Ok(Recorded::clone(event)));
+    }
+    page.more = rows.next().is_some();
+    page
+}

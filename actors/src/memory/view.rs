@@ -1,0 +1,85 @@
+//! Reading in memory: each call looks at the committed side, under the one lock, so that it sees one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Shared;
+use super::store::Store;
+use crate::error::Result;
+use crate::name::Name;
+use crate::storage::lock::Line;
+use crate::storage::snapshot::Kept;
+use crate::storage::stream::{Head, Page, Query};
+use crate::storage::{Moment, Process, Pulse, Summary, View};
+
+/// A reader.
+#[derive(Debug)]
+pub(super) struct MemoryView(pub(super) Arc<Shared>);
+
+impl View for MemoryView {
+    fn events(&mut self, query: &Query) -> Result<Page> {
+        Ok(self.0.store().page(query))
+    }
+
+    fn stream(&mut self, name: &Name) -> Result<Option<Head>> {
+        Ok(self.0.store().stream_head(name))
+    }
+
+    fn head(&mut self) -> Result<u64> {
+        Ok(self.0.store().head())
+    }
+
+    fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
+        Ok(self.0.store().snapshot(stream))
+    }
+
+    fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
+        Ok(self.0.store().line(name, now))
+    }
+
+    fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<Line>> {
+        Ok(self.0.store().lines(after, limit, now))
+    }
+
+    fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
+        Ok(self.0.store().process_list(now))
+    }
+
+    fn summary(&mut self) -> Result<Summary> {
+        Ok(self.0.store().summary())
+    }
+
+    fn pulse(&mut self) -> Result<Pulse> {
+        Ok(self.0.store().pulse())
+    }
+}
+
+/// How many categories a summary names.
+const CATEGORIES_SHOWN: usize = 100;
+
+impl Store {
+    fn summary(&self) -> Summary {
+        let mut categories: BTreeMap<&str, u64> = BTreeMap::new();
+        for stream in self.streams.committed().values() {
+            *categories.entry(stream.name.category()).or_default() += 1;
+        }
+        let locks = self.locks.committed();
+        Summary {
+            streams: self.streams.committed().len() as u64,
+            events: self.events.committed().len() as u64,
+            head: self.head(),
+            categories: categories
+                .into_iter()
+                .take(CATEGORIES_SHOWN)
+                .map(|(category, streams)| (category.to_owned(), streams))
+                .collect(),
+            snapshots: self.snapshots.committed().len() as u64,
+            locks: locks.len() as u64,
+            locks_held: locks.values().filter(|lock| lock.is_held()).count() as u64,
+            tickets_waiting: locks.values().map(|lock| lock.waiting).sum(),
+            file_bytes: 0,
+            log_bytes: 0,
+            schema: 0,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The answer to one request: the one place where the async and the blocking face differ.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+
+/// Where an answer goes. It rides in the request, so that no floor keeps a table of who asked.
+///
+/// Dropped without an answer, it tells the caller [`Error::ActorFailed`]: whoever had the request is gone and
+/// has written nothing for it. Whoever hands a request to the writer sees to it that this stays true.
+#[derive(Debug)]
+pub struct Reply<T> {
+    to: To<T>,
+}
+
+#[derive(Debug)]
+enum To<T> {
+    Async(oneshot::Sender<Result<T>>),
+    Blocking(crossbeam_channel::Sender<Result<T>>),
+    Nobody,
+}
+
+impl<T> Reply<T> {
+    /// A reply that is awaited.
+    #[must_use]
+    pub fn future() -> (Reply<T>, Answer<T>) {
+        let (sender, receiver) = oneshot::channel();
+        (Reply { to: To::Async(sender) }, Answer(receiver))
+    }
+
+    /// A reply that a thread waits for.
+    #[must_use]
+    pub fn blocking() -> (Reply<T>, Waiting<T>) {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        (Reply { to: To::Blocking(sender) }, Waiting(receiver))
+    }
+
+    /// A reply that interests nobody.
+    #[must_use]
+    pub fn nobody() -> Reply<T> {
+        Reply { to: To::Nobody }
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// The answer itself, if nobody takes it any more: what was granted must then be given back.
+    pub fn send(self, answer: Result<T>) -> std::result::Result<(), Result<T>> {
+        match self.to {
+            To::Async(sender) => sender.send(answer),
+            To::Blocking(sender) => sender.send(answer).map_err(|error| error.0),
+            To::Nobody => Ok(()),
+        }
+    }
+
+    /// Answers where an answer that nobody takes needs no undoing.
+    pub fn answer(self, answer: Result<T>) {
+        // The caller has gone away; what was done for it stays done, and is documented so.
+        let _ = self.send(answer);
+    }
+
+    /// Whether the caller has gone away. A blocking caller never does.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        matches!(&self.to, To::Async(sender) if sender.is_closed())
+    }
+}
+
+/// An answer to come, for a caller on any executor.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Receiver<Result<T>>);
+
+impl<T> Future for Answer<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(lost())))
+    }
+}
+
+/// An answer to come, for a caller on a thread of its own.
+#[derive(Debug)]
+pub struct Waiting<T>(crossbeam_channel::Receiver<Result<T>>);
+
+impl<T> Waiting<T> {
+    /// Waits for it. The other side keeps the deadlines.
+    ///
+    /// # Errors
+    /// The request's error, or [`Error::ActorFailed`] if it was dropped unanswered.
+    pub fn wait(self) -> Result<T> {
+        self.0.recv().unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+fn lost() -> Error {
+    Error::ActorFailed { what: "this request".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_nobody_takes_comes_back() {
+        let (reply, answer) = Reply::future();
+        drop(answer);
+        assert!(reply.is_abandoned());
+        assert_eq!(reply.send(Ok(7)), Err(Ok(7)));
+        let (reply, waiting) = Reply::blocking();
+        drop(waiting);
+        assert_eq!(reply.send(Ok(7)), Err(Ok(7)));
+    }
+
+    #[test]
+    fn a_dropped_reply_is_an_error_and_not_a_hang() {
+        let (reply, waiting) = Reply::<()>::blocking();
+        drop(reply);
+        assert!(matches!(waiting.wait(), Err(Error::ActorFailed { .. })));
+    }
+}

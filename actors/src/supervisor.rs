@@ -1,0 +1,241 @@
+//! The supervisor: finds the actor of a name, starts it on first use, starts it anew when it failed, and lets
+//! it go when nobody has used it for a while.
+//!
+//! actix does not restart an actor whose handler panicked, not even under its own `Supervisor`: the mailbox is
+//! closed for good. So every message comes through here, and a closed mailbox is replaced.
+//!
+//! It names no primitive: an actor is found by its type and its name.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use crate::clock::Seams;
+use crate::limits;
+use crate::name::Name;
+use crate::reader::Readers;
+use crate::watcher::WatcherActor;
+use crate::writer::Writer;
+
+/// What every actor is given: the ways to write, to read and to be woken.
+#[derive(Clone, Debug)]
+pub struct House {
+    /// Writes.
+    pub writer: Writer,
+    /// Reads.
+    pub readers: Readers,
+    /// Tells that another process wrote or died.
+    pub watcher: Addr<WatcherActor>,
+    /// Time, ids, threads.
+    pub seams: Seams,
+    /// This process, as the store knows it.
+    pub process: u64,
+}
+
+/// A reason for an actor to stay. Whoever waits for something of it, or holds something through it, keeps one;
+/// the supervisor lets an actor go only when there is none.
+#[derive(Clone, Debug)]
+pub struct Stay(#[allow(dead_code, reason = "held for its count")] Arc<()>);
+
+/// An actor of a name.
+pub trait Primitive: Actor<Context = Context<Self>> {
+    /// Makes the actor of `name`. No I/O: it learns what it needs with its first message.
+    fn open(name: Name, house: House) -> Self;
+}
+
+/// A message on its way to the actor of type `A` with this name.
+pub struct To<A, M> {
+    name: Name,
+    message: M,
+    actor: PhantomData<fn() -> A>,
+}
+
+impl<A, M> To<A, M> {
+    /// Addresses `message`.
+    pub fn new(name: Name, message: M) -> To<A, M> {
+        To { name, message, actor: PhantomData }
+    }
+}
+
+impl<A: 'static, M: Send> Message for To<A, M> {
+    type Result = ();
+}
+
+/// A message that has found its actor, with a reason for the actor to stay until it is dealt with.
+pub struct Visit<M> {
+    /// The message.
+    pub message: M,
+    /// To be kept as long as the message has consequences in the actor.
+    pub stay: Stay,
+}
+
+impl<M: Send> Message for Visit<M> {
+    type Result = ();
+}
+
+struct Child<A: Actor> {
+    address: Addr<A>,
+    stay: Arc<()>,
+    used: u64,
+}
+
+impl<A: Actor> Child<A> {
+    /// Nobody has sent it anything for a whole tick, and it has nothing to do or to hold.
+    fn is_idle(&self, now: u64) -> bool {
+        self.used + 1 < now && Arc::strong_count(&self.stay) == 1
+    }
+}
+
+/// The children of one type, by name.
+struct Children<A: Actor> {
+    by_name: HashMap<Name, Child<A>>,
+}
+
+/// What the supervisor does with children of a type that it does not name.
+trait Brood: Any {
+    /// Lets idle ones go, looking at no more than `most`; how many are left.
+    fn sweep(&mut self, now: u64, most: usize) -> usize;
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+impl<A: Primitive> Brood for Children<A> {
+    fn sweep(&mut self, now: u64, most: usize) -> usize {
+        let idle: Vec<Name> = (self.by_name.iter())
+            .filter(|(_, child)| child.is_idle(now))
+            .take(most)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &idle {
+            // Dropping the last address ends the actor; it has nothing in its mailbox, or it would stay.
+            self.by_name.remove(name);
+        }
+        if self.by_name.capacity() > 4 * self.by_name.len() + 1_024 {
+            self.by_name.shrink_to_fit();
+        }
+        self.by_name.len()
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// The supervisor of one arbiter.
+pub struct Supervisor {
+    house: House,
+    broods: HashMap<TypeId, Box<dyn Brood>>,
+    tick: u64,
+    idle: Duration,
+    sweeping: bool,
+}
+
+impl Supervisor {
+    /// A supervisor that lets actors go that were idle for `idle`, or a little longer.
+    pub(crate) fn new(house: House, idle: Duration) -> Supervisor {
+        Supervisor { house, broods: HashMap::new(), tick: 0, idle, sweeping: false }
+    }
+
+    fn child<A: Primitive>(&mut self, name: Name) -> Option<&mut Child<A>> {
+        let brood = (self.broods.entry(TypeId::of::<A>()))
+            .or_insert_with(|| Box::new(Children::<A> { by_name: HashMap::new() }));
+        let children = brood.as_any().downcast_mut::<Children<A>>()?;
+        let house = &self.house;
+        let start = |name: &Name| Child {
+            address: A::open(name.clone(), house.clone()).start(),
+            stay: Arc::new(()),
+            used: 0,
+        };
+        let child = match children.by_name.entry(name) {
+            std::collections::hash_map::Entry::Occupied(found) if found.get().address.connected() => {
+                found.into_mut()
+            }
+            std::collections::hash_map::Entry::Occupied(mut failed) => {
+                tracing::warn!(name = %failed.key(), "an actor failed and is started anew");
+                let anew = start(failed.key());
+                failed.insert(anew);
+                failed.into_mut()
+            }
+            std::collections::hash_map::Entry::Vacant(free) => {
+                let first = start(free.key());
+                free.insert(first)
+            }
+        };
+        child.used = self.tick;
+        Some(child)
+    }
+
+    /// Half an idle time is a tick; an actor unused for two of them may go. No children, no ticks.
+    fn arm(&mut self, context: &mut Context<Self>) {
+        if std::mem::replace(&mut self.sweeping, true) {
+            return;
+        }
+        context.run_later(self.idle / 2, |supervisor, context| {
+            supervisor.tick += 1;
+            supervisor.sweep(context);
+        });
+    }
+
+    fn sweep(&mut self, context: &mut Context<Self>) {
+        let now = self.tick;
+        let mut left = 0;
+        let before: usize = self.broods.len();
+        for brood in self.broods.values_mut() {
+            left += brood.sweep(now, limits::SWEEP_SLICE);
+        }
+        tracing::trace!(left, types = before, "swept idle actors");
+        self.sweeping = false;
+        if left > 0 {
+            self.arm(context);
+        }
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervisor").field("types", &self.broods.len()).finish_non_exhaustive()
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(limits::MAILBOX);
+    }
+}
+
+impl<A, M> Handler<To<A, M>> for Supervisor
+where
+    A: Primitive + Handler<Visit<M>>,
+    M: Send + 'static,
+{
+    type Result = ();
+
+    fn handle(&mut self, to: To<A, M>, context: &mut Self::Context) {
+        if let Some(child) = self.child::<A>(to.name) {
+            let stay = Stay(Arc::clone(&child.stay));
+            // Bounded by the gate, as every message is.
+            child.address.do_send(Visit { message: to.message, stay });
+        }
+        self.arm(context);
+    }
+}
+
+/// How many actors live on this arbiter, for tests and `health`.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct Census;
+
+impl Handler<Census> for Supervisor {
+    type Result = usize;
+
+    fn handle(&mut self, _: Census, _: &mut Self::Context) -> usize {
+        let now = self.tick;
+        self.broods.values_mut().map(|brood| brood.sweep(now, 0)).sum()
+    }
+}

@@ -1,0 +1,198 @@
+//! The watcher: tells the actors that wait for other processes when there may be news.
+//!
+//! The bell is the shortcut, a look every [`SLOW_POLL`](crate::limits::SLOW_POLL) the guarantee. While nobody
+//! waits there is neither.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix::prelude::*;
+
+use crate::error::Result;
+use crate::limits;
+use crate::reader::Readers;
+use crate::storage::{Bell, Pulse};
+
+/// Another process wrote, came or went, or leases of this one lapsed: whoever waits or holds looks again.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Changed;
+
+/// Why an actor wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// It waits for what another process may do.
+    Waiting,
+    /// It holds something that this process may lose.
+    Holding,
+}
+
+/// The actor that keeps the list of those who want to be told.
+pub struct WatcherActor {
+    bell: Box<dyn Bell>,
+    readers: Readers,
+    waiting: HashMap<usize, Recipient<Changed>>,
+    holding: HashMap<usize, Recipient<Changed>>,
+    pulse: Option<Pulse>,
+    polling: Option<SpawnHandle>,
+    looking: bool,
+}
+
+impl WatcherActor {
+    /// Starts the watcher on the current arbiter.
+    pub(crate) fn open(bell: Box<dyn Bell>, readers: Readers) -> Addr<WatcherActor> {
+        let actor = WatcherActor {
+            bell,
+            readers,
+            waiting: HashMap::new(),
+            holding: HashMap::new(),
+            pulse: None,
+            polling: None,
+            looking: false,
+        };
+        actor.start()
+    }
+
+    fn begin_waiting(&mut self, context: &mut Context<Self>) {
+        if let Err(error) = self.bell.waiting(true) {
+            tracing::warn!(%error, "the bell cannot be used, the slow poll has to do");
+        }
+        // Whatever was written before the bell could be rung for us has to be looked at now.
+        self.pulse = None;
+        self.look(context);
+        self.polling =
+            Some(context.run_interval(limits::SLOW_POLL, |watcher, context| watcher.look(context)));
+    }
+
+    fn end_waiting(&mut self, context: &mut Context<Self>) {
+        if let Some(polling) = self.polling.take() {
+            context.cancel_future(polling);
+        }
+        if let Err(error) = self.bell.waiting(false) {
+            tracing::warn!(%error, "the bell cannot be told that nobody waits");
+        }
+    }
+
+    /// Compares the store with how it was at the last look.
+    fn look(&mut self, context: &mut Context<Self>) {
+        if std::mem::replace(&mut self.looking, true) {
+            return;
+        }
+        let address = context.address();
+        self.readers.read(|view| view.pulse(), move |pulse| address.do_send(Looked(pulse)));
+    }
+
+    fn tell_waiting(&self) {
+        self.waiting.values().for_each(|actor| actor.do_send(Changed));
+    }
+}
+
+impl std::fmt::Debug for WatcherActor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WatcherActor").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
+impl Actor for WatcherActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let address = context.address();
+        let told = Arc::new(AtomicBool::new(false));
+        let on_ring = Box::new(move || {
+            // Rings fold: one that has not been looked at yet stands for all that follow.
+            if !told.swap(true, Ordering::AcqRel) {
+                address.do_send(Rung(Arc::clone(&told)));
+            }
+        });
+        if let Err(error) = self.bell.listen(on_ring) {
+            tracing::warn!(%error, "the bell cannot be heard, the slow poll has to do");
+        }
+    }
+}
+
+/// Registers or removes an interest; `key` is the actor's own, unique in the process.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Watch {
+    /// Which interest.
+    pub interest: Interest,
+    /// Whose.
+    pub key: usize,
+    /// Whom to tell; `None` to remove.
+    pub tell: Option<Recipient<Changed>>,
+}
+
+impl Handler<Watch> for WatcherActor {
+    type Result = ();
+
+    fn handle(&mut self, watch: Watch, context: &mut Self::Context) {
+        let (list, waits) = match watch.interest {
+            Interest::Waiting => (&mut self.waiting, true),
+            Interest::Holding => (&mut self.holding, false),
+        };
+        let was_empty = list.is_empty();
+        match watch.tell {
+            Some(tell) => drop(list.insert(watch.key, tell)),
+            None => drop(list.remove(&watch.key)),
+        }
+        let is_empty = list.is_empty();
+        if waits && was_empty && !is_empty {
+            self.begin_waiting(context);
+        } else if waits && !was_empty && is_empty {
+            self.end_waiting(context);
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Rung(Arc<AtomicBool>);
+
+impl Handler<Rung> for WatcherActor {
+    type Result = ();
+
+    fn handle(&mut self, Rung(told): Rung, context: &mut Self::Context) {
+        told.store(false, Ordering::Release);
+        if !self.waiting.is_empty() {
+            self.looking = false;
+            self.look(context);
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Looked(Result<Pulse>);
+
+impl Handler<Looked> for WatcherActor {
+    type Result = ();
+
+    fn handle(&mut self, Looked(pulse): Looked, _: &mut Self::Context) {
+        self.looking = false;
+        match pulse {
+            Ok(pulse) if self.pulse.as_ref() == Some(&pulse) => {}
+            Ok(pulse) => {
+                self.pulse = Some(pulse);
+                self.tell_waiting();
+            }
+            // Better one look too many than one too few.
+            Err(_) => self.tell_waiting(),
+        }
+    }
+}
+
+/// Leases of this process have lapsed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Lapsed;
+
+impl Handler<Lapsed> for WatcherActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Lapsed, _: &mut Self::Context) {
+        self.holding.values().for_each(|actor| actor.do_send(Changed));
+        self.tell_waiting();
+    }
+}

@@ -1,0 +1,305 @@
+//! One group on the database: begin, apply, commit, answer; and what to do when one of these fails.
+//!
+//! There is no savepoint an operation: it would cost 70 % more an operation, for a case that hardly occurs,
+//! because an operation that is refused has written nothing. When one really fails, the whole group is rolled
+//! back and done again with a savepoint an operation, so that the bad one does not undo its neighbours.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::OnLapse;
+use super::intake::{Stats, Write};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::storage::{Operation, Outcome, Session, Standing};
+use crate::thread;
+
+/// Commits that fail within this time of each other count together.
+const FAILURES_WITHIN_MS: u64 = 10 * 60 * 1_000;
+
+/// The session, and the group that is open on it.
+pub(super) struct Committer {
+    session: Box<dyn Session>,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    on_lapse: OnLapse,
+    writes: Vec<Write>,
+    outcomes: Vec<Outcome>,
+    /// An operation of the open group failed: nothing more is applied, all of it is done again at the end.
+    spoilt: bool,
+    /// The connection is in an unknown state and is reopened before its next use.
+    suspect: bool,
+    groups: u64,
+    failures: Vec<u64>,
+    /// Why nothing is written any more.
+    poisoned: Option<Error>,
+}
+
+impl Committer {
+    pub(super) fn new(
+        session: Box<dyn Session>,
+        clock: Arc<dyn Clock>,
+        stats: Arc<Stats>,
+        on_lapse: OnLapse,
+    ) -> Committer {
+        Committer {
+            session,
+            clock,
+            stats,
+            on_lapse,
+            writes: Vec::new(),
+            outcomes: Vec::new(),
+            spoilt: false,
+            suspect: false,
+            groups: 0,
+            failures: Vec::new(),
+            poisoned: None,
+        }
+    }
+
+    /// Takes the turn and opens a transaction. `false`: somebody else has one of them; try again later.
+    ///
+    /// A database that cannot be opened at all is not a reason to wait: the group then begins without it, and
+    /// every write that is taken is answered with the error.
+    pub(super) fn begin(&mut self, wait: bool) -> bool {
+        if self.poisoned.is_some() {
+            return true;
+        }
+        match self
+            .session
+            .take_turn(wait)
+            .and_then(|had| if had { self.open().map(|()| true) } else { Ok(false) })
+        {
+            Ok(had) => had,
+            Err(Error::Busy { .. }) => {
+                self.session.leave_turn();
+                false
+            }
+            Err(_) => {
+                // The redo at the end of the group meets the error again, or finds that it has passed.
+                self.spoilt = true;
+                self.suspect = true;
+                true
+            }
+        }
+    }
+
+    fn open(&mut self) -> Result<()> {
+        if self.suspect {
+            self.session.reopen()?;
+            self.suspect = false;
+        }
+        if self.session.begin(self.clock.now())? == Standing::Lapsed {
+            (self.on_lapse)();
+        }
+        Ok(())
+    }
+
+    /// Applies one write in the open group.
+    pub(super) fn take(&mut self, write: Write) {
+        if !self.spoilt && self.poisoned.is_none() {
+            match self.apply(&write.operation) {
+                Ok(outcome) => self.outcomes.push(outcome),
+                Err(_) => self.spoil(),
+            }
+        }
+        self.writes.push(write);
+    }
+
+    pub(super) fn group_size(&self) -> usize {
+        self.writes.len()
+    }
+
+    fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
+        let applied = thread::contain(|| "the storage".into(), || self.session.apply(operation));
+        self.suspect |= applied.is_err();
+        applied.flatten()
+    }
+
+    fn spoil(&mut self) {
+        self.spoilt = true;
+        self.outcomes.clear();
+        self.session.rollback();
+    }
+
+    /// Commits the group and answers all of it; then the turn is passed on and the others are told.
+    pub(super) fn finish(&mut self) {
+        let answers = self.settle();
+        self.spoilt = false;
+        self.outcomes.clear();
+        for (write, answer) in self.writes.drain(..).zip(answers) {
+            // An answer that panics is a defect of ours; it must not take the rest of the group with it.
+            if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
+                tracing::error!(%error, "a caller was not answered");
+            }
+        }
+        self.session.leave_turn();
+        self.session.ring();
+    }
+
+    /// The answers of the whole group, after its commit.
+    fn settle(&mut self) -> Vec<Result<Outcome>> {
+        let size = self.writes.len();
+        if let Some(error) = &self.poisoned {
+            return vec![Err(error.clone()); size];
+        }
+        if self.spoilt {
+            self.stats.redone.fetch_add(1, Ordering::Relaxed);
+            return self.redo().unwrap_or_else(|error| {
+                self.session.rollback();
+                vec![Err(error); size]
+            });
+        }
+        let outcomes = std::mem::take(&mut self.outcomes);
+        self.commit(outcomes.into_iter().map(Ok).collect())
+    }
+
+    /// Does the group again, each operation under a savepoint of its own.
+    ///
+    /// An error here means that the storage, not an operation, has failed: all of the group fails alike.
+    fn redo(&mut self) -> Result<Vec<Result<Outcome>>> {
+        let writes = std::mem::take(&mut self.writes);
+        // Operations that panic are left out of the next attempt; each attempt loses one, so this ends.
+        let mut refused: Vec<Option<Error>> = vec![None; writes.len()];
+        let answers = loop {
+            match self.attempt(&writes, &mut refused) {
+                Ok(Some(answers)) => break Ok(answers),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.writes = writes;
+        Ok(self.commit(answers?))
+    }
+
+    /// One attempt at a group under savepoints; `None` if an operation panicked and must be left out.
+    fn attempt(
+        &mut self,
+        writes: &[Write],
+        refused: &mut [Option<Error>],
+    ) -> Result<Option<Vec<Result<Outcome>>>> {
+        self.session.rollback();
+        self.open()?;
+        let mut answers = Vec::with_capacity(writes.len());
+        for (write, refused) in writes.iter().zip(refused) {
+            if let Some(error) = refused {
+                answers.push(Err(error.clone()));
+                continue;
+            }
+            self.session.savepoint()?;
+            let answer = self.apply(&write.operation);
+            if self.suspect {
+                *refused = answer.err();
+                return Ok(None);
+            }
+            if !self.session.in_transaction() {
+                // The database has rolled back all of it on its own: a full or broken disk.
+                return Err(answer.err().unwrap_or_else(|| storage("the transaction was lost")));
+            }
+            self.session.end_savepoint(answer.is_ok())?;
+            answers.push(answer);
+        }
+        Ok(Some(answers))
+    }
+
+    /// Commits, and turns a failure into an honest answer for every operation of the group.
+    fn commit(&mut self, answers: Vec<Result<Outcome>>) -> Vec<Result<Outcome>> {
+        self.groups += 1;
+        let group = self.groups;
+        let error = match thread::contain(|| "the storage".into(), || self.session.commit(group)).flatten() {
+            Ok(()) => {
+                self.stats.groups.fetch_add(1, Ordering::Relaxed);
+                self.stats.operations.fetch_add(answers.len() as u64, Ordering::Relaxed);
+                return answers;
+            }
+            Err(error) => error,
+        };
+        self.stats.failed_commits.fetch_add(1, Ordering::Relaxed);
+        let size = answers.len();
+        if matches!(error, Error::FileReplaced { .. }) {
+            self.poisoned = Some(error.clone());
+            return vec![Err(error); size];
+        }
+        let settled = self.was_committed(self.groups);
+        let answers = match (settled, &error) {
+            (Ok(true), _) => answers,
+            (Ok(false), _) => vec![Err(error.clone()); size],
+            // A full disk refuses the frames themselves, the commit's own being the last: none of it can surface.
+            (Err(_), Error::StorageFull { .. }) => vec![Err(error.clone()); size],
+            (Err(_), _) => vec![Err(Error::CommitUnknown { detail: error.to_string() }); size],
+        };
+        self.count_failure(&error);
+        answers
+    }
+
+    /// After a failed commit: whether the group is in the database after all, once and for good.
+    ///
+    /// The new connection reads what group came last and then commits a group of its own. Without that one, the
+    /// failed frames would still stand behind the log's end, and a crash could bring them back.
+    fn was_committed(&mut self, group: u64) -> Result<bool> {
+        self.suspect = true;
+        self.open()?;
+        let last = self.session.last_group()?;
+        self.groups += 1;
+        let marked = self.session.commit(self.groups);
+        self.suspect = marked.is_err();
+        marked.map(|()| last == group)
+    }
+
+    /// A disk that fails again and again is not written to any more; a full one may be emptied.
+    fn count_failure(&mut self, error: &Error) {
+        if matches!(error, Error::StorageFull { .. }) {
+            return;
+        }
+        let now = self.clock.now().boot_ms;
+        self.failures.retain(|at| now.saturating_sub(*at) < FAILURES_WITHIN_MS);
+        self.failures.push(now);
+        if self.failures.len() >= limits::FAILED_COMMITS {
+            let detail = format!(
+                "{} commits failed in a row of 10 minutes, the last with: {error}",
+                self.failures.len()
+            );
+            self.poisoned =
+                Some(storage(&format!("{detail}; the store is closed for writing, open it again")));
+        }
+    }
+
+    pub(super) fn checkpoint_due(&self) -> bool {
+        self.session.log_pages() >= limits::CHECKPOINT_PAGES
+    }
+
+    /// Moves what readers do not need any more out of the log. Under the turn, so that two processes never do
+    /// it at once.
+    pub(super) fn checkpoint(&mut self) {
+        if self.poisoned.is_some() || !matches!(self.session.take_turn(false), Ok(true)) {
+            return;
+        }
+        if self.session.checkpoint(false).is_err() {
+            self.stats.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
+        }
+        self.session.leave_turn();
+    }
+
+    pub(super) fn turn_holder(&self) -> String {
+        self.session.turn_holder()
+    }
+
+    /// Leaves the store in order: what is held is given up, the log is emptied. Whatever fails here, the next
+    /// process puts right.
+    pub(super) fn leave(&mut self) {
+        if self.poisoned.is_some() || !matches!(self.session.take_turn(false), Ok(true)) {
+            return;
+        }
+        let left = self.session.leave(self.clock.now()).and_then(|()| self.session.checkpoint(true));
+        if left.is_err() {
+            self.stats.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
+        }
+        self.session.leave_turn();
+        self.session.ring();
+    }
+}
+
+fn storage(detail: &str) -> Error {
+    Error::Storage { detail: detail.to_owned() }
+}

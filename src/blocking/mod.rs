@@ -1,0 +1,29 @@
+//! The same store for threads that wait: the same names, the same methods, no `async`.
+//!
+//! Take this face in programs that are not async: scripts, legacy code, a thread pool of your own. A call blocks
+//! the thread it is made on and no other, inside an async runtime too (which is then blocked, as by any other
+//! blocking call). On Millpond's own threads - from `decide`, `evolve` or a serializer - it is
+//! [`Error::WouldDeadlock`](crate::Error::WouldDeadlock) instead of a hang.
+//!
+//! # Examples
+//! ```
+//! use millpond::blocking::Store;
+//!
+//! let store = Store::memory()?;
+//! let guard = store.lock("nightly").acquire()?;
+//! guard.release()?;
+//! store.close()?;
+//! # Ok::<(), millpond::Error>(())
+//! ```
+
+mod aggregate;
+mod events;
+mod inspect;
+mod lock;
+mod store;
+
+pub use self::aggregate::Entity;
+pub use self::events::{EventStream, Events};
+pub use self::inspect::Inspector;
+pub use self::lock::{Lock, LockGuard};
+pub use self::store::{Store, StoreBuilder};

@@ -1,0 +1,142 @@
+//! The door to every primitive, for threads that wait.
+
+use std::time::Duration;
+
+use millpond_actors::error::{Error, Result};
+
+use super::{Entity, Events, Inspector, Lock};
+use crate::aggregate::Aggregate;
+use crate::store::{Durability, Location};
+
+/// An open store; see [`crate::Store`].
+#[derive(Clone, Debug)]
+pub struct Store {
+    store: crate::Store,
+}
+
+impl Store {
+    pub(crate) fn of(store: crate::Store) -> Store {
+        Store { store }
+    }
+
+    /// See [`crate::Store::open`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn open<L>(location: L) -> Result<Store>
+    where
+        L: TryInto<Location>,
+        Error: From<L::Error>,
+    {
+        Store::builder().open(location)
+    }
+
+    /// See [`crate::Store::memory`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn memory() -> Result<Store> {
+        Store::builder().open(Location::Memory)
+    }
+
+    /// See [`crate::Store::builder`].
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder { builder: crate::Store::builder() }
+    }
+
+    /// See [`crate::Store::location`].
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        self.store.location()
+    }
+
+    /// See [`crate::Store::lock`].
+    #[must_use]
+    pub fn lock(&self, name: impl AsRef<str>) -> Lock {
+        Lock { lock: self.store.lock(name) }
+    }
+
+    /// See [`crate::Store::aggregate`].
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
+        Entity { entity: self.store.aggregate(id) }
+    }
+
+    /// See [`crate::Store::events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events { events: self.store.events() }
+    }
+
+    /// See [`crate::Store::inspect`].
+    #[must_use]
+    pub fn inspect(&self) -> Inspector {
+        Inspector { inspector: self.store.inspect() }
+    }
+
+    /// The same store with the async face.
+    #[must_use]
+    pub fn asynchronous(&self) -> crate::Store {
+        self.store.clone()
+    }
+
+    /// See [`crate::Store::close`].
+    ///
+    /// # Errors
+    /// [`Error::WouldDeadlock`].
+    pub fn close(&self) -> Result<()> {
+        self.store.close_blocking()
+    }
+}
+
+/// Settings of a store to be opened; see [`crate::StoreBuilder`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until it is opened"]
+pub struct StoreBuilder {
+    builder: crate::StoreBuilder,
+}
+
+impl StoreBuilder {
+    /// See [`crate::StoreBuilder::durability`].
+    pub fn durability(self, durability: Durability) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.durability(durability) }
+    }
+
+    /// See [`crate::StoreBuilder::call_timeout`].
+    pub fn call_timeout(self, timeout: Duration) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.call_timeout(timeout) }
+    }
+
+    /// See [`crate::StoreBuilder::idle`].
+    pub fn idle(self, idle: Duration) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.idle(idle) }
+    }
+
+    /// See [`crate::StoreBuilder::requests`].
+    pub fn requests(self, requests: usize) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.requests(requests) }
+    }
+
+    /// See [`crate::StoreBuilder::readers`].
+    pub fn readers(self, readers: usize) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.readers(readers) }
+    }
+
+    /// See [`crate::StoreBuilder::arbiters`].
+    pub fn arbiters(self, arbiters: usize) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.arbiters(arbiters) }
+    }
+
+    /// See [`crate::StoreBuilder::open`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn open<L>(self, location: L) -> Result<Store>
+    where
+        L: TryInto<Location>,
+        Error: From<L::Error>,
+    {
+        let location = location.try_into().map_err(Error::from)?;
+        self.builder.open_blocking(location).map(Store::of)
+    }
+}

@@ -1,0 +1,274 @@
+//! Values to bytes and back: the only file that names serde_json or bincode.
+
+use std::borrow::Cow;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
+use millpond_actors::storage::stream::Data;
+use serde::de::DeserializeOwned;
+use serde::ser::{Impossible, Serialize, Serializer};
+
+/// A value as JSON text.
+pub(crate) fn to_json(what: &str, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::Encode { what: what.to_owned(), reason: error.to_string() })
+}
+
+/// Whether a text is one JSON value, and nothing else.
+pub(crate) fn check_json(what: &str, text: &str) -> Result<()> {
+    let checked = serde_json::from_str::<serde::de::IgnoredAny>(text);
+    checked.map(drop).map_err(|error| Error::Encode { what: what.to_owned(), reason: error.to_string() })
+}
+
+/// A value out of a payload of either format.
+pub(crate) fn from_data<T: DeserializeOwned>(what: &str, data: &Data) -> Result<T> {
+    let decoded = match data {
+        Data::Json(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        Data::Bincode(bytes) => from_bincode(bytes),
+    };
+    decoded.map_err(|reason| Error::Decode { what: what.to_owned(), reason })
+}
+
+/// A value as bincode, for what can always be rebuilt.
+pub(crate) fn to_bincode(what: &str, value: &impl Serialize) -> Result<Data> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .map(Data::Bincode)
+        .map_err(|error| Error::Encode { what: what.to_owned(), reason: error.to_string() })
+}
+
+/// Bincode allocates what a length field says, so it is only given bytes of ours, behind a checksum, and a limit.
+fn from_bincode<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, String> {
+    let config = bincode::config::standard().with_limit::<{ limits::SNAPSHOT_BYTES }>();
+    let (value, read) =
+        bincode::serde::decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
+    if read == bytes.len() { Ok(value) } else { Err(format!("{} bytes are left over", bytes.len() - read)) }
+}
+
+/// An event, which is an enum, as the name of its variant and that variant's content.
+///
+/// `Deposited { cents: 5 }` is `("Deposited", {"cents":5})`; a variant without content has the content `null`.
+pub(crate) fn split_event(event: &impl Serialize) -> Result<(Cow<'static, str>, Data)> {
+    let what = "an event";
+    let variant = event.serialize(VariantName);
+    let variant = variant.map_err(|error| Error::Encode { what: what.into(), reason: error.0 })?;
+    let whole = to_json(what, event)?;
+    // serde_json writes `{"Variant":content}`, or `"Variant"` if there is no content.
+    let content = match whole.strip_prefix('{') {
+        Some(rest) => {
+            let name = to_json(what, &variant)?;
+            rest.get(name.len() + 1..rest.len() - 1).unwrap_or("null").to_owned()
+        }
+        None => "null".to_owned(),
+    };
+    Ok((Cow::Borrowed(variant), Data::Json(content)))
+}
+
+/// The other way.
+pub(crate) fn join_event<E: DeserializeOwned>(what: &str, event_type: &str, data: &Data) -> Result<E> {
+    let Data::Json(content) = data else {
+        let reason = "its format is not JSON".to_owned();
+        return Err(Error::Decode { what: what.to_owned(), reason });
+    };
+    let name = to_json(what, &event_type)?;
+    let whole = format!("{{{name}:{content}}}");
+    serde_json::from_str(&whole)
+        .map_err(|error| Error::Decode { what: what.to_owned(), reason: error.to_string() })
+}
+
+/// A serializer that only finds out the variant of an enum.
+struct VariantName;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAnEnum(String);
+
+impl serde::ser::Error for NotAnEnum {
+    fn custom<T: std::fmt::Display>(message: T) -> NotAnEnum {
+        NotAnEnum(message.to_string())
+    }
+}
+
+type Never = Impossible<&'static str, NotAnEnum>;
+type Found = std::result::Result<&'static str, NotAnEnum>;
+
+fn not_an_enum<T>() -> std::result::Result<T, NotAnEnum> {
+    Err(NotAnEnum("an event must be an enum, serialized as serde does by default".to_owned()))
+}
+
+macro_rules! refuse {
+    ($($method:ident($($argument:ty),*);)+) => {
+        $( fn $method(self, $(_: $argument),*) -> Found { not_an_enum() } )+
+    };
+}
+
+impl Serializer for VariantName {
+    type Ok = &'static str;
+    type Error = NotAnEnum;
+    type SerializeSeq = Never;
+    type SerializeTuple = Never;
+    type SerializeTupleStruct = Never;
+    type SerializeTupleVariant = Variant;
+    type SerializeMap = Never;
+    type SerializeStruct = Never;
+    type SerializeStructVariant = Variant;
+
+    refuse! {
+        serialize_bool(bool); serialize_i8(i8); serialize_i16(i16); serialize_i32(i32); serialize_i64(i64);
+        serialize_u8(u8); serialize_u16(u16); serialize_u32(u32); serialize_u64(u64);
+        serialize_f32(f32); serialize_f64(f64); serialize_char(char); serialize_str(&str); serialize_bytes(&[u8]);
+        serialize_none(); serialize_unit(); serialize_unit_struct(&'static str);
+    }
+
+    fn serialize_some<T: ?Sized + Serialize>(self, _: &T) -> Found {
+        not_an_enum()
+    }
+
+    fn serialize_newtype_struct<T: ?Sized + Serialize>(self, _: &'static str, value: &T) -> Found {
+        value.serialize(self)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Found {
+        Ok(variant)
+    }
+
+    fn serialize_newtype_variant<T: ?Sized + Serialize>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: &T,
+    ) -> Found {
+        Ok(variant)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> std::result::Result<Variant, NotAnEnum> {
+        Ok(Variant(variant))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> std::result::Result<Variant, NotAnEnum> {
+        Ok(Variant(variant))
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> std::result::Result<Never, NotAnEnum> {
+        not_an_enum()
+    }
+
+    fn serialize_tuple(self, _: usize) -> std::result::Result<Never, NotAnEnum> {
+        not_an_enum()
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> std::result::Result<Never, NotAnEnum> {
+        not_an_enum()
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> std::result::Result<Never, NotAnEnum> {
+        not_an_enum()
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> std::result::Result<Never, NotAnEnum> {
+        not_an_enum()
+    }
+}
+
+/// A variant with fields, whose name is all that is wanted.
+struct Variant(&'static str);
+
+impl serde::ser::SerializeTupleVariant for Variant {
+    type Ok = &'static str;
+    type Error = NotAnEnum;
+
+    fn serialize_field<T: ?Sized + Serialize>(&mut self, _: &T) -> std::result::Result<(), NotAnEnum> {
+        Ok(())
+    }
+
+    fn end(self) -> Found {
+        Ok(self.0)
+    }
+}
+
+impl serde::ser::SerializeStructVariant for Variant {
+    type Ok = &'static str;
+    type Error = NotAnEnum;
+
+    fn serialize_field<T: ?Sized + Serialize>(
+        &mut self,
+        _: &'static str,
+        _: &T,
+    ) -> std::result::Result<(), NotAnEnum> {
+        Ok(())
+    }
+
+    fn end(self) -> Found {
+        Ok(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Event {
+        Closed,
+        Noted(String),
+        Moved(i64, i64),
+        #[serde(rename = "de\"posited")]
+        Deposited {
+            cents: u64,
+        },
+    }
+
+    #[test]
+    fn an_event_is_its_variants_name_and_content() {
+        let cases = [
+            (Event::Closed, "Closed", "null"),
+            (Event::Noted("a}b".into()), "Noted", "\"a}b\""),
+            (Event::Moved(1, -1), "Moved", "[1,-1]"),
+            (Event::Deposited { cents: 5 }, "de\"posited", "{\"cents\":5}"),
+        ];
+        for (event, name, content) in cases {
+            let split = split_event(&event).unwrap();
+            assert_eq!(split, (Cow::Borrowed(name), Data::Json(content.to_owned())));
+            assert_eq!(join_event::<Event>("it", &split.0, &split.1).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_enum_is_not_an_event() {
+        #[derive(Serialize)]
+        struct Deposited {
+            cents: u64,
+        }
+        assert!(matches!(split_event(&Deposited { cents: 5 }), Err(Error::Encode { .. })));
+        assert!(matches!(split_event(&"text"), Err(Error::Encode { .. })));
+    }
+
+    #[test]
+    fn a6_an_unknown_event_type_is_an_error_that_names_it() {
+        let error = join_event::<Event>("event 7", "Renamed", &Data::Json("null".into())).unwrap_err();
+        assert!(matches!(&error, Error::Decode { reason, .. } if reason.contains("Renamed")), "{error}");
+    }
+
+    #[test]
+    fn bincode_that_claims_more_than_it_is_comes_back_as_an_error() {
+        let bomb = Data::Bincode(vec![0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F]);
+        assert!(matches!(from_data::<Vec<u64>>("it", &bomb), Err(Error::Decode { .. })));
+        let Data::Bincode(mut bytes) = to_bincode("it", &7_u64).unwrap() else { panic!() };
+        assert_eq!(from_data::<u64>("it", &Data::Bincode(bytes.clone())), Ok(7));
+        bytes.push(0);
+        assert!(matches!(from_data::<u64>("it", &Data::Bincode(bytes)), Err(Error::Decode { .. })));
+    }
+}

@@ -1,0 +1,80 @@
+//! What is in a store, who uses it, who holds what.
+
+use std::sync::Arc;
+
+use millpond_actors::error::Result;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::{Process, Summary};
+
+/// Looks at a store without changing it. A handle: cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inspector {
+    pub(crate) runtime: Arc<Runtime>,
+}
+
+/// Figures of this process's writer since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriterFigures {
+    /// Groups committed; each cost one fsync.
+    pub groups: u64,
+    /// Operations in them.
+    pub operations: u64,
+    /// Groups that were done again because an operation in them failed.
+    pub redone: u64,
+    /// Commits that failed.
+    pub failed_commits: u64,
+    /// Checkpoints that failed; the log grows until one succeeds.
+    pub failed_checkpoints: u64,
+}
+
+impl Inspector {
+    pub(crate) fn new(runtime: Arc<Runtime>) -> Inspector {
+        Inspector { runtime }
+    }
+
+    /// How much is in the store.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn summary(&self) -> Result<Summary> {
+        self.runtime.read(|view| view.summary()).await
+    }
+
+    /// The processes that have the store open.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn processes(&self) -> Result<Vec<Process>> {
+        let clock = Arc::clone(&self.runtime.seams().clock);
+        self.runtime.read(move |view| view.processes(clock.now())).await
+    }
+
+    /// Up to `limit` locks that are held or waited for, by name, those behind `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn locks(&self, after: Option<&str>, limit: u32) -> Result<Vec<Line>> {
+        let (clock, after) = (Arc::clone(&self.runtime.seams().clock), after.map(str::to_owned));
+        self.runtime.read(move |view| view.locks(after.as_deref(), limit, clock.now())).await
+    }
+
+    /// This process's id in the store.
+    #[must_use]
+    pub fn process(&self) -> u64 {
+        self.runtime.process()
+    }
+
+    /// What this process's writer has done.
+    #[must_use]
+    pub fn writer(&self) -> WriterFigures {
+        let [groups, operations, redone, failed_commits, failed_checkpoints] = self.runtime.figures();
+        WriterFigures { groups, operations, redone, failed_commits, failed_checkpoints }
+    }
+
+    /// How many actors of this process are alive at this moment; idle ones leave.
+    pub async fn actors(&self) -> usize {
+        self.runtime.actors().await
+    }
+}

@@ -1,0 +1,201 @@
+//! Named locks: strict first come, first served over all processes, with fencing tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
+use millpond_actors::lock::{Abandoned, Acquire, Held, LockActor, Loss, Release, Wait};
+use millpond_actors::name::Name;
+use millpond_actors::reply::Reply;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::lock::Fence;
+
+/// A named lock. A handle: cheap to clone, no I/O to make one.
+///
+/// - **Mutual exclusion**: at most one live lease a name, over all processes that share the store.
+/// - **Order**: first come, first served, over all processes. There are no readers' or other priorities.
+/// - **A lease ends** when it is released, when its process dies (at once), or when its process was stopped for
+///   longer than the time to live. A running process keeps its leases by itself.
+/// - **Not re-entrant**: a second acquire by the holder waits like any other.
+///
+/// A lease is a hint about time; the [token](LockGuard::token) is the safety. A process that was stopped past its
+/// lease cannot know that it lost the lock, so a write that must not happen then has to carry the token: inside
+/// the store by [`Events::guarded_by`](crate::Events::guarded_by), outside by handing the token to whatever is
+/// written to, which refuses a token smaller than one it has seen. (Kleppmann, "How to do distributed locking".)
+///
+/// # Examples
+/// ```
+/// # futures_executor::block_on(async {
+/// let store = millpond::Store::memory().await?;
+/// let lock = store.lock("nightly-report");
+/// let guard = lock.acquire().await?;
+/// assert!(lock.try_acquire().await?.is_none());
+/// guard.release().await?;
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lock {
+    pub(crate) runtime: Arc<Runtime>,
+    name: Result<Name>,
+    ttl: Duration,
+}
+
+impl Lock {
+    pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Lock {
+        Lock { runtime, name: Name::new(name), ttl: limits::LOCK_TTL }
+    }
+
+    /// Sets the time to live of leases taken through this handle: 10 ms to 365 days, 60 s unless set. It matters
+    /// only for a process that is stopped; a dead one loses its leases at once.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Lock {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Waits for the lock, without limit.
+    ///
+    /// Cancel-safe: if the future is dropped, its place in the line is given up, and a grant that comes at the
+    /// same moment is given back.
+    ///
+    /// # Errors
+    /// A bad name or time to live; [`Error::Busy`] if the store could not be written to within the call timeout;
+    /// [`Error::Overloaded`] if too many wait; what the database said. Nothing is held then.
+    pub async fn acquire(&self) -> Result<LockGuard> {
+        let guard = self.request(Wait::Forever).await?;
+        guard.ok_or_else(|| Error::ActorFailed { what: format!("lock {:?}", self.name) })
+    }
+
+    /// Takes the lock if nobody holds it or waits for it; never waits for another holder.
+    ///
+    /// # Errors
+    /// As [`acquire`](Lock::acquire).
+    pub async fn try_acquire(&self) -> Result<Option<LockGuard>> {
+        self.request(Wait::No).await
+    }
+
+    /// Waits for the lock, but not longer than `time`. `None`: not granted in time, and not in line any more.
+    ///
+    /// # Errors
+    /// As [`acquire`](Lock::acquire).
+    pub async fn acquire_within(&self, time: Duration) -> Result<Option<LockGuard>> {
+        self.request(Wait::For(time)).await
+    }
+
+    async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
+        let (name, ttl) = self.checked()?;
+        let mut leaving = Leaving { lock: self, name: &name, waits: true };
+        let held = self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| Acquire {
+            ttl,
+            wait,
+            reply,
+            passage,
+        });
+        let held = held.await;
+        leaving.waits = false;
+        Ok(held?.map(|held| LockGuard::new(Arc::clone(&self.runtime), name.clone(), held)))
+    }
+
+    /// The name and the time to live, if both are usable.
+    pub(crate) fn checked(&self) -> Result<(Name, Duration)> {
+        let name = self.name.clone()?;
+        let (min, max) = (limits::TTL_MIN, limits::DURATION_MAX);
+        if self.ttl < min || self.ttl > max {
+            return Err(Error::InvalidDuration { what: "time to live", given: self.ttl, min, max });
+        }
+        Ok((name, self.ttl))
+    }
+}
+
+/// Tells the actor when a caller goes away while it waits.
+struct Leaving<'a> {
+    lock: &'a Lock,
+    name: &'a Name,
+    waits: bool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.lock.runtime.tell::<LockActor, _>(self.name, Abandoned);
+        }
+    }
+}
+
+/// A lock that is held. Dropping it releases it without waiting for the commit; [`release`](LockGuard::release)
+/// waits and tells whether it was still held.
+#[derive(Debug)]
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct LockGuard {
+    runtime: Arc<Runtime>,
+    name: Name,
+    held: Option<Held>,
+}
+
+impl LockGuard {
+    pub(crate) fn new(runtime: Arc<Runtime>, name: Name, held: Held) -> LockGuard {
+        LockGuard { runtime, name, held: Some(held) }
+    }
+
+    /// The fencing token: larger than every token that any lock of this store gave before.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.held.as_ref().map_or(0, |held| held.fence.token)
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The condition that this lock is still held, for writes to the store.
+    pub(crate) fn fence(&self) -> Option<Fence> {
+        self.held.as_ref().map(|held| held.fence.clone())
+    }
+
+    /// Resolves when the lock is lost: its lease ended while this process was stopped, somebody broke it, or the
+    /// store was closed. It may resolve late, never early; see [`Lock`] for what that means.
+    pub async fn lost(&self) {
+        let Some(held) = &self.held else { return };
+        let ticket = held.ticket;
+        // Whatever the answer, even an error: nobody keeps the lock for this guard any more.
+        let _ = self.runtime.ask::<LockActor, _, _>(&self.name, |reply, _| Loss { ticket, reply }).await;
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn lost_blocking(&self) {
+        let Some(held) = &self.held else { return };
+        let ticket = held.ticket;
+        let _ = self.runtime.call::<LockActor, _, _>(&self.name, |reply, _| Loss { ticket, reply });
+    }
+
+    /// Gives the lock back, to the next in line.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if it was not held any more: somebody else may have held it meanwhile. If the store cannot
+    /// be written to, the lease ends with this process or with its time to live.
+    pub async fn release(mut self) -> Result<()> {
+        let Some(held) = self.held.take() else { return Ok(()) };
+        let release = |reply, passage| Release { held, reply, passage: Some(passage) };
+        self.runtime.ask::<LockActor, _, _>(&self.name, release).await
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn release_blocking(mut self) -> Result<()> {
+        let Some(held) = self.held.take() else { return Ok(()) };
+        let release = |reply, passage| Release { held, reply, passage: Some(passage) };
+        self.runtime.call::<LockActor, _, _>(&self.name, release)
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.runtime
+                .tell::<LockActor, _>(&self.name, Release { held, reply: Reply::nobody(), passage: None });
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Events as they come back: a stream that reads page by page and one page ahead.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
+use millpond_actors::reply::Answer;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::stream::{Data, Page, Query, Recorded as Record, Scope};
+
+use crate::codec;
+
+/// The largest number of a version or position.
+const LAST: u64 = i64::MAX.unsigned_abs();
+
+/// An event as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded(Record);
+
+impl Recorded {
+    /// Its place in the whole store.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.0.position
+    }
+
+    /// Its stream.
+    #[must_use]
+    pub fn stream(&self) -> &str {
+        self.0.stream.as_str()
+    }
+
+    /// Its place in its stream.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.0.version
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.0.id
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn event_type(&self) -> &str {
+        &self.0.event_type
+    }
+
+    /// The version of its content's shape.
+    #[must_use]
+    pub fn schema(&self) -> u32 {
+        self.0.schema
+    }
+
+    /// When it was recorded, milliseconds since 1970. It never decreases from one position to the next.
+    #[must_use]
+    pub fn recorded_at_ms(&self) -> i64 {
+        self.0.recorded_at
+    }
+
+    /// When it happened according to its source, as it was given.
+    #[must_use]
+    pub fn at(&self) -> Option<&str> {
+        self.0.at.as_deref()
+    }
+
+    /// What else is known about it, as JSON text.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&str> {
+        self.0.metadata.as_deref()
+    }
+
+    /// Its content as JSON text, byte for byte as it was appended; `None` if its format is another.
+    #[must_use]
+    pub fn json(&self) -> Option<&str> {
+        match &self.0.data {
+            Data::Json(text) => Some(text),
+            Data::Bincode(_) => None,
+        }
+    }
+
+    /// Its content as a value.
+    ///
+    /// # Errors
+    /// [`Error::Decode`], naming the event.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        codec::from_data(&self.describe(), &self.0.data)
+    }
+
+    /// Type and content together as an enum with a variant for each type.
+    ///
+    /// # Errors
+    /// [`Error::Decode`], naming the event and its type.
+    pub fn decode_event<E: DeserializeOwned>(&self) -> Result<E> {
+        decode_event(&self.0)
+    }
+
+    fn describe(&self) -> String {
+        describe(&self.0)
+    }
+}
+
+pub(crate) fn decode_event<E: DeserializeOwned>(record: &Record) -> Result<E> {
+    codec::join_event(&describe(record), &record.event_type, &record.data)
+}
+
+fn describe(record: &Record) -> String {
+    format!("event {} ({}) of stream \"{}\"", record.version, record.event_type, record.stream)
+}
+
+/// Events in order, read from the store page by page while they are looked at. A consumer that stops reading
+/// stops the reading; one that is slow holds two pages at most.
+///
+/// Each page is a snapshot: what is appended while one reads is seen at the end. A damaged record is an error in
+/// its place, and the stream goes on behind it; after any other error it has ended.
+///
+/// The methods that choose what to read have to be called before the first event is asked for.
+#[must_use = "nothing is read until events are asked for"]
+pub struct EventStream {
+    runtime: Arc<Runtime>,
+    query: Result<Query>,
+    left: u64,
+    ready: VecDeque<Result<Record>>,
+    ahead: Option<Answer<Page>>,
+    ended: bool,
+}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventStream").field("query", &self.query).finish_non_exhaustive()
+    }
+}
+
+impl EventStream {
+    pub(crate) fn new(runtime: &Arc<Runtime>, scope: Result<Scope>) -> EventStream {
+        let limit = limits::PAGE_ROWS;
+        let query =
+            scope.map(|scope| Query { scope, backward: false, from: 1, to: LAST, event_type: None, limit });
+        let (ready, runtime) = (VecDeque::new(), Arc::clone(runtime));
+        EventStream { runtime, query, left: u64::MAX, ready, ahead: None, ended: false }
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Query)) -> EventStream {
+        if let Ok(query) = &mut self.query {
+            change(query);
+        }
+        self
+    }
+
+    /// From this version (of a stream) or position (else) on, inclusive.
+    pub fn from(self, first: u64) -> EventStream {
+        self.change(|query| query.from = first.min(LAST))
+    }
+
+    /// From behind this version or position on.
+    pub fn after(self, seen: u64) -> EventStream {
+        self.from(seen.saturating_add(1))
+    }
+
+    /// Up to this version or position, inclusive.
+    pub fn to(self, last: u64) -> EventStream {
+        self.change(|query| query.to = last.min(LAST))
+    }
+
+    /// Newest first.
+    pub fn backward(self) -> EventStream {
+        self.change(|query| query.backward = true)
+    }
+
+    /// Only events of this type.
+    pub fn event_type(self, event_type: impl Into<String>) -> EventStream {
+        let event_type = event_type.into();
+        self.change(|query| query.event_type = Some(event_type))
+    }
+
+    /// At most so many events, counted after filtering.
+    pub fn limit(mut self, limit: u64) -> EventStream {
+        self.left = limit;
+        self
+    }
+
+    /// The next event; `None` at the end.
+    ///
+    /// Cancel-safe: a dropped future loses no event.
+    pub async fn next(&mut self) -> Option<Result<Recorded>> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The next event for a thread that waits.
+    pub(crate) fn next_blocking(&mut self) -> Option<Result<Recorded>> {
+        loop {
+            if let Some(found) = self.take_ready() {
+                return found;
+            }
+            let query = match self.next_query() {
+                Ok(query) => query,
+                Err(error) => return Some(Err(self.fail(error))),
+            };
+            match self.runtime.read_blocking(move |view| view.events(&query)) {
+                Ok(page) => self.accept(page),
+                Err(error) => return Some(Err(self.fail(error))),
+            }
+        }
+    }
+
+    /// What can be said without reading: an event, or the end.
+    fn take_ready(&mut self) -> Option<Option<Result<Recorded>>> {
+        if self.left == 0 {
+            return Some(None);
+        }
+        if let Some(found) = self.ready.pop_front() {
+            self.left -= 1;
+            return Some(Some(found.map(Recorded)));
+        }
+        self.ended.then_some(None)
+    }
+
+    fn next_query(&self) -> Result<Query> {
+        let mut query = self.query.clone()?;
+        query.limit = query.limit.min(u32::try_from(self.left).unwrap_or(u32::MAX));
+        Ok(query)
+    }
+
+    /// Takes a page in, and moves the query behind it.
+    fn accept(&mut self, page: Page) {
+        self.ended = !page.more;
+        if let (Ok(query), Some(last)) = (&mut self.query, page.last) {
+            if query.backward {
+                self.ended |= last <= query.from;
+                query.to = last.saturating_sub(1);
+            } else {
+                query.from = last.saturating_add(1);
+            }
+        }
+        self.ready.extend(page.events);
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.ended = true;
+        self.left = 0;
+        error
+    }
+
+    /// Has the page after this one read while this one is being looked at.
+    fn read_ahead(&mut self) {
+        let enough = self.ready.len() as u64 >= self.left;
+        if self.ended || enough || self.ahead.is_some() {
+            return;
+        }
+        if let Ok(query) = self.next_query() {
+            // Without room at this moment the page is simply read later.
+            self.ahead = self.runtime.read_ahead(move |view| view.events(&query)).ok();
+        }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Recorded>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Recorded>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(found) = this.take_ready() {
+                return Poll::Ready(found);
+            }
+            if this.ahead.is_none() {
+                let query = match this.next_query() {
+                    Ok(query) => query,
+                    Err(error) => return Poll::Ready(Some(Err(this.fail(error)))),
+                };
+                match this.runtime.read_ahead(move |view| view.events(&query)) {
+                    Ok(answer) => this.ahead = Some(answer),
+                    Err(error) => return Poll::Ready(Some(Err(this.fail(error)))),
+                }
+            }
+            let Some(ahead) = &mut this.ahead else { continue };
+            let Poll::Ready(page) = Pin::new(ahead).poll(context) else { return Poll::Pending };
+            this.ahead = None;
+            match page {
+                Ok(page) => {
+                    this.accept(page);
+                    this.read_ahead();
+                }
+                Err(error) => return Poll::Ready(Some(Err(this.fail(error)))),
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! One suite, held against every database: each case is a function of a fresh store.
+//!
+//! A test's name says which promise it holds to, where it is one of `RELIABILITY.md`: `l3_...`, `g2_...`.
+//! Whoever adds a case adds it to the table of contents below; the compiler complains of one that is missing.
+
+mod groups;
+mod locks;
+mod model;
+mod processes;
+mod reads;
+mod snapshots;
+mod stage;
+mod streams;
+
+use millpond_actors::memory::Memory;
+use millpond_actors::storage::Backend;
+
+/// A backend with nothing in it, and whatever must live as long as it does.
+pub(super) struct Fresh {
+    backend: Box<dyn Backend>,
+    _directory: Option<tempfile::TempDir>,
+}
+
+fn fresh_memory() -> Fresh {
+    Fresh { backend: Box::new(Memory::new()), _directory: None }
+}
+
+#[cfg(feature = "sqlite")]
+fn fresh_sqlite() -> Fresh {
+    use super::sqlite::{Options, Sqlite};
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(&directory.path().join("store.db"), Options::default()).unwrap();
+    Fresh { backend: Box::new(sqlite), _directory: Some(directory) }
+}
+
+/// Makes a test of every case, in a module a table.
+macro_rules! tests_of {
+    ($fresh:ident; $( $table:ident { $($case:ident)+ } )+) => { $(
+        mod $table { $(
+            #[test]
+            fn $case() {
+                use crate::storage::contract as suite;
+                let fresh = suite::$fresh();
+                suite::$table::$case(&suite::stage::Stage::new(&*fresh.backend));
+            }
+        )+ }
+    )+ };
+}
+
+/// The table of contents, instantiated for one database.
+macro_rules! contract_suite {
+    ($database:ident, $fresh:ident) => {
+        mod $database {
+            tests_of! { $fresh;
+                streams {
+                    no_stream_append_to_fresh_stream_succeeds
+                    no_stream_append_to_existing_stream_conflicts
+                    any_append_to_fresh_and_to_existing_stream_succeeds
+                    any_never_conflicts
+                    stream_exists_append_to_absent_stream_raises
+                    stream_exists_append_to_existing_stream_succeeds
+                    exact_append_matching_version_succeeds
+                    a1_exact_append_mismatched_version_conflicts
+                    a1_of_many_exact_appends_one_wins
+                    duplicate_event_id_raises_and_batch_is_atomic
+                    empty_batch_raises
+                    append_result_position_is_strictly_increasing
+                    append_result_names_the_stream
+                    g4_a_repeated_append_is_recognised
+                    g4_a_repetition_within_one_group_is_recognised
+                    ids_that_are_no_repetition_are_duplicates
+                    one_id_twice_in_an_append_is_a_duplicate
+                    ids_made_here_are_appended_without_being_looked_up
+                    g2_appends_of_one_group_follow_one_another
+                    g2_positions_are_dense_over_several_processes
+                    g12_recorded_at_never_goes_back
+                    names_are_compared_byte_by_byte
+                }
+                reads {
+                    read_returns_exactly_appended_events_in_order
+                    from_version_to_version_and_limit_are_honored
+                    backward_direction_is_honored
+                    envelopes_carry_correct_stream_version_sequence
+                    absent_streams_are_empty
+                    stream_isolation
+                    everything_about_an_event_survives_the_round_trip
+                    payloads_of_every_size_are_kept
+                    a_page_ends_early_for_its_size
+                    full_read_returns_all_events_in_position_order
+                    exclusive_resumption_from_position
+                    current_position_is_that_of_the_last_event
+                    type_filter_is_honored
+                    type_filter_composes_with_position_and_limit
+                    only_the_named_category_is_returned_by_position
+                    pages_join_without_gap_or_repetition
+                    a_page_says_where_it_ended
+                    g5_views_never_see_what_is_not_committed
+                }
+                locks {
+                    a_free_lock_is_granted_at_once
+                    l1_a_held_lock_is_not_given_twice
+                    l1_a_lock_is_given_once_within_one_group
+                    l2_tokens_strictly_increase
+                    l5_waiters_are_granted_in_ticket_order
+                    l6_try_leaves_no_ticket
+                    l5_a_try_does_not_pass_a_waiter
+                    leaving_while_waiting_gives_up_the_place
+                    leaving_twice_is_gone
+                    l4_a_lease_ends_exactly_at_its_end
+                    l4_a_beat_prolongs_a_lease
+                    l4_only_a_committed_beat_counts
+                    l4_a_grant_counts_from_itself
+                    l4_silence_makes_lapsed_and_frees_what_expired
+                    l4_a_lapse_rolled_back_is_said_again
+                    l4_a_lease_taken_over_in_silence_is_a_lapse
+                    silence_without_a_lease_is_no_lapse
+                    l3_a_stale_token_is_fenced
+                    l3_the_fence_is_looked_at_first
+                    l3_a_fence_holds_within_the_group_of_its_grant
+                    d6_what_the_dead_held_is_passed_on
+                    d6_what_the_dead_held_can_be_acquired
+                    l5_tickets_of_the_dead_are_skipped
+                    l5_a_line_of_the_dead_alone_is_no_line
+                    a_lease_of_another_boot_is_void
+                    a_leaving_process_gives_up_everything
+                    a_line_shows_who_holds_and_how_many_wait
+                    locks_are_listed_by_name_while_they_are_used
+                    a_remembered_lock_is_found_by_its_row
+                }
+                snapshots {
+                    a_snapshot_is_kept_as_it_was_given
+                    a_later_snapshot_replaces_an_earlier_one
+                    an_earlier_snapshot_is_outdated
+                    a_snapshot_of_no_stream_is_outdated
+                    snapshots_of_two_streams_are_independent
+                    g2_a_snapshot_rolled_back_leaves_the_former
+                }
+                processes {
+                    processes_are_listed_with_what_they_said
+                    a_dead_process_is_seen_at_once
+                    process_ids_are_never_given_twice
+                    a_newcomer_buries_the_dead
+                    leaving_ends_a_process
+                    a_pulse_changes_with_every_commit
+                    g8_one_has_the_turn_at_a_time
+                    g8_the_dead_leave_the_turn
+                    two_transactions_are_busy
+                    a_waiting_bell_is_rung
+                    a_summary_counts_everything
+                }
+                groups {
+                    g2_a_rollback_leaves_no_trace
+                    g2_what_was_rolled_back_never_surfaces
+                    g6_a_savepoint_is_undone_alone
+                    g6_savepoints_follow_one_another
+                    g2_a_rollback_undoes_kept_savepoints_too
+                    g4_the_last_group_is_known
+                    reopening_undoes_the_open_group_and_keeps_the_process
+                    many_groups_stay_whole
+                }
+            }
+        }
+    };
+}
+
+contract_suite!(memory, fresh_memory);
+#[cfg(feature = "sqlite")]
+contract_suite!(sqlite, fresh_sqlite);

@@ -1,0 +1,548 @@
+//! Random groups on two databases at once: the one in plain maps says what is right, the other has to agree.
+//!
+//! Every outcome, every standing and every read is compared as it is, ids and tokens included: both count
+//! from 1. An [`Auditor`] who knows nothing but a list of tickets a lock watches that the yardstick itself
+//! keeps the line.
+
+use std::borrow::Cow;
+
+use millpond_actors::error::{Expected, Result};
+use millpond_actors::storage::lock::{Acquired, Leave, Line, Settle, Settled, Was};
+use millpond_actors::storage::snapshot::Save;
+use millpond_actors::storage::stream::{Appended, Data, NewEvent, Query, Scope};
+use millpond_actors::storage::{Moment, Operation, Outcome, Session, Standing, Summary, View};
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
+use uuid::Uuid;
+
+use super::stage::*;
+use super::{Fresh, fresh_memory};
+
+const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
+const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
+const TYPES: [&str; 3] = ["Opened", "Moved", "Closed"];
+const LOCKS: [&str; 3] = ["l", "m", "n"];
+const PLAYERS: usize = 3;
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Event {
+    Group { player: usize, steps: Vec<Step>, savepoint: Option<(usize, bool)>, end: End },
+    Pass { ms: u64 },
+    WallJumps { by: i64 },
+    Dies { player: usize },
+    Leaves { player: usize },
+    Reads { query: Query, limit: u32 },
+}
+
+/// One operation of a group. What it refers to ("the third ticket back") is looked up when it is its turn.
+#[derive(Clone, Debug)]
+enum Step {
+    Append {
+        stream: usize,
+        expected: Expected,
+        numbers: Vec<u128>,
+        event_type: usize,
+        guarded: Option<usize>,
+    },
+    AppendNew {
+        stream: usize,
+        events: usize,
+    },
+    Acquire {
+        lock: usize,
+        ttl_ms: u64,
+        wait: bool,
+    },
+    Leave {
+        back: usize,
+    },
+    Settle {
+        lock: usize,
+    },
+    Save {
+        stream: usize,
+        version: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Commit,
+    Rollback,
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let expected = prop_oneof![
+        3 => Just(Expected::Any),
+        1 => Just(Expected::NoStream),
+        1 => Just(Expected::Exists),
+        2 => (0..6_u64).prop_map(Expected::Version),
+    ];
+    // Runs from a small range, so that they often repeat or overlap an earlier append; and odd mixtures.
+    let run = (1..60_u128, 1..4_u128).prop_map(|(start, length)| (start..start + length).collect());
+    let numbers = prop_oneof![4 => run, 1 => prop::collection::vec(1..60_u128, 1..4)];
+    let guarded = prop_oneof![3 => Just(None), 1 => (0..6_usize).prop_map(Some)];
+    let ttl_ms = prop_oneof![Just(20), Just(50), Just(500)];
+    prop_oneof![
+        5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
+            |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
+        ),
+        2 => (0..STREAMS.len(), 1..4_usize).prop_map(|(stream, events)| Step::AppendNew { stream, events }),
+        5 => (0..LOCKS.len(), ttl_ms, prop::bool::weighted(0.8))
+            .prop_map(|(lock, ttl_ms, wait)| Step::Acquire { lock, ttl_ms, wait }),
+        4 => (0..8_usize).prop_map(|back| Step::Leave { back }),
+        2 => (0..LOCKS.len()).prop_map(|lock| Step::Settle { lock }),
+        1 => (0..STREAMS.len(), 0..9_u64).prop_map(|(stream, version)| Step::Save { stream, version }),
+    ]
+}
+
+fn queries() -> impl Strategy<Value = Query> {
+    let scope = prop_oneof![
+        Just(Scope::All),
+        (0..CATEGORIES.len()).prop_map(|category| Scope::Category(CATEGORIES[category].into())),
+        (0..STREAMS.len()).prop_map(|stream| Scope::Stream(name(STREAMS[stream]))),
+    ];
+    let to = prop_oneof![Just(u64::MAX), 0..40_u64];
+    let event_type = prop::option::of((0..TYPES.len()).prop_map(|of| TYPES[of].to_owned()));
+    (scope, any::<bool>(), 0..10_u64, to, event_type, 1..9_u32).prop_map(
+        |(scope, backward, from, to, event_type, limit)| Query {
+            scope,
+            backward,
+            from,
+            to,
+            event_type,
+            limit,
+        },
+    )
+}
+
+fn events() -> BoxedStrategy<Event> {
+    let savepoint = prop::option::weighted(0.3, (0..4_usize, any::<bool>()));
+    let end = prop_oneof![8 => Just(End::Commit), 1 => Just(End::Rollback), 1 => Just(End::Reopen)];
+    let group = (0..PLAYERS, prop::collection::vec(steps(), 0..5), savepoint, end);
+    let ms = prop_oneof![Just(1), Just(19), Just(20), Just(30), Just(50), Just(499)];
+    prop_oneof![
+        12 => group.prop_map(|(player, steps, savepoint, end)| Event::Group { player, steps, savepoint, end }),
+        4 => ms.prop_map(|ms| Event::Pass { ms }),
+        1 => (-100_000..100_000_i64).prop_map(|by| Event::WallJumps { by }),
+        1 => (0..PLAYERS).prop_map(|player| Event::Dies { player }),
+        1 => (0..PLAYERS).prop_map(|player| Event::Leaves { player }),
+        6 => (queries(), 1..9_u32).prop_map(|(query, limit)| Event::Reads { query, limit }),
+    ]
+    .boxed()
+}
+
+/// The generator of what happens. It needs no state: whatever happens is allowed at any time, and what is
+/// right is known by the database in plain maps.
+#[derive(Debug)]
+struct Anything;
+
+impl ReferenceStateMachine for Anything {
+    type State = ();
+    type Transition = Event;
+
+    fn init_state() -> BoxedStrategy<()> {
+        Just(()).boxed()
+    }
+
+    fn transitions((): &()) -> BoxedStrategy<Event> {
+        events()
+    }
+
+    fn apply((): (), _: &Event) {}
+}
+
+/// One database with its players.
+struct Side {
+    players: Vec<Box<dyn Session>>,
+    view: Box<dyn View>,
+    fresh: Fresh,
+}
+
+impl Side {
+    fn new(fresh: Fresh, now: Moment) -> Side {
+        let join = |_| fresh.backend.join(&identity("program", "boot"), now).unwrap();
+        Side { players: (0..PLAYERS).map(join).collect(), view: fresh.backend.view().unwrap(), fresh }
+    }
+
+    fn player(&mut self, player: usize) -> &mut dyn Session {
+        &mut *self.players[player]
+    }
+
+    /// Another process sits down where one has died or left.
+    fn replace(&mut self, player: usize, now: Moment) {
+        drop(self.players.remove(player));
+        self.players.insert(player, self.fresh.backend.join(&identity("program", "boot"), now).unwrap());
+    }
+}
+
+/// What the groups have brought so far, for later steps to refer to.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Every ticket taken by a player who still sits, oldest first.
+    tickets: Vec<(usize, Leave)>,
+    /// Those of them that wait, as far as outcomes have told.
+    waiting: Vec<(usize, Leave)>,
+    /// Lock and token, oldest first.
+    grants: Vec<millpond_actors::storage::lock::Grant>,
+    streams: [u64; STREAMS.len()],
+    locks: [u64; LOCKS.len()],
+}
+
+/// Both sides, driven alike.
+struct Pair {
+    right: Side,
+    tried: Side,
+    now: Moment,
+    known: Known,
+    auditor: Auditor,
+    groups: u64,
+    new_numbers: u128,
+}
+
+impl Pair {
+    fn new(tried: Fresh) -> Pair {
+        let now = Moment { boot_ms: 1_000, wall_ms: 1_700_000_000_000 };
+        let (right, tried) = (Side::new(fresh_memory(), now), Side::new(tried, now));
+        let (known, auditor) = (Known::default(), Auditor::default());
+        Pair { right, tried, now, known, auditor, groups: 0, new_numbers: 1_000 }
+    }
+
+    /// Does the same on both sides and compares what comes of it.
+    fn both<T: PartialEq + std::fmt::Debug>(&mut self, act: impl Fn(&mut Side) -> T) -> T {
+        let right = act(&mut self.right);
+        assert_eq!(act(&mut self.tried), right, "the left one is the database that is tried");
+        right
+    }
+
+    /// Reads the same on both sides and compares it.
+    fn compare<T: PartialEq + std::fmt::Debug>(&mut self, read: impl Fn(&mut dyn View) -> Result<T>) -> T {
+        self.both(|side| read(&mut *side.view)).unwrap()
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Group { player, steps, savepoint, end } => self.group(player, steps, savepoint, end),
+            Event::Pass { ms } => {
+                self.now.boot_ms += ms;
+                self.now.wall_ms += i64::try_from(ms).unwrap();
+            }
+            Event::WallJumps { by } => self.now.wall_ms += by,
+            Event::Dies { player } => self.replace(player),
+            Event::Leaves { player } => {
+                let now = self.now;
+                self.both(|side| {
+                    assert!(side.player(player).take_turn(false).unwrap());
+                    side.player(player).leave(now).unwrap();
+                    side.player(player).leave_turn();
+                });
+                self.replace(player);
+            }
+            Event::Reads { query, limit } => self.read(Query { limit, ..query }),
+        }
+        self.compare_state();
+    }
+
+    /// A newcomer sits down, and commits an empty group, so that the dead are buried.
+    fn replace(&mut self, player: usize) {
+        let now = self.now;
+        self.known.tickets.retain(|(owner, _)| *owner != player);
+        self.known.waiting.retain(|(owner, _)| *owner != player);
+        let gone = self.both(|side| side.player(player).process());
+        self.auditor.dead.push(gone);
+        self.both(|side| side.replace(player, now));
+        self.group(player, Vec::new(), None, End::Commit);
+    }
+
+    fn group(&mut self, player: usize, steps: Vec<Step>, savepoint: Option<(usize, bool)>, end: End) {
+        let now = self.now;
+        let before = self.known.clone();
+        self.begin(player, now);
+        let (at, keep) = savepoint.unwrap_or((usize::MAX, true));
+        let mut first_part = steps;
+        let second_part = first_part.split_off(at.min(first_part.len()));
+        for step in first_part {
+            self.step(player, step);
+        }
+        if at != usize::MAX {
+            let kept = self.known.clone();
+            self.both(|side| side.player(player).savepoint().unwrap());
+            for step in second_part {
+                self.step(player, step);
+            }
+            self.both(|side| side.player(player).end_savepoint(keep).unwrap());
+            if !keep {
+                self.known = kept;
+            }
+        }
+        self.groups += 1;
+        let group = self.groups;
+        self.both(|side| {
+            let player = side.player(player);
+            match end {
+                End::Commit => player.commit(group).unwrap(),
+                End::Rollback => player.rollback(),
+                End::Reopen => player.reopen().unwrap(),
+            }
+            player.leave_turn();
+            player.in_transaction()
+        });
+        if end != End::Commit {
+            self.known = before;
+        }
+    }
+
+    /// A false alarm is allowed, a missed one is not; and both know the same last group.
+    fn begin(&mut self, player: usize, now: Moment) {
+        let begin = |side: &mut Side| {
+            assert!(side.player(player).take_turn(false).unwrap());
+            side.player(player).begin(now).unwrap()
+        };
+        let (right, tried) = (begin(&mut self.right), begin(&mut self.tried));
+        assert!(tried == right || right == Standing::Good, "a lapse was missed");
+        self.both(|side| side.player(player).last_group().unwrap());
+    }
+
+    fn step(&mut self, player: usize, step: Step) {
+        let Some(operation) = self.operation(player, &step) else { return };
+        let outcome = self.both(|side| side.player(player).apply(&operation).unwrap());
+        self.learn(player, &step, &operation, &outcome);
+    }
+
+    /// The step as an operation; `None` if what it refers to is not there yet.
+    fn operation(&mut self, player: usize, step: &Step) -> Option<Operation> {
+        Some(match step {
+            Step::Append { stream, expected, numbers, event_type, guarded } => {
+                let kind = TYPES[*event_type];
+                let mut append = append_events(
+                    STREAMS[*stream],
+                    *expected,
+                    numbers.iter().map(|number| typed(*number, kind)).collect(),
+                );
+                if let Some(back) = guarded {
+                    let grant = *self.known.grants.iter().rev().nth(*back)?;
+                    append.fence = Some(fence("guard", grant));
+                }
+                Operation::StreamAppend(append)
+            }
+            Step::AppendNew { stream, events } => {
+                let numbers = self.new_numbers..self.new_numbers + *events as u128;
+                self.new_numbers = numbers.end;
+                let events = numbers.map(odd_event).collect();
+                let mut append = append_events(STREAMS[*stream], Expected::Any, events);
+                append.known_ids = false;
+                Operation::StreamAppend(append)
+            }
+            Step::Acquire { lock, ttl_ms, wait } => {
+                let mut acquire = acquire(LOCKS[*lock], *ttl_ms);
+                acquire.wait = *wait;
+                Operation::LockAcquire(acquire)
+            }
+            Step::Leave { back } => {
+                let own = |(owner, leave): &(usize, Leave)| (*owner == player).then_some(*leave);
+                Operation::LockLeave(self.known.tickets.iter().rev().filter_map(own).nth(*back)?)
+            }
+            Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
+            Step::Save { stream, version } => Operation::SnapshotSave(Save {
+                stream: self.known.streams[*stream],
+                version: *version,
+                schema: 1,
+                data: Data::Json(format!("[{version}]")),
+            }),
+        })
+    }
+
+    /// Remembers rows, tickets and tokens.
+    fn learn(&mut self, player: usize, step: &Step, operation: &Operation, outcome: &Outcome) {
+        if let (Operation::LockLeave(leave), Outcome::LockLeave(left)) = (operation, outcome)
+            && left.was != Was::Gone
+        {
+            self.known.waiting.retain(|(_, waiting)| waiting != leave);
+        }
+        match (step, outcome) {
+            (Step::Acquire { lock, .. }, Outcome::LockAcquire(acquired)) => {
+                let (row, ticket) = match acquired {
+                    Acquired::Granted(grant) => {
+                        self.known.grants.push(*grant);
+                        (grant.lock, grant.ticket)
+                    }
+                    Acquired::Waiting { lock, ticket } => {
+                        self.known.waiting.push((player, Leave { lock: *lock, ticket: *ticket }));
+                        (*lock, *ticket)
+                    }
+                    Acquired::Held | Acquired::Full => return,
+                };
+                self.known.locks[*lock] = row;
+                self.known.tickets.push((player, Leave { lock: row, ticket }));
+            }
+            (
+                Step::Append { stream, .. } | Step::AppendNew { stream, .. },
+                Outcome::StreamAppend(Appended::Done { stream: row, .. }),
+            ) => self.known.streams[*stream] = *row,
+            (_, Outcome::LockLeave(left)) => {
+                self.known.grants.extend(left.next);
+            }
+            (_, Outcome::LockSettle(Settled { holder })) => self.known.grants.extend(*holder),
+            _ => {}
+        }
+    }
+
+    /// Page after page on both sides.
+    fn read(&mut self, mut query: Query) {
+        loop {
+            let right = self.right.view.events(&query).unwrap();
+            let tried = self.tried.view.events(&query).unwrap();
+            assert_eq!((&tried.events, tried.last), (&right.events, right.last));
+            // A page that is exactly full need not know whether it was the last.
+            let full = right.events.len() == query.limit as usize;
+            assert!(tried.more == right.more || (full && tried.more), "more: {}", tried.more);
+            let Some(last) = right.last.filter(|_| right.more) else { return };
+            if query.backward {
+                query.to = last - 1;
+            } else {
+                query.from = last + 1;
+            }
+        }
+    }
+
+    /// Everything else that can be read.
+    fn compare_state(&mut self) {
+        let now = self.now;
+        self.compare(|view| view.head());
+        self.compare(|view| view.processes(now));
+        self.compare(|view| view.pulse().map(|pulse| pulse.living));
+        self.compare(|view| view.locks(None, 2, now));
+        self.compare(|view| view.locks(Some("l"), 9, now));
+        self.compare(|view| {
+            view.summary().map(|it| Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..it })
+        });
+        for stream in STREAMS {
+            self.compare(|view| view.stream(&name(stream)));
+            self.compare(|view| view.snapshot(&name(stream)));
+        }
+        let lines = LOCKS.map(|lock| self.compare(|view| view.lock(&name(lock), now)));
+        self.auditor.audit(&mut self.known.waiting, &lines);
+    }
+}
+
+/// An event with everything about it, some of it missing at times.
+fn odd_event(number: u128) -> NewEvent {
+    NewEvent {
+        id: Uuid::from_u128(number),
+        event_type: Cow::Borrowed(TYPES[(number % 3) as usize]),
+        data: Data::Bincode(number.to_le_bytes()[..(number % 17) as usize].to_vec()),
+        schema: (number % 5) as u32,
+        at: number.is_multiple_of(2).then(|| format!("at {number}")),
+        metadata: number.is_multiple_of(3).then(|| format!("{{\"n\": {number}}}")),
+    }
+}
+
+/// Who watches over the line with nothing but what tickets were taken and whose: whoever holds a lock must not
+/// have passed a living ticket, a lock that is free must not be waited for, and tokens must grow.
+#[derive(Debug, Default)]
+struct Auditor {
+    /// Processes that have died or left.
+    dead: Vec<u64>,
+    /// A lock's last holder's ticket and token.
+    last: [(u64, u64); LOCKS.len()],
+}
+
+impl Auditor {
+    fn audit(&mut self, waiting: &mut Vec<(usize, Leave)>, lines: &[Option<Line>]) {
+        for (last, line) in self.last.iter_mut().zip(lines) {
+            let Some(line) = line else { continue };
+            let here = |leave: &Leave| leave.lock == line.lock;
+            let Some(holder) = &line.holder else {
+                assert!(!waiting.iter().any(|(_, leave)| here(leave)), "free, and somebody waits");
+                continue;
+            };
+            let (ticket, token) = (holder.grant.ticket, holder.grant.token);
+            if (ticket, token) != *last {
+                assert!(ticket > last.0 && token > last.1, "{ticket}, {token} after {last:?}");
+                *last = (ticket, token);
+                waiting.retain(|(_, leave)| !here(leave) || leave.ticket != ticket);
+            }
+            let passed = waiting.iter().find(|(_, leave)| here(leave) && leave.ticket < ticket);
+            assert_eq!(passed, None, "ticket {ticket} passed another");
+            assert!(holder.void || !self.dead.contains(&holder.grant.process), "the dead hold nothing");
+        }
+    }
+}
+
+/// The switch: one line a database.
+macro_rules! model_test {
+    ($case:ident, $machine:ident, $fresh:expr, $cases:expr) => {
+        struct $machine;
+
+        impl StateMachineTest for $machine {
+            type SystemUnderTest = Pair;
+            type Reference = Anything;
+
+            fn init_test((): &()) -> Pair {
+                Pair::new($fresh)
+            }
+
+            fn apply(mut pair: Pair, (): &(), event: Event) -> Pair {
+                pair.happen(event);
+                pair
+            }
+        }
+
+        prop_state_machine! {
+            #![proptest_config(Config { cases: $cases, failure_persistence: None, ..Config::default() })]
+            #[test]
+            fn $case(sequential 1..80 => $machine);
+        }
+    };
+}
+
+model_test!(memory_does_as_memory_does, OnMemory, fresh_memory(), 256);
+#[cfg(feature = "sqlite")]
+model_test!(sqlite_does_as_memory_does, OnSqlite, super::fresh_sqlite(), 3000);
+
+/// Writes to one side alone, which the comparison must notice.
+#[test]
+#[should_panic(expected = "the database that is tried")]
+fn a_difference_is_noticed() {
+    let mut pair = Pair::new(fresh_memory());
+    pair.happen(Event::Pass { ms: 1 });
+    let now = pair.now;
+    let player = pair.tried.player(0);
+    assert!(player.take_turn(false).unwrap());
+    player.begin(now).unwrap();
+    player.apply(&Operation::LockAcquire(acquire("l", 20))).unwrap();
+    player.commit(1).unwrap();
+    player.leave_turn();
+    pair.happen(Event::Pass { ms: 1 });
+}
+
+/// The auditor sees what a comparison of two equals cannot.
+#[test]
+#[should_panic(expected = "passed another")]
+fn a_passed_ticket_is_noticed() {
+    let mut pair = Pair::new(fresh_memory());
+    let take = || Step::Acquire { lock: 0, ttl_ms: 500, wait: true };
+    pair.happen(Event::Group {
+        player: 0,
+        steps: vec![take(), take(), take()],
+        savepoint: None,
+        end: End::Commit,
+    });
+    pair.happen(Event::Group {
+        player: 0,
+        steps: vec![Step::Leave { back: 1 }],
+        savepoint: None,
+        end: End::Commit,
+    });
+    // As if the second had not left: the third then gets the lock past it.
+    pair.known.waiting.push((0, Leave { lock: 1, ticket: 2 }));
+    pair.happen(Event::Group {
+        player: 0,
+        steps: vec![Step::Leave { back: 2 }],
+        savepoint: None,
+        end: End::Commit,
+    });
+}

@@ -1,0 +1,80 @@
+//! The databases: the only rooms where SQL is spoken, and the only file that knows which of them are built in.
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+#[cfg(not(feature = "sqlite"))]
+use millpond_actors::error::Error;
+use millpond_actors::error::Result;
+use millpond_actors::memory::Memory;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::{Backend, Identity};
+
+use crate::store::{Durability, Location};
+
+/// The stores that are open in this process, by their file.
+///
+/// A file is opened once a process. Two sets of connections would not only waste threads: closing one of them
+/// would drop the file locks of the other (that is how POSIX locks are).
+static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Runtime>>>> = Mutex::new(None);
+
+/// The running store at a location: the one that is open already, or a new one.
+pub(crate) fn open_once(
+    location: &Location,
+    durability: Durability,
+    start: impl FnOnce(Arc<dyn Backend>, Identity) -> Result<Runtime>,
+) -> Result<Arc<Runtime>> {
+    let Location::File(path) = location else {
+        return start(Arc::new(Memory::new()), identity()).map(Arc::new);
+    };
+    // Held while the store is opened: whoever opens the same file meanwhile gets this one.
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = open.get_or_insert_with(HashMap::new);
+    open.retain(|_, runtime| runtime.strong_count() > 0);
+    if let Some(runtime) = std::fs::canonicalize(path).ok().and_then(|path| open.get(&path)?.upgrade())
+        && !runtime.is_closed()
+    {
+        return Ok(runtime);
+    }
+    let runtime = Arc::new(start(connect(path, durability)?, identity())?);
+    if let Ok(path) = std::fs::canonicalize(path) {
+        open.insert(path, Arc::downgrade(&runtime));
+    }
+    Ok(runtime)
+}
+
+#[cfg(feature = "sqlite")]
+fn connect(path: &std::path::Path, durability: Durability) -> Result<Arc<dyn Backend>> {
+    let options = sqlite::Options { durability, ..sqlite::Options::default() };
+    Ok(Arc::new(sqlite::Sqlite::open(path, options)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn connect(path: &std::path::Path, _: Durability) -> Result<Arc<dyn Backend>> {
+    let what = format!("a store in the file \"{}\"", path.display());
+    Err(Error::Unsupported { what, reason: "this program was built without the feature `sqlite`".into() })
+}
+
+/// Who this process is, for the others.
+fn identity() -> Identity {
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    Identity {
+        pid: std::process::id(),
+        host: read_line("/proc/sys/kernel/hostname").unwrap_or_else(|| "localhost".to_owned()),
+        program: program.unwrap_or_else(|| "unknown".to_owned()),
+        boot: read_line("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| "unknown".to_owned()),
+    }
+}
+
+fn read_line(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}

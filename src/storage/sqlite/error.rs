@@ -1,0 +1,54 @@
+//! What SQLite and the file system say, in Millpond's words.
+
+use std::io;
+use std::time::Duration;
+
+use millpond_actors::error::Error;
+use rusqlite::ErrorCode;
+
+/// The error of a statement.
+pub(super) fn database(error: rusqlite::Error) -> Error {
+    let rusqlite::Error::SqliteFailure(code, ref message) = error else { return outside_sqlite(&error) };
+    let text = message.clone().unwrap_or_else(|| code.to_string());
+    let detail = format!("{text} (SQLite code {})", code.extended_code);
+    match code.code {
+        ErrorCode::DiskFull => Error::StorageFull { detail },
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Error::ReadOnly { detail },
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+            Error::Corrupt { kind: "database", name: "main".into(), sequence: 0, detail }
+        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => busy("another program".into()),
+        _ => Error::Storage { detail },
+    }
+}
+
+/// What rusqlite itself refuses: mostly numbers that do not fit.
+fn outside_sqlite(error: &rusqlite::Error) -> Error {
+    let number_too_large = matches!(error, rusqlite::Error::ToSqlConversionFailure(inner)
+        if inner.is::<std::num::TryFromIntError>());
+    if number_too_large {
+        Error::Exhausted { what: "a number kept in the database (it ends at 2^63-1)" }
+    } else {
+        Error::Storage { detail: error.to_string() }
+    }
+}
+
+/// Somebody else writes.
+pub(super) fn busy(holder: String) -> Error {
+    Error::Busy { holder, held_for: Duration::ZERO }
+}
+
+/// The error of a call to the operating system; `what` says what was tried, on which file.
+pub(super) fn system(what: &str, error: &io::Error) -> Error {
+    let detail = format!("{what}: {error}");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::StorageFull { detail },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::ReadOnly { detail },
+        _ => Error::Storage { detail },
+    }
+}
+
+/// A row whose columns are not what this program wrote.
+pub(super) fn corrupt(kind: &'static str, name: &str, sequence: u64, detail: impl Into<String>) -> Error {
+    Error::Corrupt { kind, name: name.to_owned(), sequence, detail: detail.into() }
+}

@@ -1,0 +1,317 @@
+//! Locks: taking a ticket, leaving the line, passing a lock on.
+//!
+//! `lock` holds the line's head, `ticket` those who wait. An uncontended acquire and release are one `UPDATE`
+//! each; everything else looks first, decides here, and then writes.
+
+use millpond_actors::error::Result;
+use millpond_actors::limits;
+use millpond_actors::storage::lock::{Acquire, Acquired, Fence, Grant, Leave, Left, Settle, Settled, Was};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::error::database;
+use super::lease::{Judge, Lease};
+use super::process::next;
+use super::session::SqliteSession;
+
+/// A lock's row.
+#[derive(Debug)]
+struct Found {
+    id: u64,
+    next_ticket: u64,
+    holder: u64,
+    token: u64,
+    lease: Lease,
+    waiting: u64,
+}
+
+impl Found {
+    /// From the columns of `BY_ID` and `BY_NAME`.
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Found> {
+        Ok(Found {
+            id: row.get(0)?,
+            next_ticket: row.get(1)?,
+            holder: row.get(2)?,
+            token: row.get(3)?,
+            lease: Lease { process: row.get(4)?, granted_at: row.get(5)?, ttl: row.get(6)? },
+            waiting: row.get(7)?,
+        })
+    }
+}
+
+/// A ticket in line.
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    ticket: u64,
+    process: u64,
+    ttl: u64,
+}
+
+impl SqliteSession {
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            connection: &self.connection,
+            boot: Some(&self.identity.boot),
+            sidecar: Some(&self.sidecar),
+            own: Some(self.own.id),
+            now: self.now,
+        }
+    }
+
+    /// Takes a ticket, or the lock itself if nobody living is before us.
+    pub(super) fn acquire(&mut self, wanted: &Acquire) -> Result<Acquired> {
+        if let Some(id) = wanted.lock.id
+            && let Some(grant) = self.take_free(id, wanted.ttl_ms)?
+        {
+            return Ok(Acquired::Granted(grant));
+        }
+        let found = match wanted.lock.id {
+            Some(id) => self.by_id(id)?,
+            None => self.by_name(wanted.lock.name.as_str())?,
+        };
+        let Some(found) = found else {
+            return self.make(wanted.lock.name.as_str(), wanted.ttl_ms).map(Acquired::Granted);
+        };
+        if found.holder == 0
+            && let Some(grant) = self.take_free(found.id, wanted.ttl_ms)?
+        {
+            return Ok(Acquired::Granted(grant));
+        }
+        self.join_line(&found, wanted)
+    }
+
+    /// The lock is held, or was: waits behind those who wait, or takes the place of a void holder.
+    fn join_line(&mut self, found: &Found, wanted: &Acquire) -> Result<Acquired> {
+        if self.is_void(found)? && self.first_living(found.id)?.is_none() {
+            self.clear_line(found.id)?;
+            let ticket = self.take_ticket(found)?;
+            let waiter = Ticket { ticket, process: self.own.id, ttl: wanted.ttl_ms };
+            self.own.asked(wanted.ttl_ms);
+            return self.give(found.id, waiter, 0).map(Acquired::Granted);
+        }
+        if !wanted.wait {
+            return Ok(Acquired::Held);
+        }
+        if found.waiting >= limits::WAITERS {
+            return Ok(Acquired::Full);
+        }
+        let ticket = self.take_ticket(found)?;
+        self.queue(found.id, ticket, wanted.ttl_ms)?;
+        self.own.asked(wanted.ttl_ms);
+        Ok(Acquired::Waiting { lock: found.id, ticket })
+    }
+
+    /// Leaves the line: passes the lock on if `leaving` holds it, stops waiting if it waits.
+    pub(super) fn leave_line(&mut self, leaving: &Leave) -> Result<Left> {
+        if self.free_quickly(leaving)? {
+            return Ok(Left { was: Was::Holding, next: None });
+        }
+        let gone = Left { was: Was::Gone, next: None };
+        let Some(found) = self.by_id(leaving.lock)? else { return Ok(gone) };
+        if found.holder == leaving.ticket && found.lease.process == self.own.id {
+            return Ok(Left { was: Was::Holding, next: self.pass_on(leaving.lock)? });
+        }
+        if self.drop_ticket(leaving)? {
+            return Ok(Left { was: Was::Waiting, next: None });
+        }
+        Ok(gone)
+    }
+
+    /// Passes the lock on if its holder is void, and tells who holds it.
+    pub(super) fn settle(&mut self, asked: &Settle) -> Result<Settled> {
+        let Some(found) = self.by_id(asked.lock)? else { return Ok(Settled { holder: None }) };
+        if self.is_void(&found)? {
+            return Ok(Settled { holder: self.pass_on(found.id)? });
+        }
+        let Found { id: lock, holder: ticket, token, lease, .. } = found;
+        let holder = (ticket != 0).then_some(Grant { lock, ticket, token, process: lease.process });
+        Ok(Settled { holder })
+    }
+
+    /// Whether the token is the current one of a live lease.
+    pub(super) fn fence_holds(&self, fence: &Fence) -> Result<bool> {
+        match self.by_id(fence.lock)? {
+            Some(found) if found.holder != 0 && found.token == fence.token => Ok(!self.is_void(&found)?),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the lock is held by somebody whose lease has ended.
+    fn is_void(&self, found: &Found) -> Result<bool> {
+        Ok(found.holder != 0 && self.judge().end(&found.lease)?.is_none())
+    }
+
+    const BY_ID: &str = "SELECT id, next_ticket, holder, token, process, granted_at, ttl, waiting
+        FROM lock WHERE id = ?1";
+
+    fn by_id(&self, id: u64) -> Result<Option<Found>> {
+        let mut statement = self.connection.prepare_cached(Self::BY_ID).map_err(database)?;
+        statement.query_row([id], Found::from_row).optional().map_err(database)
+    }
+
+    const BY_NAME: &str = "SELECT id, next_ticket, holder, token, process, granted_at, ttl, waiting
+        FROM lock WHERE name = ?1";
+
+    fn by_name(&self, name: &str) -> Result<Option<Found>> {
+        let mut statement = self.connection.prepare_cached(Self::BY_NAME).map_err(database)?;
+        statement.query_row([name], Found::from_row).optional().map_err(database)
+    }
+
+    const MAKE: &str =
+        "INSERT INTO lock (name, next_ticket, holder, token, process, granted_at, ttl, waiting)
+        VALUES (?1, 2, 1, ?2, ?3, ?4, ?5, 0)";
+
+    /// A lock's first use: its row, held by the first ticket.
+    fn make(&mut self, name: &str, ttl: u64) -> Result<Grant> {
+        let token = next(self.counters.token, "the fencing token")?;
+        let mut statement = self.connection.prepare_cached(Self::MAKE).map_err(database)?;
+        let values = params![name, token, self.own.id, self.now.boot_ms, ttl];
+        let id = statement.insert(values).map_err(database)?;
+        drop(statement);
+        Ok(self.granted(Grant { lock: id.unsigned_abs(), ticket: 1, token, process: self.own.id }, ttl))
+    }
+
+    const TAKE_FREE: &str = "UPDATE lock SET holder = next_ticket, next_ticket = next_ticket + 1, token = ?2,
+        process = ?3, granted_at = ?4, ttl = ?5 WHERE id = ?1 AND holder = 0 AND waiting = 0 RETURNING holder";
+
+    /// Takes a lock that nobody holds; `None` if somebody does.
+    fn take_free(&mut self, lock: u64, ttl: u64) -> Result<Option<Grant>> {
+        let token = next(self.counters.token, "the fencing token")?;
+        let mut statement = self.connection.prepare_cached(Self::TAKE_FREE).map_err(database)?;
+        let values = params![lock, token, self.own.id, self.now.boot_ms, ttl];
+        let ticket = statement.query_row(values, |row| row.get(0)).optional().map_err(database)?;
+        drop(statement);
+        let process = self.own.id;
+        Ok(ticket.map(|ticket| self.granted(Grant { lock, ticket, token, process }, ttl)))
+    }
+
+    /// A grant to ourselves was written: its token is used up, and its lease is one to look after.
+    fn granted(&mut self, grant: Grant, ttl: u64) -> Grant {
+        self.counters.token = grant.token;
+        self.own.asked(ttl);
+        grant
+    }
+
+    const FREE_QUICKLY: &str =
+        "UPDATE lock SET holder = 0 WHERE id = ?1 AND holder = ?2 AND process = ?3 AND waiting = 0";
+
+    /// Frees a lock that we hold and nobody waits for.
+    fn free_quickly(&self, leaving: &Leave) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(Self::FREE_QUICKLY).map_err(database)?;
+        let changed = statement.execute([leaving.lock, leaving.ticket, self.own.id]).map_err(database)?;
+        Ok(changed == 1)
+    }
+
+    const TAKE_TICKET: &str = "UPDATE lock SET next_ticket = ?2 WHERE id = ?1";
+
+    fn take_ticket(&self, found: &Found) -> Result<u64> {
+        let after = next(found.next_ticket, "the tickets of a lock")?;
+        let mut statement = self.connection.prepare_cached(Self::TAKE_TICKET).map_err(database)?;
+        statement.execute([found.id, after]).map_err(database)?;
+        Ok(found.next_ticket)
+    }
+
+    const QUEUE: &str = "INSERT INTO ticket (lock, ticket, process, ttl) VALUES (?1, ?2, ?3, ?4)";
+    const LONGER: &str = "UPDATE lock SET waiting = waiting + 1 WHERE id = ?1";
+
+    fn queue(&self, lock: u64, ticket: u64, ttl: u64) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(Self::QUEUE).map_err(database)?;
+        statement.execute([lock, ticket, self.own.id, ttl]).map_err(database)?;
+        let mut statement = self.connection.prepare_cached(Self::LONGER).map_err(database)?;
+        statement.execute([lock]).map_err(database)?;
+        Ok(())
+    }
+
+    const DROP_TICKET: &str = "DELETE FROM ticket WHERE lock = ?1 AND ticket = ?2 AND process = ?3";
+    const SHORTER: &str = "UPDATE lock SET waiting = waiting - 1 WHERE id = ?1";
+
+    /// Stops waiting; `false` if the ticket does not wait.
+    fn drop_ticket(&self, leaving: &Leave) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(Self::DROP_TICKET).map_err(database)?;
+        let dropped = statement.execute([leaving.lock, leaving.ticket, self.own.id]).map_err(database)?;
+        if dropped == 1 {
+            let mut statement = self.connection.prepare_cached(Self::SHORTER).map_err(database)?;
+            statement.execute([leaving.lock]).map_err(database)?;
+        }
+        Ok(dropped == 1)
+    }
+
+    const LINE: &str = "SELECT ticket, process, ttl FROM ticket WHERE lock = ?1 ORDER BY ticket";
+
+    /// The first ticket of a living process, and how many of the dead stand before it.
+    fn first_living(&self, lock: u64) -> Result<Option<(Ticket, u64)>> {
+        let mut statement = self.connection.prepare_cached(Self::LINE).map_err(database)?;
+        let mut rows = statement.query([lock]).map_err(database)?;
+        let (mut dead, mut known_dead) = (0, None);
+        while let Some(row) = rows.next().map_err(database)? {
+            let read =
+                |row: &Row<'_>| Ok(Ticket { ticket: row.get(0)?, process: row.get(1)?, ttl: row.get(2)? });
+            let ticket: Ticket = read(row).map_err(database)?;
+            // The dead often have many tickets in a row: asking once is enough.
+            if known_dead != Some(ticket.process) {
+                if self.judge().lives(ticket.process)? {
+                    return Ok(Some((ticket, dead)));
+                }
+                known_dead = Some(ticket.process);
+            }
+            dead += 1;
+        }
+        Ok(None)
+    }
+
+    /// Passes a lock on to the first living ticket, or frees it. The dead before it are cleared away.
+    pub(super) fn pass_on(&mut self, lock: u64) -> Result<Option<Grant>> {
+        match self.first_living(lock)? {
+            Some((ticket, dead)) => {
+                self.clear_until(lock, ticket.ticket)?;
+                self.give(lock, ticket, dead + 1).map(Some)
+            }
+            None => {
+                self.clear_line(lock)?;
+                self.free(lock)?;
+                Ok(None)
+            }
+        }
+    }
+
+    const GIVE: &str = "UPDATE lock SET holder = ?2, token = ?3, process = ?4, granted_at = ?5, ttl = ?6,
+        waiting = waiting - ?7 WHERE id = ?1";
+
+    /// Gives the lock to a ticket; `cleared` rows have left the line for it.
+    fn give(&mut self, lock: u64, to: Ticket, cleared: u64) -> Result<Grant> {
+        let token = next(self.counters.token, "the fencing token")?;
+        let mut statement = self.connection.prepare_cached(Self::GIVE).map_err(database)?;
+        let values = [lock, to.ticket, token, to.process, self.now.boot_ms, to.ttl, cleared];
+        statement.execute(values).map_err(database)?;
+        drop(statement);
+        self.counters.token = token;
+        Ok(Grant { lock, ticket: to.ticket, token, process: to.process })
+    }
+
+    const FREE: &str = "UPDATE lock SET holder = 0 WHERE id = ?1";
+
+    fn free(&self, lock: u64) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(Self::FREE).map_err(database)?;
+        statement.execute([lock]).map_err(database)?;
+        Ok(())
+    }
+
+    const CLEAR_UNTIL: &str = "DELETE FROM ticket WHERE lock = ?1 AND ticket <= ?2";
+
+    fn clear_until(&self, lock: u64, ticket: u64) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(Self::CLEAR_UNTIL).map_err(database)?;
+        statement.execute([lock, ticket]).map_err(database)?;
+        Ok(())
+    }
+
+    const CLEAR_LINE: &str = "DELETE FROM ticket WHERE lock = ?1";
+    const NOBODY: &str = "UPDATE lock SET waiting = 0 WHERE id = ?1";
+
+    /// Removes the tickets of a line in which nobody lives.
+    fn clear_line(&self, lock: u64) -> Result<()> {
+        for sql in [Self::CLEAR_LINE, Self::NOBODY] {
+            let mut statement = self.connection.prepare_cached(sql).map_err(database)?;
+            statement.execute([lock]).map_err(database)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! The ladder of schemas: what makes a new file a store, and an old store a current one.
+
+use millpond_actors::clock::{Clock, Rng, SystemClock, SystemRng};
+use millpond_actors::error::{Error, Result};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::database;
+use super::open;
+use super::place::{Place, sync_directory};
+use super::process;
+use super::sync::Sidecar;
+use super::{Options, sync};
+
+/// "MPND": in the header of every store, so that `file` and other programs can tell.
+pub(super) const APPLICATION_ID: u32 = 0x4D50_4E44;
+
+/// One script a schema, in order; the first makes schema 1.
+const LADDER: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+
+/// The newest schema that this program knows.
+pub(super) const SCHEMA: u32 = LADDER.len() as u32;
+
+/// Brings the store at `place` to the newest schema, or makes one of an empty file.
+pub(super) fn bring_up(place: &Place, options: &Options) -> Result<()> {
+    if options.read_only {
+        return check_readable(place);
+    }
+    let sidecar = Sidecar::open(place)?;
+    if place_is_current(place)? {
+        return Ok(());
+    }
+    // Two processes may find the same empty file: the turn lets one of them make it a store.
+    sidecar.wait_for_turn(sync::SLOTS)?;
+    let result = climb(place, options, &sidecar);
+    sidecar.leave_turn();
+    result
+}
+
+/// A store that is only read must be current already: nothing may be written to it.
+fn check_readable(place: &Place) -> Result<()> {
+    let connection = open::reader(place)?;
+    let found = schema(place, &connection)?;
+    if found == SCHEMA {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!("reading \"{}\" with schema {found}", place.path.display()),
+        reason: format!("it has to be opened once for writing, to become schema {SCHEMA}"),
+    })
+}
+
+/// Whether nothing has to be done, found out without writing.
+fn place_is_current(place: &Place) -> Result<bool> {
+    let length = std::fs::metadata(&place.path).map_or(0, |found| found.len());
+    if length == 0 {
+        return Ok(false);
+    }
+    schema(place, &open::reader(place)?).map(|found| found == SCHEMA)
+}
+
+const APPLICATION: &str = "SELECT application_id FROM pragma_application_id";
+const USER_VERSION: &str = "SELECT user_version FROM pragma_user_version";
+const TABLES: &str = "SELECT count(*) FROM sqlite_schema";
+
+/// The file's schema, 0 if it is new. Unlike the header on disk this sees what is still in the log.
+fn schema(place: &Place, connection: &Connection) -> Result<u32> {
+    let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map_err(database);
+    let (application, version, tables) = (ask(APPLICATION)?, ask(USER_VERSION)?, ask(TABLES)?);
+    let path = place.path.display().to_string();
+    match application {
+        APPLICATION_ID if version > SCHEMA => {
+            Err(Error::SchemaTooNew { path, found: version, supported: SCHEMA })
+        }
+        APPLICATION_ID => Ok(version),
+        0 if version == 0 && tables == 0 => Ok(0),
+        _ => Err(Error::NotOurFile { path, reason: "it is a SQLite database of another program".into() }),
+    }
+}
+
+/// Runs what is missing of the ladder in one transaction, and moves the result into the main file at once: a
+/// store of which only the log knows would not be recognised without the log.
+fn climb(place: &Place, options: &Options, sidecar: &Sidecar) -> Result<()> {
+    let mut connection = open::writer(place, options)?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database)?;
+    let found = schema(place, &transaction)?;
+    if found == SCHEMA {
+        return Ok(());
+    }
+    if found > 0 {
+        refuse_if_older_live(&transaction, sidecar)?;
+    }
+    for script in LADDER.iter().skip(found as usize) {
+        transaction.execute_batch(script).map_err(database)?;
+    }
+    if found == 0 {
+        first_row(&transaction)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(database)?;
+    transaction.pragma_update(None, "user_version", SCHEMA).map_err(database)?;
+    transaction.commit().map_err(database)?;
+    checkpoint(&connection)?;
+    sync_directory(&place.path)
+}
+
+const FIRST_ROW: &str = "INSERT INTO store (id, uuid, created, position, token, process, recorded_at)
+    VALUES (1, ?1, ?2, 0, 0, 0, 0)";
+
+/// The one row of `store`. Its time and its id are information: nothing is ever decided by them, so they need
+/// no seam.
+fn first_row(connection: &Connection) -> Result<()> {
+    let id = SystemRng.uuid();
+    let created = SystemClock.now().wall_ms;
+    connection.execute(FIRST_ROW, rusqlite::params![id.as_bytes(), created]).map_err(database)?;
+    Ok(())
+}
+
+fn checkpoint(connection: &Connection) -> Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(database)
+}
+
+const OLDER: &str = "SELECT id, slot, boot, sidecar, last_beat, pid, program FROM process WHERE schema < ?1";
+
+/// A process of an older schema would go on writing rows of the old shape.
+fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -> Result<()> {
+    let mut statement = connection.prepare(OLDER).map_err(database)?;
+    let mut rows = statement.query([SCHEMA]).map_err(database)?;
+    while let Some(row) = rows.next().map_err(database)? {
+        let peer = process::Peer::from_row(row).map_err(database)?;
+        if !peer.is_known_dead(None, Some(sidecar))? {
+            let pid: u32 = row.get(5).map_err(database)?;
+            let program: String = row.get(6).map_err(database)?;
+            return Err(Error::Unsupported {
+                what: format!("moving the store to schema {SCHEMA}"),
+                reason: format!("{program} (pid {pid}) has it open with an older one; stop it first"),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+-- The store itself: one row. The three counters only grow, for ever, and are never derived from a table.
+CREATE TABLE store (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    uuid        BLOB    NOT NULL,
+    created     INTEGER NOT NULL, -- milliseconds since 1970
+    position    INTEGER NOT NULL, -- of the last event
+    token       INTEGER NOT NULL, -- the last fencing token given, for whatever lock
+    process     INTEGER NOT NULL, -- the last process id given
+    recorded_at INTEGER NOT NULL  -- of the last event; never goes backward
+) STRICT;
+
+-- The processes that have the store open, or had it and are not buried yet.
+CREATE TABLE process (
+    slot           INTEGER PRIMARY KEY,  -- byte 64 + slot of the sidecar is locked while it lives
+    id             INTEGER NOT NULL UNIQUE,
+    pid            INTEGER NOT NULL,
+    host           TEXT    NOT NULL,
+    program        TEXT    NOT NULL,
+    boot           TEXT    NOT NULL,     -- boot times of another boot mean nothing
+    sidecar        BLOB    NOT NULL,     -- the sidecar its slot is locked in
+    schema         INTEGER NOT NULL,     -- the newest schema it knows
+    joined_wall_ms INTEGER NOT NULL,
+    last_beat      INTEGER NOT NULL,     -- milliseconds since boot
+    last_group     INTEGER NOT NULL      -- the last group it committed
+) STRICT;
+
+CREATE TABLE category (
+    id   INTEGER PRIMARY KEY,
+    name TEXT    NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE stream (
+    id       INTEGER PRIMARY KEY,
+    name     TEXT    NOT NULL UNIQUE,
+    category INTEGER NOT NULL,
+    version  INTEGER NOT NULL -- of its last event; versions are dense and start at 1
+) STRICT;
+
+CREATE TABLE event (
+    position    INTEGER PRIMARY KEY,
+    stream      INTEGER NOT NULL,
+    version     INTEGER NOT NULL,
+    category    INTEGER NOT NULL,
+    event_id    BLOB    NOT NULL UNIQUE,
+    type        TEXT    NOT NULL,
+    format      INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    schema      INTEGER NOT NULL,
+    crc         INTEGER NOT NULL, -- CRC32C over stream name, version, type, format, schema, data
+    recorded_at INTEGER NOT NULL, -- milliseconds since 1970
+    at          TEXT,             -- when it happened according to its source, verbatim
+    data        ANY     NOT NULL, -- TEXT for JSON, so that SQLite's json functions can read it; BLOB else
+    metadata    TEXT,
+    UNIQUE (stream, version)
+) STRICT;
+
+-- SQLite appends the rowid, so this serves a category by position.
+CREATE INDEX event_by_category ON event (category);
+
+-- A lock is free if holder is 0; then nobody waits either.
+CREATE TABLE lock (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL UNIQUE,
+    next_ticket INTEGER NOT NULL,
+    holder      INTEGER NOT NULL, -- the ticket that holds it, or 0
+    token       INTEGER NOT NULL, -- of the last grant
+    process     INTEGER NOT NULL, -- of the last grant
+    granted_at  INTEGER NOT NULL, -- milliseconds since boot
+    ttl         INTEGER NOT NULL,
+    waiting     INTEGER NOT NULL  -- rows in ticket
+) STRICT;
+
+-- The tickets that wait; the holder's is not among them.
+CREATE TABLE ticket (
+    lock    INTEGER NOT NULL,
+    ticket  INTEGER NOT NULL,
+    process INTEGER NOT NULL,
+    ttl     INTEGER NOT NULL,
+    PRIMARY KEY (lock, ticket)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE snapshot (
+    stream  INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    schema  INTEGER NOT NULL,
+    format  INTEGER NOT NULL,
+    crc     INTEGER NOT NULL,
+    data    ANY     NOT NULL
+) STRICT;

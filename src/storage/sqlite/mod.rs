@@ -1,0 +1,92 @@
+//! The SQLite database: one file, its log, and the sidecar through which its processes know of each other.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `place` | which file it is, and what a path must be |
+//! | `open` | connections and their pragmas |
+//! | `migrate` | makes a new file a store, and an old store a current one |
+//! | `sync`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
+//! | `session` | the connection that writes: begin, commit, checkpoint, leave |
+//! | `process` | registration, and who is dead |
+//! | `lock`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `view` | the read-only connection |
+
+mod bell;
+mod error;
+mod events;
+mod import;
+mod lease;
+mod lock;
+mod migrate;
+mod open;
+mod place;
+mod process;
+mod session;
+mod snapshot;
+mod stream;
+mod sync;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::{Backend, Bell, Identity, Moment, Session, View};
+
+use self::place::Place;
+use crate::store::Durability;
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// What a commit survives.
+    pub(crate) durability: Durability,
+    /// Only views: nothing is created or written, and joining is refused.
+    pub(crate) read_only: bool,
+}
+
+/// A store in a SQLite file, opened.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    place: Arc<Place>,
+    options: Options,
+    /// The running system's boot id, once somebody who joined has told it.
+    boot: Arc<OnceLock<String>>,
+}
+
+impl Sqlite {
+    /// Opens the store at `path`, and makes one if there is none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPath`], [`Error::NotOurFile`], [`Error::SchemaTooNew`] or [`Error::Unsupported`] for what
+    /// cannot be a store, before anything was written; else what the database said.
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Sqlite> {
+        open::check_library()?;
+        let place = Arc::new(Place::find(path, !options.read_only)?);
+        migrate::bring_up(&place, &options)?;
+        Ok(Sqlite { place, options, boot: Arc::default() })
+    }
+}
+
+impl Backend for Sqlite {
+    fn join(&self, identity: &Identity, now: Moment) -> Result<Box<dyn Session>> {
+        if self.options.read_only {
+            return Err(Error::ReadOnly { detail: "it was opened for reading only".into() });
+        }
+        // The first to join tells; the boot does not change while a process runs.
+        let _ = self.boot.set(identity.boot.clone());
+        let session = session::SqliteSession::join(self.place.clone(), self.options, identity, now)?;
+        Ok(Box::new(session))
+    }
+
+    fn view(&self) -> Result<Box<dyn View>> {
+        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone())?))
+    }
+
+    fn bell(&self) -> Box<dyn Bell> {
+        Box::new(bell::SqliteBell::new(self.place.clone()))
+    }
+}

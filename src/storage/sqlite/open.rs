@@ -1,0 +1,101 @@
+//! Connections: how one is opened, for the writer and for readers.
+
+use std::time::Duration;
+
+use millpond_actors::error::{Error, Result};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::database;
+use super::place::Place;
+use super::{Durability, Options};
+
+/// Every statement of a session stays prepared; rusqlite keeps 16 by default.
+const STATEMENTS: usize = 128;
+
+/// How long a reader waits while another process recovers the log.
+const READER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The oldest SQLite without the WAL-reset bug, which loses data when two connections write and checkpoint.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Refuses a library that was linked in place of the bundled one and is too old.
+pub(super) fn check_library() -> Result<()> {
+    if rusqlite::version_number() >= OLDEST_SQLITE {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!("SQLite {}", rusqlite::version()),
+        reason: "it can lose data when several processes write; build with the bundled one (3.51.3 or newer)"
+            .into(),
+    })
+}
+
+/// What only the first connection of a new file can decide; later it would ask for the write lock.
+const NEW_FILE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
+
+/// Answers with the mode that it is in afterwards.
+const LOG: &str = "PRAGMA journal_mode = WAL";
+
+/// Checkpoints are ours alone, because SQLite swallows the errors of its own.
+const WRITER: &str = "
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -16384;";
+
+/// For every connection: nothing that maps the file (an I/O error would be a SIGBUS), nothing that trusts it.
+const EVERY: &str = "
+    PRAGMA mmap_size = 0;
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA temp_store = MEMORY;";
+
+/// Opens the connection that writes. It never waits for a lock unless told to later.
+pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
+    let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if connection.is_readonly("main").map_err(database)? {
+        return Err(Error::ReadOnly { detail: format!("\"{}\" may not be written", place.path.display()) });
+    }
+    // Another connection may be switching a new file to WAL at this moment; that is over soon.
+    connection.busy_timeout(READER_PATIENCE).map_err(database)?;
+    let synchronous = match options.durability {
+        Durability::PowerLoss => "PRAGMA synchronous = FULL;",
+        Durability::ProcessCrash => "PRAGMA synchronous = NORMAL;",
+    };
+    if std::fs::metadata(&place.path).is_ok_and(|found| found.len() == 0) {
+        connection.execute_batch(NEW_FILE).map_err(database)?;
+    }
+    let mode: String = connection.query_row(LOG, [], |row| row.get(0)).map_err(database)?;
+    if mode != "wal" {
+        return Err(Error::Unsupported {
+            what: format!("a store in \"{}\"", place.path.display()),
+            reason: format!("SQLite cannot keep a write-ahead log there (it stays in mode {mode})"),
+        });
+    }
+    for pragmas in [WRITER, synchronous] {
+        connection.execute_batch(pragmas).map_err(database)?;
+    }
+    connection.busy_timeout(Duration::ZERO).map_err(database)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(super) fn reader(place: &Place) -> Result<Connection> {
+    let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(READER_PATIENCE).map_err(database)?;
+    connection.execute_batch("PRAGMA query_only = ON;").map_err(database)?;
+    Ok(connection)
+}
+
+/// Never with `SQLITE_OPEN_CREATE` (an unlinked store must not come back empty) and never with
+/// `SQLITE_OPEN_URI`.
+fn connect(place: &Place, access: OpenFlags) -> Result<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(&place.path, flags).map_err(database)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // The checkpoint on the last close would run outside the writers' turn and hide its errors.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(database)?;
+    connection.execute_batch(EVERY).map_err(database)?;
+    Ok(connection)
+}

@@ -1,0 +1,226 @@
+//! Where a store lies: what a path must be, looked at before a byte is written.
+//!
+//! POSIX locks make this delicate: closing any descriptor of a database file drops all locks that SQLite holds
+//! on it in this process. So the file is read directly only while no connection of this process exists for it,
+//! which the registry of open stores knows.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use millpond_actors::error::{Error, Result};
+
+use super::error::system;
+use super::migrate::{APPLICATION_ID, SCHEMA};
+
+/// Device and inode: which file it is, whatever its name.
+type FileId = (u64, u64);
+
+/// The stores that this process has open, with the number of handles of each.
+static OPEN: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
+
+/// The registry; a panic elsewhere cannot have left a count half changed.
+fn registry() -> MutexGuard<'static, BTreeMap<FileId, usize>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file that is a store or may become one. While it lives, nobody in this process reads the file directly.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Absolute, symbolic links resolved, so that all who open it agree on the sidecar's name.
+    pub(super) path: PathBuf,
+    file: FileId,
+}
+
+impl Place {
+    /// Looks at `path`, makes an empty file there if there is none and `create` says so, and registers it.
+    pub(super) fn find(path: &Path, create: bool) -> Result<Place> {
+        let path = resolve(path)?;
+        check_file_system(&path)?;
+        let mut open = registry();
+        let found = match fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && create => create_empty(&path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(refuse(&path, "there is no such file"));
+            }
+            Err(error) => return Err(refuse(&path, &error.to_string())),
+            Ok(found) => found,
+        };
+        check_kind(&path, &found)?;
+        let file = (found.dev(), found.ino());
+        if !open.contains_key(&file) {
+            check_header(&path)?;
+        }
+        *open.entry(file).or_insert(0) += 1;
+        Ok(Place { path, file })
+    }
+
+    /// Whether the path still leads to the file that was opened, and no other path does.
+    pub(super) fn check_same(&self) -> Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == self.file && found.nlink() == 1 => Ok(()),
+            _ => Err(Error::FileReplaced { path: self.path.display().to_string() }),
+        }
+    }
+
+    /// The path of a file beside the store: `-sync`, `-wal`.
+    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(suffix);
+        name.into()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = registry();
+        if let Some(handles) = open.get_mut(&self.file) {
+            *handles -= 1;
+            if *handles == 0 {
+                open.remove(&self.file);
+            }
+        }
+    }
+}
+
+fn refuse(path: &Path, reason: &str) -> Error {
+    Error::InvalidPath { path: path.display().to_string(), reason: reason.to_owned() }
+}
+
+/// Makes the path absolute and follows its links. SQLite reads `file:...` as a URI and `:memory:` as no file;
+/// an absolute path is neither.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.is_empty() {
+        return Err(refuse(path, "it is empty"));
+    }
+    if bytes.contains(&0) {
+        return Err(refuse(path, "it contains a NUL byte"));
+    }
+    if bytes == b":memory:" {
+        return Err(refuse(path, "a store in memory has a constructor of its own"));
+    }
+    match fs::symlink_metadata(path) {
+        Ok(_) => fs::canonicalize(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => refuse(path, "it is a symbolic link that leads nowhere"),
+            _ => refuse(path, &error.to_string()),
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => resolve_new(path),
+        Err(error) => Err(refuse(path, &error.to_string())),
+    }
+}
+
+/// The absolute path of a file that does not exist yet.
+fn resolve_new(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let parent = fs::canonicalize(parent).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refuse(path, "its directory does not exist"),
+        _ => refuse(path, &error.to_string()),
+    })?;
+    if !parent.is_dir() {
+        return Err(refuse(path, "its directory is not a directory"));
+    }
+    Ok(parent.join(name))
+}
+
+/// Refuses file systems on which locks or the shared memory of the log do not work between machines.
+fn check_file_system(path: &Path) -> Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    let Ok(found) = rustix::fs::statfs(directory) else { return Ok(()) };
+    // Only the lower half of the word is the magic number.
+    let name = match found.f_type as u32 {
+        0x6969 => "NFS",
+        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => "SMB",
+        0x0102_1997 => "9p",
+        0x6573_5546 => "FUSE",
+        _ => return Ok(()),
+    };
+    Err(Error::Unsupported {
+        what: format!("a store on {name}"),
+        reason: format!(
+            "\"{}\" lies on it, and its locks cannot be trusted; use a local disk",
+            path.display()
+        ),
+    })
+}
+
+fn create_empty(path: &Path) -> Result<Metadata> {
+    let what = format!("cannot create \"{}\"", path.display());
+    match File::create_new(path) {
+        Ok(_) => sync_directory(path)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(system(&what, &error)),
+    }
+    fs::metadata(path).map_err(|error| system(&what, &error))
+}
+
+/// A new file survives a power cut only when its directory has been written too.
+pub(super) fn sync_directory(of: &Path) -> Result<()> {
+    let directory = of.parent().unwrap_or(Path::new("/"));
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| system(&format!("cannot sync directory \"{}\"", directory.display()), &error))
+}
+
+fn check_kind(path: &Path, found: &Metadata) -> Result<()> {
+    let kind = found.file_type();
+    let reason = if kind.is_dir() {
+        "it is a directory"
+    } else if kind.is_fifo() {
+        "it is a pipe"
+    } else if kind.is_socket() {
+        "it is a socket"
+    } else if !kind.is_file() {
+        "it is a device"
+    } else if found.nlink() > 1 {
+        "the file has a second name (a hard link); two names would have two logs and lose data"
+    } else {
+        return Ok(());
+    };
+    Err(refuse(path, reason))
+}
+
+/// Reads the 100 bytes of a database's header. SQLite itself would take a file of 1 byte for an empty one and
+/// overwrite it.
+fn check_header(path: &Path) -> Result<()> {
+    let foreign = |reason: String| Err(Error::NotOurFile { path: path.display().to_string(), reason });
+    let mut head = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(108).read_to_end(&mut head))
+        .map_err(|error| system(&format!("cannot read \"{}\"", path.display()), &error))?;
+    if head.is_empty() {
+        return Ok(());
+    }
+    if head.len() < 100 {
+        return foreign(format!("it holds {} bytes, a database starts with 100", head.len()));
+    }
+    if !head.starts_with(b"SQLite format 3\0") {
+        return foreign("it is not a SQLite database".into());
+    }
+    let (application, schema) = (number(&head, 68), number(&head, 60));
+    // A creation that was cut short leaves one page without a table; `migrate` looks at it through SQLite.
+    let no_table = head.get(103..105) == Some(&[0, 0]);
+    match application {
+        APPLICATION_ID if schema > SCHEMA => {
+            Err(Error::SchemaTooNew { path: path.display().to_string(), found: schema, supported: SCHEMA })
+        }
+        APPLICATION_ID => Ok(()),
+        0 if schema == 0 && no_table => Ok(()),
+        other => {
+            foreign(format!("it is a SQLite database of another program (application id {other:#010x})"))
+        }
+    }
+}
+
+/// The big-endian number at `offset` of the header.
+fn number(head: &[u8], offset: usize) -> u32 {
+    head.iter().skip(offset).take(4).fold(0, |sum, byte| sum << 8 | u32::from(*byte))
+}

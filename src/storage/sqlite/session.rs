@@ -1,0 +1,366 @@
+//! The connection that writes: begin, commit, undo, reopen, checkpoint, leave.
+
+use std::collections::HashMap;
+use std::ffi::c_int;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::{Identity, Moment, Session, Standing, Tables, lock, snapshot, stream};
+use rusqlite::{Connection, params};
+
+use super::error::{busy, database};
+use super::place::Place;
+use super::process::Own;
+use super::sync::{SLOTS, Sidecar};
+use super::{Options, open};
+
+/// How long joining waits for another program's transaction, and a whole checkpoint for readers.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The store's counters, in memory while a transaction is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) position: u64,
+    pub(super) token: u64,
+    pub(super) process: u64,
+    pub(super) recorded_at: i64,
+}
+
+/// One process's way of writing. Dropped without [`leave`](Session::leave) it is a process that was killed.
+pub(super) struct SqliteSession {
+    pub(super) connection: Connection,
+    place: Arc<Place>,
+    options: Options,
+    pub(super) identity: Identity,
+    pub(super) sidecar: Sidecar,
+    pub(super) own: Own,
+    /// When the open transaction happens.
+    pub(super) now: Moment,
+    pub(super) counters: Counters,
+    /// As they are in the file, before this transaction.
+    stored: Counters,
+    at_savepoint: Counters,
+    /// Ids of categories by name. A rollback may take rows with it, so it empties this.
+    pub(super) categories: HashMap<Box<str>, i64>,
+    /// Pages in the log after the last commit, told by SQLite.
+    log: Arc<AtomicU32>,
+    /// How many of them had been moved by the last checkpoint.
+    moved: u32,
+    has_turn: bool,
+    /// The file was found replaced: nothing is written any more.
+    replaced: bool,
+    last_group: u64,
+}
+
+impl SqliteSession {
+    /// Registers a process and opens its connection.
+    pub(super) fn join(
+        place: Arc<Place>,
+        options: Options,
+        identity: &Identity,
+        now: Moment,
+    ) -> Result<SqliteSession> {
+        let sidecar = Sidecar::open(&place)?;
+        let log = Arc::new(AtomicU32::new(0));
+        let mut session = SqliteSession {
+            connection: connect(&place, &options, &log)?,
+            place,
+            options,
+            identity: identity.clone(),
+            sidecar,
+            own: Own::nobody(now),
+            now,
+            counters: Counters::default(),
+            stored: Counters::default(),
+            at_savepoint: Counters::default(),
+            categories: HashMap::new(),
+            log,
+            moved: 0,
+            has_turn: false,
+            replaced: false,
+            last_group: 0,
+        };
+        session.sidecar.wait_for_turn(SLOTS)?;
+        let registered = session.register_alone(now);
+        session.sidecar.leave_turn();
+        registered.map(|()| session)
+    }
+
+    /// The first transaction of a session.
+    fn register_alone(&mut self, now: Moment) -> Result<()> {
+        self.connection.busy_timeout(PATIENCE).map_err(database)?;
+        self.open_transaction()?;
+        let done = self.enter(now).and_then(|_| self.finish());
+        if done.is_err() {
+            self.rollback();
+        }
+        self.connection.busy_timeout(Duration::ZERO).map_err(database)?;
+        done
+    }
+
+    /// Runs a statement without parameters or rows.
+    fn run(&self, sql: &'static str) -> Result<()> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map_err(database)?;
+        Ok(())
+    }
+
+    fn open_transaction(&self) -> Result<()> {
+        self.run("BEGIN IMMEDIATE").map_err(|error| match error {
+            Error::Busy { .. } => busy(self.turn_holder()),
+            other => other,
+        })
+    }
+
+    /// Reads where the store stands, inside a new transaction, and puts this process's own house in order.
+    fn enter(&mut self, now: Moment) -> Result<Standing> {
+        self.now = now;
+        let last_beat = self.read_counters()?;
+        self.at_savepoint = self.counters;
+        self.settle_in(last_beat)
+    }
+
+    const COUNTERS: &str = "SELECT s.position, s.token, s.process, s.recorded_at, p.last_beat, p.sidecar
+        FROM store s LEFT JOIN process p ON p.slot = ?1 AND p.id = ?2 WHERE s.id = 1";
+
+    /// The store's counters, and of our own row, if it is still there, the last beat and the sidecar.
+    fn read_counters(&mut self) -> Result<Option<(u64, Vec<u8>)>> {
+        let mut statement = self.connection.prepare_cached(Self::COUNTERS).map_err(database)?;
+        let (counters, beat, sidecar) = statement
+            .query_row(params![self.own.slot, self.own.id], |row| {
+                let counters = Counters {
+                    position: row.get(0)?,
+                    token: row.get(1)?,
+                    process: row.get(2)?,
+                    recorded_at: row.get(3)?,
+                };
+                Ok((counters, row.get::<_, Option<u64>>(4)?, row.get::<_, Option<Vec<u8>>>(5)?))
+            })
+            .map_err(database)?;
+        self.counters = counters;
+        self.stored = counters;
+        Ok(beat.zip(sidecar))
+    }
+
+    const SAVE_COUNTERS: &str =
+        "UPDATE store SET position = ?1, token = ?2, process = ?3, recorded_at = ?4 WHERE id = 1";
+
+    /// Writes the counters back, looks whether the file is still ours, and commits.
+    fn finish(&mut self) -> Result<()> {
+        let Counters { position, token, process, recorded_at } = self.counters;
+        if self.counters != self.stored {
+            let mut save = self.connection.prepare_cached(Self::SAVE_COUNTERS).map_err(database)?;
+            save.execute(params![position, token, process, recorded_at]).map_err(database)?;
+        }
+        if let Err(error) = self.place.check_same() {
+            self.rollback();
+            self.replaced = true;
+            return Err(error);
+        }
+        self.run("COMMIT")?;
+        if self.log.load(Ordering::Relaxed) < self.moved {
+            self.moved = 0; // The log began anew.
+        }
+        Ok(())
+    }
+
+    /// After a commit that does not: what was only remembered may be forgotten.
+    fn forget(&mut self) {
+        self.categories.clear();
+        self.own.undone();
+    }
+
+    /// Takes the sidecar that now lies at the path, after the one we had was removed or replaced: our slot and
+    /// our turn are locked there too. Whoever still looks at the old one does not know about us, and the other
+    /// way round; between such processes the time to live decides. `false` if our slot is another's there.
+    pub(super) fn renew_sidecar(&mut self) -> Result<bool> {
+        let fresh = Sidecar::open(&self.place)?;
+        let claimed = fresh.claim_slot(self.own.slot)?;
+        if self.has_turn {
+            fresh.take_turn(self.own.slot, false)?;
+        }
+        self.sidecar = fresh;
+        Ok(claimed)
+    }
+}
+
+/// Opens the connection that writes and has SQLite tell the length of the log after each commit.
+fn connect(place: &Place, options: &Options, log: &Arc<AtomicU32>) -> Result<Connection> {
+    let mut connection = open::writer(place, options)?;
+    let log = log.clone();
+    let hook = move |_: &mut rusqlite::hooks::Wal, pages: c_int| {
+        log.store(pages.unsigned_abs(), Ordering::Relaxed);
+        Ok(())
+    };
+    connection.wal_hook(Some(hook)).map_err(database)?;
+    Ok(connection)
+}
+
+impl Session for SqliteSession {
+    fn process(&self) -> u64 {
+        self.own.id
+    }
+
+    fn take_turn(&mut self, wait: bool) -> Result<bool> {
+        if !self.has_turn {
+            self.has_turn = self.sidecar.take_turn(self.own.slot, wait)?;
+        }
+        Ok(self.has_turn)
+    }
+
+    fn leave_turn(&mut self) {
+        if self.has_turn {
+            self.sidecar.leave_turn();
+            self.has_turn = false;
+        }
+    }
+
+    fn turn_holder(&self) -> String {
+        match self.sidecar.turn_holder() {
+            Ok(Some(slot)) => self.describe_slot(slot),
+            _ => "another program".into(),
+        }
+    }
+
+    fn begin(&mut self, now: Moment) -> Result<Standing> {
+        if self.replaced {
+            return Err(Error::FileReplaced { path: self.place.path.display().to_string() });
+        }
+        self.open_transaction()?;
+        let standing = self.enter(now);
+        if standing.is_err() {
+            self.rollback();
+        }
+        standing
+    }
+
+    fn savepoint(&mut self) -> Result<()> {
+        self.run("SAVEPOINT part")?;
+        self.at_savepoint = self.counters;
+        Ok(())
+    }
+
+    fn end_savepoint(&mut self, keep: bool) -> Result<()> {
+        if !keep {
+            self.run("ROLLBACK TO part")?;
+            self.counters = self.at_savepoint;
+            self.categories.clear();
+        }
+        self.run("RELEASE part")
+    }
+
+    fn commit(&mut self, group: u64) -> Result<()> {
+        if !self.in_transaction() {
+            return Err(Error::Storage { detail: "the database had rolled the group back".into() });
+        }
+        self.beat(group)?;
+        self.finish()?;
+        self.last_group = group;
+        self.own.committed();
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        self.forget();
+        if self.in_transaction() && self.run("ROLLBACK").is_err() {
+            // SQLite refuses this only when it has rolled back by itself.
+            tracing::debug!("the transaction was gone already");
+        }
+    }
+
+    fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        self.forget();
+        // The old connection goes first, so that nothing of its state, locks least of all, outlives it.
+        self.connection = Connection::open_in_memory().map_err(database)?;
+        if let Err(error) = self.place.check_same() {
+            self.replaced = true;
+            return Err(error);
+        }
+        self.connection = connect(&self.place, &self.options, &self.log)?;
+        Ok(())
+    }
+
+    fn last_group(&mut self) -> Result<u64> {
+        self.read_last_group()
+    }
+
+    fn ring(&self) {
+        if let Err(error) = self.sidecar.ring() {
+            // The others look from time to time anyway.
+            tracing::debug!(%error, "the bell could not be rung");
+        }
+    }
+
+    fn log_pages(&self) -> u32 {
+        let pages = self.log.load(Ordering::Relaxed);
+        pages.checked_sub(self.moved).unwrap_or(pages)
+    }
+
+    fn checkpoint(&mut self, whole: bool) -> Result<()> {
+        let (patience, sql) = match whole {
+            true => (PATIENCE, "PRAGMA wal_checkpoint(TRUNCATE)"),
+            false => (Duration::ZERO, "PRAGMA wal_checkpoint(PASSIVE)"),
+        };
+        self.connection.busy_timeout(patience).map_err(database)?;
+        let result = self.connection.query_row(sql, [], |row| {
+            Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        self.connection.busy_timeout(Duration::ZERO).map_err(database)?;
+        let (interrupted, pages, moved) = result.map_err(database)?;
+        self.log.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+        self.moved = u32::try_from(moved).unwrap_or(0);
+        if whole && interrupted { Err(busy("a reader or another writer".into())) } else { Ok(()) }
+    }
+
+    fn leave(&mut self, now: Moment) -> Result<()> {
+        self.rollback();
+        self.begin(now)?;
+        let left = self.give_everything_up().and_then(|()| self.finish());
+        match left {
+            Ok(()) => self.sidecar.leave_slot(self.own.slot),
+            Err(_) => self.rollback(),
+        }
+        left
+    }
+}
+
+impl SqliteSession {
+    /// The last group of which this session knows that it is on disk.
+    pub(super) fn known_group(&self) -> u64 {
+        self.last_group
+    }
+}
+
+impl Tables for SqliteSession {
+    fn lock_acquire(&mut self, operation: &lock::Acquire) -> Result<lock::Acquired> {
+        self.acquire(operation)
+    }
+
+    fn lock_leave(&mut self, operation: &lock::Leave) -> Result<lock::Left> {
+        self.leave_line(operation)
+    }
+
+    fn lock_settle(&mut self, operation: &lock::Settle) -> Result<lock::Settled> {
+        self.settle(operation)
+    }
+
+    fn stream_append(&mut self, operation: &stream::Append) -> Result<stream::Appended> {
+        self.append(operation)
+    }
+
+    fn stream_import(&mut self, operation: &stream::Import) -> Result<stream::Imported> {
+        self.import(operation)
+    }
+
+    fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
+        self.save_snapshot(operation)
+    }
+}

@@ -1,0 +1,277 @@
+//! Streams: appending events, and the columns they are kept in.
+
+use std::collections::HashSet;
+
+use millpond_actors::error::{Error, Expected, Result};
+use millpond_actors::storage::Target;
+use millpond_actors::storage::checksum::{self, Kind};
+use millpond_actors::storage::stream::{Append, Appended, Data, NewEvent};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
+
+use super::error::database;
+use super::process::{advance, next};
+use super::session::SqliteSession;
+
+/// Categories whose ids a session remembers. A name without a dash is a category of its own, so there may be
+/// as many as streams.
+const CATEGORIES: usize = 4_096;
+
+/// JSON goes in as text, so that SQLite's own functions can read it.
+pub(super) fn data_column(data: &Data) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match data {
+        Data::Json(text) => ValueRef::Text(text.as_bytes()),
+        Data::Bincode(bytes) => ValueRef::Blob(bytes),
+    })
+}
+
+/// The data of a column, if it is what its format says.
+pub(super) fn data_from(format: u8, column: ValueRef<'_>) -> Option<Data> {
+    match (format, column) {
+        (1, ValueRef::Text(text)) => String::from_utf8(text.to_vec()).ok().map(Data::Json),
+        (2, ValueRef::Blob(bytes)) => Some(Data::Bincode(bytes.to_vec())),
+        _ => None,
+    }
+}
+
+/// A stream that is ready to take the events: it has its new version already.
+struct Ready {
+    stream: u64,
+    before: u64,
+}
+
+/// Where an event with a known id stands.
+#[derive(Clone, Copy)]
+struct Place {
+    position: u64,
+    stream: u64,
+    version: u64,
+}
+
+impl SqliteSession {
+    /// Appends all events or none. The order of the checks is the contract's: fence, ids, version.
+    pub(super) fn append(&mut self, append: &Append) -> Result<Appended> {
+        if append.events.is_empty() {
+            let what = format!("an append to stream \"{}\"", append.stream.name);
+            return Err(Error::InvalidArgument { what, reason: "it holds no event".into() });
+        }
+        if let Some(fence) = &append.fence
+            && !self.fence_holds(fence)?
+        {
+            return Ok(Appended::Fenced);
+        }
+        if append.known_ids
+            && let Some(answer) = self.check_ids(append)?
+        {
+            return Ok(answer);
+        }
+        let count = append.events.len();
+        let last_position = advance(self.counters.position, count, "the position")?;
+        let ready = match self.make_ready(&append.stream, append.expected, count)? {
+            Ok(ready) => ready,
+            Err(actual) => return Ok(Appended::Conflict { actual }),
+        };
+        self.insert(append, &ready)?;
+        self.counters.position = last_position;
+        Ok(Appended::Done {
+            stream: ready.stream,
+            version: ready.before + count as u64,
+            position: last_position,
+            repeated: false,
+        })
+    }
+
+    /// Looks the ids up. `None` if all are new, else the answer: a repetition, or the first id that is taken.
+    fn check_ids(&self, append: &Append) -> Result<Option<Appended>> {
+        let mut seen = HashSet::with_capacity(append.events.len());
+        let mut first_taken = None;
+        let mut named_twice = false;
+        let mut places = Vec::with_capacity(append.events.len());
+        for event in &append.events {
+            let fresh = seen.insert(event.id);
+            named_twice |= !fresh;
+            let place = self.place_of(&event.id)?;
+            if first_taken.is_none() && (place.is_some() || !fresh) {
+                first_taken = Some(event.id);
+            }
+            places.push(place);
+        }
+        let Some(id) = first_taken else { return Ok(None) };
+        let repetition = if named_twice { None } else { self.repetition(append, &places)? };
+        Ok(Some(repetition.unwrap_or(Appended::Duplicate { id })))
+    }
+
+    /// The first time's answer, if the events stand in this stream one behind the other.
+    fn repetition(&self, append: &Append, places: &[Option<Place>]) -> Result<Option<Appended>> {
+        let Some(places) = places.iter().copied().collect::<Option<Vec<Place>>>() else { return Ok(None) };
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(None) };
+        let in_a_row = (first.version..).zip(&places);
+        let together = in_a_row
+            .into_iter()
+            .all(|(version, place)| place.version == version && place.stream == first.stream);
+        let name = append.stream.name.as_str();
+        if !together || self.find_stream(name)?.is_none_or(|(stream, _)| stream != first.stream) {
+            return Ok(None);
+        }
+        let Place { position, stream, version } = *last;
+        Ok(Some(Appended::Done { stream, version, position, repeated: true }))
+    }
+
+    const PLACE_OF: &str = "SELECT position, stream, version FROM event WHERE event_id = ?1";
+
+    fn place_of(&self, id: &Uuid) -> Result<Option<Place>> {
+        let mut statement = self.connection.prepare_cached(Self::PLACE_OF).map_err(database)?;
+        statement
+            .query_row([id.as_bytes()], |row| {
+                Ok(Place { position: row.get(0)?, stream: row.get(1)?, version: row.get(2)? })
+            })
+            .optional()
+            .map_err(database)
+    }
+
+    const STREAM_OF: &str =
+        "SELECT stream.name FROM event JOIN stream ON stream.id = event.stream WHERE event_id = ?1";
+
+    /// The stream that an event is in.
+    pub(super) fn stream_of(&self, id: &Uuid) -> Result<Option<String>> {
+        let mut statement = self.connection.prepare_cached(Self::STREAM_OF).map_err(database)?;
+        statement.query_row([id.as_bytes()], |row| row.get(0)).optional().map_err(database)
+    }
+
+    /// Compares the stream with what is expected and gives it its new version; its version if it differs.
+    fn make_ready(
+        &mut self,
+        target: &Target,
+        expected: Expected,
+        count: usize,
+    ) -> Result<std::result::Result<Ready, u64>> {
+        // The common case is one statement: the row is known, and its version is expected.
+        if let (Some(stream), Expected::Version(before @ 1..)) = (target.id, expected)
+            && i64::try_from(before).is_ok()
+            && self.move_on(stream, before, count)?
+        {
+            return Ok(Ok(Ready { stream, before }));
+        }
+        let found = match target.id {
+            Some(stream) => self.version_of(stream)?.map(|version| (stream, version)),
+            None => self.find_stream(target.name.as_str())?,
+        };
+        let actual = found.map_or(0, |(_, version)| version);
+        let as_expected = match expected {
+            Expected::Any => true,
+            Expected::NoStream => actual == 0,
+            Expected::Exists => actual > 0,
+            Expected::Version(version) => actual == version,
+        };
+        if !as_expected {
+            return Ok(Err(actual));
+        }
+        let stream = match found {
+            Some((stream, before)) => {
+                self.move_on(stream, before, count)?;
+                stream
+            }
+            None => self.make_stream(target, count)?,
+        };
+        Ok(Ok(Ready { stream, before: actual }))
+    }
+
+    const MOVE_ON: &str = "UPDATE stream SET version = ?3 WHERE id = ?1 AND version = ?2";
+
+    /// Gives a stream its new version if it still has the old one.
+    fn move_on(&self, stream: u64, before: u64, count: usize) -> Result<bool> {
+        let after = advance(before, count, "the version of a stream")?;
+        let mut statement = self.connection.prepare_cached(Self::MOVE_ON).map_err(database)?;
+        Ok(statement.execute([stream, before, after]).map_err(database)? == 1)
+    }
+
+    const VERSION_OF: &str = "SELECT version FROM stream WHERE id = ?1";
+
+    fn version_of(&self, stream: u64) -> Result<Option<u64>> {
+        let mut statement = self.connection.prepare_cached(Self::VERSION_OF).map_err(database)?;
+        statement.query_row([stream], |row| row.get(0)).optional().map_err(database)
+    }
+
+    const FIND_STREAM: &str = "SELECT id, version FROM stream WHERE name = ?1";
+
+    /// Id and version by name.
+    fn find_stream(&self, name: &str) -> Result<Option<(u64, u64)>> {
+        let mut statement = self.connection.prepare_cached(Self::FIND_STREAM).map_err(database)?;
+        statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional().map_err(database)
+    }
+
+    const MAKE_STREAM: &str = "INSERT INTO stream (name, category, version) VALUES (?1, ?2, ?3)";
+
+    fn make_stream(&mut self, target: &Target, count: usize) -> Result<u64> {
+        let category = self.category(target.name.category())?;
+        let mut statement = self.connection.prepare_cached(Self::MAKE_STREAM).map_err(database)?;
+        let id = statement.insert(params![target.name.as_str(), category, count]).map_err(database)?;
+        Ok(id.unsigned_abs())
+    }
+
+    const FIND_CATEGORY: &str = "SELECT id FROM category WHERE name = ?1";
+    const MAKE_CATEGORY: &str = "INSERT INTO category (name) VALUES (?1)";
+
+    /// The id of a category; it comes into being with its first stream.
+    fn category(&mut self, name: &str) -> Result<i64> {
+        if let Some(id) = self.categories.get(name) {
+            return Ok(*id);
+        }
+        let mut find = self.connection.prepare_cached(Self::FIND_CATEGORY).map_err(database)?;
+        let found = find.query_row([name], |row| row.get(0)).optional().map_err(database)?;
+        let id = match found {
+            Some(id) => id,
+            None => {
+                let mut make = self.connection.prepare_cached(Self::MAKE_CATEGORY).map_err(database)?;
+                make.insert([name]).map_err(database)?
+            }
+        };
+        drop(find);
+        if self.categories.len() >= CATEGORIES {
+            self.categories.clear();
+        }
+        self.categories.insert(name.into(), id);
+        Ok(id)
+    }
+
+    const INSERT: &str = "INSERT INTO event (position, stream, version, category, event_id, type, format,
+        schema, crc, recorded_at, at, data, metadata)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+    fn insert(&mut self, append: &Append, ready: &Ready) -> Result<()> {
+        let name = &append.stream.name;
+        let category = self.category(name.category())?;
+        // The wall clock may be set back; what is recorded later is never recorded earlier.
+        self.counters.recorded_at = self.counters.recorded_at.max(self.now.wall_ms);
+        let mut statement = self.connection.prepare_cached(Self::INSERT).map_err(database)?;
+        let (mut position, mut version) = (self.counters.position, ready.before);
+        for event in &append.events {
+            position = next(position, "the position")?;
+            version = next(version, "the version of a stream")?;
+            statement
+                .execute(params![
+                    position,
+                    ready.stream,
+                    version,
+                    category,
+                    event.id.as_bytes(),
+                    event.event_type,
+                    event.data.format(),
+                    event.schema,
+                    checksum_of(event, name.as_str(), version),
+                    self.counters.recorded_at,
+                    event.at,
+                    data_column(&event.data),
+                    event.metadata,
+                ])
+                .map_err(database)?;
+        }
+        Ok(())
+    }
+}
+
+fn checksum_of(event: &NewEvent, stream: &str, version: u64) -> u32 {
+    let (format, data) = (event.data.format(), event.data.bytes());
+    checksum::record(Kind::Event, stream, version, &event.event_type, format, event.schema, data)
+}

@@ -1,0 +1,250 @@
+//! The sidecar, `<store>-sync`: who lives, whose turn it is to write, and whether somebody waits for a ring.
+//!
+//! It carries locks of open file descriptions: the kernel frees them when their process dies, however it dies,
+//! and several opens in one process count as several processes. Nothing of value is stored in it.
+//!
+//! | bytes | lock |
+//! | --- | --- |
+//! | 1 | shared by everybody who waits for a ring |
+//! | 64 + slot | held by process `slot` while it lives |
+//! | 8192 .. 8192 + slot | the writers' turn; all turns begin at the same byte and so exclude each other, and the length of the one that refuses us tells whose it is |
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use millpond_actors::clock::{Rng, SystemRng};
+use millpond_actors::error::{Error, Result};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use super::error::{busy, system};
+use super::place::{Place, sync_directory};
+
+/// Processes that can have one store open.
+pub(super) const SLOTS: u32 = 4_096;
+
+const WAITING: i64 = 1;
+const ALIVE: i64 = 64;
+const TURN: i64 = 8_192;
+
+/// The first bytes of every sidecar; the 16 bytes after them are its id.
+const MAGIC: &[u8; 16] = b"millpond sync 1\n";
+
+/// Where a ring is written. What is written does not matter; that it is written wakes those who watch.
+const BELL: u64 = 40;
+
+/// Whole length of the file.
+const LENGTH: usize = 64;
+
+/// How often opening asks for the turn, a millisecond apart, before it gives up.
+const TURN_ATTEMPTS: u32 = 10_000;
+
+/// Names one sidecar for ever, so that a replaced one is not taken for the old.
+pub(super) type SidecarId = [u8; 16];
+
+/// One open file description of the sidecar. Dropping it gives up every lock taken through it.
+#[derive(Debug)]
+pub(super) struct Sidecar {
+    path: PathBuf,
+    file: File,
+    inode: (u64, u64),
+    /// The id in its header.
+    pub(super) id: SidecarId,
+}
+
+impl Sidecar {
+    /// Opens the sidecar of a store for taking locks, and makes it if it is missing.
+    pub(super) fn open(place: &Place) -> Result<Sidecar> {
+        let path = place.beside("-sync");
+        // Between the making and the opening somebody may remove it again; a few times is an accident.
+        for _ in 0..10 {
+            match OpenOptions::new().read(true).write(true).open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => create(&path)?,
+                found => return Sidecar::from_file(path.clone(), found),
+            }
+        }
+        Err(Error::Storage { detail: format!("\"{}\" is removed as fast as it is made", path.display()) })
+    }
+
+    /// Opens the sidecar for looking only: closing it does not look like a death to those who watch.
+    /// `None` if there is none, or if it may not be read.
+    pub(super) fn look(place: &Place) -> Option<Sidecar> {
+        let path = place.beside("-sync");
+        let file = File::open(&path);
+        Sidecar::from_file(path, file).ok()
+    }
+
+    fn from_file(path: PathBuf, file: io::Result<File>) -> Result<Sidecar> {
+        let failed = |error: io::Error| system(&format!("cannot open \"{}\"", path.display()), &error);
+        let file = file.map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        let foreign = || Error::NotOurFile {
+            path: path.display().to_string(),
+            reason: "its name is that of the store's sidecar, but something else is in it".into(),
+        };
+        let mut head = [0_u8; 32];
+        if !found.is_file() || file.read_exact_at(&mut head, 0).is_err() {
+            return Err(foreign());
+        }
+        match head.split_first_chunk::<16>() {
+            Some((magic, rest)) if magic == MAGIC => {
+                let id = rest.try_into().map_err(|_| foreign())?;
+                Ok(Sidecar { inode: (found.dev(), found.ino()), path, file, id })
+            }
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Whether the path still leads to this file. A sidecar that was removed or replaced divides the processes
+    /// into those who see the old one and those who see the new one.
+    pub(super) fn is_current(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode)
+    }
+
+    /// Claims a slot for the life of this description; `false` if another description has it.
+    pub(super) fn claim_slot(&self, slot: u32) -> Result<bool> {
+        self.try_lock(libc::F_WRLCK, ALIVE + i64::from(slot), 1)
+    }
+
+    /// Gives a slot up.
+    pub(super) fn leave_slot(&self, slot: u32) {
+        self.unlock(ALIVE + i64::from(slot), 1);
+    }
+
+    /// Whether another description holds the slot. Our own is not seen.
+    pub(super) fn slot_is_taken(&self, slot: u32) -> Result<bool> {
+        self.refused(ALIVE + i64::from(slot), 1).map(|by| by.is_some())
+    }
+
+    /// Takes the writers' turn for `slot`.
+    pub(super) fn take_turn(&self, slot: u32, wait: bool) -> Result<bool> {
+        let length = i64::from(slot) + 1;
+        if !wait {
+            return self.try_lock(libc::F_WRLCK, TURN, length);
+        }
+        let lock = region(libc::F_WRLCK, TURN, length);
+        self.ask(FcntlArg::F_OFD_SETLKW(&lock)).map(|()| true)
+    }
+
+    /// Takes the turn while a store is opened, when no thread can be left blocked: asks again and again, and
+    /// gives up after ten seconds. Whoever holds it that long is stopped.
+    pub(super) fn wait_for_turn(&self, slot: u32) -> Result<()> {
+        for _ in 0..TURN_ATTEMPTS {
+            if self.take_turn(slot, false)? {
+                return Ok(());
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        let holder =
+            self.turn_holder()?.map_or("another process".into(), |slot| format!("process slot {slot}"));
+        Err(busy(holder))
+    }
+
+    /// Passes the turn on.
+    pub(super) fn leave_turn(&self) {
+        self.unlock(TURN, i64::from(SLOTS) + 1);
+    }
+
+    /// The slot of whoever else has the turn.
+    pub(super) fn turn_holder(&self) -> Result<Option<u32>> {
+        let holder = self.refused(TURN, i64::from(SLOTS) + 1)?;
+        Ok(holder.and_then(|lock| u32::try_from(lock.l_len - 1).ok()))
+    }
+
+    /// Says that somebody here waits for a ring, or that nobody does any more.
+    pub(super) fn wait_for_ring(&self, somebody: bool) -> Result<()> {
+        if somebody {
+            self.try_lock(libc::F_RDLCK, WAITING, 1).map(|_| ())
+        } else {
+            self.unlock(WAITING, 1);
+            Ok(())
+        }
+    }
+
+    /// Rings if somebody waits.
+    pub(super) fn ring(&self) -> io::Result<()> {
+        match self.refused(WAITING, 1) {
+            Ok(None) => Ok(()),
+            _ => self.file.write_all_at(&[1], BELL),
+        }
+    }
+
+    /// Who would refuse us an exclusive lock there.
+    fn refused(&self, start: i64, length: i64) -> Result<Option<libc::flock>> {
+        let mut lock = region(libc::F_WRLCK, start, length);
+        self.ask(FcntlArg::F_OFD_GETLK(&mut lock))?;
+        Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some(lock))
+    }
+
+    fn try_lock(&self, kind: libc::c_int, start: i64, length: i64) -> Result<bool> {
+        let lock = region(kind, start, length);
+        match fcntl(&self.file, FcntlArg::F_OFD_SETLK(&lock)) {
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+            Err(errno) => Err(self.failed(errno)),
+        }
+    }
+
+    /// Giving a lock up cannot fail on a file that is open.
+    fn unlock(&self, start: i64, length: i64) {
+        let lock = region(libc::F_UNLCK, start, length);
+        let _ = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&lock));
+    }
+
+    /// Asks once, and again after each signal.
+    fn ask(&self, mut question: FcntlArg<'_>) -> Result<()> {
+        loop {
+            let answer = match &mut question {
+                FcntlArg::F_OFD_SETLKW(lock) => fcntl(&self.file, FcntlArg::F_OFD_SETLKW(lock)),
+                FcntlArg::F_OFD_GETLK(lock) => fcntl(&self.file, FcntlArg::F_OFD_GETLK(lock)),
+                _ => return Ok(()),
+            };
+            match answer {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.failed(errno)),
+            }
+        }
+    }
+
+    fn failed(&self, errno: Errno) -> Error {
+        system(&format!("cannot lock \"{}\"", self.path.display()), &errno.into())
+    }
+}
+
+fn region(kind: libc::c_int, start: i64, length: i64) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: length,
+        l_pid: 0,
+    }
+}
+
+/// Makes a sidecar whole under another name and links it in place, so that nobody ever sees half of one, and
+/// of two who make one at once both end up with the same.
+fn create(path: &Path) -> Result<()> {
+    let rng = SystemRng;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!("-{}", rng.uuid().simple()));
+    let temporary = PathBuf::from(temporary);
+    let mut body = Vec::with_capacity(LENGTH);
+    body.extend_from_slice(MAGIC);
+    body.extend_from_slice(rng.uuid().as_bytes());
+    body.resize(LENGTH, 0);
+    let made = File::create_new(&temporary)
+        .and_then(|mut file| file.write_all(&body).and_then(|()| file.sync_all()))
+        .and_then(|()| match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        });
+    // It has another name now, or is of no use.
+    let _ = fs::remove_file(&temporary);
+    made.map_err(|error| system(&format!("cannot create \"{}\"", path.display()), &error))?;
+    sync_directory(path)
+}

@@ -1,0 +1,95 @@
+//! Damage and theft: what was changed under us is seen, and what was not stays readable.
+
+use std::fs;
+
+use millpond_actors::error::{Error, Expected};
+use millpond_actors::storage::Backend;
+use millpond_actors::storage::snapshot::{Save, Saved};
+use millpond_actors::storage::stream::{Appended, Data};
+
+use super::{Fixture, all, append, appended, event, group, moment, name};
+
+#[test]
+fn a_flipped_bit_is_found_and_its_neighbours_are_read() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    let events = vec![event(1, r#"{"n":1}"#), event(2, r#"{"needle":2}"#), event(3, r#"{"n":3}"#)];
+    appended(&mut *session, 0, &append("a-1", Expected::Any, events));
+    session.checkpoint(true).unwrap();
+    session.leave(moment(0)).unwrap();
+    drop(session);
+    let directory = fixture.directory;
+    drop(fixture.backend);
+    let path = directory.path().join("a.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let needle = bytes.windows(6).position(|window| window == b"needle").unwrap();
+    bytes[needle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let _ = fs::remove_file(directory.path().join("a.db-wal"));
+    let backend = crate::storage::sqlite::Sqlite::open(&path, Default::default()).unwrap();
+    let page = backend.view().unwrap().events(&all()).unwrap();
+    assert!(page.events[0].is_ok() && page.events[2].is_ok());
+    let damaged = page.events[1].as_ref().unwrap_err();
+    assert!(matches!(damaged, Error::Corrupt { kind: "event", name, sequence: 2, .. } if name == "a-1"));
+}
+
+#[test]
+fn columns_of_other_types_are_damage_not_a_panic() {
+    let columns = ["data = x'00'", "data = 7", "format = 9", "event_id = x'0102'", "crc = -1", "stream = 99"];
+    for column in columns {
+        let fixture = Fixture::new();
+        let mut session = fixture.join(0);
+        appended(&mut *session, 0, &append("a-1", Expected::Any, vec![event(1, "{}"), event(2, "{}")]));
+        fixture.plain().execute(&format!("UPDATE event SET {column} WHERE position = 1"), []).unwrap();
+        let page = fixture.backend.view().unwrap().events(&all()).unwrap();
+        assert!(matches!(page.events[0], Err(Error::Corrupt { .. })), "{column}: {:?}", page.events[0]);
+        assert!(page.events[1].is_ok(), "{column}");
+        assert_eq!(page.last, Some(2));
+    }
+}
+
+#[test]
+fn snapshots_are_replaced_by_later_ones_and_checked() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    let Appended::Done { stream, .. } =
+        appended(&mut *session, 0, &append("a-1", Expected::Any, vec![event(1, "{}")]))
+    else {
+        panic!("not appended")
+    };
+    let save = |version, byte| Save { stream, version, schema: 1, data: Data::Bincode(vec![byte]) };
+    let mut kept = |save: Save| group(&mut *session, 0, 1, |session| session.snapshot_save(&save)).1;
+    assert_eq!(kept(save(5, 5)), Saved::Kept);
+    assert_eq!(kept(save(4, 4)), Saved::Outdated);
+    assert_eq!(kept(Save { stream: 99, ..save(1, 1) }), Saved::Outdated);
+    assert_eq!(kept(save(5, 6)), Saved::Kept);
+    let mut view = fixture.backend.view().unwrap();
+    assert_eq!(view.snapshot(&name("a-1")).unwrap().unwrap().data, Data::Bincode(vec![6]));
+    assert_eq!(view.snapshot(&name("b-1")), Ok(None));
+    fixture.plain().execute("UPDATE snapshot SET data = x'07'", []).unwrap();
+    assert!(matches!(view.snapshot(&name("a-1")), Err(Error::Corrupt { kind: "snapshot", .. })));
+}
+
+#[test]
+fn a_file_that_is_replaced_moved_or_linked_takes_no_more_writes() {
+    let ways: [fn(&std::path::Path); 4] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::rename(path, path.with_extension("moved")).unwrap(),
+        |path| fs::hard_link(path, path.with_extension("second")).unwrap(),
+        |path| {
+            fs::write(path.with_extension("new"), "").unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        },
+    ];
+    for way in ways {
+        let fixture = Fixture::new();
+        let mut session = fixture.join(0);
+        session.begin(moment(0)).unwrap();
+        session.stream_append(&append("a-1", Expected::Any, vec![event(1, "{}")])).unwrap();
+        way(&fixture.path());
+        assert!(matches!(session.commit(1), Err(Error::FileReplaced { .. })));
+        assert!(!session.in_transaction());
+        assert!(matches!(session.begin(moment(0)), Err(Error::FileReplaced { .. })));
+        assert!(matches!(session.reopen(), Err(Error::FileReplaced { .. })));
+    }
+}

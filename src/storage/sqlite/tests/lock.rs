@@ -1,0 +1,136 @@
+//! Locks over several processes, each a session with a sidecar description of its own.
+
+use millpond_actors::storage::lock::{Acquired, Grant, Leave, Left, Settle, Was};
+use millpond_actors::storage::{Backend, Session, Standing, Target};
+
+use super::{Fixture, acquire, granted, group, moment, name, waiting};
+
+fn settled(session: &mut dyn Session, at: u64, lock: u64) -> Option<Grant> {
+    group(session, at, 1, |session| session.lock_settle(&Settle { lock })).1.holder
+}
+
+fn left(session: &mut dyn Session, at: u64, lock: u64, ticket: u64) -> Left {
+    group(session, at, 1, |session| session.lock_leave(&Leave { lock, ticket })).1
+}
+
+#[test]
+fn the_line_is_strict_over_processes() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let wanted = acquire("x", 60, true);
+    let first = granted(&mut *a, 0, &wanted);
+    let (lock, second) = waiting(&mut *b, 0, &wanted);
+    let (_, third) = waiting(&mut *a, 0, &wanted);
+    let (_, fourth) = waiting(&mut *b, 0, &wanted);
+    assert_eq!(group(&mut *b, 0, 1, |b| b.lock_acquire(&acquire("x", 60, false))).1, Acquired::Held);
+    // A ticket is its process's own.
+    assert_eq!(left(&mut *b, 0, lock, first.ticket).was, Was::Gone);
+    assert_eq!(left(&mut *a, 0, lock, third), Left { was: Was::Waiting, next: None });
+    let next = left(&mut *a, 0, lock, first.ticket).next.unwrap();
+    assert_eq!((next.ticket, next.process), (second, b.process()));
+    assert!(next.token > first.token);
+    assert_eq!(left(&mut *b, 0, lock, second).next.unwrap().ticket, fourth);
+    assert_eq!(left(&mut *b, 0, lock, fourth), Left { was: Was::Holding, next: None });
+    assert_eq!(left(&mut *b, 0, lock, fourth).was, Was::Gone);
+    let known = millpond_actors::storage::lock::Acquire {
+        lock: Target { name: name("x"), id: Some(lock) },
+        ..wanted
+    };
+    assert_eq!(granted(&mut *a, 0, &known).ticket, fourth + 1);
+    assert_eq!(fixture.one::<i64>("SELECT sum(waiting) FROM lock"), 0);
+}
+
+#[test]
+fn a_killed_holder_is_noticed_at_once() {
+    let fixture = Fixture::new();
+    let (mut a, mut b, mut c) = (fixture.join(0), fixture.join(0), fixture.join(0));
+    let held = granted(&mut *a, 0, &acquire("x", 3_600, true));
+    let (_, dead) = waiting(&mut *c, 0, &acquire("x", 3_600, true));
+    let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 3_600, true));
+    assert_eq!(settled(&mut *b, 0, lock), Some(held));
+    let mut view = fixture.backend.view().unwrap();
+    assert!(!view.lock(&name("x"), moment(0)).unwrap().unwrap().holder.unwrap().void);
+    drop((a, c));
+    assert!(view.lock(&name("x"), moment(0)).unwrap().unwrap().holder.unwrap().void);
+    let holder = settled(&mut *b, 0, lock).unwrap();
+    assert_eq!((holder.ticket, holder.process), (ticket, b.process()));
+    assert!(holder.token > held.token && dead < ticket);
+    let line = view.lock(&name("x"), moment(0)).unwrap().unwrap();
+    assert_eq!((line.waiting, line.holder.unwrap().grant), (0, holder));
+}
+
+#[test]
+fn a_killed_holder_without_waiters_gives_way() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let held = granted(&mut *a, 0, &acquire("x", 3_600, false));
+    drop(a);
+    assert!(granted(&mut *b, 0, &acquire("x", 60, false)).token > held.token);
+}
+
+#[test]
+fn a_silent_holder_loses_its_lease_after_its_time_and_learns_it() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let held = granted(&mut *a, 0, &acquire("x", 60, true));
+    let (lock, ticket) = waiting(&mut *b, 1, &acquire("x", 60, true));
+    // A beat at 30 carries the lease to 90.
+    assert_eq!(group(&mut *a, 30, 1, |_| Ok(())).0, Standing::Good);
+    assert_eq!(settled(&mut *b, 89, lock), Some(held));
+    assert_eq!(settled(&mut *b, 91, lock).unwrap().ticket, ticket);
+    let (standing, ()) = group(&mut *a, 92, 1, |_| Ok(()));
+    assert_eq!(standing, Standing::Lapsed);
+    assert_eq!(left(&mut *a, 92, lock, held.ticket).was, Was::Gone);
+}
+
+#[test]
+fn what_expired_in_silence_is_freed_before_the_beat_would_revive_it() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let held = granted(&mut *a, 0, &acquire("short", 10, true));
+    let long = granted(&mut *a, 0, &acquire("long", 1_000, true));
+    let (lock, ticket) = waiting(&mut *b, 1, &acquire("short", 1_000, true));
+    // An undone group must not swallow the lapse.
+    assert_eq!(a.begin(moment(20)), Ok(Standing::Lapsed));
+    a.rollback();
+    let (standing, holder) = group(&mut *a, 20, 1, |a| a.lock_settle(&Settle { lock }));
+    assert_eq!((standing, holder.holder.unwrap().ticket), (Standing::Lapsed, ticket));
+    assert_eq!(left(&mut *a, 20, lock, held.ticket).was, Was::Gone);
+    assert_eq!(left(&mut *a, 20, long.lock, long.ticket).was, Was::Holding);
+    // Nothing is held any more: silence is no lapse.
+    assert_eq!(group(&mut *a, 40, 1, |_| Ok(())).0, Standing::Lapsed);
+    assert_eq!(group(&mut *a, 80, 1, |_| Ok(())).0, Standing::Good);
+}
+
+#[test]
+fn leaving_gives_up_what_is_held_and_waited_for() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    granted(&mut *a, 0, &acquire("x", 60, true));
+    let other = granted(&mut *b, 0, &acquire("y", 60, true));
+    waiting(&mut *a, 0, &acquire("x", 60, true));
+    waiting(&mut *a, 0, &acquire("y", 60, true));
+    let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 60, true));
+    a.leave(moment(0)).unwrap();
+    assert_eq!(settled(&mut *b, 0, lock).unwrap().ticket, ticket);
+    assert_eq!(left(&mut *b, 0, other.lock, other.ticket), Left { was: Was::Holding, next: None });
+    assert_eq!(fixture.one::<i64>("SELECT count(*) FROM ticket"), 0);
+    assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 1);
+}
+
+#[test]
+fn tokens_are_the_stores_and_only_grow() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    let mut last = 0;
+    for lock in ["a", "b", "a'b", "c"] {
+        let grant = granted(&mut *session, 0, &acquire(lock, 60, false));
+        assert!(grant.token > last);
+        last = grant.token;
+    }
+    session.leave(moment(0)).unwrap();
+    let mut later = fixture.join(1);
+    assert!(granted(&mut *later, 1, &acquire("a", 60, false)).token > last);
+    let lines = fixture.backend.view().unwrap().locks(None, 10, moment(1)).unwrap();
+    assert_eq!(lines.into_iter().map(|line| line.name).collect::<Vec<_>>(), ["a"]);
+}

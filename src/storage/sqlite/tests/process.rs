@@ -1,0 +1,184 @@
+//! Registration, turns, the sidecar's loss, reopening, the bell.
+
+use std::fs;
+
+use millpond_actors::error::{Error, Expected};
+use millpond_actors::storage::lock::Settle;
+use millpond_actors::storage::{Backend, Identity, Standing};
+
+use super::{Fixture, acquire, append, event, granted, group, identity, moment, name, waiting};
+
+#[test]
+fn one_has_the_turn_and_the_other_learns_whose_it_is() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    assert!(a.take_turn(true).unwrap() && a.take_turn(false).unwrap());
+    assert!(!b.take_turn(false).unwrap());
+    assert_eq!(b.turn_holder(), "test (pid 4711 on here)");
+    a.leave_turn();
+    assert!(b.take_turn(false).unwrap());
+    drop(b);
+    assert!(a.take_turn(false).unwrap(), "the dead pass their turn on");
+}
+
+#[test]
+fn another_program_that_writes_makes_us_busy() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    let other = fixture.plain();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let Err(Error::Busy { holder, .. }) = session.begin(moment(0)) else { panic!("not busy") };
+    assert_eq!(holder, "another program");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(session.begin(moment(0)), Ok(Standing::Good));
+}
+
+#[test]
+fn the_last_group_survives_a_reopening() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    group(&mut *session, 0, 41, |_| Ok(()));
+    session.begin(moment(0)).unwrap();
+    session.stream_append(&append("a-1", Expected::Any, vec![event(1, "{}")])).unwrap();
+    session.reopen().unwrap();
+    assert!(!session.in_transaction());
+    let (_, last) = group(&mut *session, 0, 42, |session| session.last_group());
+    assert_eq!(last, 41);
+    assert_eq!(group(&mut *session, 0, 43, |session| session.last_group()).1, 42);
+    assert_eq!(fixture.one::<i64>("SELECT count(*) FROM event"), 0);
+    assert!(session.commit(44).is_err(), "no transaction is open");
+}
+
+#[test]
+fn slots_of_the_dead_are_taken_over_and_ids_are_not() {
+    let fixture = Fixture::new();
+    let (a, b) = (fixture.join(0), fixture.join(0));
+    let dead = a.process();
+    drop(a);
+    let mut view = fixture.backend.view().unwrap();
+    assert_eq!(view.pulse().unwrap().living, [b.process()]);
+    assert_eq!(view.processes(moment(1)).unwrap().len(), 2);
+    let c = fixture.join(1);
+    assert!(c.process() > b.process() && b.process() > dead);
+    assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 2);
+    assert_eq!(view.pulse().unwrap().living, [b.process(), c.process()]);
+}
+
+#[test]
+fn joining_passes_on_what_the_dead_held() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    granted(&mut *a, 0, &acquire("x", 3_600, true));
+    let (_, ticket) = waiting(&mut *b, 0, &acquire("x", 3_600, true));
+    drop(a);
+    let _c = fixture.join(0);
+    assert_eq!(fixture.one::<u64>("SELECT holder FROM lock"), ticket);
+}
+
+#[test]
+fn another_boot_makes_everything_void() {
+    let fixture = Fixture::new();
+    let mut a = fixture.join(0);
+    let held = granted(&mut *a, 0, &acquire("x", 3_600, true));
+    let later = Identity { boot: "boot-2".into(), ..identity() };
+    let mut b = fixture.backend.join(&later, moment(0)).unwrap();
+    assert!(granted(&mut *b, 0, &acquire("x", 60, false)).token > held.token);
+}
+
+#[test]
+fn a_lost_sidecar_means_unknown_and_is_rebuilt() {
+    let fixture = Fixture::new();
+    let sidecar = fixture.directory.path().join("a.db-sync");
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let held = granted(&mut *a, 0, &acquire("x", 60, true));
+    let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 60, true));
+    fs::remove_file(&sidecar).unwrap();
+    // A newcomer makes a new one: nobody in it lives, and nobody is taken for dead.
+    let mut c = fixture.join(1);
+    assert!(sidecar.exists());
+    assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
+    assert_eq!(group(&mut *c, 1, 1, |c| c.lock_settle(&Settle { lock })).1.holder, Some(held));
+    // The others move to it with their next group, and are known again.
+    group(&mut *a, 2, 1, |_| Ok(()));
+    group(&mut *b, 2, 1, |_| Ok(()));
+    assert_eq!(fixture.one::<i64>("SELECT count(DISTINCT sidecar) FROM process"), 1);
+    drop(a);
+    let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holder.unwrap();
+    assert_eq!((holder.ticket, holder.process), (ticket, b.process()));
+}
+
+#[test]
+fn a_dead_process_of_a_lost_sidecar_is_void_by_time() {
+    let fixture = Fixture::new();
+    let mut a = fixture.join(0);
+    granted(&mut *a, 0, &acquire("x", 60, true));
+    drop(a);
+    fs::remove_file(fixture.directory.path().join("a.db-sync")).unwrap();
+    let mut b = fixture.join(1);
+    let (lock, ticket) = waiting(&mut *b, 1, &acquire("x", 60, true));
+    assert_eq!(group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1.holder.unwrap().ticket, ticket);
+    let _c = fixture.join(100_000);
+    assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 2, "silent for a day: buried");
+}
+
+#[test]
+fn a_buried_process_registers_anew() {
+    let fixture = Fixture::new();
+    let mut a = fixture.join(0);
+    let before = a.process();
+    fixture.plain().execute("DELETE FROM process", []).unwrap();
+    assert_eq!(group(&mut *a, 0, 1, |_| Ok(())).0, Standing::Lapsed);
+    assert!(a.process() > before);
+    assert_eq!(group(&mut *a, 0, 2, |_| Ok(())).0, Standing::Good);
+}
+
+#[test]
+fn a_foreign_file_in_the_sidecars_place_is_refused() {
+    let fixture = Fixture::new();
+    fs::write(fixture.directory.path().join("a.db-sync"), "something else").unwrap();
+    let refused = fixture.backend.join(&identity(), moment(0)).map(|_| ());
+    assert!(matches!(refused, Err(Error::NotOurFile { .. })));
+}
+
+#[test]
+fn the_log_is_counted_and_moved() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    group(&mut *session, 0, 1, |_| Ok(()));
+    assert!(session.log_pages() > 0);
+    session.checkpoint(false).unwrap();
+    assert_eq!(session.log_pages(), 0);
+    group(&mut *session, 0, 2, |_| Ok(()));
+    assert!(session.log_pages() > 0);
+    session.checkpoint(true).unwrap();
+    assert_eq!(fixture.backend.view().unwrap().summary().unwrap().log_bytes, 0);
+}
+
+#[test]
+fn the_pulse_changes_with_the_commits_of_others() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    let mut view = fixture.backend.view().unwrap();
+    let before = view.pulse().unwrap();
+    assert_eq!(view.pulse().unwrap(), before);
+    group(&mut *session, 0, 1, |_| Ok(()));
+    assert_ne!(view.pulse().unwrap().writes, before.writes);
+    assert_eq!(view.stream(&name("a")), Ok(None));
+}
+
+#[test]
+fn the_bell_rings_for_those_who_wait_and_when_somebody_dies() {
+    let fixture = Fixture::new();
+    let (session, dying) = (fixture.join(0), fixture.join(0));
+    let bell = fixture.backend.bell();
+    let (rang, ring) = crossbeam_channel::unbounded();
+    bell.listen(Box::new(move || rang.send(()).unwrap_or(()))).unwrap();
+    session.ring();
+    bell.waiting(true).unwrap();
+    session.ring();
+    let patience = std::time::Duration::from_secs(10);
+    ring.recv_timeout(patience).expect("a ring");
+    while ring.try_recv().is_ok() {}
+    drop(dying);
+    ring.recv_timeout(patience).expect("a death");
+}

@@ -1,0 +1,145 @@
+//! The read-only connection: what anybody may see of a store.
+
+use std::sync::{Arc, OnceLock};
+
+use millpond_actors::error::Result;
+use millpond_actors::name::Name;
+use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::snapshot::Kept;
+use millpond_actors::storage::stream::{Head, Page, Query};
+use millpond_actors::storage::{Moment, Process, Pulse, Summary, View};
+use rusqlite::{Connection, Transaction};
+
+use super::error::database;
+use super::events::Names;
+use super::lease::Judge;
+use super::migrate::SCHEMA;
+use super::place::Place;
+use super::sync::Sidecar;
+use super::{events, lease, open, process, snapshot};
+
+/// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
+pub(super) struct SqliteView {
+    connection: Connection,
+    place: Arc<Place>,
+    boot: Arc<OnceLock<String>>,
+    sidecar: Option<Sidecar>,
+    names: Names,
+}
+
+impl SqliteView {
+    pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>) -> Result<SqliteView> {
+        let connection = open::reader(&place)?;
+        Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
+    }
+
+    /// Looks at the sidecar that lies there now.
+    fn keep_sidecar(&mut self) {
+        if self.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current()) {
+            self.sidecar = Sidecar::look(&self.place);
+        }
+    }
+
+    fn judge(&self, now: Moment) -> Judge<'_> {
+        Judge {
+            connection: &self.connection,
+            boot: self.boot.get().map(String::as_str),
+            sidecar: self.sidecar.as_ref(),
+            own: None,
+            now,
+        }
+    }
+
+    fn one_snapshot(&self) -> Result<Transaction<'_>> {
+        self.connection.unchecked_transaction().map_err(database)
+    }
+
+    fn number(&self, sql: &'static str) -> Result<u64> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(database)?;
+        statement.query_row([], |row| row.get(0)).map_err(database)
+    }
+
+    const CATEGORIES: &str = "SELECT c.name, count(*) FROM stream s JOIN category c ON c.id = s.category
+        GROUP BY c.id ORDER BY c.name LIMIT 100";
+
+    fn categories(&self) -> Result<Vec<(String, u64)>> {
+        let mut statement = self.connection.prepare_cached(Self::CATEGORIES).map_err(database)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(database)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(database)
+    }
+
+    /// The length of a file, without opening it.
+    fn length(&self, suffix: &str) -> u64 {
+        std::fs::metadata(self.place.beside(suffix)).map_or(0, |found| found.len())
+    }
+}
+
+const HEAD: &str = "SELECT position FROM store WHERE id = 1";
+const STREAMS: &str = "SELECT count(*) FROM stream";
+const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
+const LOCKS: &str = "SELECT count(*) FROM lock";
+const LOCKS_HELD: &str = "SELECT count(*) FROM lock WHERE holder <> 0";
+const TICKETS: &str = "SELECT count(*) FROM ticket";
+const DATA_VERSION: &str = "PRAGMA data_version";
+
+impl View for SqliteView {
+    fn events(&mut self, query: &Query) -> Result<Page> {
+        events::page(&self.connection, &mut self.names, query)
+    }
+
+    fn stream(&mut self, name: &Name) -> Result<Option<Head>> {
+        events::head(&self.connection, name)
+    }
+
+    fn head(&mut self) -> Result<u64> {
+        self.number(HEAD)
+    }
+
+    fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
+        snapshot::load(&self.connection, stream)
+    }
+
+    fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
+        self.keep_sidecar();
+        let _snapshot = self.one_snapshot()?;
+        lease::line(&self.judge(now), name)
+    }
+
+    fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<Line>> {
+        self.keep_sidecar();
+        let _snapshot = self.one_snapshot()?;
+        lease::lines(&self.judge(now), after, limit)
+    }
+
+    fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
+        self.keep_sidecar();
+        let boot = self.boot.get().map(String::as_str);
+        process::list(&self.connection, boot, self.sidecar.as_ref(), now)
+    }
+
+    fn summary(&mut self) -> Result<Summary> {
+        let _snapshot = self.one_snapshot()?;
+        let head = self.number(HEAD)?;
+        Ok(Summary {
+            streams: self.number(STREAMS)?,
+            // Positions are dense from 1 on and events are never removed: counting them all would say the same.
+            events: head,
+            head,
+            categories: self.categories()?,
+            snapshots: self.number(SNAPSHOTS)?,
+            locks: self.number(LOCKS)?,
+            locks_held: self.number(LOCKS_HELD)?,
+            tickets_waiting: self.number(TICKETS)?,
+            file_bytes: self.length(""),
+            log_bytes: self.length("-wal"),
+            schema: SCHEMA,
+        })
+    }
+
+    fn pulse(&mut self) -> Result<Pulse> {
+        let writes = self.number(DATA_VERSION)?;
+        let living = self.processes(Moment { boot_ms: 0, wall_ms: 0 })?;
+        let living = living.into_iter().filter(|process| process.alive).map(|process| process.id).collect();
+        Ok(Pulse { writes, living })
+    }
+}

@@ -1,0 +1,149 @@
+//! How a store is opened when the defaults are not wanted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millpond_actors::clock::Seams;
+use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
+use millpond_actors::reply::Reply;
+use millpond_actors::runtime::{Runtime, Settings};
+
+use super::{Location, Store};
+use crate::storage;
+
+/// What an `Ok` survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process and the loss of power, if the disk keeps what it was told to (`synchronous=FULL`).
+    #[default]
+    PowerLoss,
+    /// The end of the process only: a loss of power may cost the last writes, never one in the middle
+    /// (`synchronous=NORMAL`).
+    ProcessCrash,
+}
+
+/// Settings of a store to be opened. Made by [`Store::builder`].
+///
+/// # Examples
+/// ```
+/// # futures_executor::block_on(async {
+/// use std::time::Duration;
+/// let folder = tempfile::tempdir().unwrap();
+/// let store = millpond::Store::builder()
+///     .call_timeout(Duration::from_secs(5))
+///     .open(folder.path().join("shop.db"))
+///     .await?;
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing happens until it is opened"]
+pub struct StoreBuilder {
+    settings: Settings,
+    durability: Durability,
+}
+
+impl StoreBuilder {
+    /// What an `Ok` survives; loss of power unless set.
+    pub fn durability(mut self, durability: Durability) -> StoreBuilder {
+        self.durability = durability;
+        self
+    }
+
+    /// How long a call that waits for nobody may take, 10 ms to 365 days; 30 s unless set. Waiting for a lock is
+    /// not limited by it, but reaching the store in order to wait is.
+    pub fn call_timeout(mut self, timeout: Duration) -> StoreBuilder {
+        self.settings.call_timeout = timeout;
+        self
+    }
+
+    /// How long an actor that nobody uses stays in memory, 10 ms to 365 days; 30 s unless set.
+    pub fn idle(mut self, idle: Duration) -> StoreBuilder {
+        self.settings.idle = idle;
+        self
+    }
+
+    /// Requests that may be inside at once, at least 1; beyond, callers wait. 65,536 unless set.
+    pub fn requests(mut self, requests: usize) -> StoreBuilder {
+        self.settings.requests = requests;
+        self
+    }
+
+    /// Read-only connections, 1 to 64; 2 unless set.
+    pub fn readers(mut self, readers: usize) -> StoreBuilder {
+        self.settings.readers = readers;
+        self
+    }
+
+    /// Threads that actors live on, 1 to 64; 1 unless set. More help only where deciding commands takes long.
+    pub fn arbiters(mut self, arbiters: usize) -> StoreBuilder {
+        self.settings.arbiters = arbiters;
+        self
+    }
+
+    /// The source of time, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn clock(mut self, clock: Arc<dyn millpond_actors::clock::Clock>) -> StoreBuilder {
+        self.settings.seams.clock = clock;
+        self
+    }
+
+    /// Opens the store; a file that does not exist is created. The file is opened on a thread of its own, so the
+    /// caller's executor goes on meanwhile.
+    ///
+    /// In one process a file is opened once: a second open of it returns the same store, whatever its settings.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPath`], [`Error::NotOurFile`], [`Error::SchemaTooNew`], [`Error::ReadOnly`],
+    /// [`Error::Unsupported`] for network file systems, [`Error::InvalidArgument`] for settings out of range. A
+    /// file that is refused is not touched.
+    pub async fn open<L>(self, location: L) -> Result<Store>
+    where
+        L: TryInto<Location>,
+        Error: From<L::Error>,
+    {
+        let location = location.try_into().map_err(Error::from)?;
+        let (reply, answer) = Reply::future();
+        let spawner = Arc::clone(&self.settings.seams.spawner);
+        spawner.spawn("millpond-open", Box::new(move || reply.answer(self.start(location))))?;
+        answer.await
+    }
+
+    /// [`open`](StoreBuilder::open) for a thread that waits.
+    pub(crate) fn open_blocking(self, location: Location) -> Result<Store> {
+        if millpond_actors::thread::is_ours() {
+            return Err(Error::WouldDeadlock);
+        }
+        self.start(location)
+    }
+
+    fn start(self, location: Location) -> Result<Store> {
+        self.check()?;
+        let StoreBuilder { settings, durability } = self;
+        let runtime = storage::open_once(&location, durability, |backend, identity| {
+            Runtime::start(backend, identity, settings)
+        })?;
+        Ok(Store { runtime, location })
+    }
+
+    fn check(&self) -> Result<()> {
+        let Settings { arbiters, readers, call_timeout, idle, requests, seams: Seams { .. } } =
+            &self.settings;
+        let counts =
+            [("arbiters", *arbiters, 64), ("readers", *readers, 64), ("requests", *requests, 1 << 24)];
+        for (what, count, most) in counts {
+            if count == 0 || count > most {
+                let reason = format!("{count} is not between 1 and {most}");
+                return Err(Error::InvalidArgument { what: format!("the setting `{what}`"), reason });
+            }
+        }
+        let (min, max) = (limits::TTL_MIN, limits::DURATION_MAX);
+        for (what, given) in [("call timeout", *call_timeout), ("idle time", *idle)] {
+            if given < min || given > max {
+                return Err(Error::InvalidDuration { what, given, min, max });
+            }
+        }
+        Ok(())
+    }
+}

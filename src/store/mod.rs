@@ -1,0 +1,114 @@
+//! The store: a door to every primitive.
+
+mod builder;
+mod location;
+
+use std::sync::Arc;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::runtime::Runtime;
+
+pub use self::builder::{Durability, StoreBuilder};
+pub use self::location::Location;
+use crate::aggregate::{Aggregate, Entity};
+use crate::events::Events;
+use crate::inspect::Inspector;
+use crate::lock::Lock;
+
+/// An open store. Cheap to clone; every clone is the same store.
+///
+/// When the last clone and the last handle made from it are dropped, the store ends as safely as by a SIGKILL,
+/// without waiting: what was acknowledged is on disk. [`close`](Store::close) ends it in order.
+///
+/// # Examples
+/// ```
+/// # futures_executor::block_on(async {
+/// let folder = tempfile::tempdir().unwrap();
+/// let store = millpond::Store::open(folder.path().join("shop.db")).await?;
+/// let guard = store.lock("nightly").acquire().await?;
+/// guard.release().await?;
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store {
+    runtime: Arc<Runtime>,
+    location: Location,
+}
+
+impl Store {
+    /// Opens the store at a path; a file that does not exist is created.
+    ///
+    /// # Errors
+    /// As [`StoreBuilder::open`].
+    pub async fn open<L>(location: L) -> Result<Store>
+    where
+        L: TryInto<Location>,
+        Error: From<L::Error>,
+    {
+        Store::builder().open(location).await
+    }
+
+    /// A new, empty store in memory. It behaves as one in a file does, except that nothing outlives it.
+    ///
+    /// # Errors
+    /// If the machine has no thread left to give.
+    pub async fn memory() -> Result<Store> {
+        Store::builder().open(Location::Memory).await
+    }
+
+    /// Settings for a store to be opened.
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder::default()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The lock of this name. A bad name is the first call's error.
+    #[must_use]
+    pub fn lock(&self, name: impl AsRef<str>) -> Lock {
+        Lock::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// The aggregate of this kind and id. A bad id is the first call's error.
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
+        Entity::new(Arc::clone(&self.runtime), id.as_ref())
+    }
+
+    /// The streams of events.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(Arc::clone(&self.runtime))
+    }
+
+    /// What is in the store, who uses it, who holds what.
+    #[must_use]
+    pub fn inspect(&self) -> Inspector {
+        Inspector::new(Arc::clone(&self.runtime))
+    }
+
+    /// The same store with the blocking face. It shares everything with this one.
+    #[must_use]
+    pub fn blocking(&self) -> crate::blocking::Store {
+        crate::blocking::Store::of(self.clone())
+    }
+
+    /// Answers every call that was accepted, gives up what this process holds, moves the log into the main file
+    /// and ends all threads. Later calls, on any handle, are [`Error::Closed`]; so are callers that still wait
+    /// for a lock.
+    ///
+    /// # Errors
+    /// None today. A disk that hangs is given up on after 5 s; nothing that was acknowledged is lost by it.
+    pub async fn close(&self) -> Result<()> {
+        self.runtime.close().await
+    }
+
+    pub(crate) fn close_blocking(&self) -> Result<()> {
+        self.runtime.close_blocking()
+    }
+}
