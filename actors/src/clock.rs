@@ -110,6 +110,7 @@ pub trait Rng: Debug + Send + Sync + 'static {
 pub struct SystemRng;
 
 impl Rng for SystemRng {
+    #[allow(clippy::disallowed_methods, reason = "this is the seam")]
     fn uuid(&self) -> Uuid {
         Uuid::now_v7()
     }

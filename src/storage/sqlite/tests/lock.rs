@@ -41,6 +41,22 @@ fn the_line_is_strict_over_processes() {
 }
 
 #[test]
+fn a_lock_that_is_held_is_not_given_by_its_row_either() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let held = granted(&mut *a, 0, &acquire("x", 60, false));
+    let mut known = acquire("x", 60, false);
+    known.lock.id = Some(held.lock);
+    for session in [&mut a, &mut b] {
+        assert_eq!(group(&mut **session, 0, 1, |session| session.lock_acquire(&known)).1, Acquired::Held);
+    }
+    assert_eq!(settled(&mut *b, 0, held.lock), Some(held));
+    assert_eq!(left(&mut *a, 0, held.lock, held.ticket), Left { was: Was::Holding, next: None });
+    assert_eq!(granted(&mut *b, 0, &known).ticket, held.ticket + 1);
+    assert_eq!(settled(&mut *a, 0, 99), None);
+}
+
+#[test]
 fn a_killed_holder_is_noticed_at_once() {
     let fixture = Fixture::new();
     let (mut a, mut b, mut c) = (fixture.join(0), fixture.join(0), fixture.join(0));
