@@ -218,7 +218,7 @@ impl serde::ser::SerializeStructVariant for Variant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
+    use serde::{Deserialize, Serialize};
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     enum Event {

@@ -1,9 +1,9 @@
 //! The way in: how many requests may be inside at once, and how many are still on their way to the writer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 
@@ -12,18 +12,21 @@ use crate::error::{Error, Result};
 /// It bounds all mailboxes together: none of them can hold more than what was let in.
 #[derive(Debug)]
 pub struct Gate {
-    room: Semaphore,
     limit: usize,
+    inside: AtomicUsize,
     underway: AtomicUsize,
-    emptied: Notify,
+    /// Callers that found no room; while there are any, whoever leaves says so.
+    queuing: AtomicUsize,
+    left: Notify,
+    closed: AtomicBool,
 }
 
 impl Gate {
     /// A gate that lets `limit` requests in.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Gate> {
-        let room = Semaphore::new(limit);
-        Arc::new(Gate { room, limit, underway: AtomicUsize::new(0), emptied: Notify::new() })
+        let (inside, underway, queuing) = (0.into(), 0.into(), 0.into());
+        Arc::new(Gate { limit, inside, underway, queuing, left: Notify::new(), closed: false.into() })
     }
 
     /// Lets a request in if there is room now.
@@ -31,28 +34,31 @@ impl Gate {
     /// # Errors
     /// [`Error::Closed`].
     pub fn try_enter(self: &Arc<Gate>) -> Result<Option<Passage>> {
-        match self.room.try_acquire() {
-            Ok(permit) => {
-                permit.forget();
-                Ok(Some(self.passage()))
-            }
-            Err(tokio::sync::TryAcquireError::NoPermits) => Ok(None),
-            Err(tokio::sync::TryAcquireError::Closed) => Err(Error::Closed),
+        // Counted before the look at `closed`: whoever closes then either sees it inside or refuses it.
+        let before = self.inside.fetch_add(1, Ordering::SeqCst);
+        let passage = Passage { gate: Arc::clone(self), underway: true };
+        self.underway.fetch_add(1, Ordering::Relaxed);
+        if self.is_closed() {
+            return Err(Error::Closed);
         }
+        Ok((before < self.limit).then_some(passage))
     }
 
-    /// Lets a request in as soon as there is room, first come, first served.
+    /// Lets a request in as soon as there is room.
     ///
     /// # Errors
     /// [`Error::Closed`].
     pub async fn enter(self: &Arc<Gate>) -> Result<Passage> {
-        self.room.acquire().await.map_err(|_| Error::Closed)?.forget();
-        Ok(self.passage())
-    }
-
-    fn passage(self: &Arc<Gate>) -> Passage {
-        self.underway.fetch_add(1, Ordering::Relaxed);
-        Passage { gate: Arc::clone(self), underway: true }
+        let _queuing = Queuing::new(self);
+        loop {
+            let mut left = std::pin::pin!(self.left.notified());
+            // Told of every departure from here on, so none between the look and the wait is missed.
+            left.as_mut().enable();
+            if let Some(passage) = self.try_enter()? {
+                return Ok(passage);
+            }
+            left.await;
+        }
     }
 
     /// Requests that have come in and have not yet reached the writer (or ended before).
@@ -64,7 +70,7 @@ impl Gate {
     /// Requests inside, wherever they are.
     #[must_use]
     pub fn inside(&self) -> usize {
-        self.limit.saturating_sub(self.room.available_permits())
+        self.inside.load(Ordering::SeqCst)
     }
 
     /// How many may be inside.
@@ -75,23 +81,43 @@ impl Gate {
 
     /// Lets nobody in any more; whoever waits for room gets [`Error::Closed`].
     pub fn close(&self) {
-        self.room.close();
+        self.closed.store(true, Ordering::SeqCst);
+        self.left.notify_waiters();
     }
 
     /// Whether it is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.room.is_closed()
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Waits until nobody is inside. Only sensible on a closed gate.
     pub async fn emptied(&self) {
-        while self.inside() > 0 {
-            let emptied = self.emptied.notified();
-            if self.inside() > 0 {
-                emptied.await;
+        let _queuing = Queuing::new(self);
+        loop {
+            let mut left = std::pin::pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.inside() == 0 {
+                return;
             }
+            left.await;
         }
+    }
+}
+
+/// Somebody wants to hear of departures.
+struct Queuing<'a>(&'a Gate);
+
+impl Queuing<'_> {
+    fn new(gate: &Gate) -> Queuing<'_> {
+        gate.queuing.fetch_add(1, Ordering::SeqCst);
+        Queuing(gate)
+    }
+}
+
+impl Drop for Queuing<'_> {
+    fn drop(&mut self) {
+        self.0.queuing.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -115,9 +141,9 @@ impl Passage {
 impl Drop for Passage {
     fn drop(&mut self) {
         self.arrive();
-        self.gate.room.add_permits(1);
-        if self.gate.is_closed() && self.gate.inside() == 0 {
-            self.gate.emptied.notify_waiters();
+        self.gate.inside.fetch_sub(1, Ordering::SeqCst);
+        if self.gate.queuing.load(Ordering::SeqCst) > 0 {
+            self.gate.left.notify_waiters();
         }
     }
 }

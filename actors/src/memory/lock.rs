@@ -14,8 +14,6 @@ use crate::storage::{Moment, Target};
 pub(super) struct Lock {
     name: Name,
     holder: Option<Held>,
-    /// The last ticket taken, whatever became of it.
-    last_ticket: u64,
     /// Tickets in the line.
     pub(super) waiting: u64,
 }
@@ -123,7 +121,9 @@ impl Store {
         while let Some((ticket, Ticket { process, ttl_ms })) = self.first_ticket(lock) {
             self.drop_ticket(lock, ticket);
             if self.census(me).living(process).is_some() {
-                let grant = Grant { lock, ticket, token: self.next_token(), process };
+                let newest = self.numbers.get(&()) == Some(&ticket);
+                let token = if newest { ticket } else { self.next_number() };
+                let grant = Grant { lock, ticket, token, process };
                 self.set_holder(lock, Some(Held { grant, granted: me.now.boot_ms, ttl_ms }));
                 return Some(grant);
             }
@@ -160,7 +160,7 @@ impl Store {
         // Rows of locks are never removed, so their number is the last id.
         let lock = self.locks.working().len() as u64 + 1;
         self.lock_names.put(name.clone(), lock);
-        self.locks.put(lock, Lock { name: name.clone(), holder: None, last_ticket: 0, waiting: 0 });
+        self.locks.put(lock, Lock { name: name.clone(), holder: None, waiting: 0 });
         lock
     }
 
@@ -198,10 +198,9 @@ impl Store {
 
     fn take_ticket(&mut self, me: &Caller, lock: u64, ttl_ms: u64) -> u64 {
         let Some(mut row) = self.locks.get(&lock).cloned() else { return 0 };
-        row.last_ticket += 1;
         row.waiting += 1;
-        let ticket = row.last_ticket;
         self.locks.put(lock, row);
+        let ticket = self.next_number();
         self.tickets.put((lock, ticket), Ticket { process: me.process, ttl_ms });
         ticket
     }
@@ -214,10 +213,11 @@ impl Store {
         }
     }
 
-    fn next_token(&mut self) -> u64 {
-        let token = self.tokens.get(&()).copied().unwrap_or_default() + 1;
-        self.tokens.put((), token);
-        token
+    /// The next number, for a ticket or a token.
+    fn next_number(&mut self) -> u64 {
+        let number = self.numbers.get(&()).copied().unwrap_or_default() + 1;
+        self.numbers.put((), number);
+        number
     }
 }
 

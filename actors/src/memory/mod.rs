@@ -124,3 +124,6 @@ impl Turn {
         self.taken_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,8 @@ pub(super) struct Store {
     pub(super) lock_names: Table<Name, u64>,
     /// Who waits: by lock and ticket, so that a lock's first row is the first in its line.
     pub(super) tickets: Table<(u64, u64), Ticket>,
-    /// The last fencing token given, under the only key.
-    pub(super) tokens: Table<(), u64>,
+    /// The last number given to a ticket or token, under the only key.
+    pub(super) numbers: Table<(), u64>,
     pub(super) processes: Table<u64, Row>,
 
     /// Processes that live. Not part of any transaction: death asks nobody.
@@ -90,7 +90,7 @@ impl Store {
             &mut self.locks,
             &mut self.lock_names,
             &mut self.tickets,
-            &mut self.tokens,
+            &mut self.numbers,
             &mut self.processes,
         ]
     }

@@ -79,14 +79,11 @@ impl Store {
     }
 
     fn judge_ids(&self, operation: &Append) -> Ids {
-        let mut seen = HashSet::new();
-        if let Some(twice) = operation.events.iter().find(|event| !seen.insert(event.id)) {
-            return Ids::Taken(twice.id);
-        }
         let stored = |event: &NewEvent| self.events.get(self.event_ids.get(&event.id)?);
-        let Some(taken) = operation.events.iter().find(|event| stored(event).is_some()) else {
-            return Ids::New;
-        };
+        let mut seen = HashSet::new();
+        let taken = |event: &&NewEvent| !seen.insert(event.id) || stored(event).is_some();
+        let Some(taken) = operation.events.iter().find(taken) else { return Ids::New };
+        // An id that is named twice cannot stand in a run of versions, so no repetition hides it.
         let before: Option<Vec<_>> = operation.events.iter().map(stored).collect();
         match before {
             Some(before) if is_a_run(&before, &operation.stream.name) => {

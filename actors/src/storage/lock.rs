@@ -4,6 +4,10 @@
 //! when the process is known to be dead, has left, or belongs to another boot of the machine. A holder whose
 //! lease has ended is *void*: it holds nothing, even if nobody has taken the lock yet.
 //!
+//! Tickets and fencing tokens are numbers of one counter, the store's. A ticket that is still the newest number when
+//! the lock is given to it serves as the token; otherwise the token is a new number. So tokens grow from grant to
+//! grant over all locks, and a lock that nobody fights for costs one number and one row.
+//!
 //! Invariant: a lock that is free has no living ticket waiting. Whatever frees it passes it on.
 
 use super::Target;
@@ -56,7 +60,7 @@ pub enum Acquired {
     Waiting {
         /// The lock's row.
         lock: u64,
-        /// The ticket, larger than every earlier one of this lock.
+        /// The ticket, larger than every earlier one of this store.
         ticket: u64,
     },
     /// Somebody else holds it, and the caller did not want to wait.

@@ -20,8 +20,6 @@ pub(super) type Then = Box<dyn FnOnce(Result<Outcome>) + Send>;
 pub(super) struct Write {
     pub(super) operation: Operation,
     pub(super) passage: Option<Passage>,
-    /// By the boot clock: not begun by then, it is never begun.
-    pub(super) deadline_ms: u64,
     pub(super) then: Then,
 }
 
@@ -58,7 +56,8 @@ pub(super) struct Asked {
 
 #[derive(Default)]
 struct State {
-    line: VecDeque<Write>,
+    /// With the boot time until which they may be begun; later, they never are.
+    line: VecDeque<(u64, Write)>,
     checkpoint: bool,
     beat: bool,
     closed: bool,
@@ -88,13 +87,13 @@ impl Intake {
         }
     }
 
-    pub(super) fn push(&self, writes: impl Iterator<Item = Write>) {
+    pub(super) fn push(&self, writes: impl Iterator<Item = Write>, deadline_ms: u64) {
         let mut state = self.state();
         if state.closed {
             drop(state);
             return writes.for_each(|write| write.answer(Err(Error::Closed)));
         }
-        state.line.extend(writes);
+        state.line.extend(writes.map(|write| (deadline_ms, write)));
         self.wake(state);
     }
 
@@ -152,7 +151,7 @@ impl Intake {
         let mut state = self.state();
         state.stuck = None;
         let count = state.line.len().min(most);
-        into.extend(state.line.drain(..count));
+        into.extend(state.line.drain(..count).map(|(_, write)| write));
     }
 
     /// Says why the line does not move; the first reason in a row counts, for its time.
@@ -166,17 +165,17 @@ impl Intake {
     /// Answers the writes whose deadline has passed. They were never begun.
     pub(super) fn expire(&self, now_ms: u64) {
         let mut state = self.state();
-        if state.line.iter().all(|write| write.deadline_ms > now_ms) {
+        if state.line.iter().all(|(deadline_ms, _)| *deadline_ms > now_ms) {
             return;
         }
         let (late, kept): (VecDeque<_>, VecDeque<_>) =
-            state.line.drain(..).partition(|write| write.deadline_ms <= now_ms);
+            state.line.drain(..).partition(|(deadline_ms, _)| *deadline_ms <= now_ms);
         state.line = kept;
         let own = || ("this process's own commit".to_owned(), now_ms);
         let (holder, since) = state.stuck.clone().unwrap_or_else(own);
         drop(state);
         let held_for = Duration::from_millis(now_ms.saturating_sub(since));
-        for write in late {
+        for (_, write) in late {
             write.answer(Err(Error::Busy { holder: holder.clone(), held_for }));
         }
     }

@@ -63,8 +63,6 @@ impl Leases {
 pub struct Writer {
     address: Addr<WriterActor>,
     leases: Arc<Leases>,
-    seams: Seams,
-    call_timeout: Duration,
 }
 
 impl Writer {
@@ -78,14 +76,13 @@ impl Writer {
         O: Apply,
         F: FnOnce(Result<O::Outcome>) + Send + 'static,
     {
-        let deadline_ms = self.seams.clock.now().boot_ms.saturating_add(millis(self.call_timeout));
         let then = Box::new(move |outcome: Result<_>| {
             then(outcome.and_then(|outcome| {
                 O::from_outcome(outcome)
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let write = Write { operation: operation.into_operation(), passage, deadline_ms, then };
+        let write = Write { operation: operation.into_operation(), passage, then };
         // Bounded by the gate: every write belongs to a request that was let in, or to one that is being undone.
         self.address.do_send(write);
     }
@@ -131,6 +128,7 @@ pub struct WriterActor {
     gate: Arc<Gate>,
     leases: Arc<Leases>,
     seams: Seams,
+    call_timeout: Duration,
     thread: Option<CommitThread>,
     pending: VecDeque<Write>,
     scheduled: bool,
@@ -178,7 +176,8 @@ impl WriterActor {
             intake,
             gate,
             leases: Arc::clone(&leases),
-            seams: seams.clone(),
+            seams,
+            call_timeout,
             thread: Some(CommitThread { handle, ended }),
             pending: VecDeque::new(),
             scheduled: false,
@@ -187,7 +186,7 @@ impl WriterActor {
             expiry_armed: false,
             beat: None,
         };
-        Ok(Writer { address: actor.start(), leases, seams, call_timeout })
+        Ok(Writer { address: actor.start(), leases })
     }
 
     /// Decides who commits what has gathered: this arbiter, the thread, or nobody yet.
@@ -206,7 +205,8 @@ impl WriterActor {
         let alone = thread_rests && underway == 0 && self.pending.len() <= ALONE;
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
         if self.alone <= ALONE_BEFORE_INLINE || !self.commit_here() {
-            self.intake.push(self.pending.drain(..));
+            let deadline_ms = self.seams.clock.now().boot_ms.saturating_add(millis(self.call_timeout));
+            self.intake.push(self.pending.drain(..), deadline_ms);
             self.arm_expiry(context);
         }
     }
@@ -331,7 +331,7 @@ impl Handler<Close> for WriterActor {
     type Result = MessageResult<Close>;
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
-        self.intake.push(self.pending.drain(..));
+        self.intake.push(self.pending.drain(..), u64::MAX);
         self.intake.close();
         MessageResult(self.thread.take())
     }

@@ -88,7 +88,7 @@ pub(super) fn l6_try_leaves_no_ticket(stage: &Stage<'_>) {
     assert_eq!(stage.line("l"), (Some(held.ticket), 0));
     assert_eq!(a.release(held), None);
     assert_eq!(stage.line("l"), (None, 0));
-    assert_eq!(granted(b.run(try_acquire("l", 100))).ticket, held.ticket + 1, "no ticket was used up");
+    assert_eq!(granted(b.run(try_acquire("l", 100))).ticket, held.ticket + 1, "no number was used up");
 }
 
 pub(super) fn l5_a_try_does_not_pass_a_waiter(stage: &Stage<'_>) {

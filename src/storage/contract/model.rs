@@ -4,156 +4,19 @@
 //! from 1. An [`Auditor`] who knows nothing but a list of tickets a lock watches that the yardstick itself
 //! keeps the line.
 
-use std::borrow::Cow;
+mod events;
 
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::storage::lock::{Acquired, Leave, Line, Settle, Settled, Was};
 use millpond_actors::storage::snapshot::Save;
-use millpond_actors::storage::stream::{Appended, Data, NewEvent, Query, Scope};
+use millpond_actors::storage::stream::{Appended, Data, Query};
 use millpond_actors::storage::{Moment, Operation, Outcome, Session, Standing, Summary, View};
-use proptest::prelude::*;
 use proptest::test_runner::Config;
-use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use uuid::Uuid;
+use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
+use self::events::{Anything, End, Event, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
 use super::stage::*;
 use super::{Fresh, fresh_memory};
-
-const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
-const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
-const TYPES: [&str; 3] = ["Opened", "Moved", "Closed"];
-const LOCKS: [&str; 3] = ["l", "m", "n"];
-const PLAYERS: usize = 3;
-
-/// What may happen.
-#[derive(Clone, Debug)]
-enum Event {
-    Group { player: usize, steps: Vec<Step>, savepoint: Option<(usize, bool)>, end: End },
-    Pass { ms: u64 },
-    WallJumps { by: i64 },
-    Dies { player: usize },
-    Leaves { player: usize },
-    Reads { query: Query, limit: u32 },
-}
-
-/// One operation of a group. What it refers to ("the third ticket back") is looked up when it is its turn.
-#[derive(Clone, Debug)]
-enum Step {
-    Append {
-        stream: usize,
-        expected: Expected,
-        numbers: Vec<u128>,
-        event_type: usize,
-        guarded: Option<usize>,
-    },
-    AppendNew {
-        stream: usize,
-        events: usize,
-    },
-    Acquire {
-        lock: usize,
-        ttl_ms: u64,
-        wait: bool,
-    },
-    Leave {
-        back: usize,
-    },
-    Settle {
-        lock: usize,
-    },
-    Save {
-        stream: usize,
-        version: u64,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
-    Commit,
-    Rollback,
-    Reopen,
-}
-
-fn steps() -> impl Strategy<Value = Step> {
-    let expected = prop_oneof![
-        3 => Just(Expected::Any),
-        1 => Just(Expected::NoStream),
-        1 => Just(Expected::Exists),
-        2 => (0..6_u64).prop_map(Expected::Version),
-    ];
-    // Runs from a small range, so that they often repeat or overlap an earlier append; and odd mixtures.
-    let run = (1..60_u128, 1..4_u128).prop_map(|(start, length)| (start..start + length).collect());
-    let numbers = prop_oneof![4 => run, 1 => prop::collection::vec(1..60_u128, 1..4)];
-    let guarded = prop_oneof![3 => Just(None), 1 => (0..6_usize).prop_map(Some)];
-    let ttl_ms = prop_oneof![Just(20), Just(50), Just(500)];
-    prop_oneof![
-        5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
-            |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
-        ),
-        2 => (0..STREAMS.len(), 1..4_usize).prop_map(|(stream, events)| Step::AppendNew { stream, events }),
-        5 => (0..LOCKS.len(), ttl_ms, prop::bool::weighted(0.8))
-            .prop_map(|(lock, ttl_ms, wait)| Step::Acquire { lock, ttl_ms, wait }),
-        4 => (0..8_usize).prop_map(|back| Step::Leave { back }),
-        2 => (0..LOCKS.len()).prop_map(|lock| Step::Settle { lock }),
-        1 => (0..STREAMS.len(), 0..9_u64).prop_map(|(stream, version)| Step::Save { stream, version }),
-    ]
-}
-
-fn queries() -> impl Strategy<Value = Query> {
-    let scope = prop_oneof![
-        Just(Scope::All),
-        (0..CATEGORIES.len()).prop_map(|category| Scope::Category(CATEGORIES[category].into())),
-        (0..STREAMS.len()).prop_map(|stream| Scope::Stream(name(STREAMS[stream]))),
-    ];
-    let to = prop_oneof![Just(u64::MAX), 0..40_u64];
-    let event_type = prop::option::of((0..TYPES.len()).prop_map(|of| TYPES[of].to_owned()));
-    (scope, any::<bool>(), 0..10_u64, to, event_type, 1..9_u32).prop_map(
-        |(scope, backward, from, to, event_type, limit)| Query {
-            scope,
-            backward,
-            from,
-            to,
-            event_type,
-            limit,
-        },
-    )
-}
-
-fn events() -> BoxedStrategy<Event> {
-    let savepoint = prop::option::weighted(0.3, (0..4_usize, any::<bool>()));
-    let end = prop_oneof![8 => Just(End::Commit), 1 => Just(End::Rollback), 1 => Just(End::Reopen)];
-    let group = (0..PLAYERS, prop::collection::vec(steps(), 0..5), savepoint, end);
-    let ms = prop_oneof![Just(1), Just(19), Just(20), Just(30), Just(50), Just(499)];
-    prop_oneof![
-        12 => group.prop_map(|(player, steps, savepoint, end)| Event::Group { player, steps, savepoint, end }),
-        4 => ms.prop_map(|ms| Event::Pass { ms }),
-        1 => (-100_000..100_000_i64).prop_map(|by| Event::WallJumps { by }),
-        1 => (0..PLAYERS).prop_map(|player| Event::Dies { player }),
-        1 => (0..PLAYERS).prop_map(|player| Event::Leaves { player }),
-        6 => (queries(), 1..9_u32).prop_map(|(query, limit)| Event::Reads { query, limit }),
-    ]
-    .boxed()
-}
-
-/// The generator of what happens. It needs no state: whatever happens is allowed at any time, and what is
-/// right is known by the database in plain maps.
-#[derive(Debug)]
-struct Anything;
-
-impl ReferenceStateMachine for Anything {
-    type State = ();
-    type Transition = Event;
-
-    fn init_state() -> BoxedStrategy<()> {
-        Just(()).boxed()
-    }
-
-    fn transitions((): &()) -> BoxedStrategy<Event> {
-        events()
-    }
-
-    fn apply((): (), _: &Event) {}
-}
 
 /// One database with its players.
 struct Side {
@@ -428,18 +291,6 @@ impl Pair {
     }
 }
 
-/// An event with everything about it, some of it missing at times.
-fn odd_event(number: u128) -> NewEvent {
-    NewEvent {
-        id: Uuid::from_u128(number),
-        event_type: Cow::Borrowed(TYPES[(number % 3) as usize]),
-        data: Data::Bincode(number.to_le_bytes()[..(number % 17) as usize].to_vec()),
-        schema: (number % 5) as u32,
-        at: number.is_multiple_of(2).then(|| format!("at {number}")),
-        metadata: number.is_multiple_of(3).then(|| format!("{{\"n\": {number}}}")),
-    }
-}
-
 /// Who watches over the line with nothing but what tickets were taken and whose: whoever holds a lock must not
 /// have passed a living ticket, a lock that is free must not be waited for, and tokens must grow.
 #[derive(Debug, Default)]
@@ -501,7 +352,7 @@ macro_rules! model_test {
 
 model_test!(memory_does_as_memory_does, OnMemory, fresh_memory(), 256);
 #[cfg(feature = "sqlite")]
-model_test!(sqlite_does_as_memory_does, OnSqlite, super::fresh_sqlite(), 3000);
+model_test!(sqlite_does_as_memory_does, OnSqlite, super::fresh_sqlite(), 48);
 
 /// Writes to one side alone, which the comparison must notice.
 #[test]

@@ -1,7 +1,7 @@
 //! Appending: expectations, ids, positions.
 
 use millpond_actors::error::Expected::{Any, Exists, NoStream, Version};
-use millpond_actors::storage::stream::{Append, Appended};
+use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 
 use super::stage::*;
 
@@ -151,6 +151,10 @@ pub(super) fn one_id_twice_in_an_append_is_a_duplicate(stage: &Stage<'_>) {
     assert_eq!(stage.view().head(), Ok(0));
     a.append("s", &[1]);
     assert_eq!(a.append("s", &[1, 1]), duplicate(1), "though both are stored");
+    // Taken is what is stored or was named before, and the first such id counts.
+    assert_eq!(a.append("s", &[1, 5, 5]), duplicate(1));
+    assert_eq!(a.append("s", &[5, 5, 1]), duplicate(5));
+    assert_eq!(a.append("s", &[5, 1, 5]), duplicate(1));
 }
 
 pub(super) fn ids_made_here_are_appended_without_being_looked_up(stage: &Stage<'_>) {
@@ -222,4 +226,31 @@ pub(super) fn names_are_compared_byte_by_byte(stage: &Stage<'_>) {
     }
     assert_eq!(stage.numbers(&of_category("a")), [4, 11], "neither A nor the blanks");
     assert_eq!(stage.numbers(&of_category("%")), [2]);
+}
+
+fn import(events: &[(&str, u128)]) -> Import {
+    let events = events.iter().map(|(stream, id)| (name(stream), event(*id))).collect();
+    Import { events }
+}
+
+pub(super) fn g4_an_import_adds_what_is_new(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let first = [("s", 1), ("t", 2), ("s", 3)];
+    assert_eq!(a.run(import(&first)), Imported::Done { added: 3, known: 0 });
+    assert_eq!(a.run(import(&first)), Imported::Done { added: 0, known: 3 });
+    let mended = [("s", 1), ("t", 2), ("t", 4), ("s", 3), ("s", 5), ("s", 5)];
+    assert_eq!(a.run(import(&mended)), Imported::Done { added: 2, known: 4 });
+    assert_eq!(stage.numbers(&of_stream("s")), [1, 3, 5]);
+    assert_eq!(stage.numbers(&of_stream("t")), [2, 4]);
+    assert_eq!(stage.view().head(), Ok(5));
+}
+
+pub(super) fn g2_an_import_with_a_taken_id_adds_nothing(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    a.append("s", &[1]);
+    let taken = a.run(import(&[("s", 1), ("s", 2), ("t", 1)]));
+    assert_eq!(taken, Imported::Duplicate { index: 2, id: uuid::Uuid::from_u128(1) });
+    let twice = a.run(import(&[("s", 2), ("t", 2)]));
+    assert_eq!(twice, Imported::Duplicate { index: 1, id: uuid::Uuid::from_u128(2) });
+    assert_eq!(stage.view().head(), Ok(1));
 }

@@ -17,7 +17,6 @@ use super::session::SqliteSession;
 #[derive(Debug)]
 struct Found {
     id: u64,
-    next_ticket: u64,
     holder: u64,
     token: u64,
     lease: Lease,
@@ -29,11 +28,10 @@ impl Found {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Found> {
         Ok(Found {
             id: row.get(0)?,
-            next_ticket: row.get(1)?,
-            holder: row.get(2)?,
-            token: row.get(3)?,
-            lease: Lease { process: row.get(4)?, granted_at: row.get(5)?, ttl: row.get(6)? },
-            waiting: row.get(7)?,
+            holder: row.get(1)?,
+            token: row.get(2)?,
+            lease: Lease { process: row.get(3)?, granted_at: row.get(4)?, ttl: row.get(5)? },
+            waiting: row.get(6)?,
         })
     }
 }
@@ -83,7 +81,7 @@ impl SqliteSession {
     fn join_line(&mut self, found: &Found, wanted: &Acquire) -> Result<Acquired> {
         if self.is_void(found)? && self.first_living(found.id)?.is_none() {
             self.clear_line(found.id)?;
-            let ticket = self.take_ticket(found)?;
+            let ticket = self.take_ticket()?;
             let waiter = Ticket { ticket, process: self.own.id, ttl: wanted.ttl_ms };
             self.own.asked(wanted.ttl_ms);
             return self.give(found.id, waiter, 0).map(Acquired::Granted);
@@ -94,7 +92,7 @@ impl SqliteSession {
         if found.waiting >= limits::WAITERS {
             return Ok(Acquired::Full);
         }
-        let ticket = self.take_ticket(found)?;
+        let ticket = self.take_ticket()?;
         self.queue(found.id, ticket, wanted.ttl_ms)?;
         self.own.asked(wanted.ttl_ms);
         Ok(Acquired::Waiting { lock: found.id, ticket })
@@ -140,7 +138,7 @@ impl SqliteSession {
         Ok(found.holder != 0 && self.judge().end(&found.lease)?.is_none())
     }
 
-    const BY_ID: &str = "SELECT id, next_ticket, holder, token, process, granted_at, ttl, waiting
+    const BY_ID: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting
         FROM lock WHERE id = ?1";
 
     fn by_id(&self, id: u64) -> Result<Option<Found>> {
@@ -148,7 +146,7 @@ impl SqliteSession {
         statement.query_row([id], Found::from_row).optional().map_err(database)
     }
 
-    const BY_NAME: &str = "SELECT id, next_ticket, holder, token, process, granted_at, ttl, waiting
+    const BY_NAME: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting
         FROM lock WHERE name = ?1";
 
     fn by_name(&self, name: &str) -> Result<Option<Found>> {
@@ -156,39 +154,36 @@ impl SqliteSession {
         statement.query_row([name], Found::from_row).optional().map_err(database)
     }
 
-    const MAKE: &str =
-        "INSERT INTO lock (name, next_ticket, holder, token, process, granted_at, ttl, waiting)
-        VALUES (?1, 2, 1, ?2, ?3, ?4, ?5, 0)";
+    const MAKE: &str = "INSERT INTO lock (name, holder, token, process, granted_at, ttl, waiting)
+        VALUES (?1, ?2, ?2, ?3, ?4, ?5, 0)";
 
     /// A lock's first use: its row, held by the first ticket.
     fn make(&mut self, name: &str, ttl: u64) -> Result<Grant> {
-        let token = next(self.counters.token, "the fencing token")?;
+        let ticket = self.take_ticket()?;
         let mut statement = self.connection.prepare_cached(Self::MAKE).map_err(database)?;
-        let values = params![name, token, self.own.id, self.now.boot_ms, ttl];
+        let values = params![name, ticket, self.own.id, self.now.boot_ms, ttl];
         let id = statement.insert(values).map_err(database)?;
         drop(statement);
-        Ok(self.granted(Grant { lock: id.unsigned_abs(), ticket: 1, token, process: self.own.id }, ttl))
-    }
-
-    const TAKE_FREE: &str = "UPDATE lock SET holder = next_ticket, next_ticket = next_ticket + 1, token = ?2,
-        process = ?3, granted_at = ?4, ttl = ?5 WHERE id = ?1 AND holder = 0 AND waiting = 0 RETURNING holder";
-
-    /// Takes a lock that nobody holds; `None` if somebody does.
-    fn take_free(&mut self, lock: u64, ttl: u64) -> Result<Option<Grant>> {
-        let token = next(self.counters.token, "the fencing token")?;
-        let mut statement = self.connection.prepare_cached(Self::TAKE_FREE).map_err(database)?;
-        let values = params![lock, token, self.own.id, self.now.boot_ms, ttl];
-        let ticket = statement.query_row(values, |row| row.get(0)).optional().map_err(database)?;
-        drop(statement);
-        let process = self.own.id;
-        Ok(ticket.map(|ticket| self.granted(Grant { lock, ticket, token, process }, ttl)))
-    }
-
-    /// A grant to ourselves was written: its token is used up, and its lease is one to look after.
-    fn granted(&mut self, grant: Grant, ttl: u64) -> Grant {
-        self.counters.token = grant.token;
         self.own.asked(ttl);
-        grant
+        Ok(Grant { lock: id.unsigned_abs(), ticket, token: ticket, process: self.own.id })
+    }
+
+    const TAKE_FREE: &str = "UPDATE lock SET holder = ?2, token = ?2, process = ?3, granted_at = ?4, ttl = ?5
+        WHERE id = ?1 AND holder = 0 AND waiting = 0";
+
+    /// Takes a lock that nobody holds; `None` if somebody does, and the number of the ticket is still to be had.
+    fn take_free(&mut self, lock: u64, ttl: u64) -> Result<Option<Grant>> {
+        let ticket = next(self.counters.token, "the tickets")?;
+        let process = self.own.id;
+        let mut statement = self.connection.prepare_cached(Self::TAKE_FREE).map_err(database)?;
+        let taken = statement.execute([lock, ticket, process, self.now.boot_ms, ttl]).map_err(database)?;
+        drop(statement);
+        if taken == 0 {
+            return Ok(None);
+        }
+        self.counters.token = ticket;
+        self.own.asked(ttl);
+        Ok(Some(Grant { lock, ticket, token: ticket, process }))
     }
 
     const FREE_QUICKLY: &str =
@@ -201,13 +196,10 @@ impl SqliteSession {
         Ok(changed == 1)
     }
 
-    const TAKE_TICKET: &str = "UPDATE lock SET next_ticket = ?2 WHERE id = ?1";
-
-    fn take_ticket(&self, found: &Found) -> Result<u64> {
-        let after = next(found.next_ticket, "the tickets of a lock")?;
-        let mut statement = self.connection.prepare_cached(Self::TAKE_TICKET).map_err(database)?;
-        statement.execute([found.id, after]).map_err(database)?;
-        Ok(found.next_ticket)
+    /// A ticket is the next number of the store's counter, so it needs no row of its own to be counted in.
+    fn take_ticket(&mut self) -> Result<u64> {
+        self.counters.token = next(self.counters.token, "the tickets")?;
+        Ok(self.counters.token)
     }
 
     const QUEUE: &str = "INSERT INTO ticket (lock, ticket, process, ttl) VALUES (?1, ?2, ?3, ?4)";
@@ -278,12 +270,11 @@ impl SqliteSession {
 
     /// Gives the lock to a ticket; `cleared` rows have left the line for it.
     fn give(&mut self, lock: u64, to: Ticket, cleared: u64) -> Result<Grant> {
-        let token = next(self.counters.token, "the fencing token")?;
+        // A ticket that is the newest number of all serves as the token too.
+        let token = if to.ticket == self.counters.token { to.ticket } else { self.take_ticket()? };
         let mut statement = self.connection.prepare_cached(Self::GIVE).map_err(database)?;
         let values = [lock, to.ticket, token, to.process, self.now.boot_ms, to.ttl, cleared];
         statement.execute(values).map_err(database)?;
-        drop(statement);
-        self.counters.token = token;
         Ok(Grant { lock, ticket: to.ticket, token, process: to.process })
     }
 

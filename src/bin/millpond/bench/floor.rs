@@ -24,7 +24,7 @@ CREATE TABLE event (position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, versi
     schema INTEGER NOT NULL, crc INTEGER NOT NULL, recorded_at INTEGER NOT NULL, at TEXT, data ANY NOT NULL,
     metadata TEXT, UNIQUE (stream, version)) STRICT;
 CREATE INDEX event_category ON event (category);
-CREATE TABLE lock (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, next_ticket INTEGER NOT NULL,
+CREATE TABLE lock (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     holder INTEGER NOT NULL, token INTEGER NOT NULL, process INTEGER NOT NULL, granted_at INTEGER NOT NULL,
     ttl INTEGER NOT NULL, waiting INTEGER NOT NULL) STRICT;
 ";
@@ -37,12 +37,10 @@ const MOVE_ON: &str = "UPDATE stream SET version = ?3 WHERE id = ?1 AND version 
 const INSERT: &str =
     "INSERT INTO event (position, stream, version, category, event_id, type, format, schema, crc,
     recorded_at, at, data, metadata) VALUES (NULL, ?1, ?2, 1, ?3, 'Placed', 1, 1, ?4, ?5, NULL, ?6, ?7)";
-const MAKE_LOCK: &str =
-    "INSERT INTO lock (name, next_ticket, holder, token, process, granted_at, ttl, waiting)
-    VALUES (?1, 0, 0, 0, 0, 0, 0, 0)";
-const TAKE: &str =
-    "UPDATE lock SET next_ticket = next_ticket + 1, holder = next_ticket + 1, token = token + 1,
-    process = 1, granted_at = ?2, ttl = 60000 WHERE id = ?1 AND holder = 0 RETURNING holder";
+const MAKE_LOCK: &str = "INSERT INTO lock (name, holder, token, process, granted_at, ttl, waiting)
+    VALUES (?1, 0, 0, 0, 0, 0, 0)";
+const TAKE: &str = "UPDATE lock SET holder = ?2, token = ?2, process = 1, granted_at = ?3, ttl = 60000
+    WHERE id = ?1 AND holder = 0";
 const RELEASE: &str = "UPDATE lock SET holder = 0 WHERE id = ?1 AND holder = ?2";
 
 enum Request {
@@ -93,6 +91,7 @@ fn serve(connection: &Connection, requests: &Receiver<(Request, Reply)>) -> rusq
     let (mut begin, mut commit) = (prepare("BEGIN IMMEDIATE")?, prepare("COMMIT")?);
     let mut statements = Statements {
         connection,
+        tickets: 0,
         move_on: prepare(MOVE_ON)?,
         insert: prepare(INSERT)?,
         take: prepare(TAKE)?,
@@ -119,6 +118,7 @@ fn serve(connection: &Connection, requests: &Receiver<(Request, Reply)>) -> rusq
 
 struct Statements<'a> {
     connection: &'a Connection,
+    tickets: i64,
     move_on: CachedStatement<'a>,
     insert: CachedStatement<'a>,
     take: CachedStatement<'a>,
@@ -145,8 +145,9 @@ impl Statements<'_> {
             }
             Request::Take { name, lock } => {
                 let lock = self.row(MAKE_LOCK, lock, &name)?;
-                let ticket = self.take.query_row(params![lock, 1], |row| row.get(0))?;
-                Ok((lock, ticket))
+                self.tickets += 1;
+                self.take.execute([lock, self.tickets, self.tickets])?;
+                Ok((lock, self.tickets))
             }
             Request::Release { lock, ticket } => {
                 self.release.execute([lock, ticket])?;

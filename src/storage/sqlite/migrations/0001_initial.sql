@@ -60,7 +60,6 @@ CREATE INDEX event_by_category ON event (category);
 CREATE TABLE lock (
     id          INTEGER PRIMARY KEY,
     name        TEXT    NOT NULL UNIQUE,
-    next_ticket INTEGER NOT NULL,
     holder      INTEGER NOT NULL, -- the ticket that holds it, or 0
     token       INTEGER NOT NULL, -- of the last grant
     process     INTEGER NOT NULL, -- of the last grant

@@ -36,7 +36,7 @@ fn the_line_is_strict_over_processes() {
         lock: Target { name: name("x"), id: Some(lock) },
         ..wanted
     };
-    assert_eq!(granted(&mut *a, 0, &known).ticket, fourth + 1);
+    assert!(granted(&mut *a, 0, &known).ticket > fourth);
     assert_eq!(fixture.one::<i64>("SELECT sum(waiting) FROM lock"), 0);
 }
 
