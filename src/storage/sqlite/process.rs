@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::database;
 use super::migrate::SCHEMA;
-use super::session::SqliteSession;
+use super::session::{Counters, SqliteSession};
 use super::sync::{SLOTS, Sidecar, SidecarId};
 
 /// A process whose slot is locked in a sidecar that we cannot see is buried when it was silent for a day. If it
@@ -142,7 +142,8 @@ impl SqliteSession {
     }
 
     const REGISTER: &str = "INSERT INTO process (slot, id, pid, host, program, boot, sidecar, schema,
-        joined_wall_ms, last_beat, last_group) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        joined_wall_ms, last_beat, last_group, position, token, recorded_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, 0, 0)";
 
     /// Buries the dead, takes the first free slot, and writes our row under a new id. What the dead held and
     /// others wait for is passed on.
@@ -157,6 +158,7 @@ impl SqliteSession {
             self.sidecar.leave_slot(before);
         }
         self.counters.process = next(self.counters.process, "the process id")?;
+        self.processes_changed = true;
         self.own.slot = slot;
         self.own.id = self.counters.process;
         let (identity, now) = (&self.identity, self.now);
@@ -213,7 +215,8 @@ impl SqliteSession {
     const BURY: &str = "DELETE FROM process WHERE id = ?1";
 
     /// Removes a process's row; what it held is void from now on.
-    pub(super) fn bury(&self, id: u64) -> Result<()> {
+    pub(super) fn bury(&mut self, id: u64) -> Result<()> {
+        self.processes_changed = true;
         let mut statement = self.connection.prepare_cached(Self::BURY).map_err(database)?;
         statement.execute([id]).map_err(database)?;
         Ok(())
@@ -226,12 +229,15 @@ impl SqliteSession {
         self.bury(self.own.id)
     }
 
-    const BEAT: &str = "UPDATE process SET last_beat = ?3, last_group = ?4 WHERE slot = ?1 AND id = ?2";
+    const BEAT: &str = "UPDATE process SET last_beat = ?3, last_group = ?4, position = ?5, token = ?6,
+        recorded_at = ?7 WHERE slot = ?1 AND id = ?2";
 
-    /// Says in our row that we live, and which group this is.
+    /// Says in our row that we live, which group this is, and where the counters stand.
     pub(super) fn beat(&self, group: u64) -> Result<()> {
         let mut statement = self.connection.prepare_cached(Self::BEAT).map_err(database)?;
-        let values = params![self.own.slot, self.own.id, self.now.boot_ms, group];
+        let Counters { position, token, recorded_at, .. } = self.counters;
+        let (slot, id, beat) = (self.own.slot, self.own.id, self.now.boot_ms);
+        let values = params![slot, id, beat, group, position, token, recorded_at];
         match statement.execute(values).map_err(database)? {
             1 => Ok(()),
             _ => Err(Error::Storage { detail: "this process's row is missing".into() }),

@@ -39,8 +39,8 @@ pub(super) struct SqliteSession {
     /// When the open transaction happens.
     pub(super) now: Moment,
     pub(super) counters: Counters,
-    /// As they are in the file, before this transaction.
-    stored: Counters,
+    /// This transaction removed or added the row of a process.
+    pub(super) processes_changed: bool,
     at_savepoint: Counters,
     /// Ids of categories by name. A rollback may take rows with it, so it empties this.
     pub(super) categories: HashMap<Box<str>, i64>,
@@ -73,7 +73,7 @@ impl SqliteSession {
             own: Own::nobody(now),
             now,
             counters: Counters::default(),
-            stored: Counters::default(),
+            processes_changed: false,
             at_savepoint: Counters::default(),
             categories: HashMap::new(),
             log,
@@ -124,8 +124,10 @@ impl SqliteSession {
         self.settle_in(last_beat)
     }
 
-    const COUNTERS: &str = "SELECT s.position, s.token, s.process, s.recorded_at, p.last_beat, p.sidecar
-        FROM store s LEFT JOIN process p ON p.slot = ?1 AND p.id = ?2 WHERE s.id = 1";
+    const COUNTERS: &str = "SELECT max(s.position, ifnull(max(p.position), 0)),
+        max(s.token, ifnull(max(p.token), 0)), s.process, max(s.recorded_at, ifnull(max(p.recorded_at), 0)),
+        max(iif(p.slot = ?1 AND p.id = ?2, p.last_beat, NULL)), max(iif(p.slot = ?1 AND p.id = ?2, p.sidecar, NULL))
+        FROM store s LEFT JOIN process p WHERE s.id = 1";
 
     /// The store's counters, and of our own row, if it is still there, the last beat and the sidecar.
     fn read_counters(&mut self) -> Result<Option<(u64, Vec<u8>)>> {
@@ -142,17 +144,18 @@ impl SqliteSession {
             })
             .map_err(database)?;
         self.counters = counters;
-        self.stored = counters;
+        self.processes_changed = false;
         Ok(beat.zip(sidecar))
     }
 
     const SAVE_COUNTERS: &str =
         "UPDATE store SET position = ?1, token = ?2, process = ?3, recorded_at = ?4 WHERE id = 1";
 
-    /// Writes the counters back, looks whether the file is still ours, and commits.
+    /// Looks whether the file is still ours, and commits. The counters are in our own row already; if a row came
+    /// or went, they are written where they outlive it.
     fn finish(&mut self) -> Result<()> {
         let Counters { position, token, process, recorded_at } = self.counters;
-        if self.counters != self.stored {
+        if self.processes_changed {
             let mut save = self.connection.prepare_cached(Self::SAVE_COUNTERS).map_err(database)?;
             save.execute(params![position, token, process, recorded_at]).map_err(database)?;
         }

@@ -74,7 +74,7 @@ impl SqliteView {
     }
 }
 
-const HEAD: &str = "SELECT position FROM store WHERE id = 1";
+const HEAD: &str = "SELECT ifnull(max(position), 0) FROM event";
 const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOCKS: &str = "SELECT count(*) FROM lock";

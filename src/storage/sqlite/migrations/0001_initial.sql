@@ -1,10 +1,12 @@
--- The store itself: one row. The three counters only grow, for ever, and are never derived from a table.
+-- The store itself: one row. The counters only grow, for ever. Each process keeps those that it advances in its own
+-- row, which it writes with every commit anyway; here are those of the processes that have gone. The store's
+-- counter is the largest of all of them.
 CREATE TABLE store (
     id          INTEGER PRIMARY KEY CHECK (id = 1),
     uuid        BLOB    NOT NULL,
     created     INTEGER NOT NULL, -- milliseconds since 1970
     position    INTEGER NOT NULL, -- of the last event
-    token       INTEGER NOT NULL, -- the last fencing token given, for whatever lock
+    token       INTEGER NOT NULL, -- the last ticket or fencing token given, for whatever lock
     process     INTEGER NOT NULL, -- the last process id given
     recorded_at INTEGER NOT NULL  -- of the last event; never goes backward
 ) STRICT;
@@ -21,7 +23,10 @@ CREATE TABLE process (
     schema         INTEGER NOT NULL,     -- the newest schema it knows
     joined_wall_ms INTEGER NOT NULL,
     last_beat      INTEGER NOT NULL,     -- milliseconds since boot
-    last_group     INTEGER NOT NULL      -- the last group it committed
+    last_group     INTEGER NOT NULL,     -- the last group it committed
+    position       INTEGER NOT NULL,     -- the store's counters after that
+    token          INTEGER NOT NULL,
+    recorded_at    INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE category (
