@@ -227,7 +227,7 @@ pub struct Event {
     data: Data,
     schema: u32,
     at: Option<String>,
-    metadata: Option<String>,
+    metadata: Option<Cow<'static, str>>,
 }
 
 impl Event {
@@ -271,7 +271,7 @@ impl Event {
 
     /// What else is known about it, as JSON text, kept verbatim.
     #[must_use]
-    pub fn metadata(mut self, json: impl Into<String>) -> Event {
+    pub fn metadata(mut self, json: impl Into<Cow<'static, str>>) -> Event {
         self.metadata = Some(json.into());
         self
     }
@@ -291,7 +291,7 @@ impl Event {
             ("the event's data in bytes", data.bytes().len(), limits::EVENT_BYTES),
             (
                 "the event's metadata in bytes",
-                metadata.as_ref().map_or(0, String::len),
+                metadata.as_ref().map_or(0, |text| text.len()),
                 limits::METADATA_BYTES,
             ),
             ("the event's time in bytes", at.as_ref().map_or(0, String::len), limits::NAME_BYTES),

@@ -160,16 +160,16 @@ impl LockGuard {
     /// store was closed. It may resolve late, never early; see [`Lock`] for what that means.
     pub async fn lost(&self) {
         let Some(held) = &self.held else { return };
-        let ticket = held.ticket;
+        let held = held.clone();
         // Whatever the answer, even an error: nobody keeps the lock for this guard any more.
-        let _ = self.runtime.ask::<LockActor, _, _>(&self.name, |reply, _| Loss { ticket, reply }).await;
+        let _ = self.runtime.ask::<LockActor, _, _>(&self.name, |reply, _| Loss { held, reply }).await;
     }
 
     /// The same for a thread that waits.
     pub(crate) fn lost_blocking(&self) {
         let Some(held) = &self.held else { return };
-        let ticket = held.ticket;
-        let _ = self.runtime.call::<LockActor, _, _>(&self.name, |reply, _| Loss { ticket, reply });
+        let held = held.clone();
+        let _ = self.runtime.call::<LockActor, _, _>(&self.name, |reply, _| Loss { held, reply });
     }
 
     /// Gives the lock back, to the next in line.

@@ -44,6 +44,9 @@ pub const GROUP_FLOOR: usize = 256;
 /// How long an open group waits for requests that are known to be on their way.
 pub const LINGER: Duration = Duration::from_micros(200);
 
+/// How long an open group waits for callers who were answered a moment ago, if it is smaller than the one before.
+pub const RETURN: Duration = Duration::from_micros(100);
+
 /// Most commands merged into one append of a hot aggregate.
 pub const MERGED_COMMANDS: usize = 4_096;
 

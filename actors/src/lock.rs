@@ -21,6 +21,7 @@ use crate::storage::lock::{
 };
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::{Changed, Interest, Watch};
+use crate::writer::Writer;
 
 /// Take the lock, or a place in the line for it.
 #[derive(Debug)]
@@ -46,13 +47,15 @@ pub enum Wait {
     Forever,
 }
 
-/// A lock that is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A lock that is held. Whoever has it keeps the lock's actor.
+#[derive(Clone, Debug)]
 pub struct Held {
     /// The ticket, to release it by.
     pub ticket: u64,
     /// The token, as a condition of writes.
     pub fence: Fence,
+    /// Keeps the actor, so that the line behind is not forgotten.
+    pub stay: Stay,
 }
 
 /// Give the lock back.
@@ -69,8 +72,8 @@ pub struct Release {
 /// Be told when the lock is lost.
 #[derive(Debug)]
 pub struct Loss {
-    /// Under which ticket it is held.
-    pub ticket: u64,
+    /// What is held.
+    pub held: Held,
     /// Answered when it is lost or has been released; at once if it already is.
     pub reply: Reply<()>,
 }
@@ -87,13 +90,6 @@ struct Waiter {
     stay: Stay,
 }
 
-/// The grant that a caller of this process has.
-struct Holding {
-    ticket: u64,
-    losses: Vec<Reply<()>>,
-    stay: Stay,
-}
-
 /// The actor.
 pub struct LockActor {
     name: Name,
@@ -101,7 +97,8 @@ pub struct LockActor {
     id: Option<u64>,
     key: usize,
     waiting: BTreeMap<u64, Waiter>,
-    holding: Option<Holding>,
+    /// Holders who want to be told when they lose the lock, by their tickets.
+    losses: Vec<(u64, Reply<()>)>,
     told_waiting: bool,
     told_holding: bool,
     sweeping: bool,
@@ -117,7 +114,7 @@ impl Primitive for LockActor {
             id: None,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
             waiting: BTreeMap::new(),
-            holding: None,
+            losses: Vec::new(),
             told_waiting: false,
             told_holding: false,
             sweeping: false,
@@ -135,18 +132,62 @@ impl Actor for LockActor {
 }
 
 impl Drop for LockActor {
-    /// Also when a handler panicked. The next actor of this name finds what this one leaves behind in the
-    /// database, and gives it back: a grant to this process that nobody here knows of.
+    /// Also when a handler panicked: the callers who waited here are told so by their replies, so their tickets
+    /// must not stand in the line any longer. What is held is its holder's, not this actor's.
     fn drop(&mut self) {
         self.watch(Interest::Waiting, None);
         self.watch(Interest::Holding, None);
-        self.end_holding();
+        let Some(lock) = self.id else { return };
+        for (ticket, _) in std::mem::take(&mut self.waiting) {
+            self.house.writer.apply(Leave { lock, ticket }, None, |_| {});
+        }
     }
 }
 
 impl std::fmt::Debug for LockActor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LockActor").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What is needed to deal with an outcome where it is known first, on the thread that committed. A lock that
+/// nobody fights for never comes back to its actor.
+#[derive(Clone)]
+struct Desk {
+    name: Name,
+    writer: Writer,
+    line: Addr<LockActor>,
+}
+
+impl Desk {
+    /// Hands a grant to its caller, or gives it back if the caller has gone away.
+    fn hand_over(self, grant: Grant, reply: Reply<Option<Held>>, ttl_ms: u64, stay: Stay) {
+        let Grant { lock, ticket, token, .. } = grant;
+        let fence = Fence { lock, name: self.name.clone(), token };
+        // Before the answer: the caller may come back with a release at once.
+        self.writer.hold(ttl_ms);
+        if reply.send(Ok(Some(Held { ticket, fence, stay: stay.clone() }))).is_err() {
+            self.give_back(Leave { lock, ticket }, stay, Reply::nobody(), None);
+        }
+    }
+
+    /// Releases what is held, and tells the line who holds it next.
+    fn give_back(self, leave: Leave, stay: Stay, reply: Reply<()>, passage: Option<Passage>) {
+        let writer = self.writer.clone();
+        writer.apply(leave, passage, move |outcome| {
+            self.writer.let_go();
+            reply.answer(outcome.and_then(|left| self.left(leave.ticket, left, stay)));
+        });
+    }
+
+    fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {
+        if let Some(next) = left.next {
+            self.line.do_send(PassedOn(next, stay));
+        }
+        match left.was {
+            Was::Holding | Was::Waiting => Ok(()),
+            Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
+        }
     }
 }
 
@@ -165,148 +206,23 @@ impl Handler<Visit<Acquire>> for LockActor {
         let ttl_ms = millis(ttl);
         let lock = Target { name: self.name.clone(), id: self.id };
         let take = Take { lock, ttl_ms, wait: wait != Wait::No };
-        let address = context.address();
-        self.house.writer.apply(take, Some(passage), move |outcome| {
-            address.do_send(Taken { outcome, reply, ttl_ms, deadline_ms, stay });
-        });
-    }
-}
-
-/// The database has given a ticket, or the lock, or neither.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Taken {
-    outcome: Result<Acquired>,
-    reply: Reply<Option<Held>>,
-    ttl_ms: u64,
-    deadline_ms: Option<u64>,
-    stay: Stay,
-}
-
-impl Handler<Taken> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, taken: Taken, context: &mut Self::Context) {
-        let Taken { outcome, reply, ttl_ms, deadline_ms, stay } = taken;
-        match outcome {
-            Ok(Acquired::Granted(grant)) => self.grant(grant, reply, ttl_ms, stay, context),
+        let (desk, learns) = (self.desk(context), self.id.is_none());
+        self.house.writer.apply(take, Some(passage), move |outcome| match outcome {
+            Ok(Acquired::Granted(grant)) => {
+                if learns {
+                    desk.line.do_send(Learnt(grant.lock));
+                }
+                desk.hand_over(grant, reply, ttl_ms, stay);
+            }
             Ok(Acquired::Waiting { lock, ticket }) => {
-                self.id = Some(lock);
-                let deadline = deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
-                self.waiting.insert(ticket, Waiter { reply, ttl_ms, deadline, stay });
-                self.tell_watcher(context);
+                desk.line.do_send(Queued { lock, ticket, reply, ttl_ms, deadline_ms, stay });
             }
             Ok(Acquired::Held) => reply.answer(Ok(None)),
             Ok(Acquired::Full) => {
                 reply.answer(Err(Error::Overloaded { what: "the line of the lock", limit: limits::WAITERS }));
             }
             Err(error) => reply.answer(Err(error)),
-        }
-    }
-}
-
-impl LockActor {
-    /// Hands a grant to its caller, or gives it back if the caller has gone away.
-    fn grant(
-        &mut self,
-        grant: Grant,
-        reply: Reply<Option<Held>>,
-        ttl_ms: u64,
-        stay: Stay,
-        context: &mut Context<Self>,
-    ) {
-        self.id = Some(grant.lock);
-        let fence = Fence { lock: grant.lock, name: self.name.clone(), token: grant.token };
-        let held = Held { ticket: grant.ticket, fence };
-        // Before the answer: the caller may come back with a release at once.
-        self.end_holding();
-        self.house.writer.hold(ttl_ms);
-        self.holding = Some(Holding { ticket: grant.ticket, losses: Vec::new(), stay: stay.clone() });
-        if reply.send(Ok(Some(held))).is_err() {
-            self.end_holding();
-            self.leave(grant.ticket, stay, Reply::nobody(), None, context);
-        }
-        self.tell_watcher(context);
-    }
-
-    /// Whatever was held here is held no more.
-    fn end_holding(&mut self) {
-        if let Some(holding) = self.holding.take() {
-            self.house.writer.let_go();
-            holding.losses.into_iter().for_each(|reply| reply.answer(Ok(())));
-        }
-    }
-
-    fn arm_deadline(&self, ticket: u64, at_ms: u64, context: &mut Context<Self>) -> SpawnHandle {
-        let left = at_ms.saturating_sub(self.house.seams.clock.now().boot_ms);
-        context.run_later(Duration::from_millis(left), move |actor, context| {
-            if let Some(waiter) = actor.waiting.remove(&ticket) {
-                // Not in time. Should it be granted in this very moment, leaving gives it back.
-                waiter.reply.answer(Ok(None));
-                actor.leave(ticket, waiter.stay, Reply::nobody(), None, context);
-                actor.tell_watcher(context);
-            }
-        })
-    }
-
-    /// Leaves the line with a ticket, whether it holds or waits.
-    fn leave(
-        &mut self,
-        ticket: u64,
-        stay: Stay,
-        reply: Reply<()>,
-        passage: Option<Passage>,
-        context: &mut Context<Self>,
-    ) {
-        let Some(lock) = self.id else { return };
-        let address = context.address();
-        self.house.writer.apply(Leave { lock, ticket }, passage, move |outcome| {
-            address.do_send(Gone { ticket, outcome, reply, stay });
         });
-    }
-
-    /// A grant that another operation has brought about: for a caller here, for another process, or for a ticket
-    /// of this process that nobody waits with any more.
-    fn passed_on(&mut self, grant: Grant, stay: Stay, context: &mut Context<Self>) {
-        if let Some(waiter) = self.waiting.remove(&grant.ticket) {
-            if let Some(deadline) = waiter.deadline {
-                context.cancel_future(deadline);
-            }
-            self.grant(grant, waiter.reply, waiter.ttl_ms, waiter.stay, context);
-        } else if self.is_orphan(&grant) {
-            self.id = Some(grant.lock);
-            self.leave(grant.ticket, stay, Reply::nobody(), None, context);
-        }
-    }
-
-    /// Whether a grant belongs to this process and to nobody in it.
-    fn is_orphan(&self, grant: &Grant) -> bool {
-        let held = self.holding.as_ref().is_some_and(|holding| holding.ticket == grant.ticket);
-        grant.process == self.house.process && !held && !self.waiting.contains_key(&grant.ticket)
-    }
-
-    /// Any reason to stay that this actor has.
-    fn any_stay(&self) -> Option<Stay> {
-        let waits = self.waiting.values().next().map(|waiter| waiter.stay.clone());
-        waits.or_else(|| self.holding.as_ref().map(|holding| holding.stay.clone()))
-    }
-
-    /// Tells the watcher what this actor wants to be told, where that has changed.
-    fn tell_watcher(&mut self, context: &mut Context<Self>) {
-        let waits = !self.waiting.is_empty();
-        if waits != self.told_waiting {
-            self.told_waiting = waits;
-            self.watch(Interest::Waiting, waits.then(|| context.address().recipient()));
-        }
-        // A holder is told of a lapse, which is rare: once it has asked, it stays on the list while it lives.
-        if self.holding.is_some() && !self.told_holding {
-            self.told_holding = true;
-            self.watch(Interest::Holding, Some(context.address().recipient()));
-        }
-    }
-
-    fn watch(&self, interest: Interest, tell: Option<Recipient<Changed>>) {
-        self.house.watcher.do_send(Watch { interest, key: self.key, tell });
     }
 }
 
@@ -315,53 +231,156 @@ impl Handler<Visit<Release>> for LockActor {
 
     fn handle(&mut self, Visit { message, stay }: Visit<Release>, context: &mut Self::Context) {
         let Release { held, reply, passage } = message;
-        self.id = Some(held.fence.lock);
-        self.leave(held.ticket, stay, reply, passage, context);
+        let Held { ticket, fence, .. } = held;
+        self.id = Some(fence.lock);
+        self.answer_losses(|lost| lost == ticket);
+        self.desk(context).give_back(Leave { lock: fence.lock, ticket }, stay, reply, passage);
     }
 }
 
-/// A ticket has left the line.
+/// The lock's row.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Gone {
+struct Learnt(u64);
+
+impl Handler<Learnt> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Learnt(id): Learnt, _: &mut Self::Context) {
+        self.id = Some(id);
+    }
+}
+
+/// A caller waits, under this ticket.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Queued {
+    lock: u64,
     ticket: u64,
-    outcome: Result<Left>,
-    reply: Reply<()>,
+    reply: Reply<Option<Held>>,
+    ttl_ms: u64,
+    deadline_ms: Option<u64>,
     stay: Stay,
 }
 
-impl Handler<Gone> for LockActor {
+impl Handler<Queued> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, Gone { ticket, outcome, reply, stay }: Gone, context: &mut Self::Context) {
-        let left = match outcome {
-            Ok(left) => left,
-            Err(error) => return reply.answer(Err(error)),
-        };
-        if self.holding.as_ref().is_some_and(|holding| holding.ticket == ticket) {
-            self.end_holding();
+    fn handle(&mut self, queued: Queued, context: &mut Self::Context) {
+        let Queued { lock, ticket, reply, ttl_ms, deadline_ms, stay } = queued;
+        self.id = Some(lock);
+        let deadline = deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
+        self.waiting.insert(ticket, Waiter { reply, ttl_ms, deadline, stay });
+        self.tell_watcher(context);
+    }
+}
+
+/// Another operation has given the lock to this ticket: of a caller here, or of another process.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct PassedOn(Grant, #[allow(dead_code, reason = "held for its count")] Stay);
+
+impl Handler<PassedOn> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, PassedOn(grant, _): PassedOn, context: &mut Self::Context) {
+        self.passed_on(grant, context);
+    }
+}
+
+impl LockActor {
+    fn desk(&self, context: &mut Context<Self>) -> Desk {
+        Desk { name: self.name.clone(), writer: self.house.writer.clone(), line: context.address() }
+    }
+
+    /// If nobody here waits under that ticket any more, its leave is on the way and gives the grant back.
+    fn passed_on(&mut self, grant: Grant, context: &mut Context<Self>) {
+        if let Some(waiter) = self.waiting.remove(&grant.ticket) {
+            if let Some(deadline) = waiter.deadline {
+                context.cancel_future(deadline);
+            }
+            self.desk(context).hand_over(grant, waiter.reply, waiter.ttl_ms, waiter.stay);
+            self.tell_watcher(context);
         }
-        if let Some(next) = left.next {
-            self.passed_on(next, stay, context);
+    }
+
+    fn arm_deadline(&self, ticket: u64, at_ms: u64, context: &mut Context<Self>) -> SpawnHandle {
+        let left = at_ms.saturating_sub(self.house.seams.clock.now().boot_ms);
+        context.run_later(Duration::from_millis(left), move |actor, context| {
+            if let Some(waiter) = actor.stop_waiting(ticket, context) {
+                waiter.answer(Ok(None));
+                actor.tell_watcher(context);
+            }
+        })
+    }
+
+    /// Leaves the line. Should the lock be granted in this very moment, leaving gives it back.
+    fn stop_waiting(&mut self, ticket: u64, context: &mut Context<Self>) -> Option<Reply<Option<Held>>> {
+        let Waiter { reply, stay, .. } = self.waiting.remove(&ticket)?;
+        if let Some(lock) = self.id {
+            let desk = self.desk(context);
+            self.house.writer.apply(Leave { lock, ticket }, None, move |outcome| {
+                if let Ok(left) = outcome {
+                    // Whatever it was, nobody wants to know it any more; only the next holder does.
+                    let _ = desk.left(ticket, left, stay);
+                }
+            });
         }
-        reply.answer(match left.was {
-            Was::Holding | Was::Waiting => Ok(()),
-            Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
-        });
+        Some(reply)
+    }
+
+    fn answer_losses(&mut self, lost: impl Fn(u64) -> bool) {
+        for (ticket, reply) in std::mem::take(&mut self.losses) {
+            if lost(ticket) {
+                reply.answer(Ok(()));
+            } else if !reply.is_abandoned() {
+                self.losses.push((ticket, reply));
+            }
+        }
+    }
+
+    /// Tells the watcher what this actor wants to be told, where that has changed.
+    fn tell_watcher(&mut self, context: &mut Context<Self>) {
+        let interests = [
+            (Interest::Waiting, !self.waiting.is_empty(), &mut self.told_waiting),
+            (Interest::Holding, !self.losses.is_empty(), &mut self.told_holding),
+        ];
+        let mut changed = Vec::new();
+        for (interest, now, told) in interests {
+            if std::mem::replace(told, now) != now {
+                changed.push((interest, now.then(|| context.address().recipient())));
+            }
+        }
+        changed.into_iter().for_each(|(interest, tell)| self.watch(interest, tell));
+    }
+
+    fn watch(&self, interest: Interest, tell: Option<Recipient<Changed>>) {
+        self.house.watcher.do_send(Watch { interest, key: self.key, tell });
+    }
+
+    /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
+    fn look(&mut self, context: &mut Context<Self>) {
+        let waits = self.waiting.values().next().map(|waiter| waiter.stay.clone());
+        if (waits.is_none() && self.losses.is_empty()) || std::mem::replace(&mut self.looking, true) {
+            return;
+        }
+        let (name, clock, address) = (self.name.clone(), self.house.seams.clock.clone(), context.address());
+        let look = move |view: &mut dyn crate::storage::View| view.lock(&name, clock.now());
+        self.house.readers.read(look, move |line| address.do_send(Seen(line, waits)));
     }
 }
 
 impl Handler<Visit<Loss>> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, Visit { message, .. }: Visit<Loss>, _: &mut Self::Context) {
-        match &mut self.holding {
-            Some(holding) if holding.ticket == message.ticket => {
-                holding.losses.retain(|reply| !reply.is_abandoned());
-                holding.losses.push(message.reply);
-            }
-            _ => message.reply.answer(Ok(())),
-        }
+    fn handle(&mut self, Visit { message, .. }: Visit<Loss>, context: &mut Self::Context) {
+        let Loss { held, reply } = message;
+        self.id = Some(held.fence.lock);
+        self.losses.push((held.ticket, reply));
+        self.tell_watcher(context);
+        // It may be lost already.
+        self.looking = false;
+        self.look(context);
     }
 }
 
@@ -388,10 +407,9 @@ impl Handler<Sweep> for LockActor {
         let abandoned = |(ticket, waiter): (&u64, &Waiter)| waiter.reply.is_abandoned().then_some(*ticket);
         let gone: Vec<u64> = self.waiting.iter().filter_map(abandoned).collect();
         for ticket in gone {
-            if let Some(waiter) = self.waiting.remove(&ticket) {
-                self.leave(ticket, waiter.stay, Reply::nobody(), None, context);
-            }
+            drop(self.stop_waiting(ticket, context));
         }
+        self.answer_losses(|_| false);
         self.tell_watcher(context);
     }
 }
@@ -399,62 +417,33 @@ impl Handler<Sweep> for LockActor {
 impl Handler<Changed> for LockActor {
     type Result = ();
 
-    /// Looks how the lock stands; only if that concerns somebody here, the transaction is asked.
     fn handle(&mut self, _: Changed, context: &mut Self::Context) {
-        if (self.waiting.is_empty() && self.holding.is_none()) || std::mem::replace(&mut self.looking, true) {
-            return;
-        }
-        let (name, clock, address) = (self.name.clone(), self.house.seams.clock.clone(), context.address());
-        let look = move |view: &mut dyn crate::storage::View| view.lock(&name, clock.now());
-        self.house.readers.read(look, move |line| address.do_send(Seen(line)));
+        self.look(context);
     }
 }
 
 /// How the lock stands, as a reader saw it.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Seen(Result<Option<Line>>);
+struct Seen(Result<Option<Line>>, Option<Stay>);
 
 impl Handler<Seen> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, Seen(line): Seen, context: &mut Self::Context) {
+    fn handle(&mut self, Seen(line, stay): Seen, context: &mut Self::Context) {
         self.looking = false;
-        let (Ok(Some(line)), Some(lock)) = (line, self.id) else { return };
-        let Some(stay) = self.any_stay() else { return };
-        let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
-        let holder = grant.map(|grant| grant.ticket);
-        let waits_in_vain = holder.is_none() && !self.waiting.is_empty();
-        let granted = holder.is_some_and(|ticket| self.waiting.contains_key(&ticket));
-        let lost = self.holding.as_ref().is_some_and(|holding| Some(holding.ticket) != holder);
-        let orphan = grant.is_some_and(|grant| self.is_orphan(&grant));
-        if waits_in_vain || granted || lost || orphan {
-            // A reader's snapshot may be older than what this actor knows; the transaction decides.
+        let Ok(Some(line)) = line else { return };
+        let holder = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant.ticket);
+        // The reader looked after the grant was committed: who is not the holder then, has lost it.
+        self.answer_losses(|ticket| Some(ticket) != holder);
+        let concerns_us = holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
+        if let (false, true, Some(stay)) = (self.waiting.is_empty(), concerns_us, stay) {
             let address = context.address();
-            self.house.writer.apply(Settle { lock }, None, move |settled| {
-                if let Ok(settled) = settled {
-                    address.do_send(Now(settled, stay));
+            self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
+                if let Ok(Settled { holder: Some(holder) }) = settled {
+                    address.do_send(PassedOn(holder, stay));
                 }
             });
-        }
-    }
-}
-
-/// Who holds the lock, as the transaction has it.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Now(Settled, Stay);
-
-impl Handler<Now> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, Now(settled, stay): Now, context: &mut Self::Context) {
-        let holder = settled.holder.map(|grant| grant.ticket);
-        if self.holding.as_ref().is_some_and(|holding| Some(holding.ticket) != holder) {
-            self.end_holding();
-        }
-        if let Some(grant) = settled.holder {
-            self.passed_on(grant, stay, context);
         }
         self.tell_watcher(context);
     }

@@ -426,7 +426,7 @@ impl Building {
         let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
         let writer =
             WriterActor::open(session, gate, seams.clone(), stats, self.settings.call_timeout, on_lapse)?;
-        let house = House { writer, readers: readers.clone(), watcher, seams, process };
+        let house = House { writer, readers: readers.clone(), watcher, seams };
         let supervisors = self.supervisors(&house).await?;
         let doors = Doors {
             supervisors,

@@ -33,8 +33,6 @@ pub struct House {
     pub watcher: Addr<WatcherActor>,
     /// Time, ids, threads.
     pub seams: Seams,
-    /// This process, as the store knows it.
-    pub process: u64,
 }
 
 /// A reason for an actor to stay. Whoever waits for something of it, or holds something through it, keeps one;

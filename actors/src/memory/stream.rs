@@ -106,7 +106,7 @@ impl Store {
             schema: event.schema,
             recorded_at: last.map_or(me.now.wall_ms, |last| last.max(me.now.wall_ms)),
             at: event.at.clone(),
-            metadata: event.metadata.clone(),
+            metadata: event.metadata.as_ref().map(ToString::to_string),
         };
         let position = recorded.position;
         self.event_ids.put(event.id, position);

@@ -52,7 +52,7 @@ pub struct NewEvent {
     /// When it happened according to its source, kept verbatim.
     pub at: Option<String>,
     /// What else is known about it: JSON text, kept verbatim.
-    pub metadata: Option<String>,
+    pub metadata: Option<Cow<'static, str>>,
 }
 
 /// Append events to one stream, all or none.

@@ -16,6 +16,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(1);
 pub(super) fn run(committer: &Mutex<Committer>, intake: &Intake, gate: &Gate, clock: &dyn Clock) {
     crate::thread::mark_as_ours();
     let mut batch = Vec::new();
+    let mut last_size = 0;
     loop {
         let asked = intake.wait();
         let mut committer: MutexGuard<'_, Committer> =
@@ -30,7 +31,8 @@ pub(super) fn run(committer: &Mutex<Committer>, intake: &Intake, gate: &Gate, cl
                 }
                 continue;
             }
-            gather(&mut committer, intake, gate, clock, &mut batch);
+            gather(&mut committer, intake, gate, clock, &mut batch, last_size);
+            last_size = committer.group_size();
             committer.finish();
         }
         if asked.checkpoint || committer.checkpoint_due() {
@@ -55,17 +57,21 @@ fn begin(committer: &mut Committer, intake: &Intake, clock: &dyn Clock) -> bool 
 /// Applies writes as they come, until the group is full or nobody is on the way any more.
 ///
 /// Waiting for requests that are known to be coming costs less than committing without them: at 8 callers 0.84
-/// of the floor instead of 0.79 (hotpath).
+/// of the floor instead of 0.79 (hotpath). And callers who were answered a moment ago are likely to come back: until
+/// the group holds as many as were answered and as have waited, it stays open a moment longer. Without that, 64
+/// callers fall apart into groups of 40 and 24, which write more pages together than one of 64.
 fn gather(
     committer: &mut Committer,
     intake: &Intake,
     gate: &Gate,
     clock: &dyn Clock,
     batch: &mut Vec<super::intake::Write>,
+    last_size: usize,
 ) {
     let cap = (gate.inside() / 2).clamp(limits::GROUP_FLOOR, limits::GROUP_OPERATIONS);
-    let linger_ms = u64::try_from(limits::LINGER.as_micros()).unwrap_or(u64::MAX);
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut waiting_since = None;
+    let likely = intake.len().saturating_add(last_size).min(cap);
     while committer.group_size() < cap {
         intake.take(cap - committer.group_size(), batch);
         if !batch.is_empty() {
@@ -75,7 +81,14 @@ fn gather(
         }
         let now = clock.monotonic_us();
         let since = *waiting_since.get_or_insert(now);
-        if gate.underway() == 0 || now.saturating_sub(since) >= linger_ms {
+        let patience = if gate.underway() > 0 {
+            limits::LINGER
+        } else if committer.group_size() < likely {
+            limits::RETURN
+        } else {
+            break;
+        };
+        if now.saturating_sub(since) >= micros(patience) {
             break;
         }
         std::thread::yield_now();

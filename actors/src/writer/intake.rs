@@ -5,8 +5,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix::Message;
-
 use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::storage::{Operation, Outcome};
@@ -15,8 +13,6 @@ use crate::storage::{Operation, Outcome};
 pub(super) type Then = Box<dyn FnOnce(Result<Outcome>) + Send>;
 
 /// One operation on its way into a group.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub(super) struct Write {
     pub(super) operation: Operation,
     pub(super) passage: Option<Passage>,
@@ -87,13 +83,13 @@ impl Intake {
         }
     }
 
-    pub(super) fn push(&self, writes: impl Iterator<Item = Write>, deadline_ms: u64) {
+    pub(super) fn push(&self, writes: Vec<Write>, deadline_ms: u64) {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            return writes.for_each(|write| write.answer(Err(Error::Closed)));
+            return writes.into_iter().for_each(|write| write.answer(Err(Error::Closed)));
         }
-        state.line.extend(writes.map(|write| (deadline_ms, write)));
+        state.line.extend(writes.into_iter().map(|write| (deadline_ms, write)));
         self.wake(state);
     }
 
@@ -120,6 +116,11 @@ impl Intake {
     pub(super) fn is_resting(&self) -> bool {
         let state = self.state();
         state.asleep && state.line.is_empty()
+    }
+
+    /// Writes in the line.
+    pub(super) fn len(&self) -> usize {
+        self.state().line.len()
     }
 
     /// Sleeps until there is something to do.

@@ -11,10 +11,9 @@ mod commit_thread;
 mod committer;
 mod intake;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -62,6 +61,7 @@ impl Leases {
 #[derive(Clone)]
 pub struct Writer {
     address: Addr<WriterActor>,
+    gathered: Arc<Gathered>,
     leases: Arc<Leases>,
 }
 
@@ -82,9 +82,15 @@ impl Writer {
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let write = Write { operation: operation.into_operation(), passage, then };
+        let mut write = Write { operation: operation.into_operation(), passage, then };
+        if let Some(passage) = &mut write.passage {
+            passage.arrive();
+        }
         // Bounded by the gate: every write belongs to a request that was let in, or to one that is being undone.
-        self.address.do_send(write);
+        // One message tells the actor of all that gathers until it comes to look.
+        if self.gathered.push(write) {
+            self.address.do_send(Flush);
+        }
     }
 
     /// This process holds one lease more, with this time to live: from now on its row is written often enough.
@@ -121,6 +127,31 @@ impl fmt::Debug for Writer {
     }
 }
 
+/// Writes on their way to the actor.
+#[derive(Default)]
+struct Gathered(Mutex<Vec<Write>>);
+
+impl Gathered {
+    fn writes(&self) -> MutexGuard<'_, Vec<Write>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is the first: then the actor has to be told.
+    fn push(&self, write: Write) -> bool {
+        let mut writes = self.writes();
+        writes.push(write);
+        writes.len() == 1
+    }
+
+    fn len(&self) -> usize {
+        self.writes().len()
+    }
+
+    fn take(&self) -> Vec<Write> {
+        std::mem::take(&mut *self.writes())
+    }
+}
+
 /// The actor in front of the commit thread.
 pub struct WriterActor {
     committer: Arc<Mutex<Committer>>,
@@ -130,8 +161,7 @@ pub struct WriterActor {
     seams: Seams,
     call_timeout: Duration,
     thread: Option<CommitThread>,
-    pending: VecDeque<Write>,
-    scheduled: bool,
+    gathered: Arc<Gathered>,
     yields: u8,
     alone: u32,
     expiry_armed: bool,
@@ -170,7 +200,7 @@ impl WriterActor {
             seams.spawner.spawn("millpond-commit", Box::new(body))?
         };
         let leases = Leases { held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() };
-        let leases = Arc::new(leases);
+        let (leases, gathered) = (Arc::new(leases), Arc::new(Gathered::default()));
         let actor = WriterActor {
             committer,
             intake,
@@ -179,21 +209,24 @@ impl WriterActor {
             seams,
             call_timeout,
             thread: Some(CommitThread { handle, ended }),
-            pending: VecDeque::new(),
-            scheduled: false,
+            gathered: Arc::clone(&gathered),
             yields: 0,
             alone: 0,
             expiry_armed: false,
             beat: None,
         };
-        Ok(Writer { address: actor.start(), leases })
+        Ok(Writer { address: actor.start(), gathered, leases })
     }
 
     /// Decides who commits what has gathered: this arbiter, the thread, or nobody yet.
     fn flush(&mut self, context: &mut Context<Self>) {
+        if self.gathered.len() == 0 {
+            return;
+        }
         let thread_rests = self.intake.is_resting();
         let underway = self.gate.underway();
-        if thread_rests && underway > 0 && self.yields < YIELDS && self.pending.len() <= ALONE {
+        let few = self.gathered.len() <= ALONE;
+        if thread_rests && underway > 0 && self.yields < YIELDS && few {
             self.yields += 1;
             // A real yield: `notify` would poll this same task again before the others.
             let others = actix::fut::wrap_future::<_, Self>(tokio::task::yield_now());
@@ -201,12 +234,12 @@ impl WriterActor {
                 .spawn(others.map(|(), actor: &mut Self, context: &mut Context<Self>| actor.flush(context)));
             return;
         }
-        self.scheduled = false;
-        let alone = thread_rests && underway == 0 && self.pending.len() <= ALONE;
+        self.yields = 0;
+        let alone = thread_rests && underway == 0 && few;
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
         if self.alone <= ALONE_BEFORE_INLINE || !self.commit_here() {
             let deadline_ms = self.seams.clock.now().boot_ms.saturating_add(millis(self.call_timeout));
-            self.intake.push(self.pending.drain(..), deadline_ms);
+            self.intake.push(self.gathered.take(), deadline_ms);
             self.arm_expiry(context);
         }
     }
@@ -221,7 +254,7 @@ impl WriterActor {
         if !committer.begin(false) {
             return false;
         }
-        for write in self.pending.drain(..) {
+        for write in self.gathered.take() {
             committer.take(write);
         }
         committer.finish();
@@ -280,23 +313,7 @@ impl Drop for WriterActor {
     }
 }
 
-impl Handler<Write> for WriterActor {
-    type Result = ();
-
-    fn handle(&mut self, mut write: Write, context: &mut Self::Context) {
-        if let Some(passage) = &mut write.passage {
-            passage.arrive();
-        }
-        self.pending.push_back(write);
-        if !self.scheduled {
-            self.scheduled = true;
-            self.yields = 0;
-            context.notify(Flush);
-        }
-    }
-}
-
-/// All that has gathered in the mailbox has been taken; see what to do with it.
+/// Writes have gathered; see what to do with them.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Flush;
@@ -331,7 +348,7 @@ impl Handler<Close> for WriterActor {
     type Result = MessageResult<Close>;
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
-        self.intake.push(self.pending.drain(..), u64::MAX);
+        self.intake.push(self.gathered.take(), u64::MAX);
         self.intake.close();
         MessageResult(self.thread.take())
     }

@@ -154,6 +154,6 @@ pub(super) fn odd_event(number: u128) -> NewEvent {
         data: Data::Bincode(number.to_le_bytes()[..(number % 17) as usize].to_vec()),
         schema: (number % 5) as u32,
         at: number.is_multiple_of(2).then(|| format!("at {number}")),
-        metadata: number.is_multiple_of(3).then(|| format!("{{\"n\": {number}}}")),
+        metadata: number.is_multiple_of(3).then(|| format!("{{\"n\": {number}}}").into()),
     }
 }
