@@ -7,8 +7,8 @@ use std::thread;
 use millpond::blocking::Store;
 use millpond::{Event, Expected};
 
-fn main() -> millpond::Result<()> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
     let file = std::env::args().nth(1).map_or_else(|| folder.path().join("blocking.db"), Into::into);
     let store = Store::open(file)?;
 
@@ -25,12 +25,15 @@ fn main() -> millpond::Result<()> {
                 })
             })
             .collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("the worker ends"))
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
     })?;
 
     for event in store.events().read_stream("till-1") {
         let event = event?;
         println!("{} {} {}", event.version(), event.event_type(), event.json().unwrap_or_default());
     }
-    store.close()
+    Ok(store.close()?)
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use millpond::{Event, Expected, Store};
 
 #[tokio::main]
-async fn main() -> millpond::Result<()> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
     let file = std::env::args().nth(1).map_or_else(|| folder.path().join("lock.db"), Into::into);
     let store = Store::open(file).await?;
     let lock = store.lock("nightly-report").ttl(Duration::from_secs(10));
@@ -39,11 +39,11 @@ async fn main() -> millpond::Result<()> {
         .collect();
     guard.release().await?;
     for task in waiting {
-        task.await.expect("the task ends")?;
+        task.await??;
     }
 
     // The first holder's token is stale now, and so is every write that carries it.
     let stale = guarded.append("report-2026", Expected::Any, [report]).await;
-    println!("a late write: {}", stale.expect_err("it is fenced"));
-    store.close().await
+    println!("a late write: {}", stale.err().ok_or("it should have been fenced")?);
+    Ok(store.close().await?)
 }

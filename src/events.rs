@@ -168,19 +168,16 @@ impl Events {
     }
 
     /// The events of one stream, by version, oldest first. Nothing is read before the first is asked for.
-    #[must_use]
     pub fn read_stream(&self, stream: impl AsRef<str>) -> EventStream {
         EventStream::new(&self.runtime, Name::new(stream).map(Scope::Stream))
     }
 
     /// The events of all streams of a category, by position.
-    #[must_use]
     pub fn read_category(&self, category: impl AsRef<str>) -> EventStream {
         EventStream::new(&self.runtime, Ok(Scope::Category(category.as_ref().to_owned())))
     }
 
     /// All events of the store, by position.
-    #[must_use]
     pub fn read_all(&self) -> EventStream {
         EventStream::new(&self.runtime, Ok(Scope::All))
     }
@@ -283,27 +280,36 @@ impl Event {
         self
     }
 
-    /// As the storage takes it, with every limit checked.
-    fn record(self, rng: &dyn millpond_actors::clock::Rng) -> Result<NewEvent> {
-        let Event { id, event_type, data, schema, at, metadata } = self;
-        name::check("event type", &event_type, limits::EVENT_TYPE_BYTES)?;
+    /// Whether it could be appended to a stream of this name: names, sizes and metadata are as they must be. An
+    /// append looks at the same; this is for who wants to know which of many events would be refused.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]; [`Error::TooLarge`]; [`Error::Encode`] for metadata that is not JSON.
+    pub fn check(&self, stream: impl AsRef<str>) -> Result<()> {
+        Name::new(stream)?;
+        self.check_limits()
+    }
+
+    fn check_limits(&self) -> Result<()> {
+        name::check("event type", &self.event_type, limits::EVENT_TYPE_BYTES)?;
+        let metadata = self.metadata.as_deref();
         let sizes = [
-            ("the event's data in bytes", data.bytes().len(), limits::EVENT_BYTES),
-            (
-                "the event's metadata in bytes",
-                metadata.as_ref().map_or(0, |text| text.len()),
-                limits::METADATA_BYTES,
-            ),
-            ("the event's time in bytes", at.as_ref().map_or(0, String::len), limits::NAME_BYTES),
+            ("the event's data in bytes", self.data.bytes().len(), limits::EVENT_BYTES),
+            ("the event's metadata in bytes", metadata.map_or(0, str::len), limits::METADATA_BYTES),
+            ("the event's time in bytes", self.at.as_ref().map_or(0, String::len), limits::NAME_BYTES),
         ];
         for (what, size, limit) in sizes {
             if size > limit {
                 return Err(Error::TooLarge { what, size: size as u64, limit: limit as u64 });
             }
         }
-        if let Some(metadata) = &metadata {
-            codec::check_json("the event's metadata", metadata)?;
-        }
+        metadata.map_or(Ok(()), |metadata| codec::check_json("the event's metadata", metadata))
+    }
+
+    /// As the storage takes it, with every limit checked.
+    fn record(self, rng: &dyn millpond_actors::clock::Rng) -> Result<NewEvent> {
+        self.check_limits()?;
+        let Event { id, event_type, data, schema, at, metadata } = self;
         Ok(NewEvent { id: id.unwrap_or_else(|| rng.uuid()), event_type, data, schema, at, metadata })
     }
 }

@@ -32,7 +32,6 @@
 //! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
 //! | `cli` | yes | the program `millpond`; a library user leaves it out |
 //! | `testing` | no | a clock that tests own |
-#![cfg_attr(not(test), warn(missing_docs))]
 
 mod store;
 
@@ -48,6 +47,11 @@ mod codec;
 pub mod blocking;
 
 mod storage;
+
+/// The README's programs run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
 pub use crate::events::{Appended, Event, Events, Imported};

@@ -103,6 +103,8 @@ pub struct LockActor {
     told_holding: bool,
     sweeping: bool,
     looking: bool,
+    /// When the holder's lease ends unless its process beats again: then it is time to look.
+    expiry: Option<SpawnHandle>,
 }
 
 impl Primitive for LockActor {
@@ -119,6 +121,7 @@ impl Primitive for LockActor {
             told_holding: false,
             sweeping: false,
             looking: false,
+            expiry: None,
         }
     }
 }
@@ -329,6 +332,15 @@ impl LockActor {
         Some(reply)
     }
 
+    /// A holder that was stopped writes nothing when its lease ends, so nothing but time tells.
+    fn arm_expiry(&mut self, remaining_ms: u64, context: &mut Context<Self>) {
+        if let Some(armed) = self.expiry.take() {
+            context.cancel_future(armed);
+        }
+        let end = Duration::from_millis(remaining_ms.saturating_add(1));
+        self.expiry = Some(context.run_later(end, |actor, context| actor.look(context)));
+    }
+
     fn answer_losses(&mut self, lost: impl Fn(u64) -> bool) {
         for (ticket, reply) in std::mem::take(&mut self.losses) {
             if lost(ticket) {
@@ -433,6 +445,7 @@ impl Handler<Seen> for LockActor {
     fn handle(&mut self, Seen(line, stay): Seen, context: &mut Self::Context) {
         self.looking = false;
         let Ok(Some(line)) = line else { return };
+        let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
         let holder = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant.ticket);
         // The reader looked after the grant was committed: who is not the holder then, has lost it.
         self.answer_losses(|ticket| Some(ticket) != holder);
@@ -444,6 +457,8 @@ impl Handler<Seen> for LockActor {
                     address.do_send(PassedOn(holder, stay));
                 }
             });
+        } else if !self.waiting.is_empty() {
+            self.arm_expiry(remaining_ms, context);
         }
         self.tell_watcher(context);
     }

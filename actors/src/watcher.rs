@@ -14,6 +14,9 @@ use crate::limits;
 use crate::reader::Readers;
 use crate::storage::{Bell, Pulse};
 
+/// How long after a ring to look again, for a process that was just dying when it rang.
+const AFTER_DEATH: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// Another process wrote, came or went, or leases of this one lapsed: whoever waits or holds looks again.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -32,6 +35,7 @@ pub enum Interest {
 pub struct WatcherActor {
     bell: Box<dyn Bell>,
     readers: Readers,
+    process: u64,
     waiting: HashMap<usize, Recipient<Changed>>,
     holding: HashMap<usize, Recipient<Changed>>,
     pulse: Option<Pulse>,
@@ -41,10 +45,11 @@ pub struct WatcherActor {
 
 impl WatcherActor {
     /// Starts the watcher on the current arbiter.
-    pub(crate) fn open(bell: Box<dyn Bell>, readers: Readers) -> Addr<WatcherActor> {
+    pub(crate) fn open(bell: Box<dyn Bell>, readers: Readers, process: u64) -> Addr<WatcherActor> {
         let actor = WatcherActor {
             bell,
             readers,
+            process,
             waiting: HashMap::new(),
             holding: HashMap::new(),
             pulse: None,
@@ -58,9 +63,7 @@ impl WatcherActor {
         if let Err(error) = self.bell.waiting(true) {
             tracing::warn!(%error, "the bell cannot be used, the slow poll has to do");
         }
-        // Whatever was written before the bell could be rung for us has to be looked at now.
         self.pulse = None;
-        self.look(context);
         self.polling =
             Some(context.run_interval(limits::SLOW_POLL, |watcher, context| watcher.look(context)));
     }
@@ -79,8 +82,8 @@ impl WatcherActor {
         if std::mem::replace(&mut self.looking, true) {
             return;
         }
-        let address = context.address();
-        self.readers.read(|view| view.pulse(), move |pulse| address.do_send(Looked(pulse)));
+        let (address, own) = (context.address(), self.process);
+        self.readers.read(move |view| view.pulse(own), move |pulse| address.do_send(Looked(pulse)));
     }
 
     fn tell_waiting(&self) {
@@ -133,6 +136,7 @@ impl Handler<Watch> for WatcherActor {
             Interest::Holding => (&mut self.holding, false),
         };
         let was_empty = list.is_empty();
+        let newcomer = watch.tell.clone().filter(|_| waits);
         match watch.tell {
             Some(tell) => drop(list.insert(watch.key, tell)),
             None => drop(list.remove(&watch.key)),
@@ -142,6 +146,10 @@ impl Handler<Watch> for WatcherActor {
             self.begin_waiting(context);
         } else if waits && !was_empty && is_empty {
             self.end_waiting(context);
+        }
+        if let Some(newcomer) = newcomer {
+            // What was written before the bell could be rung for it has to be looked at now.
+            newcomer.do_send(Changed);
         }
     }
 }
@@ -155,10 +163,14 @@ impl Handler<Rung> for WatcherActor {
 
     fn handle(&mut self, Rung(told): Rung, context: &mut Self::Context) {
         told.store(false, Ordering::Release);
-        if !self.waiting.is_empty() {
-            self.looking = false;
-            self.look(context);
+        if self.waiting.is_empty() {
+            return;
         }
+        // A look that is under way may have been too early for this ring.
+        self.looking = false;
+        self.look(context);
+        // When a process dies, the kernel rings before it takes its locks away.
+        context.run_later(AFTER_DEATH, |watcher, context| watcher.look(context));
     }
 }
 

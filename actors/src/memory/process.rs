@@ -154,7 +154,9 @@ impl Store {
     }
 
     /// What changes whenever somebody writes, comes or goes.
-    pub(super) fn pulse(&self) -> Pulse {
-        Pulse { writes: self.commits, living: self.living.iter().copied().collect() }
+    pub(super) fn pulse(&self, own: u64) -> Pulse {
+        let others = self.processes.committed().iter().filter(|(id, _)| **id != own);
+        let groups = others.map(|(_, row)| row.last_group).sum();
+        Pulse { groups, living: self.living.iter().copied().collect() }
     }
 }

@@ -49,8 +49,8 @@ impl View for MemoryView {
         Ok(self.0.store().summary())
     }
 
-    fn pulse(&mut self) -> Result<Pulse> {
-        Ok(self.0.store().pulse())
+    fn pulse(&mut self, own: u64) -> Result<Pulse> {
+        Ok(self.0.store().pulse(own))
     }
 }
 

@@ -256,11 +256,11 @@ pub trait View: Send {
     /// What the database said.
     fn summary(&mut self) -> Result<Summary>;
 
-    /// What to compare to learn whether another process wrote or died.
+    /// What to compare to learn whether a process other than `own` wrote, came or went.
     ///
     /// # Errors
     /// What the database said.
-    fn pulse(&mut self) -> Result<Pulse>;
+    fn pulse(&mut self, own: u64) -> Result<Pulse>;
 }
 
 /// The bell between processes. It is a hint: whoever waits also looks from time to time.

@@ -68,8 +68,8 @@ pub struct Summary {
 /// Two of these that differ mean: somebody else wrote, or a process came or went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
-    /// Changes with every commit of another connection.
-    pub writes: u64,
+    /// The groups that the other processes have committed, together.
+    pub groups: u64,
     /// The living processes.
     pub living: Vec<u64>,
 }

@@ -1,15 +1,110 @@
-//! tmp
+//! `millpond`, the command line. It uses what any other program can use: the blocking face of the crate.
+//!
+//! Each command group is a file; what they share is how things are shown ([`show`]), how a command fails
+//! ([`failure`]) and how time passes ([`time`]).
+
+mod args;
 mod bench;
+mod demo;
+mod events;
+mod failure;
+mod import;
+mod lock;
+mod show;
+mod status;
 mod time;
+
+use std::path::Path;
+use std::process::ExitCode;
+
 use clap::Parser;
-#[derive(Parser)]
-struct A {
-    #[command(flatten)]
-    b: bench::BenchArgs,
-    #[arg(long)]
-    json: bool,
+use millpond::blocking::Store;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::args::{Args, Command, EventsCommand, LockCommand};
+use crate::failure::{Done, Failure};
+use crate::show::Show;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let command = args.command.name();
+    let done = start_log().and_then(|()| run(args));
+    ExitCode::from(done.unwrap_or_else(|failure| failure.report(command)))
 }
-fn main() {
-    let a = A::parse();
-    bench::run(&a.b, a.json, &mut std::io::stdout()).unwrap();
+
+/// The library's log goes to stderr, and only if it was asked for: `MILLPOND_LOG=info`.
+fn start_log() -> Done<()> {
+    let level = match std::env::var("MILLPOND_LOG") {
+        Err(_) => LevelFilter::OFF,
+        Ok(level) => level.parse().map_err(|_| {
+            let levels = "off, error, warn, info, debug, trace";
+            Failure::Usage(format!("MILLPOND_LOG is \"{level}\", which is not one of {levels}"))
+        })?,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+fn run(args: Args) -> Done<u8> {
+    let mut show = Show::new(args.json);
+    let store = Door(&args.store);
+    let code = match args.command {
+        Command::Demo(demo) => demo::tour(&demo, &mut show),
+        Command::DemoWorker(worker) => demo::work(&args.store, &worker),
+        Command::Bench(bench) => bench::run(&bench, &mut show),
+        Command::Status => store.read(|store| status::status(store, &mut show)),
+        Command::Events(EventsCommand::Append(append)) => {
+            store.write(|store| events::append(store, append, &mut show))
+        }
+        Command::Events(EventsCommand::Read(read)) => {
+            store.read(|store| events::read(store, &read, &mut show))
+        }
+        Command::Events(EventsCommand::All(all)) => store.read(|store| events::all(store, &all, &mut show)),
+        Command::Events(EventsCommand::Export(export)) => {
+            store.read(|store| events::export(store, &export, &mut show))
+        }
+        Command::Events(EventsCommand::Import(import)) => {
+            // First the file: a wrong name must not leave an empty store behind.
+            let source = import::open(&import)?;
+            store.write(|store| import::import(store, source, &import.prefix, &mut show))
+        }
+        Command::Lock(LockCommand::Run(run)) => store.write(|store| lock::run(store, &run)),
+        Command::Lock(LockCommand::List) => store.read(|store| lock::list(store, &mut show)),
+        Command::Lock(LockCommand::Show { name }) => store.read(|store| lock::show(store, &name, &mut show)),
+    }?;
+    show.flush()?;
+    Ok(code)
+}
+
+/// The way into the store.
+struct Door<'a>(&'a Path);
+
+impl Door<'_> {
+    /// Opens the store, which is made if there is none, and closes it in order whatever comes of `command`.
+    fn write(&self, command: impl FnOnce(&Store) -> Done<u8>) -> Done<u8> {
+        let store = Store::open(self.0)?;
+        let done = command(&store);
+        // What was acknowledged is on disk; a close that fails only leaves more to do for the next who opens.
+        let _ = store.close();
+        done
+    }
+
+    /// The same for commands that only read: looking for a store must not make one.
+    fn read(&self, command: impl FnOnce(&Store) -> Done<u8>) -> Done<u8> {
+        let missing = match std::fs::metadata(self.0) {
+            Ok(found) => found.is_file() && found.len() == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound && !is_address(self.0),
+        };
+        if missing {
+            let path = self.0.display();
+            let makes = "`events append`, `events import` and `lock run` make one";
+            return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
+        }
+        self.write(command)
+    }
+}
+
+/// An address is not looked for among the files; the library says what it thinks of it.
+fn is_address(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.contains("://"))
 }

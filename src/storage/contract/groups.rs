@@ -123,7 +123,7 @@ pub(super) fn reopening_undoes_the_open_group_and_keeps_the_process(stage: &Stag
     assert_eq!(a.session.process(), process);
     a.session.leave_turn();
     assert_eq!(stage.line("l"), (Some(held.ticket), 0));
-    assert_eq!(stage.view().pulse().unwrap().living, [process]);
+    assert_eq!(stage.view().pulse(0).unwrap().living, [process]);
     assert_eq!(done(a.append("s", &[1])), (1, 1));
 }
 

@@ -276,7 +276,7 @@ impl Pair {
         let now = self.now;
         self.compare(|view| view.head());
         self.compare(|view| view.processes(now));
-        self.compare(|view| view.pulse().map(|pulse| pulse.living));
+        self.compare(|view| view.pulse(0).map(|pulse| pulse.living));
         self.compare(|view| view.locks(None, 2, now));
         self.compare(|view| view.locks(Some("l"), 9, now));
         self.compare(|view| {

@@ -28,10 +28,10 @@ pub(super) fn a_dead_process_is_seen_at_once(stage: &Stage<'_>) {
     let (a, b) = (stage.join(), stage.join());
     let (a_id, b_id) = (a.session.process(), b.session.process());
     let mut view = stage.view();
-    let before = view.pulse().unwrap();
+    let before = view.pulse(0).unwrap();
     assert_eq!(before.living, [a_id, b_id]);
     drop(a);
-    let after = view.pulse().unwrap();
+    let after = view.pulse(0).unwrap();
     assert_eq!(after.living, [b_id]);
     let list = view.processes(stage.now()).unwrap();
     assert!(list.iter().all(|process| process.alive == (process.id == b_id)));
@@ -68,24 +68,25 @@ pub(super) fn leaving_ends_a_process(stage: &Stage<'_>) {
     a.session.leave_turn();
     let mut view = stage.view();
     assert_eq!(view.processes(stage.now()), Ok(Vec::new()));
-    assert_eq!(view.pulse().unwrap().living, [0; 0]);
+    assert_eq!(view.pulse(0).unwrap().living, [0; 0]);
 }
 
 pub(super) fn a_pulse_changes_with_every_commit(stage: &Stage<'_>) {
     let mut a = stage.join();
     let mut view = stage.view();
-    let mut last = view.pulse().unwrap();
-    assert_eq!(view.pulse().unwrap(), last, "and only then");
+    let mut last = view.pulse(0).unwrap();
+    assert_eq!(view.pulse(0).unwrap(), last, "and only then");
     for number in 1..=3 {
         a.append("s", &[number]);
-        let Pulse { writes, living } = view.pulse().unwrap();
-        assert_ne!(writes, last.writes);
+        let Pulse { groups, living } = view.pulse(0).unwrap();
+        assert_ne!(groups, last.groups);
         assert_eq!(living, [a.session.process()]);
-        last = Pulse { writes, living };
+        assert_eq!(view.pulse(a.session.process()).unwrap().groups, 0, "one's own do not count");
+        last = Pulse { groups, living };
     }
     a.begin();
     a.apply(append("s", millpond_actors::error::Expected::Any, &[9]));
-    assert_eq!(view.pulse().unwrap(), last);
+    assert_eq!(view.pulse(0).unwrap(), last);
     a.rollback();
 }
 

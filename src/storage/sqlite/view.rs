@@ -80,7 +80,7 @@ const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOCKS: &str = "SELECT count(*) FROM lock";
 const LOCKS_HELD: &str = "SELECT count(*) FROM lock WHERE holder <> 0";
 const TICKETS: &str = "SELECT count(*) FROM ticket";
-const DATA_VERSION: &str = "PRAGMA data_version";
+const OTHERS_GROUPS: &str = "SELECT ifnull(sum(last_group), 0) FROM process WHERE id <> ?1";
 
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
@@ -136,10 +136,12 @@ impl View for SqliteView {
         })
     }
 
-    fn pulse(&mut self) -> Result<Pulse> {
-        let writes = self.number(DATA_VERSION)?;
+    fn pulse(&mut self, own: u64) -> Result<Pulse> {
+        let mut statement = self.connection.prepare_cached(OTHERS_GROUPS).map_err(database)?;
+        let groups = statement.query_row([own], |row| row.get(0)).map_err(database)?;
+        drop(statement);
         let living = self.processes(Moment { boot_ms: 0, wall_ms: 0 })?;
         let living = living.into_iter().filter(|process| process.alive).map(|process| process.id).collect();
-        Ok(Pulse { writes, living })
+        Ok(Pulse { groups, living })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::time::{now, pause};
+use crate::time::{Stopwatch, pause};
 
 /// What one run came to.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ where
                 started.wait().await;
                 first?;
                 loop {
-                    let began = now();
+                    let began = Stopwatch::start();
                     caller().await?;
                     if stop.get() {
                         return Ok(());
@@ -63,7 +63,7 @@ where
         })
         .collect();
     started.wait().await;
-    let began = now();
+    let began = Stopwatch::start();
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     stop.set(true);
     let elapsed = began.elapsed();
@@ -92,7 +92,7 @@ where
                     first?;
                     let mut nanos = Vec::with_capacity(1 << 14);
                     loop {
-                        let began = now();
+                        let began = Stopwatch::start();
                         caller()?;
                         if stop.load(Ordering::Relaxed) {
                             return Ok(nanos);
@@ -103,7 +103,7 @@ where
             })
             .collect();
         started.wait();
-        let began = now();
+        let began = Stopwatch::start();
         pause(Duration::from_secs_f64(seconds));
         stop.store(true, Ordering::Relaxed);
         let elapsed = began.elapsed();

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::drive::failed;
-use super::{METADATA, Placed};
+use super::sides::{METADATA, Placed};
 
 /// Tables and indexes as the store has them.
 const SCHEMA: &str = "
@@ -180,7 +180,7 @@ impl Stream {
     fn request(&self, placed: &Placed) -> millpond::Result<Request> {
         let data = serde_json::to_string(placed).map_err(|error| failed(&error))?;
         let (name, stream, version) = (Arc::clone(&self.name), self.id, self.version);
-        Ok(Request::Append { name, stream, version, id: crate::time::event_id(), crc: checksum(&data), data })
+        Ok(Request::Append { name, stream, version, id: event_id(), crc: checksum(&data), data })
     }
 
     fn appended(&mut self, (id, _): (i64, i64)) {
@@ -226,6 +226,11 @@ async fn call(requests: &Sender<(Request, Reply)>, request: Request) -> millpond
     let (sender, receiver) = oneshot::channel();
     requests.send((request, Reply::Async(sender))).map_err(|error| failed(&error))?;
     receiver.await.map_err(|error| failed(&error))
+}
+
+#[allow(clippy::disallowed_methods, reason = "the floor has no seams")]
+fn event_id() -> Uuid {
+    Uuid::now_v7()
 }
 
 /// A checksum of the row, as the store's rows have one.

@@ -56,12 +56,12 @@ fn slots_of_the_dead_are_taken_over_and_ids_are_not() {
     let dead = a.process();
     drop(a);
     let mut view = fixture.backend.view().unwrap();
-    assert_eq!(view.pulse().unwrap().living, [b.process()]);
+    assert_eq!(view.pulse(0).unwrap().living, [b.process()]);
     assert_eq!(view.processes(moment(1)).unwrap().len(), 2);
     let c = fixture.join(1);
     assert!(c.process() > b.process() && b.process() > dead);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 2);
-    assert_eq!(view.pulse().unwrap().living, [b.process(), c.process()]);
+    assert_eq!(view.pulse(0).unwrap().living, [b.process(), c.process()]);
 }
 
 #[test]
@@ -159,10 +159,10 @@ fn the_pulse_changes_with_the_commits_of_others() {
     let fixture = Fixture::new();
     let mut session = fixture.join(0);
     let mut view = fixture.backend.view().unwrap();
-    let before = view.pulse().unwrap();
-    assert_eq!(view.pulse().unwrap(), before);
+    let before = view.pulse(0).unwrap();
+    assert_eq!(view.pulse(0).unwrap(), before);
     group(&mut *session, 0, 1, |_| Ok(()));
-    assert_ne!(view.pulse().unwrap().writes, before.writes);
+    assert_ne!(view.pulse(0).unwrap().groups, before.groups);
     assert_eq!(view.stream(&name("a")), Ok(None));
 }
 

@@ -1,0 +1,240 @@
+//! What can be written on the command line, and nothing about what it does.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use millpond::Expected;
+use uuid::Uuid;
+
+use crate::bench::BenchArgs;
+use crate::time::{check_moment, parse_duration};
+
+/// Durable actors in one file: locks and streams of events.
+#[derive(Debug, Parser)]
+#[command(name = "millpond", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 75 lock not acquired in time, \
+                        76 lock lost; `lock run` ends with its command's.")]
+pub(crate) struct Args {
+    /// The store's file
+    #[arg(
+        long,
+        global = true,
+        env = "MILLPOND_STORE",
+        default_value = "./millpond.db",
+        value_name = "PATH",
+        hide_env_values = true
+    )]
+    pub(crate) store: PathBuf,
+    /// One JSON object a line instead of tables
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A tour in a few seconds: processes, accounts, a lock, a kill -9, and what became of the promises
+    Demo(Demo),
+    #[command(hide = true)]
+    DemoWorker(DemoWorker),
+    /// What is in the store, and who uses it
+    Status,
+    /// Streams of events
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// Named locks
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// How fast this machine is, beside the bare floor: rusqlite alone doing the same
+    Bench(BenchArgs),
+}
+
+impl Command {
+    /// As a person calls it, for messages.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Command::Demo(_) => "demo",
+            Command::DemoWorker(_) => "demo-worker",
+            Command::Status => "status",
+            Command::Events(EventsCommand::Append(_)) => "events append",
+            Command::Events(EventsCommand::Read(_)) => "events read",
+            Command::Events(EventsCommand::All(_)) => "events all",
+            Command::Events(EventsCommand::Import(_)) => "events import",
+            Command::Events(EventsCommand::Export(_)) => "events export",
+            Command::Lock(LockCommand::Run(_)) => "lock run",
+            Command::Lock(LockCommand::List) => "lock list",
+            Command::Lock(LockCommand::Show { .. }) => "lock show",
+            Command::Bench(_) => "bench",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventsCommand {
+    /// Append an event to a stream
+    Append(Append),
+    /// The events of one stream, in order
+    Read(Read),
+    /// The events of all streams, in order
+    All(All),
+    /// Add the events of a file, leaving out those that are there already
+    Import(Import),
+    /// All events as lines of JSON, as `import` takes them
+    Export(Export),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Append {
+    /// `category-id`, such as permit-10011
+    pub(crate) stream: String,
+    /// What happened, such as Opened
+    #[arg(value_name = "TYPE")]
+    pub(crate) event_type: String,
+    /// JSON, or - to read it from standard input
+    #[arg(default_value = "null", allow_negative_numbers = true)]
+    pub(crate) data: String,
+    /// What the stream must look like: any, none, exists, or its version
+    #[arg(long, value_name = "any|none|exists|N", default_value = "any", value_parser = parse_expected)]
+    pub(crate) expect: Expected,
+    /// The event's id, which makes the append repeatable
+    #[arg(long, value_name = "UUID", value_parser = parse_uuid)]
+    pub(crate) id: Option<Uuid>,
+    /// When it happened, if not now: a date and time with an offset
+    #[arg(long, value_name = "TIME", value_parser = check_moment)]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Read {
+    pub(crate) stream: String,
+    /// From this version on
+    #[arg(long, value_name = "N")]
+    pub(crate) from: Option<u64>,
+    /// Up to this version
+    #[arg(long, value_name = "N")]
+    pub(crate) to: Option<u64>,
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Newest first
+    #[arg(long)]
+    pub(crate) backward: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct All {
+    /// From behind this position on
+    #[arg(long, value_name = "POS", default_value_t = 0, hide_default_value = true)]
+    pub(crate) after: u64,
+    /// Only streams of this category
+    #[arg(long, value_name = "C")]
+    pub(crate) category: Option<String>,
+    /// Only events of this type
+    #[arg(long = "type", value_name = "T")]
+    pub(crate) event_type: Option<String>,
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Wait for more, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The file, or - for standard input
+    pub(crate) file: PathBuf,
+    /// jsonl unless the file is called .csv
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// CSV: the column with the stream's name
+    #[arg(long, value_name = "C", default_value = "stream")]
+    pub(crate) stream_column: String,
+    /// CSV: the column with the event's type
+    #[arg(long, value_name = "C", default_value = "type")]
+    pub(crate) type_column: String,
+    /// CSV: the column with the time, `time` if there is one
+    #[arg(long, value_name = "C")]
+    pub(crate) time_column: Option<String>,
+    /// Put before every stream's name
+    #[arg(long, value_name = "P", default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// Only streams of this category
+    #[arg(long, value_name = "C")]
+    pub(crate) category: Option<String>,
+    /// From behind this position on
+    #[arg(long, value_name = "POS", default_value_t = 0, hide_default_value = true)]
+    pub(crate) after: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Run a command while holding a lock
+    Run(LockRun),
+    /// The locks that are held or waited for
+    List,
+    /// How one lock stands
+    Show { name: String },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LockRun {
+    pub(crate) name: String,
+    /// How long to wait for it: 500ms, 30s, 5m; 0 only tries; without limit unless given
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    pub(crate) wait: Option<Duration>,
+    /// How long a stopped holder keeps it; 60s unless given
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    pub(crate) ttl: Option<Duration>,
+    /// The command; it finds MILLPOND_LOCK_NAME and MILLPOND_LOCK_TOKEN in its environment
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Keep the folder, to look at the store afterwards
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// How long the processes work
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoWorker {
+    #[arg(long)]
+    pub(crate) accounts: u32,
+    #[arg(long)]
+    pub(crate) tellers: u32,
+    #[arg(long)]
+    pub(crate) seed: u64,
+}
+
+fn parse_expected(text: &str) -> Result<Expected, String> {
+    match text {
+        "any" => Ok(Expected::Any),
+        "none" => Ok(Expected::NoStream),
+        "exists" => Ok(Expected::Exists),
+        version => {
+            version.parse().map(Expected::Version).map_err(|_| "not any, none, exists or a version".into())
+        }
+    }
+}
+
+fn parse_uuid(text: &str) -> Result<Uuid, String> {
+    Uuid::try_parse(text).map_err(|error| error.to_string())
+}

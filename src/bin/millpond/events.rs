@@ -1,0 +1,267 @@
+//! `events append`, `read`, `all` and `export`. (`import` has a room of its own.)
+
+use std::io::{self, Read as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use millpond::blocking::{EventStream, Store};
+use millpond::{Event, Recorded};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::args::{All, Append, Export, Read};
+use crate::failure::{Done, Failure, code, complain};
+use crate::show::{Listing, Show, compact_json};
+use crate::time::{pause, rfc3339};
+
+/// Rows that are laid out together.
+const ROWS: usize = 200;
+
+/// How often `--follow` looks for more.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Standard input is not read further than this: no event is larger.
+const INPUT_BYTES: u64 = 17 << 20;
+
+pub(crate) fn append(store: &Store, append: Append, show: &mut Show) -> Done<u8> {
+    let data = if append.data == "-" { read_input()? } else { append.data };
+    let mut event = Event::from_json(append.event_type, data.trim()).map_err(|error| {
+        let hint = "a text is JSON only in quotes: '\"hello\"'";
+        Failure::Failed(format!("{error} ({hint})"))
+    })?;
+    if let Some(id) = append.id {
+        event = event.id(id);
+    }
+    if let Some(at) = append.at {
+        event = event.at(at);
+    }
+    let placed = store.events().append(&append.stream, append.expect, [event])?;
+    if show.is_json() {
+        show.json(&serde_json::json!({
+            "stream": append.stream,
+            "version": placed.version,
+            "position": placed.position,
+            "repeated": placed.repeated,
+        }))?;
+    } else {
+        let before = if placed.repeated { " (it was there already)" } else { "" };
+        show.line(&format!("version {}, position {}{before}", placed.version, placed.position))?;
+    }
+    Ok(code::DONE)
+}
+
+fn read_input() -> Done<String> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(INPUT_BYTES).read_to_string(&mut text);
+    read.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
+    Ok(text)
+}
+
+pub(crate) fn read(store: &Store, read: &Read, show: &mut Show) -> Done<u8> {
+    let events = store.events();
+    if events.version(&read.stream)? == 0 {
+        return Err(Failure::Failed(format!("there is no stream \"{}\"", read.stream)));
+    }
+    let mut stream = events.read_stream(&read.stream);
+    if let Some(from) = read.from {
+        stream = stream.from(from);
+    }
+    if let Some(to) = read.to {
+        stream = stream.to(to);
+    }
+    if let Some(limit) = read.limit {
+        stream = stream.limit(limit);
+    }
+    if read.backward {
+        stream = stream.backward();
+    }
+    let mut printer = Printer::new("events read", Listing::new(&["version", "time", "type", "data"]));
+    printer.print(stream, show)?;
+    Ok(printer.code())
+}
+
+pub(crate) fn all(store: &Store, all: &All, show: &mut Show) -> Done<u8> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    if all.follow {
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&stopped))
+                .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+        }
+    }
+    let listing = Listing::new(&["position", "time", "stream", "type", "data"]);
+    let mut printer = Printer::new("events all", listing);
+    let mut seen = all.after;
+    loop {
+        let head = store.events().head()?;
+        let left = all.limit.map_or(u64::MAX, |limit| limit.saturating_sub(printer.printed));
+        if head > seen && left > 0 {
+            printer.print(select(store, all, seen).to(head).limit(left), show)?;
+            seen = head;
+        }
+        let enough = all.limit.is_some_and(|limit| printer.printed >= limit);
+        if !all.follow || enough || stopped.load(Ordering::Relaxed) {
+            return Ok(printer.code());
+        }
+        show.flush()?;
+        pause(LOOK);
+    }
+}
+
+fn select(store: &Store, all: &All, seen: u64) -> EventStream {
+    let stream = of_category(store, all.category.as_deref()).after(seen);
+    match &all.event_type {
+        Some(event_type) => stream.event_type(event_type),
+        None => stream,
+    }
+}
+
+fn of_category(store: &Store, category: Option<&str>) -> EventStream {
+    match category {
+        Some(category) => store.events().read_category(category),
+        None => store.events().read_all(),
+    }
+}
+
+/// Prints events as they come, and remembers whether one of them was damaged.
+struct Printer {
+    command: &'static str,
+    listing: Listing,
+    printed: u64,
+    damaged: bool,
+}
+
+impl Printer {
+    fn new(command: &'static str, listing: Listing) -> Printer {
+        Printer { command, listing, printed: 0, damaged: false }
+    }
+
+    fn print(&mut self, events: EventStream, show: &mut Show) -> Done<()> {
+        let mut rows = Vec::new();
+        for event in events {
+            match event {
+                // The stream goes on behind a damaged record; so do we, and tell it at the end.
+                Err(error @ millpond::Error::Corrupt { .. }) => {
+                    complain(self.command, &error.to_string());
+                    self.damaged = true;
+                }
+                Err(error) => return Err(error.into()),
+                Ok(event) => {
+                    self.printed += 1;
+                    if show.is_json() {
+                        show.json(&as_json(&event)?)?;
+                        continue;
+                    }
+                    rows.push(self.row(&event, show));
+                    if rows.len() == ROWS {
+                        show.rows(&mut self.listing, std::mem::take(&mut rows))?;
+                    }
+                }
+            }
+        }
+        if !rows.is_empty() {
+            show.rows(&mut self.listing, rows)?;
+        }
+        Ok(())
+    }
+
+    fn row(&self, event: &Recorded, show: &Show) -> Vec<String> {
+        let time = show.moment(event.at().map_or_else(|| rfc3339(event.recorded_at_ms()), str::to_owned));
+        let data = event.json().map_or_else(|| "(not JSON)".to_owned(), compact_json);
+        let event_type = show.quarter(event.event_type());
+        if self.command == "events read" {
+            return vec![event.version().to_string(), time, event_type, data];
+        }
+        vec![event.position().to_string(), time, show.quarter(event.stream()), event_type, data]
+    }
+
+    fn code(&self) -> u8 {
+        if self.damaged { code::FAILED } else { code::DONE }
+    }
+}
+
+/// An event for programs: a line, whatever white space its content was stored with.
+#[derive(Serialize)]
+struct Shown<'a> {
+    position: u64,
+    stream: &'a str,
+    version: u64,
+    id: String,
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'a str>,
+    recorded: String,
+    schema: u32,
+    data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Box<RawValue>>,
+}
+
+fn as_json(event: &Recorded) -> Done<Shown<'_>> {
+    let compact = |json: Option<&str>| json.map(|json| raw(event, compact_json(json))).transpose();
+    Ok(Shown {
+        position: event.position(),
+        stream: event.stream(),
+        version: event.version(),
+        id: event.id().to_string(),
+        r#type: event.event_type(),
+        time: event.at(),
+        recorded: rfc3339(event.recorded_at_ms()),
+        schema: event.schema(),
+        data: compact(event.json())?,
+        metadata: compact(event.metadata())?,
+    })
+}
+
+fn raw(event: &Recorded, json: String) -> Done<Box<RawValue>> {
+    RawValue::from_string(json).map_err(|error| {
+        Failure::Failed(format!("the event at position {} does not hold JSON: {error}", event.position()))
+    })
+}
+
+/// A line of an export, in the order of its fields. `import` reads the same.
+#[derive(Serialize)]
+struct Exported<'a> {
+    id: String,
+    stream: &'a str,
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'a str>,
+    data: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Box<RawValue>>,
+    /// Only if it is not 1, which is what an import without it means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<u32>,
+}
+
+pub(crate) fn export(store: &Store, export: &Export, show: &mut Show) -> Done<u8> {
+    for event in of_category(store, export.category.as_deref()).after(export.after) {
+        // An export that leaves a damaged event out in silence would pass for a whole one: it stops here.
+        let event = event?;
+        let Some(data) = event.json() else {
+            let why =
+                format!("the event at position {} is not JSON and cannot be exported", event.position());
+            return Err(Failure::Failed(why));
+        };
+        let line = Exported {
+            id: event.id().to_string(),
+            stream: event.stream(),
+            r#type: event.event_type(),
+            time: event.at(),
+            data: raw(&event, on_one_line(data))?,
+            metadata: event.metadata().map(|json| raw(&event, on_one_line(json))).transpose()?,
+            schema: Some(event.schema()).filter(|schema| *schema != 1),
+        };
+        let line = serde_json::to_string(&line).map_err(|error| Failure::Failed(error.to_string()))?;
+        show.verbatim(&line)?;
+    }
+    Ok(code::DONE)
+}
+
+/// JSON as it was stored, except that line ends between its tokens become blanks: an event is a line. (In a
+/// string there is no bare line end.)
+fn on_one_line(json: &str) -> String {
+    json.trim().replace(['\n', '\r'], " ")
+}

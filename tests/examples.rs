@@ -1,0 +1,40 @@
+//! The examples run, and say what their readers are told they say.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// An example as cargo has built it, beside this test.
+fn example(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    this.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name)
+}
+
+fn run(name: &str) -> String {
+    let path = example(name);
+    let output = Command::new(&path).output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error} (is it built?)", path.display()));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn lock() {
+    let said = run("lock");
+    let holders: Vec<_> = said.lines().filter(|line| line.starts_with("task ")).collect();
+    let order = ["task 1 holds it", "task 2 holds it", "task 3 holds it"];
+    assert!(holders.iter().zip(order).all(|(line, task)| line.starts_with(task)), "{said}");
+    assert!(said.contains("a late write: the write was guarded by token 1"), "{said}");
+}
+
+#[test]
+fn aggregate() {
+    let said = run("aggregate");
+    assert!(said.contains("alice has 500 cents\nrefused: only 500 cents are left\n"), "{said}");
+    assert!(said.contains("at version 101"), "{said}");
+}
+
+#[test]
+fn blocking() {
+    assert_eq!(run("blocking").lines().count(), 4);
+}
