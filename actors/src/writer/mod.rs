@@ -57,9 +57,11 @@ impl Leases {
     }
 }
 
-/// The way to the writer, for actors.
+/// The way to the writer, for actors. Cheap to clone.
 #[derive(Clone)]
-pub struct Writer {
+pub struct Writer(Arc<Way>);
+
+struct Way {
     address: Addr<WriterActor>,
     gathered: Arc<Gathered>,
     leases: Arc<Leases>,
@@ -88,32 +90,32 @@ impl Writer {
         }
         // Bounded by the gate: every write belongs to a request that was let in, or to one that is being undone.
         // One message tells the actor of all that gathers until it comes to look.
-        if self.gathered.push(write) {
-            self.address.do_send(Flush);
+        if self.0.gathered.push(write) {
+            self.0.address.do_send(Flush);
         }
     }
 
     /// This process holds one lease more, with this time to live: from now on its row is written often enough.
     pub fn hold(&self, ttl_ms: u64) {
-        if self.leases.held.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.leases.least_ttl_ms.store(ttl_ms, Ordering::Relaxed);
+        if self.0.leases.held.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.0.leases.least_ttl_ms.store(ttl_ms, Ordering::Relaxed);
         } else {
-            self.leases.least_ttl_ms.fetch_min(ttl_ms, Ordering::Relaxed);
+            self.0.leases.least_ttl_ms.fetch_min(ttl_ms, Ordering::Relaxed);
         }
-        if ttl_ms / 3 < self.leases.armed_ms.load(Ordering::Relaxed) {
-            self.address.do_send(ArmBeat);
+        if ttl_ms / 3 < self.0.leases.armed_ms.load(Ordering::Relaxed) {
+            self.0.address.do_send(ArmBeat);
         }
     }
 
     /// It holds one less.
     pub fn let_go(&self) {
-        self.leases.held.fetch_sub(1, Ordering::Relaxed);
+        self.0.leases.held.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Commits what has been accepted, leaves the store and ends the thread; gives up on a thread that is stuck
     /// in the storage.
     pub(crate) async fn close(&self) {
-        let Ok(Some(thread)) = self.address.send(Close).await else { return };
+        let Ok(Some(thread)) = self.0.address.send(Close).await else { return };
         if tokio::time::timeout(limits::CLOSE_WAIT, thread.ended).await.is_ok() {
             // It has just said that it ends; this waits for nothing.
             let _ = thread.handle.join();
@@ -215,7 +217,7 @@ impl WriterActor {
             expiry_armed: false,
             beat: None,
         };
-        Ok(Writer { address: actor.start(), gathered, leases })
+        Ok(Writer(Arc::new(Way { address: actor.start(), gathered, leases })))
     }
 
     /// Decides who commits what has gathered: this arbiter, the thread, or nobody yet.

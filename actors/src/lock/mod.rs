@@ -1,14 +1,19 @@
 //! The actor of one lock: who waits for it in this process, and who of them holds it.
 //!
 //! The line itself is in the database, where every process sees it. This actor keeps the callers' replies
-//! beside their tickets, answers the one whose turn has come, and gives back what nobody takes.
+//! beside their tickets, answers the one whose turn has come, and gives back what nobody takes. What needs no line,
+//! an uncontended acquire and release, is dealt with at its [`desk`] and never comes back here.
+
+mod desk;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
 
+use self::desk::{Desk, Place};
 use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::gate::Passage;
@@ -16,12 +21,9 @@ use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::Target;
-use crate::storage::lock::{
-    Acquire as Take, Acquired, Fence, Grant, Leave, Left, Line, Settle, Settled, Was,
-};
+use crate::storage::lock::{Acquire as Take, Acquired, Fence, Grant, Leave, Line, Settle, Settled};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::{Changed, Interest, Watch};
-use crate::writer::Writer;
 
 /// Take the lock, or a place in the line for it.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ struct Waiter {
     reply: Reply<Option<Held>>,
     ttl_ms: u64,
     deadline: Option<SpawnHandle>,
-    stay: Stay,
+    place: Place,
 }
 
 /// The actor.
@@ -96,6 +98,7 @@ pub struct LockActor {
     house: House,
     id: Option<u64>,
     key: usize,
+    desk: Option<Arc<Desk>>,
     waiting: BTreeMap<u64, Waiter>,
     /// Holders who want to be told when they lose the lock, by their tickets.
     losses: Vec<(u64, Reply<()>)>,
@@ -115,6 +118,7 @@ impl Primitive for LockActor {
             house,
             id: None,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
+            desk: None,
             waiting: BTreeMap::new(),
             losses: Vec::new(),
             told_waiting: false,
@@ -135,62 +139,17 @@ impl Actor for LockActor {
 }
 
 impl Drop for LockActor {
-    /// Also when a handler panicked: the callers who waited here are told so by their replies, so their tickets
-    /// must not stand in the line any longer. What is held is its holder's, not this actor's.
+    /// Also when a handler panicked. Who waited here is told so by the reply and gives up the place in the line;
+    /// what is held is its holder's, not this actor's.
     fn drop(&mut self) {
         self.watch(Interest::Waiting, None);
         self.watch(Interest::Holding, None);
-        let Some(lock) = self.id else { return };
-        for (ticket, _) in std::mem::take(&mut self.waiting) {
-            self.house.writer.apply(Leave { lock, ticket }, None, |_| {});
-        }
     }
 }
 
 impl std::fmt::Debug for LockActor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LockActor").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// What is needed to deal with an outcome where it is known first, on the thread that committed. A lock that
-/// nobody fights for never comes back to its actor.
-#[derive(Clone)]
-struct Desk {
-    name: Name,
-    writer: Writer,
-    line: Addr<LockActor>,
-}
-
-impl Desk {
-    /// Hands a grant to its caller, or gives it back if the caller has gone away.
-    fn hand_over(self, grant: Grant, reply: Reply<Option<Held>>, ttl_ms: u64, stay: Stay) {
-        let Grant { lock, ticket, token, .. } = grant;
-        let fence = Fence { lock, name: self.name.clone(), token };
-        // Before the answer: the caller may come back with a release at once.
-        self.writer.hold(ttl_ms);
-        if reply.send(Ok(Some(Held { ticket, fence, stay: stay.clone() }))).is_err() {
-            self.give_back(Leave { lock, ticket }, stay, Reply::nobody(), None);
-        }
-    }
-
-    /// Releases what is held, and tells the line who holds it next.
-    fn give_back(self, leave: Leave, stay: Stay, reply: Reply<()>, passage: Option<Passage>) {
-        let writer = self.writer.clone();
-        writer.apply(leave, passage, move |outcome| {
-            self.writer.let_go();
-            reply.answer(outcome.and_then(|left| self.left(leave.ticket, left, stay)));
-        });
-    }
-
-    fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {
-        if let Some(next) = left.next {
-            self.line.do_send(PassedOn(next, stay));
-        }
-        match left.was {
-            Was::Holding | Was::Waiting => Ok(()),
-            Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
-        }
     }
 }
 
@@ -213,12 +172,13 @@ impl Handler<Visit<Acquire>> for LockActor {
         self.house.writer.apply(take, Some(passage), move |outcome| match outcome {
             Ok(Acquired::Granted(grant)) => {
                 if learns {
-                    desk.line.do_send(Learnt(grant.lock));
+                    desk.tell(Learnt(grant.lock));
                 }
                 desk.hand_over(grant, reply, ttl_ms, stay);
             }
             Ok(Acquired::Waiting { lock, ticket }) => {
-                desk.line.do_send(Queued { lock, ticket, reply, ttl_ms, deadline_ms, stay });
+                let place = Place { desk: Arc::clone(&desk), lock, ticket, stay, granted: false };
+                desk.tell(Queued { place, reply, ttl_ms, deadline_ms });
             }
             Ok(Acquired::Held) => reply.answer(Ok(None)),
             Ok(Acquired::Full) => {
@@ -254,26 +214,25 @@ impl Handler<Learnt> for LockActor {
     }
 }
 
-/// A caller waits, under this ticket.
+/// A caller waits in this place.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Queued {
-    lock: u64,
-    ticket: u64,
+    place: Place,
     reply: Reply<Option<Held>>,
     ttl_ms: u64,
     deadline_ms: Option<u64>,
-    stay: Stay,
 }
 
 impl Handler<Queued> for LockActor {
     type Result = ();
 
     fn handle(&mut self, queued: Queued, context: &mut Self::Context) {
-        let Queued { lock, ticket, reply, ttl_ms, deadline_ms, stay } = queued;
-        self.id = Some(lock);
+        let Queued { place, reply, ttl_ms, deadline_ms } = queued;
+        let ticket = place.ticket;
+        self.id = Some(place.lock);
         let deadline = deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
-        self.waiting.insert(ticket, Waiter { reply, ttl_ms, deadline, stay });
+        self.waiting.insert(ticket, Waiter { reply, ttl_ms, deadline, place });
         self.tell_watcher(context);
     }
 }
@@ -292,17 +251,20 @@ impl Handler<PassedOn> for LockActor {
 }
 
 impl LockActor {
-    fn desk(&self, context: &mut Context<Self>) -> Desk {
-        Desk { name: self.name.clone(), writer: self.house.writer.clone(), line: context.address() }
+    fn desk(&mut self, context: &mut Context<Self>) -> Arc<Desk> {
+        let line = || context.address().downgrade();
+        let make = || Desk { name: self.name.clone(), writer: self.house.writer.clone(), line: line() };
+        Arc::clone(self.desk.get_or_insert_with(|| Arc::new(make())))
     }
 
-    /// If nobody here waits under that ticket any more, its leave is on the way and gives the grant back.
+    /// If nobody here waits under that ticket any more, its place was dropped, which gives the grant back.
     fn passed_on(&mut self, grant: Grant, context: &mut Context<Self>) {
-        if let Some(waiter) = self.waiting.remove(&grant.ticket) {
-            if let Some(deadline) = waiter.deadline {
+        if let Some(Waiter { reply, ttl_ms, deadline, mut place }) = self.waiting.remove(&grant.ticket) {
+            if let Some(deadline) = deadline {
                 context.cancel_future(deadline);
             }
-            self.desk(context).hand_over(grant, waiter.reply, waiter.ttl_ms, waiter.stay);
+            place.granted = true;
+            self.desk(context).hand_over(grant, reply, ttl_ms, place.stay.clone());
             self.tell_watcher(context);
         }
     }
@@ -310,26 +272,12 @@ impl LockActor {
     fn arm_deadline(&self, ticket: u64, at_ms: u64, context: &mut Context<Self>) -> SpawnHandle {
         let left = at_ms.saturating_sub(self.house.seams.clock.now().boot_ms);
         context.run_later(Duration::from_millis(left), move |actor, context| {
-            if let Some(waiter) = actor.stop_waiting(ticket, context) {
-                waiter.answer(Ok(None));
+            if let Some(waiter) = actor.waiting.remove(&ticket) {
+                drop(waiter.place);
+                waiter.reply.answer(Ok(None));
                 actor.tell_watcher(context);
             }
         })
-    }
-
-    /// Leaves the line. Should the lock be granted in this very moment, leaving gives it back.
-    fn stop_waiting(&mut self, ticket: u64, context: &mut Context<Self>) -> Option<Reply<Option<Held>>> {
-        let Waiter { reply, stay, .. } = self.waiting.remove(&ticket)?;
-        if let Some(lock) = self.id {
-            let desk = self.desk(context);
-            self.house.writer.apply(Leave { lock, ticket }, None, move |outcome| {
-                if let Ok(left) = outcome {
-                    // Whatever it was, nobody wants to know it any more; only the next holder does.
-                    let _ = desk.left(ticket, left, stay);
-                }
-            });
-        }
-        Some(reply)
     }
 
     /// A holder that was stopped writes nothing when its lease ends, so nothing but time tells.
@@ -372,7 +320,7 @@ impl LockActor {
 
     /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
     fn look(&mut self, context: &mut Context<Self>) {
-        let waits = self.waiting.values().next().map(|waiter| waiter.stay.clone());
+        let waits = self.waiting.values().next().map(|waiter| waiter.place.stay.clone());
         if (waits.is_none() && self.losses.is_empty()) || std::mem::replace(&mut self.looking, true) {
             return;
         }
@@ -416,11 +364,7 @@ impl Handler<Sweep> for LockActor {
 
     fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
         self.sweeping = false;
-        let abandoned = |(ticket, waiter): (&u64, &Waiter)| waiter.reply.is_abandoned().then_some(*ticket);
-        let gone: Vec<u64> = self.waiting.iter().filter_map(abandoned).collect();
-        for ticket in gone {
-            drop(self.stop_waiting(ticket, context));
-        }
+        self.waiting.retain(|_, waiter| !waiter.reply.is_abandoned());
         self.answer_losses(|_| false);
         self.tell_watcher(context);
     }
