@@ -197,6 +197,7 @@ impl Handler<Visit<Release>> for LockActor {
         let Held { ticket, fence, .. } = held;
         self.id = Some(fence.lock);
         self.answer_losses(|lost| lost == ticket);
+        self.tell_watcher(context);
         self.desk(context).give_back(Leave { lock: fence.lock, ticket }, stay, reply, passage);
     }
 }
@@ -312,6 +313,12 @@ impl LockActor {
             }
         }
         changed.into_iter().for_each(|(interest, tell)| self.watch(interest, tell));
+        if self.waiting.is_empty()
+            && let Some(armed) = self.expiry.take()
+        {
+            // A timer would keep the actor.
+            context.cancel_future(armed);
+        }
     }
 
     fn watch(&self, interest: Interest, tell: Option<Recipient<Changed>>) {
