@@ -34,14 +34,16 @@ impl Gate {
     /// # Errors
     /// [`Error::Closed`].
     pub fn try_enter(self: &Arc<Gate>) -> Result<Option<Passage>> {
+        // Only who gets in is counted: whoever looks in vain must disturb neither the others nor, by the
+        // departure that this would be, itself.
+        let room = |inside| (inside < self.limit).then_some(inside + 1);
+        let entered = self.inside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).is_ok();
+        let passage = entered.then(|| {
+            self.underway.fetch_add(1, Ordering::Relaxed);
+            Passage { gate: Arc::clone(self), underway: true }
+        });
         // Counted before the look at `closed`: whoever closes then either sees it inside or refuses it.
-        let before = self.inside.fetch_add(1, Ordering::SeqCst);
-        let passage = Passage { gate: Arc::clone(self), underway: true };
-        self.underway.fetch_add(1, Ordering::Relaxed);
-        if self.is_closed() {
-            return Err(Error::Closed);
-        }
-        Ok((before < self.limit).then_some(passage))
+        if self.is_closed() { Err(Error::Closed) } else { Ok(passage) }
     }
 
     /// Lets a request in as soon as there is room.

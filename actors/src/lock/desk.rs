@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::WeakAddr;
 use actix::prelude::*;
 
-use super::{Held, LockActor, PassedOn};
+use super::{Held, LeaveAgain, LockActor, PassedOn};
 use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::name::Name;
@@ -64,6 +64,58 @@ impl Desk {
         passage: Option<Passage>,
     ) {
         let desk = Arc::clone(&self);
+        self.leave(leave, stay, passage, move |left| {
+            desk.writer.let_go();
+            reply.answer(left);
+        });
+    }
+
+    /// Leaves the line, whatever the ticket is in it.
+    ///
+    /// Where that cannot be written now it is tried again: this process goes on to beat, so the lease would last
+    /// as long as it does. Leaving twice is harmless.
+    pub(super) fn leave(
+        self: &Arc<Self>,
+        leave: Leave,
+        stay: Stay,
+        passage: Option<Passage>,
+        then: impl FnOnce(Result<()>) + Send + 'static,
+    ) {
+        let desk = Arc::clone(self);
+        self.writer.apply(leave, passage, move |outcome| {
+            then(match outcome {
+                Ok(left) => desk.left(leave.ticket, left, stay),
+                Err(error) => {
+                    if error != Error::Closed {
+                        desk.tell(LeaveAgain(leave, stay));
+                    }
+                    Err(error)
+                }
+            });
+        });
+    }
+
+    /// Tells the actor. One that is not there any more has nobody waiting.
+    pub(super) fn tell<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        LockActor: Handler<M>,
+    {
+        if let Some(line) = self.line.upgrade() {
+            // Bounded by the gate, as every message is.
+            line.do_send(message);
+        }
+    }
+
+    /// Releases what is held, and tells the line who holds it next.
+    pub(super) fn give_back(
+        self: Arc<Self>,
+        leave: Leave,
+        stay: Stay,
+        reply: Reply<()>,
+        passage: Option<Passage>,
+    ) {
+        let desk = Arc::clone(&self);
         self.writer.apply(leave, passage, move |outcome| {
             desk.writer.let_go();
             reply.answer(outcome.and_then(|left| desk.left(leave.ticket, left, stay)));
@@ -96,10 +148,8 @@ impl Drop for Place {
         if self.granted {
             return;
         }
-        let (desk, stay, ticket) = (Arc::clone(&self.desk), self.stay.clone(), self.ticket);
-        self.desk.writer.apply(Leave { lock: self.lock, ticket }, None, move |outcome| {
-            // Whatever it was, nobody wants to know it any more; only the next holder does.
-            drop(outcome.and_then(|left| desk.left(ticket, left, stay)));
-        });
+        let leave = Leave { lock: self.lock, ticket: self.ticket };
+        // Whatever it was, nobody wants to know it any more; only the next holder does.
+        self.desk.leave(leave, self.stay.clone(), None, drop);
     }
 }

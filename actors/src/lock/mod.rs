@@ -25,6 +25,9 @@ use crate::storage::lock::{Acquire as Take, Acquired, Fence, Grant, Leave, Line,
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::{Changed, Interest, Watch};
 
+/// A ticket whose leaving could not be written leaves again after this time.
+const LEAVE_AGAIN: Duration = Duration::from_millis(250);
+
 /// Take the lock, or a place in the line for it.
 #[derive(Debug)]
 pub struct Acquire {
@@ -248,6 +251,21 @@ impl Handler<PassedOn> for LockActor {
 
     fn handle(&mut self, PassedOn(grant, _): PassedOn, context: &mut Self::Context) {
         self.passed_on(grant, context);
+    }
+}
+
+/// A ticket could not leave the line.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct LeaveAgain(Leave, Stay);
+
+impl Handler<LeaveAgain> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, LeaveAgain(leave, stay): LeaveAgain, context: &mut Self::Context) {
+        context.run_later(LEAVE_AGAIN, move |actor, context| {
+            actor.desk(context).leave(leave, stay, None, drop);
+        });
     }
 }
 
