@@ -73,7 +73,7 @@ impl Events {
     /// token is compared inside the same transaction, and a stale one is [`Error::Fenced`].
     #[must_use]
     pub fn guarded_by(&self, guard: &LockGuard) -> Events {
-        Events { runtime: Arc::clone(&self.runtime), fence: guard.fence() }
+        Events { runtime: Arc::clone(&self.runtime), fence: Some(guard.fence()) }
     }
 
     /// Appends events to one stream, all or none. `Ok` means: on disk.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::lock::{Abandoned, Acquire, Held, LockActor, Loss, Release, Wait};
+use millpond_actors::lock::{Abandoned, Acquire, LockActor, Loss, Place, Wait};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
@@ -87,15 +87,15 @@ impl Lock {
     async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, ttl) = self.checked()?;
         let mut leaving = Leaving { lock: self, name: &name, waits: true };
-        let held = self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| Acquire {
+        let place = self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| Acquire {
             ttl,
             wait,
             reply,
             passage,
         });
-        let held = held.await;
+        let place = place.await;
         leaving.waits = false;
-        Ok(held?.map(|held| LockGuard::new(Arc::clone(&self.runtime), name.clone(), held)))
+        Ok(place?.map(|place| LockGuard::new(Arc::clone(&self.runtime), name.clone(), place)))
     }
 
     /// The name and the time to live, if both are usable.
@@ -131,18 +131,18 @@ impl Drop for Leaving<'_> {
 pub struct LockGuard {
     runtime: Arc<Runtime>,
     name: Name,
-    held: Option<Held>,
+    place: Place,
 }
 
 impl LockGuard {
-    pub(crate) fn new(runtime: Arc<Runtime>, name: Name, held: Held) -> LockGuard {
-        LockGuard { runtime, name, held: Some(held) }
+    pub(crate) fn new(runtime: Arc<Runtime>, name: Name, place: Place) -> LockGuard {
+        LockGuard { runtime, name, place }
     }
 
     /// The fencing token: larger than every token that any lock of this store gave before.
     #[must_use]
     pub fn token(&self) -> u64 {
-        self.held.as_ref().map_or(0, |held| held.fence.token)
+        self.place.fence().token
     }
 
     /// The lock's name.
@@ -152,50 +152,41 @@ impl LockGuard {
     }
 
     /// The condition that this lock is still held, for writes to the store.
-    pub(crate) fn fence(&self) -> Option<Fence> {
-        self.held.as_ref().map(|held| held.fence.clone())
+    pub(crate) fn fence(&self) -> Fence {
+        self.place.fence()
     }
 
     /// Resolves when the lock is lost: its lease ended while this process was stopped, somebody broke it, or the
     /// store was closed. It may resolve late, never early; see [`Lock`] for what that means.
     pub async fn lost(&self) {
-        let Some(held) = &self.held else { return };
-        let held = held.clone();
+        let loss = |reply, _| self.loss(reply);
         // Whatever the answer, even an error: nobody keeps the lock for this guard any more.
-        let _ = self.runtime.ask::<LockActor, _, _>(&self.name, |reply, _| Loss { held, reply }).await;
+        let _ = self.runtime.ask::<LockActor, _, _>(&self.name, loss).await;
     }
 
     /// The same for a thread that waits.
     pub(crate) fn lost_blocking(&self) {
-        let Some(held) = &self.held else { return };
-        let held = held.clone();
-        let _ = self.runtime.call::<LockActor, _, _>(&self.name, |reply, _| Loss { held, reply });
+        let loss = |reply, _| self.loss(reply);
+        let _ = self.runtime.call::<LockActor, _, _>(&self.name, loss);
+    }
+
+    fn loss(&self, reply: Reply<()>) -> Loss {
+        Loss { lock: self.place.fence().lock, ticket: self.place.ticket(), reply }
     }
 
     /// Gives the lock back, to the next in line.
     ///
     /// # Errors
-    /// [`Error::Lost`] if it was not held any more: somebody else may have held it meanwhile. If the store cannot
-    /// be written to, the lease ends with this process or with its time to live.
-    pub async fn release(mut self) -> Result<()> {
-        let Some(held) = self.held.take() else { return Ok(()) };
-        let release = |reply, passage| Release { held, reply, passage: Some(passage) };
-        self.runtime.ask::<LockActor, _, _>(&self.name, release).await
+    /// [`Error::Lost`] if it was not held any more: somebody else may have held it meanwhile. After any other error
+    /// it is given back as soon as the store can be written to again.
+    pub async fn release(self) -> Result<()> {
+        let LockGuard { runtime, place, .. } = self;
+        runtime.enter_and(|reply, passage| place.leave(reply, passage)).await
     }
 
     /// The same for a thread that waits.
-    pub(crate) fn release_blocking(mut self) -> Result<()> {
-        let Some(held) = self.held.take() else { return Ok(()) };
-        let release = |reply, passage| Release { held, reply, passage: Some(passage) };
-        self.runtime.call::<LockActor, _, _>(&self.name, release)
-    }
-}
-
-impl Drop for LockGuard {
-    fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.runtime
-                .tell::<LockActor, _>(&self.name, Release { held, reply: Reply::nobody(), passage: None });
-        }
+    pub(crate) fn release_blocking(self) -> Result<()> {
+        let LockGuard { runtime, place, .. } = self;
+        runtime.enter_and_wait(|reply, passage| place.leave(reply, passage))
     }
 }

@@ -72,6 +72,8 @@ struct Doors {
     readers: Readers,
     process: u64,
     arbiter: ArbiterHandle,
+    /// The arbiters beside the first.
+    others: Vec<ArbiterHandle>,
 }
 
 impl Runtime {
@@ -107,10 +109,7 @@ impl Runtime {
         A: Primitive + Handler<Visit<M>>,
         M: Send + 'static,
     {
-        let passage = self.enter().await?;
-        let (reply, answer) = Reply::future();
-        self.tell::<A, M>(name, build(reply, passage));
-        self.honest(answer.await)
+        self.enter_and(|reply, passage| self.tell::<A, M>(name, build(reply, passage))).await
     }
 
     /// Sends a request and lets this thread wait for the answer.
@@ -122,9 +121,28 @@ impl Runtime {
         A: Primitive + Handler<Visit<M>>,
         M: Send + 'static,
     {
+        self.enter_and_wait(|reply, passage| self.tell::<A, M>(name, build(reply, passage)))
+    }
+
+    /// Enters, does what answers, and awaits the answer, on any executor.
+    ///
+    /// # Errors
+    /// The answer's, or why it was not let in.
+    pub async fn enter_and<T>(&self, start: impl FnOnce(Reply<T>, Passage)) -> Result<T> {
+        let passage = self.enter().await?;
+        let (reply, answer) = Reply::future();
+        start(reply, passage);
+        self.honest(answer.await)
+    }
+
+    /// Enters, does what answers, and lets this thread wait for the answer.
+    ///
+    /// # Errors
+    /// The answer's, or why it was not let in; [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn enter_and_wait<T>(&self, start: impl FnOnce(Reply<T>, Passage)) -> Result<T> {
         let passage = self.enter_blocking()?;
         let (reply, waiting) = Reply::blocking();
-        self.tell::<A, M>(name, build(reply, passage));
+        start(reply, passage);
         self.honest(waiting.wait())
     }
 
@@ -145,10 +163,11 @@ impl Runtime {
     /// # Errors
     /// The write's, or why it was not let in.
     pub async fn write<O: Apply>(&self, operation: O) -> Result<O::Outcome> {
-        let passage = self.enter().await?;
-        let (reply, answer) = Reply::future();
-        self.doors.writer.apply(operation, Some(passage), |outcome| reply.answer(outcome));
-        self.honest(answer.await)
+        let writer = &self.doors.writer;
+        self.enter_and(|reply, passage| {
+            writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
+        })
+        .await
     }
 
     /// Writes what belongs to no single name, on a thread that waits.
@@ -156,10 +175,10 @@ impl Runtime {
     /// # Errors
     /// As [`write`](Runtime::write), and [`Error::WouldDeadlock`] on a thread of the store's own.
     pub fn write_blocking<O: Apply>(&self, operation: O) -> Result<O::Outcome> {
-        let passage = self.enter_blocking()?;
-        let (reply, waiting) = Reply::blocking();
-        self.doors.writer.apply(operation, Some(passage), |outcome| reply.answer(outcome));
-        self.honest(waiting.wait())
+        let writer = &self.doors.writer;
+        self.enter_and_wait(|reply, passage| {
+            writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
+        })
     }
 
     /// Reads, on any executor.
@@ -170,10 +189,7 @@ impl Runtime {
         &self,
         look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let passage = self.enter().await?;
-        let (reply, answer) = Reply::future();
-        self.start_read(passage, look, reply);
-        self.honest(answer.await)
+        self.enter_and(|reply, passage| self.start_read(passage, look, reply)).await
     }
 
     /// Reads, on a thread that waits.
@@ -184,10 +200,7 @@ impl Runtime {
         &self,
         look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let passage = self.enter_blocking()?;
-        let (reply, waiting) = Reply::blocking();
-        self.start_read(passage, look, reply);
-        self.honest(waiting.wait())
+        self.enter_and_wait(|reply, passage| self.start_read(passage, look, reply))
     }
 
     /// Starts a read that is awaited later: the next page of a stream, while this one is being looked at.
@@ -396,12 +409,17 @@ impl Building {
                     return None;
                 }
             };
+            let others = doors.others.clone();
             let _ = ready.send(Ok(doors));
             let answer = stopped.await.ok();
             gate.close();
             if answer.is_some() {
                 let _ = tokio::time::timeout(limits::CLOSE_WAIT, gate.emptied()).await;
                 house.writer.close().await;
+            }
+            // By hand: the system's own way to stop them is a message to a task of this thread, which runs no more.
+            for arbiter in others {
+                arbiter.stop();
             }
             System::current().stop();
             answer
@@ -427,20 +445,21 @@ impl Building {
         let writer =
             WriterActor::open(session, gate, seams.clone(), stats, self.settings.call_timeout, on_lapse)?;
         let house = House { writer, readers: readers.clone(), watcher, seams };
-        let supervisors = self.supervisors(&house).await?;
+        let (supervisors, others) = self.supervisors(&house).await?;
         let doors = Doors {
             supervisors,
             writer: house.writer.clone(),
             readers,
             process,
             arbiter: Arbiter::current(),
+            others,
         };
         Ok((doors, house))
     }
 
     /// One supervisor an arbiter; the first lives here, beside the writer.
-    async fn supervisors(&self, house: &House) -> Result<Vec<Addr<Supervisor>>> {
-        let idle = self.settings.idle;
+    async fn supervisors(&self, house: &House) -> Result<(Vec<Addr<Supervisor>>, Vec<ArbiterHandle>)> {
+        let (idle, mut others) = (self.settings.idle, Vec::new());
         let mut supervisors = vec![Supervisor::new(house.clone(), idle).start()];
         for _ in 1..self.settings.arbiters {
             let arbiter = Arbiter::new();
@@ -453,8 +472,9 @@ impl Building {
             let house = house.clone();
             supervisors
                 .push(Supervisor::start_in_arbiter(&arbiter.handle(), move |_| Supervisor::new(house, idle)));
+            others.push(arbiter.handle());
         }
-        Ok(supervisors)
+        Ok((supervisors, others))
     }
 }
 

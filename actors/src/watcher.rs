@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 
 use crate::error::Result;
@@ -36,8 +37,9 @@ pub struct WatcherActor {
     bell: Box<dyn Bell>,
     readers: Readers,
     process: u64,
-    waiting: HashMap<usize, Recipient<Changed>>,
-    holding: HashMap<usize, Recipient<Changed>>,
+    /// Weak, so that being on a list keeps no actor that nobody uses any more.
+    waiting: HashMap<usize, WeakRecipient<Changed>>,
+    holding: HashMap<usize, WeakRecipient<Changed>>,
     pulse: Option<Pulse>,
     polling: Option<SpawnHandle>,
     looking: bool,
@@ -87,8 +89,12 @@ impl WatcherActor {
     }
 
     fn tell_waiting(&self) {
-        self.waiting.values().for_each(|actor| actor.do_send(Changed));
+        tell(&self.waiting);
     }
+}
+
+fn tell(list: &HashMap<usize, WeakRecipient<Changed>>) {
+    list.values().filter_map(WeakRecipient::upgrade).for_each(|actor| actor.do_send(Changed));
 }
 
 impl std::fmt::Debug for WatcherActor {
@@ -138,7 +144,7 @@ impl Handler<Watch> for WatcherActor {
         let was_empty = list.is_empty();
         let newcomer = watch.tell.clone().filter(|_| waits);
         match watch.tell {
-            Some(tell) => drop(list.insert(watch.key, tell)),
+            Some(tell) => drop(list.insert(watch.key, tell.downgrade())),
             None => drop(list.remove(&watch.key)),
         }
         let is_empty = list.is_empty();
@@ -204,7 +210,7 @@ impl Handler<Lapsed> for WatcherActor {
     type Result = ();
 
     fn handle(&mut self, _: Lapsed, _: &mut Self::Context) {
-        self.holding.values().for_each(|actor| actor.do_send(Changed));
+        tell(&self.holding);
         self.tell_waiting();
     }
 }

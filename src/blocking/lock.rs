@@ -47,9 +47,9 @@ impl Lock {
     fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, ttl) = self.lock.checked()?;
         let runtime = &self.lock.runtime;
-        let held =
+        let place =
             runtime.call::<LockActor, _, _>(&name, |reply, passage| Acquire { ttl, wait, reply, passage })?;
-        Ok(held.map(|held| LockGuard { guard: crate::LockGuard::new(Arc::clone(runtime), name, held) }))
+        Ok(place.map(|place| LockGuard { guard: crate::LockGuard::new(Arc::clone(runtime), name, place) }))
     }
 }
 

@@ -1,21 +1,22 @@
-//! What happens to a lock's outcomes where they are known first: on the thread that committed.
+//! What happens to a lock's outcomes where they are known first: on the thread that committed. And the place in the
+//! line, which gives itself up.
 
+use std::fmt;
 use std::sync::Arc;
 
 use actix::WeakAddr;
 use actix::prelude::*;
 
-use super::{Held, LeaveAgain, LockActor, PassedOn};
+use super::{LeaveAgain, LockActor, PassedOn};
 use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::lock::{Fence, Grant, Leave, Left, Was};
+use crate::storage::lock::{Fence, Leave, Left, Was};
 use crate::supervisor::Stay;
 use crate::writer::Writer;
 
-/// What is needed to deal with an outcome where it is known first, on the thread that committed. A lock that
-/// nobody fights for never comes back to its actor.
+/// What is needed to deal with an outcome without the actor. A lock that nobody fights for never comes back to it.
 ///
 /// One for all operations of an actor: cloning an actix address allocates twice.
 pub(super) struct Desk {
@@ -26,23 +27,6 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Hands a grant to its caller, or gives it back if the caller has gone away.
-    pub(super) fn hand_over(
-        self: Arc<Self>,
-        grant: Grant,
-        reply: Reply<Option<Held>>,
-        ttl_ms: u64,
-        stay: Stay,
-    ) {
-        let Grant { lock, ticket, token, .. } = grant;
-        let fence = Fence { lock, name: self.name.clone(), token };
-        // Before the answer: the caller may come back with a release at once.
-        self.writer.hold(ttl_ms);
-        if reply.send(Ok(Some(Held { ticket, fence, stay: stay.clone() }))).is_err() {
-            self.give_back(Leave { lock, ticket }, stay, Reply::nobody(), None);
-        }
-    }
-
     /// Tells the actor. One that is not there any more has nobody waiting.
     pub(super) fn tell<M>(&self, message: M)
     where
@@ -53,21 +37,6 @@ impl Desk {
             // Bounded by the gate, as every message is.
             line.do_send(message);
         }
-    }
-
-    /// Releases what is held, and tells the line who holds it next.
-    pub(super) fn give_back(
-        self: Arc<Self>,
-        leave: Leave,
-        stay: Stay,
-        reply: Reply<()>,
-        passage: Option<Passage>,
-    ) {
-        let desk = Arc::clone(&self);
-        self.leave(leave, stay, passage, move |left| {
-            desk.writer.let_go();
-            reply.answer(left);
-        });
     }
 
     /// Leaves the line, whatever the ticket is in it.
@@ -95,33 +64,6 @@ impl Desk {
         });
     }
 
-    /// Tells the actor. One that is not there any more has nobody waiting.
-    pub(super) fn tell<M>(&self, message: M)
-    where
-        M: Message<Result = ()> + Send + 'static,
-        LockActor: Handler<M>,
-    {
-        if let Some(line) = self.line.upgrade() {
-            // Bounded by the gate, as every message is.
-            line.do_send(message);
-        }
-    }
-
-    /// Releases what is held, and tells the line who holds it next.
-    pub(super) fn give_back(
-        self: Arc<Self>,
-        leave: Leave,
-        stay: Stay,
-        reply: Reply<()>,
-        passage: Option<Passage>,
-    ) {
-        let desk = Arc::clone(&self);
-        self.writer.apply(leave, passage, move |outcome| {
-            desk.writer.let_go();
-            reply.answer(outcome.and_then(|left| desk.left(leave.ticket, left, stay)));
-        });
-    }
-
     fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {
         if let Some(next) = left.next {
             self.tell(PassedOn(next, stay));
@@ -133,23 +75,85 @@ impl Desk {
     }
 }
 
-/// A place in the line. Whoever drops it, for whatever reason, leaves the line; should the lock be given to it in
-/// this very moment, that gives it back.
-pub(super) struct Place {
-    pub(super) desk: Arc<Desk>,
-    pub(super) lock: u64,
-    pub(super) ticket: u64,
-    pub(super) stay: Stay,
-    pub(super) granted: bool,
+/// A place in the line of a lock: one that waits, or the one that holds it.
+///
+/// Whoever drops it leaves the line, wherever that happens: in a guard, in a reply that nobody took, in an actor that
+/// failed. Should the lock be given to it in that very moment, leaving gives it back. While it exists, the lock's
+/// actor stays.
+pub struct Place {
+    desk: Arc<Desk>,
+    stay: Stay,
+    lock: u64,
+    ticket: u64,
+    /// The fencing token, once it holds the lock.
+    token: Option<u64>,
+    left: bool,
+}
+
+impl Place {
+    pub(super) fn new(desk: Arc<Desk>, stay: Stay, lock: u64, ticket: u64) -> Place {
+        Place { desk, stay, lock, ticket, token: None, left: false }
+    }
+
+    /// From now on it holds the lock, and this process sees to its lease.
+    pub(super) fn granted(mut self, token: u64, ttl_ms: u64) -> Place {
+        self.desk.writer.hold(ttl_ms);
+        self.token = Some(token);
+        self
+    }
+
+    pub(super) fn lock(&self) -> u64 {
+        self.lock
+    }
+
+    pub(super) fn stay(&self) -> Stay {
+        self.stay.clone()
+    }
+
+    /// The ticket: its number in the line.
+    #[must_use]
+    pub fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
+    /// The token as a condition of writes; 0 while it only waits, which no lock ever has.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        Fence { lock: self.lock, name: self.desk.name.clone(), token: self.token.unwrap_or(0) }
+    }
+
+    /// Leaves the line and tells what came of it: [`Error::Lost`] if the lock was not held any more.
+    pub fn leave(mut self, reply: Reply<()>, passage: Passage) {
+        self.give_up(Some(passage), |left| reply.answer(left));
+    }
+
+    fn give_up(&mut self, passage: Option<Passage>, then: impl FnOnce(Result<()>) + Send + 'static) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
+        let (desk, held) = (Arc::clone(&self.desk), self.token.is_some());
+        let leave = Leave { lock: self.lock, ticket: self.ticket };
+        self.desk.leave(leave, self.stay.clone(), passage, move |left| {
+            if held {
+                desk.writer.let_go();
+            }
+            then(left);
+        });
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.granted {
-            return;
-        }
-        let leave = Leave { lock: self.lock, ticket: self.ticket };
-        // Whatever it was, nobody wants to know it any more; only the next holder does.
-        self.desk.leave(leave, self.stay.clone(), None, drop);
+        // Nobody wants to know what came of it.
+        self.give_up(None, drop);
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("lock", &self.desk.name)
+            .field("ticket", &self.ticket)
+            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use self::desk::{Desk, Place};
+use self::desk::Desk;
+pub use self::desk::Place;
 use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::gate::Passage;
@@ -21,7 +22,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::Target;
-use crate::storage::lock::{Acquire as Take, Acquired, Fence, Grant, Leave, Line, Settle, Settled};
+use crate::storage::lock::{Acquire as Take, Acquired, Grant, Leave, Line, Settle, Settled};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::{Changed, Interest, Watch};
 
@@ -36,7 +37,7 @@ pub struct Acquire {
     /// How long to wait: not at all, so long, or without limit.
     pub wait: Wait,
     /// Answered with `None` if it was not granted in time.
-    pub reply: Reply<Option<Held>>,
+    pub reply: Reply<Option<Place>>,
     /// Given back as soon as the ticket is in the database.
     pub passage: Passage,
 }
@@ -52,34 +53,14 @@ pub enum Wait {
     Forever,
 }
 
-/// A lock that is held. Whoever has it keeps the lock's actor.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// The ticket, to release it by.
-    pub ticket: u64,
-    /// The token, as a condition of writes.
-    pub fence: Fence,
-    /// Keeps the actor, so that the line behind is not forgotten.
-    pub stay: Stay,
-}
-
-/// Give the lock back.
-#[derive(Debug)]
-pub struct Release {
-    /// What is held.
-    pub held: Held,
-    /// Answered after the commit; [`Error::Lost`] if it was not held any more.
-    pub reply: Reply<()>,
-    /// `None` when a guard is dropped: that must not wait, and is bounded by the guards there are.
-    pub passage: Option<Passage>,
-}
-
 /// Be told when the lock is lost.
 #[derive(Debug)]
 pub struct Loss {
-    /// What is held.
-    pub held: Held,
-    /// Answered when it is lost or has been released; at once if it already is.
+    /// The lock's row.
+    pub lock: u64,
+    /// Under which ticket it is held.
+    pub ticket: u64,
+    /// Answered when it is lost; at once if it already is.
     pub reply: Reply<()>,
 }
 
@@ -89,7 +70,7 @@ pub struct Abandoned;
 
 /// A caller that waits in line, by its ticket.
 struct Waiter {
-    reply: Reply<Option<Held>>,
+    reply: Reply<Option<Place>>,
     ttl_ms: u64,
     deadline: Option<SpawnHandle>,
     place: Place,
@@ -173,14 +154,14 @@ impl Handler<Visit<Acquire>> for LockActor {
         let take = Take { lock, ttl_ms, wait: wait != Wait::No };
         let (desk, learns) = (self.desk(context), self.id.is_none());
         self.house.writer.apply(take, Some(passage), move |outcome| match outcome {
-            Ok(Acquired::Granted(grant)) => {
+            Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 if learns {
-                    desk.tell(Learnt(grant.lock));
+                    desk.tell(Learnt(lock));
                 }
-                desk.hand_over(grant, reply, ttl_ms, stay);
+                reply.answer(Ok(Some(Place::new(desk, stay, lock, ticket).granted(token, ttl_ms))));
             }
             Ok(Acquired::Waiting { lock, ticket }) => {
-                let place = Place { desk: Arc::clone(&desk), lock, ticket, stay, granted: false };
+                let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
                 desk.tell(Queued { place, reply, ttl_ms, deadline_ms });
             }
             Ok(Acquired::Held) => reply.answer(Ok(None)),
@@ -189,19 +170,6 @@ impl Handler<Visit<Acquire>> for LockActor {
             }
             Err(error) => reply.answer(Err(error)),
         });
-    }
-}
-
-impl Handler<Visit<Release>> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, Visit { message, stay }: Visit<Release>, context: &mut Self::Context) {
-        let Release { held, reply, passage } = message;
-        let Held { ticket, fence, .. } = held;
-        self.id = Some(fence.lock);
-        self.answer_losses(|lost| lost == ticket);
-        self.tell_watcher(context);
-        self.desk(context).give_back(Leave { lock: fence.lock, ticket }, stay, reply, passage);
     }
 }
 
@@ -223,7 +191,7 @@ impl Handler<Learnt> for LockActor {
 #[rtype(result = "()")]
 struct Queued {
     place: Place,
-    reply: Reply<Option<Held>>,
+    reply: Reply<Option<Place>>,
     ttl_ms: u64,
     deadline_ms: Option<u64>,
 }
@@ -233,8 +201,12 @@ impl Handler<Queued> for LockActor {
 
     fn handle(&mut self, queued: Queued, context: &mut Self::Context) {
         let Queued { place, reply, ttl_ms, deadline_ms } = queued;
-        let ticket = place.ticket;
-        self.id = Some(place.lock);
+        self.id = Some(place.lock());
+        if reply.is_abandoned() {
+            // Its caller went away before it had a place that a sweep could find. The place goes with it.
+            return;
+        }
+        let ticket = place.ticket();
         let deadline = deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
         self.waiting.insert(ticket, Waiter { reply, ttl_ms, deadline, place });
         self.tell_watcher(context);
@@ -278,12 +250,12 @@ impl LockActor {
 
     /// If nobody here waits under that ticket any more, its place was dropped, which gives the grant back.
     fn passed_on(&mut self, grant: Grant, context: &mut Context<Self>) {
-        if let Some(Waiter { reply, ttl_ms, deadline, mut place }) = self.waiting.remove(&grant.ticket) {
+        if let Some(Waiter { reply, ttl_ms, deadline, place }) = self.waiting.remove(&grant.ticket) {
             if let Some(deadline) = deadline {
                 context.cancel_future(deadline);
             }
-            place.granted = true;
-            self.desk(context).hand_over(grant, reply, ttl_ms, place.stay.clone());
+            // If nobody takes it, it is dropped here, and so given back.
+            reply.answer(Ok(Some(place.granted(grant.token, ttl_ms))));
             self.tell_watcher(context);
         }
     }
@@ -345,7 +317,7 @@ impl LockActor {
 
     /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
     fn look(&mut self, context: &mut Context<Self>) {
-        let waits = self.waiting.values().next().map(|waiter| waiter.place.stay.clone());
+        let waits = self.waiting.values().next().map(|waiter| waiter.place.stay());
         if (waits.is_none() && self.losses.is_empty()) || std::mem::replace(&mut self.looking, true) {
             return;
         }
@@ -359,9 +331,9 @@ impl Handler<Visit<Loss>> for LockActor {
     type Result = ();
 
     fn handle(&mut self, Visit { message, .. }: Visit<Loss>, context: &mut Self::Context) {
-        let Loss { held, reply } = message;
-        self.id = Some(held.fence.lock);
-        self.losses.push((held.ticket, reply));
+        let Loss { lock, ticket, reply } = message;
+        self.id = Some(lock);
+        self.losses.push((ticket, reply));
         self.tell_watcher(context);
         // It may be lost already.
         self.looking = false;

@@ -148,7 +148,7 @@ impl SqliteSession {
     ) -> Result<std::result::Result<Ready, u64>> {
         // The common case is one statement: the row is known, and its version is expected.
         if let (Some(stream), Expected::Version(before @ 1..)) = (target.id, expected)
-            && i64::try_from(before).is_ok()
+            && i64::try_from(before.saturating_add(count as u64)).is_ok()
             && self.move_on(stream, before, count)?
         {
             return Ok(Ok(Ready { stream, before }));
