@@ -155,12 +155,6 @@ pub enum Error {
         /// Its limit.
         limit: u64,
     },
-    /// The call did not end within its deadline, and its write may or may not be applied.
-    #[error("no answer within {after:?}; the write may or may not be applied")]
-    Timeout {
-        /// The deadline.
-        after: Duration,
-    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -290,7 +284,7 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> WriteOutcome {
         match self {
-            Error::CommitUnknown { .. } | Error::Timeout { .. } => WriteOutcome::Unknown,
+            Error::CommitUnknown { .. } => WriteOutcome::Unknown,
             _ => WriteOutcome::NotApplied,
         }
     }

@@ -1,8 +1,8 @@
 //! The actor of one event-sourced aggregate: it decides commands one after the other on a state that it keeps,
 //! and merges what gathers while a commit is in flight into one append.
 //!
-//! - [`model`] is what the actor needs of an aggregate, and how one is loaded;
-//! - [`deciding`] turns waiting commands into one flight;
+//! - `model` is what the actor needs of an aggregate, and how one is loaded;
+//! - `deciding` turns waiting commands into one flight;
 //! - this file is the actor: what it waits for, and what it does when that comes.
 //!
 //! The actor's state is a cache. Every append names the version that it rests on, and an answer without an append

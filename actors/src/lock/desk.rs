@@ -1,8 +1,9 @@
 //! What happens to a lock's outcomes where they are known first: on the thread that committed. And the place in the
 //! line, which gives itself up.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::WeakAddr;
 use actix::prelude::*;
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::lock::{Fence, Leave, Left, Was};
+use crate::storage::lock::{Fence, Grant, Leave, Left, Was};
 use crate::supervisor::Stay;
 use crate::writer::Writer;
 
@@ -24,9 +25,25 @@ pub(super) struct Desk {
     pub(super) writer: Writer,
     /// Weak, or the actor would keep itself.
     pub(super) line: WeakAddr<LockActor>,
+    /// Tickets that somebody here has a place for.
+    taken: Mutex<HashSet<u64>>,
 }
 
 impl Desk {
+    pub(super) fn new(name: Name, writer: Writer, line: WeakAddr<LockActor>) -> Desk {
+        Desk { name, writer, line, taken: Mutex::default() }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a grant belongs to this process and to nobody in it: its ticket was taken by a commit of unknown
+    /// fate, and nobody was told.
+    pub(super) fn is_orphan(&self, grant: &Grant) -> bool {
+        grant.process == self.writer.process() && !self.taken().contains(&grant.ticket)
+    }
+
     /// Tells the actor. One that is not there any more has nobody waiting.
     pub(super) fn tell<M>(&self, message: M)
     where
@@ -92,6 +109,7 @@ pub struct Place {
 
 impl Place {
     pub(super) fn new(desk: Arc<Desk>, stay: Stay, lock: u64, ticket: u64) -> Place {
+        desk.taken().insert(ticket);
         Place { desk, stay, lock, ticket, token: None, left: false }
     }
 
@@ -131,6 +149,7 @@ impl Place {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
+        self.desk.taken().remove(&self.ticket);
         let (desk, held) = (Arc::clone(&self.desk), self.token.is_some());
         let leave = Leave { lock: self.lock, ticket: self.ticket };
         self.desk.leave(leave, self.stay.clone(), passage, move |left| {

@@ -2,7 +2,7 @@
 //!
 //! The line itself is in the database, where every process sees it. This actor keeps the callers' replies
 //! beside their tickets, answers the one whose turn has come, and gives back what nobody takes. What needs no line,
-//! an uncontended acquire and release, is dealt with at its [`desk`] and never comes back here.
+//! an uncontended acquire and release, is dealt with at its `desk` and never comes back here.
 
 mod desk;
 
@@ -16,7 +16,7 @@ use actix::prelude::*;
 use self::desk::Desk;
 pub use self::desk::Place;
 use crate::clock::millis;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, WriteOutcome};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
@@ -168,8 +168,27 @@ impl Handler<Visit<Acquire>> for LockActor {
             Ok(Acquired::Full) => {
                 reply.answer(Err(Error::Overloaded { what: "the line of the lock", limit: limits::WAITERS }));
             }
-            Err(error) => reply.answer(Err(error)),
+            Err(error) => {
+                if error.outcome() == WriteOutcome::Unknown {
+                    // If it was applied, its ticket is in the line and nobody knows it.
+                    desk.tell(Doubt(stay));
+                }
+                reply.answer(Err(error));
+            }
         });
+    }
+}
+
+/// A ticket may have been taken that nobody has a place for.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Doubt(Stay);
+
+impl Handler<Doubt> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Doubt(stay): Doubt, context: &mut Self::Context) {
+        context.run_later(LEAVE_AGAIN, move |actor, context| actor.look(Some(stay), context));
     }
 }
 
@@ -216,13 +235,13 @@ impl Handler<Queued> for LockActor {
 /// Another operation has given the lock to this ticket: of a caller here, or of another process.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct PassedOn(Grant, #[allow(dead_code, reason = "held for its count")] Stay);
+struct PassedOn(Grant, Stay);
 
 impl Handler<PassedOn> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, PassedOn(grant, _): PassedOn, context: &mut Self::Context) {
-        self.passed_on(grant, context);
+    fn handle(&mut self, PassedOn(grant, stay): PassedOn, context: &mut Self::Context) {
+        self.passed_on(grant, stay, context);
     }
 }
 
@@ -244,12 +263,12 @@ impl Handler<LeaveAgain> for LockActor {
 impl LockActor {
     fn desk(&mut self, context: &mut Context<Self>) -> Arc<Desk> {
         let line = || context.address().downgrade();
-        let make = || Desk { name: self.name.clone(), writer: self.house.writer.clone(), line: line() };
+        let make = || Desk::new(self.name.clone(), self.house.writer.clone(), line());
         Arc::clone(self.desk.get_or_insert_with(|| Arc::new(make())))
     }
 
     /// If nobody here waits under that ticket any more, its place was dropped, which gives the grant back.
-    fn passed_on(&mut self, grant: Grant, context: &mut Context<Self>) {
+    fn passed_on(&mut self, grant: Grant, stay: Stay, context: &mut Context<Self>) {
         if let Some(Waiter { reply, ttl_ms, deadline, place }) = self.waiting.remove(&grant.ticket) {
             if let Some(deadline) = deadline {
                 context.cancel_future(deadline);
@@ -257,6 +276,9 @@ impl LockActor {
             // If nobody takes it, it is dropped here, and so given back.
             reply.answer(Ok(Some(place.granted(grant.token, ttl_ms))));
             self.tell_watcher(context);
+        } else if self.desk(context).is_orphan(&grant) {
+            let leave = Leave { lock: grant.lock, ticket: grant.ticket };
+            self.desk(context).leave(leave, stay, None, drop);
         }
     }
 
@@ -277,7 +299,7 @@ impl LockActor {
             context.cancel_future(armed);
         }
         let end = Duration::from_millis(remaining_ms.saturating_add(1));
-        self.expiry = Some(context.run_later(end, |actor, context| actor.look(context)));
+        self.expiry = Some(context.run_later(end, |actor, context| actor.look(None, context)));
     }
 
     fn answer_losses(&mut self, lost: impl Fn(u64) -> bool) {
@@ -316,8 +338,8 @@ impl LockActor {
     }
 
     /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
-    fn look(&mut self, context: &mut Context<Self>) {
-        let waits = self.waiting.values().next().map(|waiter| waiter.place.stay());
+    fn look(&mut self, doubt: Option<Stay>, context: &mut Context<Self>) {
+        let waits = doubt.or_else(|| self.waiting.values().next().map(|waiter| waiter.place.stay()));
         if (waits.is_none() && self.losses.is_empty()) || std::mem::replace(&mut self.looking, true) {
             return;
         }
@@ -337,7 +359,7 @@ impl Handler<Visit<Loss>> for LockActor {
         self.tell_watcher(context);
         // It may be lost already.
         self.looking = false;
-        self.look(context);
+        self.look(None, context);
     }
 }
 
@@ -371,7 +393,7 @@ impl Handler<Changed> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: Changed, context: &mut Self::Context) {
-        self.look(context);
+        self.look(None, context);
     }
 }
 
@@ -387,18 +409,21 @@ impl Handler<Seen> for LockActor {
         self.looking = false;
         let Ok(Some(line)) = line else { return };
         let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
-        let holder = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant.ticket);
+        let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
+        let orphan = grant.is_some_and(|grant| self.desk(context).is_orphan(&grant));
+        let holder = grant.map(|grant| grant.ticket);
         // The reader looked after the grant was committed: who is not the holder then, has lost it.
         self.answer_losses(|ticket| Some(ticket) != holder);
-        let concerns_us = holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
-        if let (false, true, Some(stay)) = (self.waiting.is_empty(), concerns_us, stay) {
+        let waits = !self.waiting.is_empty();
+        let concerns_us = waits && holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
+        if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
             self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
                 if let Ok(Settled { holder: Some(holder) }) = settled {
                     address.do_send(PassedOn(holder, stay));
                 }
             });
-        } else if !self.waiting.is_empty() {
+        } else if waits {
             self.arm_expiry(remaining_ms, context);
         }
         self.tell_watcher(context);

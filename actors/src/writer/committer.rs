@@ -5,7 +5,7 @@
 //! back and done again with a savepoint an operation, so that the bad one does not undo its neighbours.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::OnLapse;
 use super::intake::{Stats, Write};
@@ -24,6 +24,8 @@ pub(super) struct Committer {
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
     on_lapse: OnLapse,
+    /// Our id, for whoever wants to know it.
+    process: Arc<AtomicU64>,
     writes: Vec<Write>,
     outcomes: Vec<Outcome>,
     /// An operation of the open group failed: nothing more is applied, all of it is done again at the end.
@@ -42,12 +44,14 @@ impl Committer {
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
         on_lapse: OnLapse,
+        process: Arc<AtomicU64>,
     ) -> Committer {
         Committer {
             session,
             clock,
             stats,
             on_lapse,
+            process,
             writes: Vec::new(),
             outcomes: Vec::new(),
             spoilt: false,
@@ -91,6 +95,7 @@ impl Committer {
             self.suspect = false;
         }
         if self.session.begin(self.clock.now())? == Standing::Lapsed {
+            self.process.store(self.session.process(), Ordering::Relaxed);
             (self.on_lapse)();
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! The writer: every write of the process goes through here, many callers sharing one commit.
 //!
-//! - [`committer`] executes a group on the database and knows what to do when that fails;
-//! - [`intake`] is the line of writes between the actor and its commit thread;
-//! - [`commit_thread`] takes groups from the line;
+//! - `committer` executes a group on the database and knows what to do when that fails;
+//! - `intake` is the line of writes between the actor and its commit thread;
+//! - `commit_thread` takes groups from the line;
 //! - this file is the actor in front. It commits by itself while it is alone with one caller at a time, which
 //!   saves two thread hops (about 20 us each), and hands over to its thread as soon as there is company, so
 //!   that the next group gathers while one commits.
@@ -65,6 +65,7 @@ struct Way {
     address: Addr<WriterActor>,
     gathered: Arc<Gathered>,
     leases: Arc<Leases>,
+    process: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -93,6 +94,12 @@ impl Writer {
         if self.0.gathered.push(write) {
             self.0.address.do_send(Flush);
         }
+    }
+
+    /// This process, as the store knows it. Changes if it was taken for dead and had to register anew.
+    #[must_use]
+    pub fn process(&self) -> u64 {
+        self.0.process.load(Ordering::Relaxed)
     }
 
     /// This process holds one lease more, with this time to live: from now on its row is written often enough.
@@ -189,7 +196,9 @@ impl WriterActor {
         on_lapse: OnLapse,
     ) -> Result<Writer> {
         let intake = Arc::new(Intake::default());
-        let committer = Committer::new(session, Arc::clone(&seams.clock), stats, on_lapse);
+        let process = Arc::new(AtomicU64::new(session.process()));
+        let committer =
+            Committer::new(session, Arc::clone(&seams.clock), stats, on_lapse, Arc::clone(&process));
         let committer = Arc::new(Mutex::new(committer));
         let (ending, ended) = tokio::sync::oneshot::channel();
         let handle = {
@@ -217,7 +226,7 @@ impl WriterActor {
             expiry_armed: false,
             beat: None,
         };
-        Ok(Writer(Arc::new(Way { address: actor.start(), gathered, leases })))
+        Ok(Writer(Arc::new(Way { address: actor.start(), gathered, leases, process })))
     }
 
     /// Decides who commits what has gathered: this arbiter, the thread, or nobody yet.

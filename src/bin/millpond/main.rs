@@ -1,7 +1,7 @@
 //! `millpond`, the command line. It uses what any other program can use: the blocking face of the crate.
 //!
-//! Each command group is a file; what they share is how things are shown ([`show`]), how a command fails
-//! ([`failure`]) and how time passes ([`time`]).
+//! Each command group is a file; what they share is how things are shown (`show`), how a command fails
+//! (`failure`) and how time passes ([`time`]).
 
 mod args;
 mod bench;

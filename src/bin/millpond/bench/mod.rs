@@ -1,8 +1,8 @@
 //! `millpond bench`: ours and the bare floor in one run, with the ratio.
 //!
-//! - [`floor`] is the floor: bare rusqlite, the same rows, indexes and settings, one thread that takes requests
+//! - `floor` is the floor: bare rusqlite, the same rows, indexes and settings, one thread that takes requests
 //!   from a channel, executes prepared statements, commits them together and answers after the commit;
-//! - [`sides`] has both sides of each comparison, [`drive`] has callers call, and measures;
+//! - `sides` has both sides of each comparison, [`drive`] has callers call, and measures;
 //! - this file says what is run against what, and shows it.
 //!
 //! Rounds of the two alternate, and a row's ratio is the median of its rounds' ratios: what else the machine
