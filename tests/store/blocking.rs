@@ -1,0 +1,163 @@
+//! The blocking face: from plain threads, inside runtimes, and together with the async one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use millpond::blocking::Store;
+use millpond::{CommandError, Error, Expected, Imported, Location, Result};
+
+use crate::aggregates::{Account, Do, Refused};
+use crate::backends::{event, known};
+
+/// Runs a case on both backends.
+fn both(case: fn(&Store) -> Result<()>) {
+    let folder = tempfile::tempdir().unwrap();
+    for location in [Location::Memory, Location::File(folder.path().join("s.db"))] {
+        let store = Store::builder().open(location).unwrap();
+        case(&store).unwrap();
+        store.close().unwrap();
+        assert_eq!(store.events().head(), Err(Error::Closed));
+    }
+}
+
+fn scenario(store: &Store) -> Result<()> {
+    let lock = store.lock("till");
+    let guard = lock.acquire()?;
+    assert_eq!((guard.name(), guard.token() > 0), ("till", true));
+    assert!(lock.try_acquire()?.is_none());
+    assert!(lock.acquire_within(Duration::from_millis(10))?.is_none());
+    let events = store.events();
+    let before = events.version("blocking-1")?;
+    let done = events.guarded_by(&guard).append("blocking-1", Expected::Version(before), [event(1)])?;
+    assert_eq!(done.version, before + 1);
+    let stale = events.guarded_by(&guard);
+    guard.release()?;
+    assert!(matches!(stale.append("blocking-1", Expected::Any, [event(2)]), Err(Error::Fenced { .. })));
+    let imported =
+        events.import([("blocking-2".to_owned(), known(1)), ("blocking-2".to_owned(), known(2))])?;
+    assert_eq!(imported.added + imported.known, 2);
+    assert_eq!(events.import([("blocking-2".to_owned(), known(1))])?, Imported { added: 0, known: 1 });
+    let alice = store.aggregate::<Account>("alice");
+    let cents = alice.state()?.cents;
+    alice.execute(Do::Deposit(5)).unwrap();
+    let refused = alice.execute(Do::Withdraw(cents + 6)).unwrap_err();
+    assert_eq!(refused, CommandError::Rejected(Refused::TooLittle(cents + 5)));
+    assert_eq!(alice.history().map(Result::unwrap).count() as u64, events.version("account-alice")?);
+    assert!(store.inspect().actors()? > 0);
+    assert_eq!(store.inspect().summary()?.head, events.head()?);
+    assert_eq!(store.inspect().processes()?.len(), 1);
+    assert_eq!(store.inspect().locks(None, 10)?.len(), 0);
+    Ok(())
+}
+
+#[test]
+fn from_a_plain_thread() {
+    both(scenario);
+}
+
+#[test]
+fn from_inside_a_tokio_runtime_of_many_threads() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    runtime.block_on(async { tokio::spawn(async { both(scenario) }).await.unwrap() });
+}
+
+#[test]
+fn from_inside_a_tokio_runtime_of_one_thread() {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async { both(scenario) });
+}
+
+#[test]
+fn from_inside_smol() {
+    smol::block_on(smol::spawn(async { both(scenario) }));
+}
+
+#[test]
+fn from_many_threads_at_once() {
+    both(|store| {
+        let inside = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..16 {
+                let (store, inside) = (store.clone(), &inside);
+                scope.spawn(move || {
+                    for n in 0..5 {
+                        let guard = store.lock("till").acquire().unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        let stream = format!("thread-{thread}");
+                        store
+                            .events()
+                            .guarded_by(&guard)
+                            .append(stream, Expected::Version(n), [event(n)])
+                            .unwrap();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        if n % 2 == 0 { drop(guard) } else { guard.release().unwrap() }
+                    }
+                });
+            }
+        });
+        assert_eq!(store.events().head()?, 80);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_thread_that_waits_is_woken_by_a_task_that_releases() {
+    both(|store| {
+        let guard = futures_executor::block_on(store.asynchronous().lock("till").acquire())?;
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| store.lock("till").acquire().and_then(|guard| guard.release()));
+            while store.inspect().summary().unwrap().tickets_waiting == 0 {
+                std::thread::yield_now();
+            }
+            futures_executor::block_on(guard.release()).unwrap();
+            waiter.join().unwrap()
+        })
+    });
+}
+
+#[test]
+fn a_thread_that_waits_is_told_when_the_store_is_closed() {
+    for within in [None, Some(Duration::from_secs(3_600))] {
+        let store = Store::memory().unwrap();
+        let guard = store.lock("till").acquire().unwrap();
+        std::thread::scope(|scope| {
+            let lock = store.lock("till");
+            let waiter = scope.spawn(move || match within {
+                None => lock.acquire().map(Some),
+                Some(time) => lock.acquire_within(time),
+            });
+            let watcher = scope.spawn(move || guard.lost());
+            while store.inspect().summary().unwrap().tickets_waiting == 0 {
+                std::thread::yield_now();
+            }
+            store.close().unwrap();
+            assert_eq!(waiter.join().unwrap().unwrap_err(), Error::Closed);
+            watcher.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn an_iterator_reads_pages_as_it_goes_and_may_stop_anywhere() {
+    both(|store| {
+        let events = store.events();
+        let many: Vec<_> = (1..=2_500).map(|n| (format!("s-{}", n % 2), known(n))).collect();
+        events.import(many)?;
+        let positions = |stream: millpond::blocking::EventStream| -> Vec<u64> {
+            stream.map(|event| event.unwrap().position()).collect()
+        };
+        assert!(positions(events.read_all()).into_iter().eq(1..=2_500));
+        assert!(positions(events.read_all().backward()).into_iter().eq((1..=2_500).rev()));
+        assert_eq!(positions(events.read_all().from(2_400).to(2_450).limit(10)).len(), 10);
+        assert_eq!(positions(events.read_category("s").after(2_000).event_type("Counted")).len(), 500);
+        assert_eq!(
+            events.read_stream("s-1").take(1_100).map(|event| event.unwrap().version()).max(),
+            Some(1_100)
+        );
+        let mut stream = events.read_stream("s-0").limit(1);
+        assert!(stream.next().is_some() && stream.next().is_none() && stream.next().is_none());
+        let mut bad = events.read_stream("");
+        assert!(matches!(bad.next(), Some(Err(Error::InvalidName { .. }))));
+        assert!(bad.next().is_none(), "an error ends it");
+        Ok(())
+    });
+}

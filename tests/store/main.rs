@@ -1,0 +1,24 @@
+//! The promises of a store, tried through its public face on every backend.
+//!
+//! A test of a promise is named by the promise's id: `g4_..` is G4 of the list of promises. Nothing here sleeps:
+//! what has to be waited for is asked for until it is so, and a test that hangs is ended by a guard.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that is wrong about this should fail"
+)]
+
+#[macro_use]
+mod backends;
+
+mod aggregates;
+mod blocking;
+mod events;
+mod executors;
+mod input;
+mod lifecycle;
+mod locks;
+mod processes;
+mod reading;
+mod threads;

@@ -1,0 +1,30 @@
+//! The short form of the kill test, and a mutant for every oracle.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that is wrong about this should fail")]
+
+use std::path::Path;
+
+use torture::kill::{Mutant, Settings, run};
+
+/// The program whose children are killed.
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_torture"))
+}
+
+#[test]
+fn g1_g2_nothing_acknowledged_is_lost_or_torn_by_kills() {
+    let settings = Settings { kills: 20, seed: 7, seconds: Some(12), timed: false, mutant: None };
+    let report = run(program(), &settings).unwrap();
+    let shown = report.json(&settings);
+    assert!(report.violations.is_empty(), "{shown}");
+    assert!(report.kills >= 4 && report.acked > 0, "{shown}");
+}
+
+#[test]
+fn every_oracle_complains_of_its_mutant() {
+    for (seed, mutant) in (1..).zip(Mutant::ALL) {
+        let settings = Settings { kills: 2, seed, mutant: Some(mutant), timed: false, seconds: None };
+        let report = run(program(), &settings).unwrap();
+        let complaints: Vec<_> = report.violations.iter().map(|(broken, _)| *broken).collect();
+        assert!(complaints.contains(&mutant.breaks()), "{mutant:?}: {complaints:?}");
+    }
+}
