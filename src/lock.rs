@@ -159,15 +159,15 @@ impl LockGuard {
     /// Resolves when the lock is lost: its lease ended while this process was stopped, somebody broke it, or the
     /// store was closed. It may resolve late, never early; see [`Lock`] for what that means.
     pub async fn lost(&self) {
-        let loss = |reply, _| self.loss(reply);
-        // Whatever the answer, even an error: nobody keeps the lock for this guard any more.
-        let _ = self.runtime.ask::<LockActor, _, _>(&self.name, loss).await;
+        let ask = || self.runtime.ask::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
+        // An actor that failed cannot tell any more; the next one can.
+        while let Err(Error::ActorFailed { .. }) = ask().await {}
     }
 
     /// The same for a thread that waits.
     pub(crate) fn lost_blocking(&self) {
-        let loss = |reply, _| self.loss(reply);
-        let _ = self.runtime.call::<LockActor, _, _>(&self.name, loss);
+        let ask = || self.runtime.call::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
+        while let Err(Error::ActorFailed { .. }) = ask() {}
     }
 
     fn loss(&self, reply: Reply<()>) -> Loss {

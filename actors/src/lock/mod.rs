@@ -68,12 +68,20 @@ pub struct Loss {
 #[derive(Debug)]
 pub struct Abandoned;
 
-/// A caller that waits in line, by its ticket.
-struct Waiter {
+/// What a caller wants.
+struct Want {
     reply: Reply<Option<Place>>,
     ttl_ms: u64,
+    deadline_ms: Option<u64>,
+}
+
+/// A caller that waits in line, by its ticket.
+struct Waiter {
+    want: Want,
     deadline: Option<SpawnHandle>,
     place: Place,
+    /// As which process the ticket was taken.
+    process: u64,
 }
 
 /// The actor.
@@ -149,33 +157,69 @@ impl Handler<Visit<Acquire>> for LockActor {
             Wait::For(time) => Some(self.house.seams.clock.now().boot_ms.saturating_add(millis(time))),
             Wait::No | Wait::Forever => None,
         };
-        let ttl_ms = millis(ttl);
+        let want = Want { reply, ttl_ms: millis(ttl), deadline_ms };
+        self.take(want, wait != Wait::No, stay, Some(passage), context);
+    }
+}
+
+impl LockActor {
+    /// Takes a ticket, and deals with what comes of it at the desk.
+    fn take(
+        &mut self,
+        want: Want,
+        wait: bool,
+        stay: Stay,
+        passage: Option<Passage>,
+        context: &mut Context<Self>,
+    ) {
         let lock = Target { name: self.name.clone(), id: self.id };
-        let take = Take { lock, ttl_ms, wait: wait != Wait::No };
+        let take = Take { lock, ttl_ms: want.ttl_ms, wait };
         let (desk, learns) = (self.desk(context), self.id.is_none());
-        self.house.writer.apply(take, Some(passage), move |outcome| match outcome {
+        self.house.writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 if learns {
                     desk.tell(Learnt(lock));
                 }
-                reply.answer(Ok(Some(Place::new(desk, stay, lock, ticket).granted(token, ttl_ms))));
+                let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
+                want.reply.answer(Ok(Some(place)));
             }
             Ok(Acquired::Waiting { lock, ticket }) => {
                 let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
-                desk.tell(Queued { place, reply, ttl_ms, deadline_ms });
+                let process = desk.writer.process();
+                desk.tell(Queued { place, process, want });
             }
-            Ok(Acquired::Held) => reply.answer(Ok(None)),
+            Ok(Acquired::Held) => want.reply.answer(Ok(None)),
             Ok(Acquired::Full) => {
-                reply.answer(Err(Error::Overloaded { what: "the line of the lock", limit: limits::WAITERS }));
+                let (what, limit) = ("the line of the lock", limits::WAITERS);
+                want.reply.answer(Err(Error::Overloaded { what, limit }));
             }
             Err(error) => {
                 if error.outcome() == WriteOutcome::Unknown {
                     // If it was applied, its ticket is in the line and nobody knows it.
                     desk.tell(Doubt(stay));
                 }
-                reply.answer(Err(error));
+                want.reply.answer(Err(error));
             }
         });
+    }
+
+    /// Tickets that were taken by a process that this one is not any more (it was taken for dead) are void. Who
+    /// waits with them gets new ones, in the same order.
+    fn take_anew(&mut self, context: &mut Context<Self>) {
+        let process = self.house.writer.process();
+        if self.waiting.values().all(|waiter| waiter.process == process) {
+            return;
+        }
+        let (kept, void) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(_, waiter)| waiter.process == process);
+        self.waiting = kept;
+        for Waiter { want, deadline, place, .. } in void.into_values() {
+            if let Some(deadline) = deadline {
+                context.cancel_future(deadline);
+            }
+            self.take(want, true, place.stay(), None, context);
+        }
     }
 }
 
@@ -210,24 +254,23 @@ impl Handler<Learnt> for LockActor {
 #[rtype(result = "()")]
 struct Queued {
     place: Place,
-    reply: Reply<Option<Place>>,
-    ttl_ms: u64,
-    deadline_ms: Option<u64>,
+    process: u64,
+    want: Want,
 }
 
 impl Handler<Queued> for LockActor {
     type Result = ();
 
     fn handle(&mut self, queued: Queued, context: &mut Self::Context) {
-        let Queued { place, reply, ttl_ms, deadline_ms } = queued;
+        let Queued { place, process, want } = queued;
         self.id = Some(place.lock());
-        if reply.is_abandoned() {
+        if want.reply.is_abandoned() {
             // Its caller went away before it had a place that a sweep could find. The place goes with it.
             return;
         }
         let ticket = place.ticket();
-        let deadline = deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
-        self.waiting.insert(ticket, Waiter { reply, ttl_ms, deadline, place });
+        let deadline = want.deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
+        self.waiting.insert(ticket, Waiter { want, deadline, place, process });
         self.tell_watcher(context);
     }
 }
@@ -269,12 +312,12 @@ impl LockActor {
 
     /// If nobody here waits under that ticket any more, its place was dropped, which gives the grant back.
     fn passed_on(&mut self, grant: Grant, stay: Stay, context: &mut Context<Self>) {
-        if let Some(Waiter { reply, ttl_ms, deadline, place }) = self.waiting.remove(&grant.ticket) {
+        if let Some(Waiter { want, deadline, place, .. }) = self.waiting.remove(&grant.ticket) {
             if let Some(deadline) = deadline {
                 context.cancel_future(deadline);
             }
             // If nobody takes it, it is dropped here, and so given back.
-            reply.answer(Ok(Some(place.granted(grant.token, ttl_ms))));
+            want.reply.answer(Ok(Some(place.granted(grant.token, want.ttl_ms))));
             self.tell_watcher(context);
         } else if self.desk(context).is_orphan(&grant) {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
@@ -287,7 +330,7 @@ impl LockActor {
         context.run_later(Duration::from_millis(left), move |actor, context| {
             if let Some(waiter) = actor.waiting.remove(&ticket) {
                 drop(waiter.place);
-                waiter.reply.answer(Ok(None));
+                waiter.want.reply.answer(Ok(None));
                 actor.tell_watcher(context);
             }
         })
@@ -383,7 +426,7 @@ impl Handler<Sweep> for LockActor {
 
     fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
         self.sweeping = false;
-        self.waiting.retain(|_, waiter| !waiter.reply.is_abandoned());
+        self.waiting.retain(|_, waiter| !waiter.want.reply.is_abandoned());
         self.answer_losses(|_| false);
         self.tell_watcher(context);
     }
@@ -393,6 +436,7 @@ impl Handler<Changed> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: Changed, context: &mut Self::Context) {
+        self.take_anew(context);
         self.look(None, context);
     }
 }

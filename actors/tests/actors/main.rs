@@ -1,0 +1,26 @@
+//! The waist on the backend in memory, with its faults: writer, supervisor, locks, aggregates, runtime.
+//!
+//! Each test is named after the promise that it holds to (RELIABILITY.md, section b). Nothing sleeps: a test
+//! waits for a signal, holds commits back at a gate, or moves the clock. [`world`] is what they all use,
+//! [`ledger`] the aggregate, [`fragile`] an actor that fails when told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails says so by a panic"
+)]
+
+mod fragile;
+mod ledger;
+mod world;
+
+mod aggregate;
+mod aggregate_shared;
+mod lock;
+mod lock_lost;
+mod runtime;
+mod supervisor;
+mod writer;
+mod writer_commit;
+mod writer_line;

@@ -1,0 +1,173 @@
+//! The way to the writer: how many may be inside, and what happens to those who wait too long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millpond_actors::error::Error;
+use millpond_actors::limits;
+use millpond_actors::runtime::Settings;
+
+use crate::world::{World, all, assert_not_applied, begun, done, soon, until};
+
+fn room_for_four(settings: &mut Settings) {
+    settings.requests = 4;
+}
+
+/// The way in keeps its deadlines by real time.
+fn room_for_four_in_a_hurry(settings: &mut Settings) {
+    settings.requests = 4;
+    settings.call_timeout = Duration::from_millis(30);
+}
+
+#[tokio::test]
+async fn g9_callers_beyond_the_bound_wait_and_are_let_in_later() {
+    let world = World::with(room_for_four);
+    let gate = world.memory.faults().hold_commits();
+    let inside: Vec<_> = (0..4).map(|_| begun(world.append("inside"))).collect();
+    gate.wait_until_held();
+    let mut beyond: Vec<_> = (0..9).map(|_| begun(world.append("beyond"))).collect();
+    let mut thread = world.append_blocking("thread");
+    world.arrived().await;
+    assert!(beyond.iter_mut().all(|append| !append.is_answered()));
+    assert!(!thread.is_finished());
+    gate.open();
+    all(inside).await.into_iter().for_each(done);
+    all(beyond).await.into_iter().for_each(done);
+    soon(&mut thread).await.unwrap().unwrap();
+    assert_eq!((world.version("beyond"), world.version("thread")), (9, 1));
+}
+
+#[tokio::test]
+async fn g9_a_caller_that_finds_no_room_in_time_is_told() {
+    let world = World::with(room_for_four_in_a_hurry);
+    let gate = world.memory.faults().hold_commits();
+    let inside: Vec<_> = (0..4).map(|_| begun(world.append("inside"))).collect();
+    gate.wait_until_held();
+    let thread = world.append_blocking("beyond");
+    let full = Error::Overloaded { what: "the store", limit: 4 };
+    assert_eq!(soon(world.append("beyond")).await, Err(full.clone()));
+    assert_eq!(soon(thread).await.unwrap(), Err(full.clone()));
+    // What is read in advance does not wait at all.
+    assert_eq!(world.runtime.read_ahead(|view| view.head()).map(drop), Err(full));
+    gate.open();
+    all(inside).await.into_iter().for_each(done);
+    assert_eq!(world.version("beyond"), 0);
+}
+
+#[tokio::test]
+async fn g9_whoever_waits_for_room_keeps_nobody_from_running() {
+    let world = World::with(room_for_four);
+    let gate = world.memory.faults().hold_commits();
+    let inside: Vec<_> = (0..4).map(|_| begun(world.append("inside"))).collect();
+    gate.wait_until_held();
+    // One on the caller's executor and one on the actors' own: both let others run while they wait.
+    let beyond = tokio::spawn(world.append("beyond"));
+    let thread = world.append_blocking("beyond");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        soon(world.runtime.actors()).await;
+    }
+    gate.open();
+    all(inside).await.into_iter().for_each(done);
+    soon(beyond).await.unwrap().unwrap();
+    soon(thread).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn g9_a_write_behind_a_stuck_commit_is_answered_at_its_deadline() {
+    let world = World::new();
+    let gate = world.memory.faults().hold_commits();
+    let first = begun(world.append("first"));
+    gate.wait_until_held();
+    let late = begun(world.append("late"));
+    let thread = world.append_blocking("late");
+    world.arrived().await;
+    let answer = world.as_time_passes(late).await;
+    assert!(matches!(answer, Err(Error::Busy { .. })), "{answer:?}");
+    assert_not_applied(&answer);
+    assert_not_applied(&world.as_time_passes(thread).await.unwrap());
+    gate.open();
+    soon(first).await.unwrap();
+    soon(world.append("after")).await.unwrap();
+    assert_eq!((world.version("late"), world.head()), (0, 2), "and it is not applied later");
+}
+
+#[tokio::test]
+async fn g9_only_those_whose_deadline_has_passed_are_answered() {
+    let world = World::new();
+    let gate = world.memory.faults().hold_commits();
+    let first = begun(world.append("first"));
+    gate.wait_until_held();
+    let late = begun(world.append("late"));
+    world.arrived().await;
+    world.clock.advance(limits::CALL_TIMEOUT - Duration::from_secs(1));
+    let mut patient: Vec<_> = (0..3).map(|_| begun(world.append("patient"))).collect();
+    world.arrived().await;
+    world.clock.advance(Duration::from_secs(2));
+    assert_not_applied(&soon(late).await);
+    assert!(patient.iter_mut().all(|append| !append.is_answered()));
+    gate.open();
+    soon(first).await.unwrap();
+    all(patient).await.into_iter().for_each(done);
+    assert_eq!((world.version("late"), world.version("patient")), (0, 3));
+}
+
+#[tokio::test]
+async fn g8_a_write_behind_a_foreign_turn_is_answered_with_who_has_it() {
+    let world = World::new();
+    let mut foreigner = world.foreigner();
+    foreigner.begin();
+    let late: Vec<_> = (0..3).map(|_| begun(world.append("late"))).collect();
+    for append in late {
+        let answer = world.as_time_passes(append).await;
+        assert_not_applied(&answer);
+        let Err(Error::Busy { holder, held_for }) = answer else { panic!("{answer:?}") };
+        assert_eq!(holder, format!("process {} of this store", foreigner.session.process()));
+        assert!(held_for >= Duration::from_secs(1), "{held_for:?}");
+    }
+    assert_eq!(soon(world.runtime.read(|view| view.head())).await, Ok(0), "reads go on");
+    foreigner.commit();
+    soon(world.append("after")).await.unwrap();
+    assert_eq!((world.version("late"), world.head()), (0, 1));
+}
+
+#[tokio::test]
+async fn g8_the_turn_is_waited_for_and_comes() {
+    let world = World::new();
+    let mut foreigner = world.foreigner();
+    foreigner.begin();
+    let waiting: Vec<_> = (0..30).map(|_| begun(world.append("s"))).collect();
+    world.arrived().await;
+    assert_eq!(world.head(), 0);
+    foreigner.commit();
+    let versions: Vec<u64> = all(waiting).await.into_iter().map(|answer| answer.unwrap().version).collect();
+    assert_eq!(versions, (1..=30).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn g8_a_database_that_another_program_has_locked_is_tried_again() {
+    let world = World::new();
+    let busy = || Error::Busy { holder: "sqlite3".into(), held_for: Duration::ZERO };
+    for _ in 0..5 {
+        world.memory.faults().fail_begin(busy());
+        soon(world.append("s")).await.unwrap();
+    }
+    assert_eq!(world.head(), 5);
+}
+
+#[tokio::test]
+async fn g9_a_caller_that_goes_away_gives_its_room_back() {
+    let world = World::with(room_for_four);
+    let gate = world.memory.faults().hold_commits();
+    let inside: Vec<_> = (0..4).map(|_| begun(world.append("inside"))).collect();
+    gate.wait_until_held();
+    // They go away while they wait for room, and while they have it.
+    (0..4).for_each(|_| drop(begun(world.append("beyond"))));
+    drop(inside);
+    gate.open();
+    let runtime = Arc::clone(&world.runtime);
+    until(async || runtime.read_ahead(|view| view.head()).is_ok()).await;
+    let again: Vec<_> = (0..4).map(|_| begun(world.append("again"))).collect();
+    all(again).await.into_iter().for_each(done);
+    assert_eq!((world.version("inside"), world.version("beyond")), (4, 0));
+}

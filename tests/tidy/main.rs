@@ -1,0 +1,272 @@
+//! The rules of the house, read from its sources. What breaks them is listed all at once.
+//!
+//! No rule is weakened to let code pass. An exception is in a constant here, with its reason.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that is wrong should fail"
+)]
+
+mod planted;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use self::source::Source;
+
+/// Rooms of `actors/src`, bottom to top: a room may use those on lower floors. On the ground floor also its
+/// neighbours; above it nobody uses a room of its own floor.
+const ACTORS: [&[&str]; 8] = [
+    &["error", "name", "clock", "limits", "thread"],
+    &["gate", "reply"],
+    &["storage"],
+    &["memory", "reader", "writer"],
+    &["watcher"],
+    &["supervisor"],
+    &["aggregate", "lock", "stream"],
+    &["runtime"],
+];
+
+/// An aggregate's append is a stream's append: it is answered, and its conflicts are named, in the same words.
+const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "placed"]);
+
+/// Rooms of `src`, bottom to top. `storage` is a cellar that only `store` has the key of.
+const SRC: [&[&str]; 6] = [
+    &["storage"],
+    &["codec"],
+    &["reading", "lock", "inspect"],
+    &["events", "aggregate"],
+    &["store"],
+    &["blocking", "lib"],
+];
+
+/// `Store::blocking()` is the door between the two faces.
+const DOOR: (&str, &str) = ("src/store/mod.rs", "blocking");
+
+/// SQL is spoken in `src/storage/`, and in the floor that a bench compares with: bare rusqlite on purpose.
+const SQL_ROOMS: [&str; 2] = ["src/storage/", "src/bin/millpond/bench/floor.rs"];
+
+/// Time, threads and ids, and who may ask for them: the seams; the command line's own clock; the floor's thread.
+const SEAMS: [(&str, &[&str]); 6] = [
+    ("SystemTime::now", &[]),
+    ("Instant::now", &["src/bin/millpond/time.rs", "tests/torture/src/clock.rs"]),
+    ("thread::spawn", &[]),
+    (
+        "thread::Builder",
+        &["actors/src/clock.rs", "src/bin/millpond/bench/floor.rs", "tests/torture/src/kill/children.rs"],
+    ),
+    ("thread::sleep", &["src/bin/millpond/time.rs"]),
+    ("Uuid::now_v7", &["actors/src/clock.rs", "src/bin/millpond/time.rs"]),
+];
+
+/// Most lines of code in a file.
+const LINES: usize = 400;
+
+type Rule = fn(&[Source]) -> Vec<String>;
+
+const RULES: [(&str, Rule); 10] = [
+    ("every file says in its first lines what it is (//!)", headers),
+    ("no file holds more than 400 lines of code", lengths),
+    ("imports in actors/ point down, and primitives leave one another alone", actors_point_down),
+    ("imports in src/ point down, and only store/ names storage", src_points_down),
+    ("actors/ knows no database, no serializer and not its user", actors_are_pure),
+    ("src/bin uses the public face only", bin_is_a_user),
+    ("SQL is spoken under src/storage only", sql_in_its_room),
+    ("serde_json and bincode are named in src/codec.rs only", formats_in_their_room),
+    ("every async method has its blocking twin", twins),
+    ("time, threads and ids come through their seams; nothing unsafe or unfinished", seams),
+];
+
+fn headers(sources: &[Source]) -> Vec<String> {
+    let bare = sources.iter().filter(|source| !source.text.starts_with("//! "));
+    bare.map(|source| source.path.clone()).collect()
+}
+
+fn lengths(sources: &[Source]) -> Vec<String> {
+    let length = |source: &Source| source.code.lines().filter(|line| !line.trim().is_empty()).count();
+    let long = sources.iter().map(|source| (source, length(source))).filter(|(_, lines)| *lines > LINES);
+    long.map(|(source, lines)| format!("{}: {lines}", source.path)).collect()
+}
+
+fn floor(house: &[&[&str]], room: &str) -> Option<usize> {
+    house.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn actors_point_down(sources: &[Source]) -> Vec<String> {
+    let mut wrong = BTreeSet::new();
+    for source in sources {
+        let Some(room) = source.room("actors/src/").filter(|room| *room != "lib") else { continue };
+        let Some(here) = floor(&ACTORS, room) else {
+            wrong.insert(format!("{}: the room {room} has no floor in tests/tidy", source.path));
+            continue;
+        };
+        for path in source.behind("crate::") {
+            let used = path.split("::").next().unwrap();
+            let there = floor(&ACTORS, used);
+            let shared = (room, used) == (SHARED.0, SHARED.1)
+                && path.split("::").nth(1).is_some_and(|item| SHARED.2.contains(&item));
+            let down = there.is_some_and(|there| there < here || (there == here && here == 0));
+            if used != room && !down && !shared {
+                wrong.insert(format!("{}: crate::{path}", source.path));
+            }
+        }
+    }
+    wrong.into_iter().collect()
+}
+
+fn src_points_down(sources: &[Source]) -> Vec<String> {
+    let mut wrong = BTreeSet::new();
+    let ours = |source: &&Source| !source.path.starts_with("src/bin/") && !source.is_test();
+    for source in sources.iter().filter(ours) {
+        let Some(room) = source.room("src/") else { continue };
+        let Some(here) = floor(&SRC, room) else {
+            wrong.insert(format!("{}: the room {room} has no floor in tests/tidy", source.path));
+            continue;
+        };
+        for path in source.behind("crate::") {
+            let used = path.split("::").next().unwrap();
+            // What lib.rs re-exports comes from everywhere: only the top floor may take it from there.
+            let there = floor(&SRC, used).unwrap_or(SRC.len() - 2);
+            let key = used != "storage" || room == "store";
+            let door = (source.path.as_str(), used) == DOOR;
+            if used != room && !(there < here && key) && !door {
+                wrong.insert(format!("{}: crate::{path}", source.path));
+            }
+        }
+    }
+    wrong.into_iter().collect()
+}
+
+/// Files below `root` that name one of these words.
+fn named(sources: &[Source], belongs: impl Fn(&Source) -> bool, words: &[&str]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(|source| belongs(source)) {
+        for word in words.iter().filter(|word| source.names(word)) {
+            wrong.push(format!("{}: {word}", source.path));
+        }
+    }
+    wrong
+}
+
+fn actors_are_pure(sources: &[Source]) -> Vec<String> {
+    let actors = |source: &Source| source.path.starts_with("actors/src/");
+    named(sources, actors, &["rusqlite", "serde_json", "bincode", "serde", "millpond"])
+}
+
+fn bin_is_a_user(sources: &[Source]) -> Vec<String> {
+    let user =
+        |source: &Source| source.path.starts_with("src/bin/") && !source.path.starts_with(SQL_ROOMS[1]);
+    named(sources, user, &["millpond_actors", "rusqlite"])
+}
+
+fn sql_in_its_room(sources: &[Source]) -> Vec<String> {
+    const SQL: [&str; 9] = [
+        "SELECT ",
+        "INSERT ",
+        "UPDATE ",
+        "DELETE FROM",
+        "CREATE TABLE",
+        "PRAGMA ",
+        "BEGIN IMMEDIATE",
+        "ALTER TABLE",
+        "ATTACH ",
+    ];
+    let product = |source: &&Source| source.path.starts_with("src/") || source.path.starts_with("actors/");
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(product) {
+        let room = SQL_ROOMS.iter().any(|room| source.path.starts_with(room));
+        for text in source.strings.iter().filter(|text| !room && SQL.iter().any(|sql| text.contains(sql))) {
+            wrong.push(format!(
+                "{}: {:.60}",
+                source.path,
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
+            ));
+        }
+    }
+    wrong
+}
+
+fn formats_in_their_room(sources: &[Source]) -> Vec<String> {
+    let other = |source: &Source| {
+        source.path.starts_with("src/")
+            && !source.path.starts_with("src/bin/")
+            && source.path != "src/codec.rs"
+            && !source.is_test()
+    };
+    named(sources, other, &["serde_json", "bincode"])
+}
+
+fn twins(sources: &[Source]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for source in sources {
+        let twin = match source.path.as_str() {
+            "src/lock.rs" | "src/events.rs" | "src/aggregate.rs" | "src/inspect.rs" => {
+                source.path.replace("src/", "src/blocking/")
+            }
+            path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
+            _ => continue,
+        };
+        let blocking = sources.iter().find(|other| other.path == twin).map_or("", |other| &other.code);
+        for (at, start) in source.code.match_indices("pub async fn ") {
+            let name = source.code[at + start.len()..].split(['(', '<']).next().unwrap();
+            let has = [format!("pub fn {name}("), format!("pub fn {name}<")]
+                .iter()
+                .any(|twin| blocking.contains(twin));
+            if !has {
+                wrong.push(format!("{}: {name} is not in {twin}", source.path));
+            }
+        }
+    }
+    wrong
+}
+
+fn seams(sources: &[Source]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for source in sources {
+        let allowed = |rooms: &[&str]| rooms.iter().any(|room| source.path == *room);
+        let forbidden = SEAMS.iter().filter(|(_, rooms)| !allowed(rooms)).map(|(call, _)| *call);
+        for call in forbidden.chain(["unsafe", "todo!", "unimplemented!", "dbg!", "time::sleep"]) {
+            let found = if call.ends_with('!') { source.code.contains(call) } else { source.names(call) };
+            // The actors' own waiting is tokio's, on their own runtime.
+            let tokios = call == "time::sleep" && !source.path.starts_with("tests/");
+            if found && !tokios {
+                wrong.push(format!("{}: {call}", source.path));
+            }
+        }
+    }
+    wrong
+}
+
+fn gather(folder: &Path, root: &Path, sources: &mut Vec<Source>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_none_or(|name| name != "target" && name != "fixtures") {
+            gather(&path, root, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            sources.push(Source::new(&name, &fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn the_house_is_tidy() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    for folder in ["src", "actors", "tests", "examples"] {
+        gather(&root.join(folder), root, &mut sources);
+    }
+    assert!(sources.len() > 80, "only {} files were found", sources.len());
+    let mut report = String::new();
+    for (rule, check) in RULES {
+        let mut wrong = check(&sources);
+        wrong.sort();
+        if !wrong.is_empty() {
+            report += &format!("\n{rule}:\n    {}\n", wrong.join("\n    "));
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
