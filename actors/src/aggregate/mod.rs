@@ -105,12 +105,26 @@ pub struct AggregateActor<M: Model> {
     /// How often in a row another process was faster.
     conflicts: u32,
     scheduled: bool,
+    /// Commands that may be expected for the next flight: callers who were answered a moment ago, and who had come
+    /// meanwhile.
+    likely: usize,
+    /// Since when it waits for them, in microseconds of a clock that only goes forward.
+    lingering: Option<u64>,
 }
 
 impl<M: Model> Primitive for AggregateActor<M> {
     fn open(name: Name, house: House) -> AggregateActor<M> {
         let line = VecDeque::new();
-        AggregateActor { name, house, phase: Phase::Absent, line, conflicts: 0, scheduled: false }
+        AggregateActor {
+            name,
+            house,
+            phase: Phase::Absent,
+            line,
+            conflicts: 0,
+            scheduled: false,
+            likely: 0,
+            lingering: None,
+        }
     }
 }
 
@@ -167,9 +181,33 @@ impl<M: Model> AggregateActor<M> {
                 let then = move |loaded| address.do_send(Came(loaded, stay));
                 self.house.readers.read(move |view| load::<M>(view, &name), then);
             }
+            Phase::Ready(loaded) if self.lingers() => {
+                self.phase = Phase::Ready(loaded);
+                self.scheduled = true;
+                // A real yield: the others on this arbiter run first, those who bring the commands among them.
+                let others = actix::fut::wrap_future::<_, Self>(tokio::task::yield_now());
+                context
+                    .spawn(others.map(|(), actor: &mut Self, context: &mut Context<Self>| actor.go(context)));
+            }
             Phase::Ready(loaded) => self.take_off(loaded, context),
             busy @ (Phase::Loading | Phase::Flying(..)) => self.phase = busy,
         }
+    }
+
+    /// Whether it pays to wait a moment for callers who are likely to come back: without that, callers of a hot
+    /// aggregate fall apart into a few in one flight and all others in the next.
+    fn lingers(&mut self) -> bool {
+        if self.line.len() >= self.likely {
+            self.lingering = None;
+            return false;
+        }
+        let now = self.house.seams.clock.monotonic_us();
+        let since = *self.lingering.get_or_insert(now);
+        let lingers = u128::from(now.saturating_sub(since)) < limits::RETURN.as_micros();
+        if !lingers {
+            self.lingering = None;
+        }
+        lingers
     }
 
     /// Decides what waits and sends it off.
@@ -230,6 +268,7 @@ impl<M: Model> AggregateActor<M> {
         context: &mut Context<Self>,
     ) {
         self.conflicts = 0;
+        self.likely = self.line.len() + flight.decided.len();
         for (item, decided) in flight.decided {
             answer(item, decided, last);
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::OnLapse;
 use super::intake::{Stats, Write};
+use super::outbox::Group;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -128,17 +129,17 @@ impl Committer {
         self.session.rollback();
     }
 
-    /// Commits the group and answers all of it; then the turn is passed on and the others are told.
-    pub(super) fn finish(&mut self) {
+    /// Commits the group; its answers, for better or worse. Whoever calls it puts them into the outbox before the
+    /// committer is let go, so that the outbox has the groups in the order of their commits.
+    pub(super) fn finish(&mut self) -> Group {
         let answers = self.settle();
         self.spoilt = false;
         self.outcomes.clear();
-        for (write, answer) in self.writes.drain(..).zip(answers) {
-            // An answer that panics is a defect of ours; it must not take the rest of the group with it.
-            if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
-                tracing::error!(%error, "a caller was not answered");
-            }
-        }
+        (std::mem::take(&mut self.writes), answers)
+    }
+
+    /// Passes the turn on, and tells the other processes if one of them waits.
+    pub(super) fn pass_on(&mut self) {
         self.session.leave_turn();
         self.session.ring();
     }

@@ -3,6 +3,7 @@
 //! - `committer` executes a group on the database and knows what to do when that fails;
 //! - `intake` is the line of writes between the actor and its commit thread;
 //! - `commit_thread` takes groups from the line;
+//! - `outbox` holds the answers until the arbiter gives them out;
 //! - this file is the actor in front. It commits by itself while it is alone with one caller at a time, which
 //!   saves two thread hops (about 20 us each), and hands over to its thread as soon as there is company, so
 //!   that the next group gathers while one commits.
@@ -10,18 +11,21 @@
 mod commit_thread;
 mod committer;
 mod intake;
+mod outbox;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use actix::WeakAddr;
 use actix::prelude::*;
 
 use self::committer::Committer;
 pub use self::intake::Stats;
 use self::intake::{Intake, Write};
+use self::outbox::Outbox;
 use crate::clock::{Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
@@ -123,6 +127,7 @@ impl Writer {
     /// in the storage.
     pub(crate) async fn close(&self) {
         let Ok(Some(thread)) = self.0.address.send(Close).await else { return };
+        // What it committed last it answers itself, if the message comes too late.
         if tokio::time::timeout(limits::CLOSE_WAIT, thread.ended).await.is_ok() {
             // It has just said that it ends; this waits for nothing.
             let _ = thread.handle.join();
@@ -165,6 +170,7 @@ impl Gathered {
 pub struct WriterActor {
     committer: Arc<Mutex<Committer>>,
     intake: Arc<Intake>,
+    outbox: Arc<Outbox>,
     gate: Arc<Gate>,
     leases: Arc<Leases>,
     seams: Seams,
@@ -195,7 +201,8 @@ impl WriterActor {
         call_timeout: Duration,
         on_lapse: OnLapse,
     ) -> Result<Writer> {
-        let intake = Arc::new(Intake::default());
+        let (intake, outbox) = (Arc::new(Intake::default()), Arc::new(Outbox::default()));
+        let front = Arc::new(OnceLock::<WeakAddr<WriterActor>>::new());
         let process = Arc::new(AtomicU64::new(session.process()));
         let committer =
             Committer::new(session, Arc::clone(&seams.clock), stats, on_lapse, Arc::clone(&process));
@@ -203,9 +210,15 @@ impl WriterActor {
         let (ending, ended) = tokio::sync::oneshot::channel();
         let handle = {
             let (committer, intake, gate) = (Arc::clone(&committer), Arc::clone(&intake), Arc::clone(&gate));
-            let clock = Arc::clone(&seams.clock);
+            let (outbox, front, clock) = (Arc::clone(&outbox), Arc::clone(&front), Arc::clone(&seams.clock));
+            let tell = move || {
+                // One message a group. If the actor is gone, the thread answers when it ends.
+                if let Some(front) = front.get().and_then(WeakAddr::upgrade) {
+                    front.do_send(Committed);
+                }
+            };
             let body = move || {
-                commit_thread::run(&committer, &intake, &gate, &*clock);
+                commit_thread::run(&committer, &intake, &outbox, &gate, &*clock, tell);
                 let _ = ending.send(());
             };
             seams.spawner.spawn("millpond-commit", Box::new(body))?
@@ -215,6 +228,7 @@ impl WriterActor {
         let actor = WriterActor {
             committer,
             intake,
+            outbox,
             gate,
             leases: Arc::clone(&leases),
             seams,
@@ -226,7 +240,9 @@ impl WriterActor {
             expiry_armed: false,
             beat: None,
         };
-        Ok(Writer(Arc::new(Way { address: actor.start(), gathered, leases, process })))
+        let address = actor.start();
+        let _ = front.set(address.downgrade());
+        Ok(Writer(Arc::new(Way { address, gathered, leases, process })))
     }
 
     /// Decides who commits what has gathered: this arbiter, the thread, or nobody yet.
@@ -268,7 +284,9 @@ impl WriterActor {
         for write in self.gathered.take() {
             committer.take(write);
         }
-        committer.finish();
+        self.outbox.put(committer.finish());
+        self.outbox.deliver();
+        committer.pass_on();
         let due = committer.checkpoint_due();
         drop(committer);
         if due {
@@ -334,6 +352,19 @@ impl Handler<Flush> for WriterActor {
 
     fn handle(&mut self, _: Flush, context: &mut Self::Context) {
         self.flush(context);
+    }
+}
+
+/// A group has been committed; its callers want to know.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Committed;
+
+impl Handler<Committed> for WriterActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Committed, _: &mut Self::Context) {
+        self.outbox.deliver();
     }
 }
 
