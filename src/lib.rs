@@ -43,6 +43,7 @@ mod inspect;
 mod reading;
 
 mod codec;
+mod location;
 
 pub mod blocking;
 
@@ -56,9 +57,10 @@ struct Readme;
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::inspect::{Inspector, WriterFigures};
+pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
 pub use crate::reading::{EventStream, Recorded};
-pub use crate::store::{Durability, Location, Store, StoreBuilder};
+pub use crate::store::{Store, StoreBuilder};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};
 pub use millpond_actors::error::{Error, Expected, Result, WriteOutcome};

@@ -6,7 +6,7 @@ use millpond_actors::error::{Error, Result};
 
 use super::{Entity, Events, Inspector, Lock};
 use crate::aggregate::Aggregate;
-use crate::store::{Durability, Location};
+use crate::location::{Durability, Location};
 
 /// An open store; see [`crate::Store`].
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use millpond_actors::memory::Memory;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::{Backend, Identity};
 
-use crate::store::{Durability, Location};
+use crate::location::{Durability, Location};
 
 /// The stores that are open in this process, by their file.
 ///

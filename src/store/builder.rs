@@ -9,19 +9,9 @@ use millpond_actors::limits;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::{Runtime, Settings};
 
-use super::{Location, Store};
+use super::Store;
+use crate::location::{Durability, Location};
 use crate::storage;
-
-/// What an `Ok` survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// The end of the process and the loss of power, if the disk keeps what it was told to (`synchronous=FULL`).
-    #[default]
-    PowerLoss,
-    /// The end of the process only: a loss of power may cost the last writes, never one in the middle
-    /// (`synchronous=NORMAL`).
-    ProcessCrash,
-}
 
 /// Settings of a store to be opened. Made by [`Store::builder`].
 ///

@@ -1,18 +1,17 @@
 //! The store: a door to every primitive.
 
 mod builder;
-mod location;
 
 use std::sync::Arc;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::runtime::Runtime;
 
-pub use self::builder::{Durability, StoreBuilder};
-pub use self::location::Location;
+pub use self::builder::StoreBuilder;
 use crate::aggregate::{Aggregate, Entity};
 use crate::events::Events;
 use crate::inspect::Inspector;
+use crate::location::Location;
 use crate::lock::Lock;
 
 /// An open store. Cheap to clone; every clone is the same store.

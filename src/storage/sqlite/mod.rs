@@ -37,7 +37,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::{Backend, Bell, Identity, Moment, Session, View};
 
 use self::place::Place;
-use crate::store::Durability;
+use crate::location::Durability;
 
 /// How a store is opened.
 #[derive(Clone, Copy, Debug, Default)]

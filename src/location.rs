@@ -1,4 +1,4 @@
-//! Where a store is: parsing only, nothing is opened.
+//! Where a store is, and what its writes survive: parsing only, nothing is opened.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,17 @@ pub enum Location {
     Memory,
     /// In an SQLite file.
     File(PathBuf),
+}
+
+/// What an `Ok` survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process and the loss of power, if the disk keeps what it was told to (`synchronous=FULL`).
+    #[default]
+    PowerLoss,
+    /// The end of the process only: a loss of power may cost the last writes, never one in the middle
+    /// (`synchronous=NORMAL`).
+    ProcessCrash,
 }
 
 impl Location {
