@@ -37,7 +37,7 @@ fn a_planted_violation_of_every_rule_is_found() {
         (formats_in_their_room, "src/lock.rs", "fn f() { serde_json::to_string(&1); }"),
         (twins, "src/lock.rs", "impl L { pub async fn acquire(&self) {} }"),
         (seams, "src/lock.rs", "fn f() { std::time::Instant::now(); }"),
-        (seams, "actors/src/reader.rs", "fn f() { thread::Builder::new(); }"),
+        (seams, "actors/src/supervisor.rs", "fn f() { thread::Builder::new(); }"),
         (seams, "tests/store/a.rs", "fn f() { std::thread::sleep(x); }"),
         (seams, "tests/store/a.rs", "async fn f() { tokio::time::sleep(x).await; }"),
         (seams, "src/lock.rs", "fn f() { unsafe { x() } }"),
