@@ -70,7 +70,6 @@ struct Doors {
     supervisors: Vec<Addr<Supervisor>>,
     writer: Writer,
     readers: Readers,
-    process: u64,
     arbiter: ArbiterHandle,
     /// The arbiters beside the first.
     others: Vec<ArbiterHandle>,
@@ -291,7 +290,7 @@ impl Runtime {
     /// This process, as the store knows it.
     #[must_use]
     pub fn process(&self) -> u64 {
-        self.doors.process
+        self.doors.writer.process()
     }
 
     /// Time, ids, threads.
@@ -357,7 +356,7 @@ impl Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("process", &self.doors.process).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("process", &self.process()).finish_non_exhaustive()
     }
 }
 
@@ -450,7 +449,6 @@ impl Building {
             supervisors,
             writer: house.writer.clone(),
             readers,
-            process,
             arbiter: Arbiter::current(),
             others,
         };

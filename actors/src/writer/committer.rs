@@ -245,6 +245,15 @@ impl Committer {
     /// failed frames would still stand behind the log's end, and a crash could bring them back.
     fn was_committed(&mut self, group: u64) -> Result<bool> {
         self.suspect = true;
+        let settled = self.ask_again(group);
+        if settled.is_err() {
+            // Whatever is half open must not keep other processes from writing.
+            self.session.rollback();
+        }
+        settled
+    }
+
+    fn ask_again(&mut self, group: u64) -> Result<bool> {
         self.open()?;
         let last = self.session.last_group()?;
         self.groups += 1;
