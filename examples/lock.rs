@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millpond::{Event, Expected, Store};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let file = std::env::args().nth(1).map_or_else(|| folder.path().join("lock.db"), Into::into);
