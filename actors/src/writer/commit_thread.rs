@@ -26,9 +26,6 @@ pub(super) fn run(
     let mut batch = Vec::new();
     let mut likely = 0;
     loop {
-        if likely > 1 {
-            stay_awake(intake, clock);
-        }
         let asked = intake.wait();
         let mut committer: MutexGuard<'_, Committer> =
             committer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,18 +64,6 @@ pub(super) fn run(
     }
 }
 
-/// Callers who were answered a moment ago come back in less time than it takes to fall asleep and be woken.
-fn stay_awake(intake: &Intake, clock: &dyn Clock) {
-    let since = clock.monotonic_us();
-    while intake.len() == 0 && clock.monotonic_us().saturating_sub(since) < micros(limits::RETURN) {
-        std::thread::yield_now();
-    }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 /// Has the turn and an open transaction, or `false`: another program has locked the database.
 fn begin(committer: &mut Committer, intake: &Intake, clock: &dyn Clock) -> bool {
     if committer.begin(false) {
@@ -104,6 +89,7 @@ fn gather(
     likely: usize,
 ) {
     let cap = (gate.inside() / 2).clamp(limits::GROUP_FLOOR, limits::GROUP_OPERATIONS);
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut waiting_since = None;
     while committer.group_size() < cap {
         intake.take(cap - committer.group_size(), batch);

@@ -1,7 +1,7 @@
 //! The line of writes between the writer actor and its commit thread.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,8 +68,6 @@ struct State {
 #[derive(Default)]
 pub(super) struct Intake {
     state: Mutex<State>,
-    /// Writes in the line: for the thread, which looks often and mostly finds none.
-    length: AtomicUsize,
     wake: Condvar,
 }
 
@@ -92,18 +90,6 @@ impl Intake {
             return writes.into_iter().for_each(|write| write.answer(Err(Error::Closed)));
         }
         state.line.extend(writes.into_iter().map(|write| (deadline_ms, write)));
-        self.length.store(state.line.len(), Ordering::Release);
-        self.wake(state);
-    }
-
-    pub(super) fn push_one(&self, write: Write, deadline_ms: u64) {
-        let mut state = self.state();
-        if state.closed {
-            drop(state);
-            return write.answer(Err(Error::Closed));
-        }
-        state.line.push_back((deadline_ms, write));
-        self.length.store(state.line.len(), Ordering::Release);
         self.wake(state);
     }
 
@@ -134,7 +120,7 @@ impl Intake {
 
     /// Writes in the line.
     pub(super) fn len(&self) -> usize {
-        self.length.load(Ordering::Acquire)
+        self.state().line.len()
     }
 
     /// Sleeps until there is something to do.
@@ -163,14 +149,10 @@ impl Intake {
 
     /// Takes up to `most` writes, in order.
     pub(super) fn take(&self, most: usize, into: &mut Vec<Write>) {
-        if self.len() == 0 {
-            return;
-        }
         let mut state = self.state();
         state.stuck = None;
         let count = state.line.len().min(most);
         into.extend(state.line.drain(..count).map(|(_, write)| write));
-        self.length.store(state.line.len(), Ordering::Release);
     }
 
     /// Says why the line does not move; the first reason in a row counts, for its time.
@@ -190,7 +172,6 @@ impl Intake {
         let (late, kept): (VecDeque<_>, VecDeque<_>) =
             state.line.drain(..).partition(|(deadline_ms, _)| *deadline_ms <= now_ms);
         state.line = kept;
-        self.length.store(state.line.len(), Ordering::Release);
         let own = || ("this process's own commit".to_owned(), now_ms);
         let (holder, since) = state.stuck.clone().unwrap_or_else(own);
         drop(state);

@@ -14,7 +14,7 @@ mod intake;
 mod outbox;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use self::committer::Committer;
 pub use self::intake::Stats;
 use self::intake::{Intake, Write};
 use self::outbox::Outbox;
-use crate::clock::{Clock, Seams, millis};
+use crate::clock::{Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::limits;
@@ -68,19 +68,8 @@ pub struct Writer(Arc<Way>);
 struct Way {
     address: Addr<WriterActor>,
     gathered: Arc<Gathered>,
-    intake: Arc<Intake>,
-    clock: Arc<dyn Clock>,
-    call_timeout: Duration,
-    expiry_armed: Arc<AtomicBool>,
     leases: Arc<Leases>,
     process: Arc<AtomicU64>,
-}
-
-impl Way {
-    /// Until when a write of this moment may be begun, by the boot clock.
-    fn deadline_ms(&self) -> u64 {
-        self.clock.now().boot_ms.saturating_add(millis(self.call_timeout))
-    }
 }
 
 impl Writer {
@@ -105,13 +94,9 @@ impl Writer {
             passage.arrive();
         }
         // Bounded by the gate: every write belongs to a request that was let in, or to one that is being undone.
-        match self.0.gathered.push(write, &self.0.intake, || self.0.deadline_ms()) {
-            // One message tells the actor of all that gathers until it comes to look.
-            Pushed::First => self.0.address.do_send(Flush),
-            Pushed::InLine if !self.0.expiry_armed.swap(true, Ordering::Relaxed) => {
-                self.0.address.do_send(ArmExpiry);
-            }
-            Pushed::Behind | Pushed::InLine => {}
+        // One message tells the actor of all that gathers until it comes to look.
+        if self.0.gathered.push(write) {
+            self.0.address.do_send(Flush);
         }
     }
 
@@ -156,16 +141,6 @@ impl fmt::Debug for Writer {
     }
 }
 
-/// Where a write has been put.
-enum Pushed {
-    /// Into the line of the commit thread.
-    InLine,
-    /// To the others that have gathered.
-    Behind,
-    /// It is the first that gathers: the actor has to be told.
-    First,
-}
-
 /// Writes on their way to the actor.
 #[derive(Default)]
 struct Gathered(Mutex<Vec<Write>>);
@@ -175,17 +150,11 @@ impl Gathered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a write where it is committed soonest. While the commit thread is awake that is the line itself, unless
-    /// others have gathered before.
-    fn push(&self, write: Write, intake: &Intake, deadline_ms: impl FnOnce() -> u64) -> Pushed {
+    /// Whether it is the first: then the actor has to be told.
+    fn push(&self, write: Write) -> bool {
         let mut writes = self.writes();
-        if writes.is_empty() && !intake.is_resting() {
-            // Under the lock of what gathers, so that nothing overtakes.
-            intake.push_one(write, deadline_ms());
-            return Pushed::InLine;
-        }
         writes.push(write);
-        if writes.len() == 1 { Pushed::First } else { Pushed::Behind }
+        writes.len() == 1
     }
 
     fn len(&self) -> usize {
@@ -210,7 +179,7 @@ pub struct WriterActor {
     gathered: Arc<Gathered>,
     yields: u8,
     alone: u32,
-    expiry_armed: Arc<AtomicBool>,
+    expiry_armed: bool,
     beat: Option<SpawnHandle>,
 }
 
@@ -256,10 +225,9 @@ impl WriterActor {
         };
         let leases = Leases { held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() };
         let (leases, gathered) = (Arc::new(leases), Arc::new(Gathered::default()));
-        let (clock, expiry_armed) = (Arc::clone(&seams.clock), Arc::new(AtomicBool::new(false)));
         let actor = WriterActor {
             committer,
-            intake: Arc::clone(&intake),
+            intake,
             outbox,
             gate,
             leases: Arc::clone(&leases),
@@ -269,21 +237,12 @@ impl WriterActor {
             gathered: Arc::clone(&gathered),
             yields: 0,
             alone: 0,
-            expiry_armed: Arc::clone(&expiry_armed),
+            expiry_armed: false,
             beat: None,
         };
         let address = actor.start();
         let _ = front.set(address.downgrade());
-        Ok(Writer(Arc::new(Way {
-            address,
-            gathered,
-            intake,
-            clock,
-            call_timeout,
-            expiry_armed,
-            leases,
-            process,
-        })))
+        Ok(Writer(Arc::new(Way { address, gathered, leases, process })))
     }
 
     /// Decides who commits what has gathered: this arbiter, the thread, or nobody yet.
@@ -338,18 +297,14 @@ impl WriterActor {
 
     /// Writes that wait for a turn or for a stuck disk are answered at their deadline.
     fn arm_expiry(&mut self, context: &mut Context<Self>) {
-        if !self.expiry_armed.swap(true, Ordering::Relaxed) {
-            self.tick(context);
+        if std::mem::replace(&mut self.expiry_armed, true) {
+            return;
         }
-    }
-
-    fn tick(&self, context: &mut Context<Self>) {
         context.run_later(EXPIRY_TICK, |actor, context| {
+            actor.expiry_armed = false;
             actor.intake.expire(actor.seams.clock.now().boot_ms);
-            if actor.intake.is_resting() {
-                actor.expiry_armed.store(false, Ordering::Relaxed);
-            } else {
-                actor.tick(context);
+            if !actor.intake.is_resting() {
+                actor.arm_expiry(context);
             }
         });
     }
@@ -397,19 +352,6 @@ impl Handler<Flush> for WriterActor {
 
     fn handle(&mut self, _: Flush, context: &mut Self::Context) {
         self.flush(context);
-    }
-}
-
-/// Something is in the line that was not put there by the actor.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct ArmExpiry;
-
-impl Handler<ArmExpiry> for WriterActor {
-    type Result = ();
-
-    fn handle(&mut self, _: ArmExpiry, context: &mut Self::Context) {
-        self.tick(context);
     }
 }
 
