@@ -445,13 +445,8 @@ impl Building {
             WriterActor::open(session, gate, seams.clone(), stats, self.settings.call_timeout, on_lapse)?;
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
-        let doors = Doors {
-            supervisors,
-            writer: house.writer.clone(),
-            readers,
-            arbiter: Arbiter::current(),
-            others,
-        };
+        let doors =
+            Doors { supervisors, writer: house.writer.clone(), readers, arbiter: Arbiter::current(), others };
         Ok((doors, house))
     }
 
