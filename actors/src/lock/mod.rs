@@ -98,6 +98,8 @@ pub struct LockActor {
     told_holding: bool,
     sweeping: bool,
     looking: bool,
+    /// There was news while a look was under way, which may have been too early for it.
+    look_again: bool,
     /// When the holder's lease ends unless its process beats again: then it is time to look.
     expiry: Option<SpawnHandle>,
 }
@@ -117,6 +119,7 @@ impl Primitive for LockActor {
             told_holding: false,
             sweeping: false,
             looking: false,
+            look_again: false,
             expiry: None,
         }
     }
@@ -175,6 +178,9 @@ impl LockActor {
         let lock = Target { name: self.name.clone(), id: self.id };
         let take = Take { lock, ttl_ms: want.ttl_ms, wait };
         let (desk, learns) = (self.desk(context), self.id.is_none());
+        // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
+        // void ticket would pass for a good one. The other way round costs no more than a new ticket.
+        let process = self.house.writer.process();
         self.house.writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 if learns {
@@ -185,7 +191,6 @@ impl LockActor {
             }
             Ok(Acquired::Waiting { lock, ticket }) => {
                 let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
-                let process = desk.writer.process();
                 desk.tell(Queued { place, process, want });
             }
             Ok(Acquired::Held) => want.reply.answer(Ok(None)),
@@ -383,7 +388,11 @@ impl LockActor {
     /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
     fn look(&mut self, doubt: Option<Stay>, context: &mut Context<Self>) {
         let waits = doubt.or_else(|| self.waiting.values().next().map(|waiter| waiter.place.stay()));
-        if (waits.is_none() && self.losses.is_empty()) || std::mem::replace(&mut self.looking, true) {
+        if waits.is_none() && self.losses.is_empty() {
+            return;
+        }
+        if std::mem::replace(&mut self.looking, true) {
+            self.look_again = true;
             return;
         }
         let (name, clock, address) = (self.name.clone(), self.house.seams.clock.clone(), context.address());
@@ -401,7 +410,6 @@ impl Handler<Visit<Loss>> for LockActor {
         self.losses.push((ticket, reply));
         self.tell_watcher(context);
         // It may be lost already.
-        self.looking = false;
         self.look(None, context);
     }
 }
@@ -451,6 +459,10 @@ impl Handler<Seen> for LockActor {
 
     fn handle(&mut self, Seen(line, stay): Seen, context: &mut Self::Context) {
         self.looking = false;
+        if std::mem::take(&mut self.look_again) {
+            // What was seen is used all the same; what it may have missed is seen by the next look.
+            self.look(None, context);
+        }
         let Ok(Some(line)) = line else { return };
         let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
         let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
