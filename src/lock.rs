@@ -94,7 +94,8 @@ impl Lock {
             passage,
         });
         let place = place.await;
-        leaving.waits = false;
+        // After an error its ticket may be in the line all the same.
+        leaving.waits = place.is_err();
         Ok(place?.map(|place| LockGuard::new(Arc::clone(&self.runtime), name.clone(), place)))
     }
 
@@ -159,14 +160,14 @@ impl LockGuard {
     /// Resolves when the lock is lost: its lease ended while this process was stopped, somebody broke it, or the
     /// store was closed. It may resolve late, never early; see [`Lock`] for what that means.
     pub async fn lost(&self) {
-        let ask = || self.runtime.ask::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
+        let ask = || self.runtime.watch::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
         // An actor that failed cannot tell any more; the next one can.
         while let Err(Error::ActorFailed { .. }) = ask().await {}
     }
 
     /// The same for a thread that waits.
     pub(crate) fn lost_blocking(&self) {
-        let ask = || self.runtime.call::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
+        let ask = || self.runtime.watch_blocking::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
         while let Err(Error::ActorFailed { .. }) = ask() {}
     }
 

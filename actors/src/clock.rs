@@ -23,6 +23,11 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// Both clocks, now.
     fn now(&self) -> Moment;
 
+    /// The boot clock alone, where the other one is not wanted.
+    fn boot_ms(&self) -> u64 {
+        self.now().boot_ms
+    }
+
     /// Microseconds of a clock that only goes forward, for measuring short waits.
     fn monotonic_us(&self) -> u64 {
         self.now().boot_ms.saturating_mul(1_000)
@@ -36,9 +41,12 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods, reason = "this is the seam")]
     fn now(&self) -> Moment {
-        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        Moment { boot_ms: timespec_millis(boot).unsigned_abs(), wall_ms: timespec_millis(wall) }
+        Moment { boot_ms: self.boot_ms(), wall_ms: timespec_millis(wall) }
+    }
+
+    fn boot_ms(&self) -> u64 {
+        timespec_millis(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).unsigned_abs()
     }
 
     fn monotonic_us(&self) -> u64 {

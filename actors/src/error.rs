@@ -259,6 +259,15 @@ pub enum Error {
         /// Which counter.
         what: &'static str,
     },
+    /// Commits failed again and again: nothing more is written until the store is opened anew. Reads go on.
+    ///
+    /// A disk whose fsync fails may say that all is well the next time, and have lost what it was given (Rebello et
+    /// al., "Can Applications Recover from fsync Failures?", 2020); so trying for ever is not safe.
+    #[error("the store is closed for writing, open it again: {detail}; nothing was written")]
+    Poisoned {
+        /// What happened.
+        detail: String,
+    },
     /// The database failed; the write was rolled back.
     #[error("the database failed: {detail}; nothing was written")]
     Storage {

@@ -1,7 +1,7 @@
 //! The way in: how many requests may be inside at once, and how many are still on their way to the writer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -19,6 +19,9 @@ pub struct Gate {
     queuing: AtomicUsize,
     left: Notify,
     closed: AtomicBool,
+    /// When the writer was last seen stuck in the storage for as long as a call may take; 0 if it is not.
+    stuck_ms: AtomicU64,
+    still_stuck: Notify,
 }
 
 impl Gate {
@@ -26,7 +29,9 @@ impl Gate {
     #[must_use]
     pub fn new(limit: usize) -> Arc<Gate> {
         let (inside, underway, queuing) = (0.into(), 0.into(), 0.into());
-        Arc::new(Gate { limit, inside, underway, queuing, left: Notify::new(), closed: false.into() })
+        let (left, still_stuck) = (Notify::new(), Notify::new());
+        let (closed, stuck_ms) = (false.into(), 0.into());
+        Arc::new(Gate { limit, inside, underway, queuing, left, closed, stuck_ms, still_stuck })
     }
 
     /// Lets a request in if there is room now.
@@ -91,6 +96,25 @@ impl Gate {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Says that at `now_ms` the writer is stuck in the storage, or that it is not (any more). To be said again from
+    /// time to time while it is.
+    pub(crate) fn set_stuck(&self, now_ms: Option<u64>) {
+        self.stuck_ms.store(now_ms.unwrap_or(0), Ordering::SeqCst);
+        if now_ms.is_some() {
+            self.still_stuck.notify_waiters();
+        }
+    }
+
+    /// When the writer was last seen stuck; 0 if it is not.
+    pub(crate) fn stuck_ms(&self) -> u64 {
+        self.stuck_ms.load(Ordering::SeqCst)
+    }
+
+    /// Until it is said again that the writer is stuck.
+    pub(crate) fn still_stuck(&self) -> tokio::sync::futures::Notified<'_> {
+        self.still_stuck.notified()
     }
 
     /// Waits until nobody is inside. Only sensible on a closed gate.

@@ -36,9 +36,9 @@ pub const WAITERS: u64 = 1_000_000;
 pub const MAILBOX: usize = REQUESTS * 2;
 
 /// Most operations in one group: above it latency grows and throughput does not (hotpath, 10,000 callers).
-pub const GROUP_OPERATIONS: usize = 2_048;
+pub const GROUP_OPERATIONS: usize = 4_096;
 
-/// A group is never capped below this: small groups waste the fsync.
+/// A group of this size is worth its fsync: it waits for nobody.
 pub const GROUP_FLOOR: usize = 256;
 
 /// How long an open group waits for requests that are known to be on their way.

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
@@ -93,6 +95,15 @@ impl<T> Waiting<T> {
     /// The request's error, or [`Error::ActorFailed`] if it was dropped unanswered.
     pub fn wait(self) -> Result<T> {
         self.0.recv().unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Waits for it so long; `None` if it has not come.
+    pub(crate) fn wait_for(&self, time: Duration) -> Option<Result<T>> {
+        match self.0.recv_timeout(time) {
+            Ok(answer) => Some(answer),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(lost())),
+        }
     }
 }
 

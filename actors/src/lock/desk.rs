@@ -1,9 +1,9 @@
 //! What happens to a lock's outcomes where they are known first: on the thread that committed. And the place in the
 //! line, which gives itself up.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::WeakAddr;
 use actix::prelude::*;
@@ -25,23 +25,19 @@ pub(super) struct Desk {
     pub(super) writer: Writer,
     /// Weak, or the actor would keep itself.
     pub(super) line: WeakAddr<LockActor>,
-    /// Tickets that somebody here has a place for.
-    taken: Mutex<HashSet<u64>>,
+    /// The ticket under which somebody here holds the lock, or 0.
+    held: AtomicU64,
 }
 
 impl Desk {
     pub(super) fn new(name: Name, writer: Writer, line: WeakAddr<LockActor>) -> Desk {
-        Desk { name, writer, line, taken: Mutex::default() }
+        Desk { name, writer, line, held: AtomicU64::new(0) }
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashSet<u64>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a grant belongs to this process and to nobody in it: its ticket was taken by a commit of unknown
-    /// fate, and nobody was told.
+    /// Whether a grant belongs to this process and to no holder in it. If nobody waits with its ticket either, it was
+    /// taken by a commit of unknown fate, and nobody was told.
     pub(super) fn is_orphan(&self, grant: &Grant) -> bool {
-        grant.process == self.writer.process() && !self.taken().contains(&grant.ticket)
+        grant.process == self.writer.process() && self.held.load(Ordering::SeqCst) != grant.ticket
     }
 
     /// Tells the actor. One that is not there any more has nobody waiting.
@@ -72,7 +68,8 @@ impl Desk {
             then(match outcome {
                 Ok(left) => desk.left(leave.ticket, left, stay),
                 Err(error) => {
-                    if error != Error::Closed {
+                    // A store that is not written to any more loses its leases by its silence.
+                    if !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. }) {
                         desk.tell(LeaveAgain(leave, stay));
                     }
                     Err(error)
@@ -109,13 +106,13 @@ pub struct Place {
 
 impl Place {
     pub(super) fn new(desk: Arc<Desk>, stay: Stay, lock: u64, ticket: u64) -> Place {
-        desk.taken().insert(ticket);
         Place { desk, stay, lock, ticket, token: None, left: false }
     }
 
     /// From now on it holds the lock, and this process sees to its lease.
     pub(super) fn granted(mut self, token: u64, ttl_ms: u64) -> Place {
         self.desk.writer.hold(ttl_ms);
+        self.desk.held.store(self.ticket, Ordering::SeqCst);
         self.token = Some(token);
         self
     }
@@ -149,7 +146,6 @@ impl Place {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        self.desk.taken().remove(&self.ticket);
         let (desk, held) = (Arc::clone(&self.desk), self.token.is_some());
         let leave = Leave { lock: self.lock, ticket: self.ticket };
         self.desk.leave(leave, self.stay.clone(), passage, move |left| {
@@ -158,6 +154,9 @@ impl Place {
             }
             then(left);
         });
+        // Not before its leaving is in the line: whoever takes it for an orphan then leaves behind it, which changes
+        // nothing. And not if another one holds the lock by now.
+        let _ = self.desk.held.compare_exchange(self.ticket, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 

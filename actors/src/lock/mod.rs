@@ -98,6 +98,8 @@ pub struct LockActor {
     told_holding: bool,
     sweeping: bool,
     looking: bool,
+    /// How often there was news from other processes.
+    news: u64,
     /// There was news while a look was under way, which may have been too early for it.
     look_again: bool,
     /// When the holder's lease ends unless its process beats again: then it is time to look.
@@ -119,6 +121,7 @@ impl Primitive for LockActor {
             told_holding: false,
             sweeping: false,
             looking: false,
+            news: 0,
             look_again: false,
             expiry: None,
         }
@@ -181,6 +184,7 @@ impl LockActor {
         // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
         // void ticket would pass for a good one. The other way round costs no more than a new ticket.
         let process = self.house.writer.process();
+        let news = self.news;
         self.house.writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 if learns {
@@ -191,7 +195,7 @@ impl LockActor {
             }
             Ok(Acquired::Waiting { lock, ticket }) => {
                 let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
-                desk.tell(Queued { place, process, want });
+                desk.tell(Queued { place, process, news, want });
             }
             Ok(Acquired::Held) => want.reply.answer(Ok(None)),
             Ok(Acquired::Full) => {
@@ -260,6 +264,7 @@ impl Handler<Learnt> for LockActor {
 struct Queued {
     place: Place,
     process: u64,
+    news: u64,
     want: Want,
 }
 
@@ -267,7 +272,7 @@ impl Handler<Queued> for LockActor {
     type Result = ();
 
     fn handle(&mut self, queued: Queued, context: &mut Self::Context) {
-        let Queued { place, process, want } = queued;
+        let Queued { place, process, news, want } = queued;
         self.id = Some(place.lock());
         if want.reply.is_abandoned() {
             // Its caller went away before it had a place that a sweep could find. The place goes with it.
@@ -277,6 +282,10 @@ impl Handler<Queued> for LockActor {
         let deadline = want.deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
         self.waiting.insert(ticket, Waiter { want, deadline, place, process });
         self.tell_watcher(context);
+        if news != self.news {
+            // It may have been news of this ticket, which nobody here knew then.
+            self.look(None, context);
+        }
     }
 }
 
@@ -444,6 +453,7 @@ impl Handler<Changed> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: Changed, context: &mut Self::Context) {
+        self.news += 1;
         self.take_anew(context);
         self.look(None, context);
     }
@@ -466,7 +476,11 @@ impl Handler<Seen> for LockActor {
         let Ok(Some(line)) = line else { return };
         let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
         let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
-        let orphan = grant.is_some_and(|grant| self.desk(context).is_orphan(&grant));
+        // It may only seem so, until the outcome of its own commit has been dealt with; that is before the outcome of
+        // the settling below is.
+        let orphan = grant.is_some_and(|grant| {
+            self.desk(context).is_orphan(&grant) && !self.waiting.contains_key(&grant.ticket)
+        });
         let holder = grant.map(|grant| grant.ticket);
         // The reader looked after the grant was committed: who is not the holder then, has lost it.
         self.answer_losses(|ticket| Some(ticket) != holder);

@@ -1,115 +1,176 @@
-//! The thread that takes groups from the line and commits them.
+//! The thread that takes groups from the line, commits them and answers.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::committer::Committer;
-use super::intake::Intake;
-use super::outbox::Outbox;
-use crate::clock::Clock;
+use super::intake::{Asked, Intake, Write};
+use crate::clock::{Clock, millis};
 use crate::gate::Gate;
 use crate::limits;
 
 /// How long to leave a database alone that another program has locked, before trying again.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
-/// Runs until the line is closed and empty; then leaves the store.
-pub(super) fn run(
-    committer: &Mutex<Committer>,
-    intake: &Intake,
-    outbox: &Outbox,
-    gate: &Gate,
-    clock: &dyn Clock,
-    tell: impl Fn(),
-) {
-    crate::thread::mark_as_ours();
-    let mut batch = Vec::new();
-    let mut likely = 0;
-    loop {
-        let asked = intake.wait();
-        let mut committer: MutexGuard<'_, Committer> =
-            committer.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.writes || asked.beat {
-            if !begin(&mut committer, intake, clock) {
-                drop(committer);
-                intake.pause(BUSY_PAUSE);
-                if asked.closed {
-                    // Whoever has locked the store for so long keeps it: what waits is answered at its deadline.
-                    intake.expire(clock.now().boot_ms);
+/// What the thread and the actor have in common.
+pub(super) struct Work {
+    /// Never fought for: the thread has it while it does not sleep, the actor only while it does.
+    pub(super) committer: Mutex<Committer>,
+    pub(super) intake: Arc<Intake>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) call_timeout: Duration,
+}
+
+impl Work {
+    fn committer(&self) -> MutexGuard<'_, Committer> {
+        self.committer.lock().unwrap_or_else(|poisoned| self.recovered(poisoned))
+    }
+
+    /// Whoever had the committer last panicked, nobody knows where.
+    fn recovered<'a>(&self, poisoned: PoisonError<MutexGuard<'a, Committer>>) -> MutexGuard<'a, Committer> {
+        let mut committer = poisoned.into_inner();
+        committer.recover();
+        self.intake.landed();
+        self.committer.clear_poison();
+        committer
+    }
+
+    /// The thread: runs until the line is closed and empty; then leaves the store.
+    pub(super) fn run(&self) {
+        crate::thread::mark_as_ours();
+        let mut batch = VecDeque::new();
+        let mut likely = 0;
+        loop {
+            let asked = self.intake.wait(|| self.watch());
+            let mut committer = self.committer();
+            if asked.writes || asked.beat {
+                if !self.begin(&mut committer) {
+                    drop(committer);
+                    self.leave_alone(asked);
+                    continue;
                 }
+                self.gather(&mut committer, &mut batch, likely);
+                // Who came while it was committed is not among those who are answered now.
+                likely = self.finish(&mut committer) + self.intake.len();
+            }
+            if asked.checkpoint || committer.checkpoint_due() {
+                committer.checkpoint();
+            }
+            if asked.closed && !asked.writes {
+                return committer.leave();
+            }
+            drop(committer);
+            if likely > 1 {
+                self.stay_awake();
+            }
+        }
+    }
+
+    /// The actor: commits one write that is alone, if nothing has to be waited for. `false`: it has to be.
+    pub(super) fn commit_here(&self) -> bool {
+        let Some(_inline) = self.intake.begin_inline() else { return false };
+        let mut committer = self.committer();
+        if !committer.begin(false) {
+            return false;
+        }
+        let mut alone = VecDeque::new();
+        self.intake.take(1, self.clock.boot_ms(), &mut alone);
+        alone.into_iter().for_each(|write| committer.take(write));
+        self.finish(&mut committer);
+        if committer.checkpoint_due() {
+            self.intake.ask_checkpoint();
+        }
+        true
+    }
+
+    /// Commits the open group and answers; how many were in it. The committer is held until all have been answered,
+    /// so that answers go out in the order of the commits.
+    fn finish(&self, committer: &mut Committer) -> usize {
+        let size = committer.group_size();
+        committer.finish();
+        self.intake.landed();
+        committer.pass_on();
+        committer.answer();
+        size
+    }
+
+    /// Looks after those who wait: for the turn, or for a storage that does not answer.
+    pub(super) fn watch(&self) {
+        let now_ms = self.clock.boot_ms();
+        self.intake.expire(now_ms);
+        let late = |since: u64| now_ms.saturating_sub(since) >= millis(self.call_timeout);
+        let stuck = self.intake.flying_since().is_some_and(late);
+        // After the others have been answered: who is told of this is not among them.
+        self.gate.set_stuck(stuck.then_some(now_ms));
+    }
+
+    /// Has the turn and an open transaction, or `false`: another program has locked the database.
+    fn begin(&self, committer: &mut Committer) -> bool {
+        if committer.begin(false) {
+            return true;
+        }
+        // What waits in the line stays there meanwhile, to be answered at its deadline with this as the reason.
+        self.intake.stuck(committer.turn_holder(), self.clock.boot_ms());
+        committer.begin(true)
+    }
+
+    fn leave_alone(&self, asked: Asked) {
+        self.intake.pause(BUSY_PAUSE);
+        if asked.closed {
+            // Whoever has locked the store for so long keeps it: what waits is answered at its deadline.
+            self.intake.expire(self.clock.boot_ms());
+        }
+    }
+
+    /// Applies writes as they come, until the group is full or nobody is on the way any more.
+    ///
+    /// Waiting for requests that are known to be coming costs less than committing without them: at 8 callers 0.84
+    /// of the floor instead of 0.79 (hotpath). And callers who were answered a moment ago are likely to come back:
+    /// until the group holds as many as were answered and as had waited meanwhile, it stays open a moment longer.
+    /// Without that, 64 callers fall apart into groups of 40 and 24, which write more pages together than one of 64.
+    fn gather(&self, committer: &mut Committer, batch: &mut VecDeque<Write>, likely: usize) {
+        let cap = self.gate.inside().clamp(limits::GROUP_FLOOR, limits::GROUP_OPERATIONS);
+        let began_ms = self.clock.boot_ms();
+        let mut waiting_since = None;
+        while committer.group_size() < cap {
+            self.intake.take(cap - committer.group_size(), began_ms, batch);
+            if !batch.is_empty() {
+                batch.drain(..).for_each(|write| committer.take(write));
+                waiting_since = None;
                 continue;
             }
-            gather(&mut committer, intake, gate, clock, &mut batch, likely);
-            let group = committer.finish();
-            // Who came while it was committed is not among those who are answered now.
-            let waiting = intake.len();
-            likely = group.0.len() + waiting;
-            outbox.put(group);
-            if waiting == 0 {
-                // Nothing better to do: the callers know a thread hop earlier.
-                outbox.deliver();
-            } else {
-                tell();
+            if committer.group_size() >= limits::GROUP_FLOOR {
+                break;
             }
-            committer.pass_on();
+            let now = self.clock.monotonic_us();
+            let since = *waiting_since.get_or_insert(now);
+            let patience = if self.gate.underway() > 0 {
+                limits::LINGER
+            } else if committer.group_size() < likely.min(cap) {
+                limits::RETURN
+            } else {
+                break;
+            };
+            if now.saturating_sub(since) >= micros(patience) {
+                break;
+            }
+            std::thread::yield_now();
         }
-        if asked.checkpoint || committer.checkpoint_due() {
-            committer.checkpoint();
-        }
-        if asked.closed && !asked.writes {
-            committer.leave();
-            // The arbiter may be gone already.
-            return outbox.deliver();
+    }
+
+    /// Callers who were answered a moment ago come back in less time than it takes to fall asleep and be woken.
+    fn stay_awake(&self) {
+        let since = self.clock.monotonic_us();
+        while self.intake.len() == 0
+            && self.clock.monotonic_us().saturating_sub(since) < micros(limits::RETURN)
+        {
+            std::thread::yield_now();
         }
     }
 }
 
-/// Has the turn and an open transaction, or `false`: another program has locked the database.
-fn begin(committer: &mut Committer, intake: &Intake, clock: &dyn Clock) -> bool {
-    if committer.begin(false) {
-        return true;
-    }
-    // What waits in the line stays there meanwhile, to be answered at its deadline with this as the reason.
-    intake.stuck(committer.turn_holder(), clock.now().boot_ms);
-    committer.begin(true)
-}
-
-/// Applies writes as they come, until the group is full or nobody is on the way any more.
-///
-/// Waiting for requests that are known to be coming costs less than committing without them: at 8 callers 0.84
-/// of the floor instead of 0.79 (hotpath). And callers who were answered a moment ago are likely to come back: until
-/// the group holds as many as were answered and as had waited meanwhile, it stays open a moment longer. Without that,
-/// 64 callers fall apart into groups of 40 and 24, which write more pages together than one of 64.
-fn gather(
-    committer: &mut Committer,
-    intake: &Intake,
-    gate: &Gate,
-    clock: &dyn Clock,
-    batch: &mut Vec<super::intake::Write>,
-    likely: usize,
-) {
-    let cap = (gate.inside() / 2).clamp(limits::GROUP_FLOOR, limits::GROUP_OPERATIONS);
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let mut waiting_since = None;
-    while committer.group_size() < cap {
-        intake.take(cap - committer.group_size(), batch);
-        if !batch.is_empty() {
-            batch.drain(..).for_each(|write| committer.take(write));
-            waiting_since = None;
-            continue;
-        }
-        let now = clock.monotonic_us();
-        let since = *waiting_since.get_or_insert(now);
-        let patience = if gate.underway() > 0 {
-            limits::LINGER
-        } else if committer.group_size() < likely.min(cap) {
-            limits::RETURN
-        } else {
-            break;
-        };
-        if now.saturating_sub(since) >= micros(patience) {
-            break;
-        }
-        std::thread::yield_now();
-    }
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::OnLapse;
 use super::intake::{Stats, Write};
-use super::outbox::Group;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -29,6 +28,7 @@ pub(super) struct Committer {
     process: Arc<AtomicU64>,
     writes: Vec<Write>,
     outcomes: Vec<Outcome>,
+    answers: Vec<Result<Outcome>>,
     /// An operation of the open group failed: nothing more is applied, all of it is done again at the end.
     spoilt: bool,
     /// The connection is in an unknown state and is reopened before its next use.
@@ -55,6 +55,7 @@ impl Committer {
             process,
             writes: Vec::new(),
             outcomes: Vec::new(),
+            answers: Vec::new(),
             spoilt: false,
             suspect: false,
             groups: 0,
@@ -129,13 +130,43 @@ impl Committer {
         self.session.rollback();
     }
 
-    /// Commits the group; its answers, for better or worse. Whoever calls it puts them into the outbox before the
-    /// committer is let go, so that the outbox has the groups in the order of their commits.
-    pub(super) fn finish(&mut self) -> Group {
-        let answers = self.settle();
+    /// Commits the group, for better or worse. Its answers are kept for [`answer`](Committer::answer).
+    pub(super) fn finish(&mut self) {
+        self.answers = self.settle();
         self.spoilt = false;
         self.outcomes.clear();
-        (std::mem::take(&mut self.writes), answers)
+    }
+
+    /// Answers whoever is waiting for the group.
+    pub(super) fn answer(&mut self) {
+        for (write, answer) in self.writes.drain(..).zip(self.answers.drain(..)) {
+            // An answer that panics is a defect of ours; it must not take the rest of the group with it.
+            if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
+                tracing::error!(%error, "a caller was not answered");
+            }
+        }
+    }
+
+    /// The thread of this committer panicked, nobody knows where. Whoever was with it is told so, and the connection
+    /// is not trusted any more.
+    pub(super) fn recover(&mut self) {
+        self.suspect = true;
+        self.outcomes.clear();
+        let error = Error::CommitUnknown { detail: "the writer panicked".into() };
+        let known = self.answers.drain(..).map(Some).chain(std::iter::repeat_with(|| None));
+        for (write, answer) in self.writes.drain(..).zip(known) {
+            let answer = answer.unwrap_or_else(|| Err(error.clone()));
+            let _ = thread::contain(|| "an answer".into(), || write.answer(answer));
+        }
+        self.answers.clear();
+        self.spoilt = false;
+        let _ = thread::contain(
+            || "the storage".into(),
+            || {
+                self.session.rollback();
+                self.session.leave_turn();
+            },
+        );
     }
 
     /// Passes the turn on, and tells the other processes if one of them waits.
@@ -271,12 +302,9 @@ impl Committer {
         self.failures.retain(|at| now.saturating_sub(*at) < FAILURES_WITHIN_MS);
         self.failures.push(now);
         if self.failures.len() >= limits::FAILED_COMMITS {
-            let detail = format!(
-                "{} commits failed in a row of 10 minutes, the last with: {error}",
-                self.failures.len()
-            );
-            self.poisoned =
-                Some(storage(&format!("{detail}; the store is closed for writing, open it again")));
+            let detail =
+                format!("{} commits failed within 10 minutes, the last with: {error}", self.failures.len());
+            self.poisoned = Some(Error::Poisoned { detail });
         }
     }
 

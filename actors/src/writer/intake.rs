@@ -1,13 +1,18 @@
-//! The line of writes between the writer actor and its commit thread.
+//! The line of writes before the commit thread.
+//!
+//! Whoever has a write puts it here; a thread that sleeps is woken, one that is awake looks by itself.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::storage::{Operation, Outcome};
+
+/// How often writes that wait are looked at for their deadline.
+pub(super) const WATCH_EVERY: Duration = Duration::from_millis(250);
 
 /// What is called with the outcome of a write.
 pub(super) type Then = Box<dyn FnOnce(Result<Outcome>) + Send>;
@@ -17,6 +22,8 @@ pub(super) struct Write {
     pub(super) operation: Operation,
     pub(super) passage: Option<Passage>,
     pub(super) then: Then,
+    /// The boot time until which it may be begun; later, it never is.
+    pub(super) deadline_ms: u64,
 }
 
 impl Write {
@@ -52,15 +59,53 @@ pub(super) struct Asked {
 
 #[derive(Default)]
 struct State {
-    /// With the boot time until which they may be begun; later, they never are.
-    line: VecDeque<(u64, Write)>,
-    checkpoint: bool,
+    line: VecDeque<Write>,
     beat: bool,
     closed: bool,
+    checkpoint: bool,
     /// The thread waits on the condition variable; anybody else may skip waking it.
     asleep: bool,
+    /// The actor was told that there is something to do while the thread sleeps.
+    told: bool,
+    /// The actor has the committer. The thread has it only while it does not sleep.
+    inline: bool,
+    /// The actor has had it since the thread last looked.
+    inline_lately: bool,
+    /// The thread sleeps for a while only, and looks after the deadlines in between.
+    dozes: bool,
     /// Why the thread cannot take what is in the line, and since when.
     stuck: Option<(String, u64)>,
+    /// Since when the group that was taken last has been with the storage.
+    flying_since: Option<u64>,
+}
+
+impl State {
+    /// What the thread is asked for. Nothing while the actor has the committer.
+    fn asked(&mut self) -> Asked {
+        if self.inline {
+            return Asked::default();
+        }
+        Asked {
+            // What the actor was told of is the actor's, unless there is none any more.
+            writes: !self.line.is_empty() && (!self.told || self.closed),
+            checkpoint: std::mem::take(&mut self.checkpoint),
+            beat: std::mem::take(&mut self.beat),
+            closed: self.closed,
+        }
+    }
+}
+
+/// The actor has the committer, until this is dropped.
+pub(super) struct Inline<'a>(&'a Intake);
+
+impl Drop for Inline<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.inline = false;
+        if !state.line.is_empty() || state.checkpoint || state.beat || state.closed {
+            self.0.wake(state);
+        }
+    }
 }
 
 /// The line itself. Writes stay in it until their group has begun, so that a deadline that passes while the
@@ -68,6 +113,8 @@ struct State {
 #[derive(Default)]
 pub(super) struct Intake {
     state: Mutex<State>,
+    /// Writes in the line: for the thread, which looks often and mostly finds none.
+    length: AtomicUsize,
     wake: Condvar,
 }
 
@@ -83,14 +130,30 @@ impl Intake {
         }
     }
 
-    pub(super) fn push(&self, writes: Vec<Write>, deadline_ms: u64) {
+    /// Puts a write into the line. Whether the actor has to be told: the
+    /// thread sleeps, and nobody else has said so.
+    pub(super) fn push(&self, write: Write) -> bool {
         let mut state = self.state();
         if state.closed {
             drop(state);
-            return writes.into_iter().for_each(|write| write.answer(Err(Error::Closed)));
+            write.answer(Err(Error::Closed));
+            return false;
         }
-        state.line.extend(writes.into_iter().map(|write| (deadline_ms, write)));
-        self.wake(state);
+        state.line.push_back(write);
+        self.length.store(state.line.len(), Ordering::Release);
+        state.asleep && !std::mem::replace(&mut state.told, true)
+    }
+
+    /// The actor has come to look: the next one who finds the thread asleep tells it again.
+    pub(super) fn look(&self) -> usize {
+        let mut state = self.state();
+        state.told = false;
+        state.line.len()
+    }
+
+    /// Has the thread take what is in the line.
+    pub(super) fn call_thread(&self) {
+        self.wake(self.state());
     }
 
     pub(super) fn ask_checkpoint(&self) {
@@ -120,26 +183,47 @@ impl Intake {
 
     /// Writes in the line.
     pub(super) fn len(&self) -> usize {
-        self.state().line.len()
+        self.length.load(Ordering::Acquire)
     }
 
-    /// Sleeps until there is something to do.
-    pub(super) fn wait(&self) -> Asked {
+    /// Sleeps until there is something to do. While the actor commits by itself, `watch` is called from time to time.
+    pub(super) fn wait(&self, watch: impl Fn()) -> Asked {
         let mut state = self.state();
         loop {
-            let asked = Asked {
-                writes: !state.line.is_empty(),
-                checkpoint: std::mem::take(&mut state.checkpoint),
-                beat: std::mem::take(&mut state.beat),
-                closed: state.closed,
-            };
+            let asked = state.asked();
             if asked != Asked::default() {
+                state.asleep = false;
                 return asked;
             }
             state.asleep = true;
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.asleep = false;
+            state.dozes = state.inline || std::mem::take(&mut state.inline_lately);
+            if !state.dozes {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.wake.wait_timeout(state, WATCH_EVERY);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if timeout.timed_out() {
+                drop(state);
+                watch();
+                state = self.state();
+            }
         }
+    }
+
+    /// The actor commits by itself, if the thread sleeps.
+    pub(super) fn begin_inline(&self) -> Option<Inline<'_>> {
+        let mut state = self.state();
+        if !state.asleep {
+            return None;
+        }
+        (state.inline, state.inline_lately) = (true, true);
+        if !std::mem::replace(&mut state.dozes, true) {
+            drop(state);
+            self.wake.notify_one();
+        }
+        Some(Inline(self))
     }
 
     /// Lets `time` pass, or less.
@@ -147,12 +231,31 @@ impl Intake {
         drop(self.wake.wait_timeout(self.state(), time).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Takes up to `most` writes, in order.
-    pub(super) fn take(&self, most: usize, into: &mut Vec<Write>) {
+    /// Takes up to `most` writes, in order: from `now_ms` on they are with the storage.
+    pub(super) fn take(&self, most: usize, now_ms: u64, into: &mut VecDeque<Write>) {
+        if self.len() == 0 {
+            return;
+        }
         let mut state = self.state();
         state.stuck = None;
-        let count = state.line.len().min(most);
-        into.extend(state.line.drain(..count).map(|(_, write)| write));
+        state.flying_since.get_or_insert(now_ms);
+        if state.line.len() <= most && into.is_empty() {
+            std::mem::swap(&mut state.line, into);
+        } else {
+            let count = state.line.len().min(most);
+            into.extend(state.line.drain(..count));
+        }
+        self.length.store(state.line.len(), Ordering::Release);
+    }
+
+    /// What was taken has come back from the storage.
+    pub(super) fn landed(&self) {
+        self.state().flying_since = None;
+    }
+
+    /// Since when the storage has had what was taken last, if it has not given it back.
+    pub(super) fn flying_since(&self) -> Option<u64> {
+        self.state().flying_since
     }
 
     /// Says why the line does not move; the first reason in a row counts, for its time.
@@ -166,17 +269,18 @@ impl Intake {
     /// Answers the writes whose deadline has passed. They were never begun.
     pub(super) fn expire(&self, now_ms: u64) {
         let mut state = self.state();
-        if state.line.iter().all(|(deadline_ms, _)| *deadline_ms > now_ms) {
+        if state.line.iter().all(|write| write.deadline_ms > now_ms) {
             return;
         }
         let (late, kept): (VecDeque<_>, VecDeque<_>) =
-            state.line.drain(..).partition(|(deadline_ms, _)| *deadline_ms <= now_ms);
+            state.line.drain(..).partition(|write| write.deadline_ms <= now_ms);
         state.line = kept;
+        self.length.store(state.line.len(), Ordering::Release);
         let own = || ("this process's own commit".to_owned(), now_ms);
         let (holder, since) = state.stuck.clone().unwrap_or_else(own);
         drop(state);
         let held_for = Duration::from_millis(now_ms.saturating_sub(since));
-        for (_, write) in late {
+        for write in late {
             write.answer(Err(Error::Busy { holder: holder.clone(), held_for }));
         }
     }

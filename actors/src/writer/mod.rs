@@ -1,36 +1,37 @@
 //! The writer: every write of the process goes through here, many callers sharing one commit.
 //!
+//! - `intake` is the line of writes, into which everybody puts his own;
+//! - `commit_thread` takes groups from the line, commits them and answers;
 //! - `committer` executes a group on the database and knows what to do when that fails;
-//! - `intake` is the line of writes between the actor and its commit thread;
-//! - `commit_thread` takes groups from the line;
-//! - `outbox` holds the answers until the arbiter gives them out;
-//! - this file is the actor in front. It commits by itself while it is alone with one caller at a time, which
-//!   saves two thread hops (about 20 us each), and hands over to its thread as soon as there is company, so
-//!   that the next group gathers while one commits.
+//! - this file is the way in, and the actor beside the thread. It commits by itself while it is alone with one caller
+//!   at a time, which saves a thread hop (about 20 us); it keeps the deadlines of those who wait, has this process's
+//!   row written often enough, and ends the thread in order.
+//!
+//! Whichever of the two has the storage, the other one keeps the deadlines: a disk that hangs keeps nobody waiting for
+//! longer than a call may take.
 
 mod commit_thread;
 mod committer;
 mod intake;
-mod outbox;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix::WeakAddr;
 use actix::prelude::*;
 
+use self::commit_thread::Work;
 use self::committer::Committer;
 pub use self::intake::Stats;
-use self::intake::{Intake, Write};
-use self::outbox::Outbox;
-use crate::clock::{Seams, millis};
+use self::intake::{Intake, WATCH_EVERY, Write};
+use crate::clock::{Clock, Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::limits;
 use crate::storage::{Apply, Session};
+use crate::thread;
 
 /// A write of one caller at a time may have this many operations and still be committed on the arbiter.
 const ALONE: usize = 1;
@@ -40,9 +41,6 @@ const ALONE_BEFORE_INLINE: u32 = 3;
 
 /// So often the actor lets the others run first when it knows that requests are on their way.
 const YIELDS: u8 = 3;
-
-/// How often writes that wait are looked at for their deadline.
-const EXPIRY_TICK: Duration = Duration::from_millis(250);
 
 /// What the beat hangs on: how many leases this process holds, and the shortest of them.
 #[derive(Debug)]
@@ -67,14 +65,18 @@ pub struct Writer(Arc<Way>);
 
 struct Way {
     address: Addr<WriterActor>,
-    gathered: Arc<Gathered>,
+    intake: Arc<Intake>,
+    clock: Arc<dyn Clock>,
+    call_timeout_ms: u64,
+    /// Somebody looks after the deadlines.
+    watched: Arc<AtomicBool>,
     leases: Arc<Leases>,
     process: Arc<AtomicU64>,
 }
 
 impl Writer {
-    /// Sends one operation. `then` is called with its outcome after the commit, from the arbiter or from the
-    /// commit thread, in the order of the commits; it must be quick and must not wait.
+    /// Sends one operation. `then` is called with its outcome after the commit, mostly from the commit thread and
+    /// in the order of the commits; it must be quick and must not wait.
     ///
     /// The passage is given back after `then` has run. A write that has not been begun when the store's call
     /// timeout ends is answered with [`Error::Busy`] and leaves no trace.
@@ -89,14 +91,17 @@ impl Writer {
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let mut write = Write { operation: operation.into_operation(), passage, then };
+        let deadline_ms = self.0.clock.boot_ms().saturating_add(self.0.call_timeout_ms);
+        let mut write = Write { operation: operation.into_operation(), passage, then, deadline_ms };
         if let Some(passage) = &mut write.passage {
             passage.arrive();
         }
         // Bounded by the gate: every write belongs to a request that was let in, or to one that is being undone.
-        // One message tells the actor of all that gathers until it comes to look.
-        if self.0.gathered.push(write) {
+        if self.0.intake.push(write) {
             self.0.address.do_send(Flush);
+        }
+        if !self.0.watched.load(Ordering::SeqCst) && !self.0.watched.swap(true, Ordering::SeqCst) {
+            self.0.address.do_send(Watch);
         }
     }
 
@@ -127,7 +132,6 @@ impl Writer {
     /// in the storage.
     pub(crate) async fn close(&self) {
         let Ok(Some(thread)) = self.0.address.send(Close).await else { return };
-        // What it committed last it answers itself, if the message comes too late.
         if tokio::time::timeout(limits::CLOSE_WAIT, thread.ended).await.is_ok() {
             // It has just said that it ends; this waits for nothing.
             let _ = thread.handle.join();
@@ -141,45 +145,14 @@ impl fmt::Debug for Writer {
     }
 }
 
-/// Writes on their way to the actor.
-#[derive(Default)]
-struct Gathered(Mutex<Vec<Write>>);
-
-impl Gathered {
-    fn writes(&self) -> MutexGuard<'_, Vec<Write>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether it is the first: then the actor has to be told.
-    fn push(&self, write: Write) -> bool {
-        let mut writes = self.writes();
-        writes.push(write);
-        writes.len() == 1
-    }
-
-    fn len(&self) -> usize {
-        self.writes().len()
-    }
-
-    fn take(&self) -> Vec<Write> {
-        std::mem::take(&mut *self.writes())
-    }
-}
-
-/// The actor in front of the commit thread.
+/// The actor beside the commit thread.
 pub struct WriterActor {
-    committer: Arc<Mutex<Committer>>,
-    intake: Arc<Intake>,
-    outbox: Arc<Outbox>,
-    gate: Arc<Gate>,
+    work: Arc<Work>,
     leases: Arc<Leases>,
-    seams: Seams,
-    call_timeout: Duration,
     thread: Option<CommitThread>,
-    gathered: Arc<Gathered>,
+    watched: Arc<AtomicBool>,
     yields: u8,
     alone: u32,
-    expiry_armed: bool,
     beat: Option<SpawnHandle>,
 }
 
@@ -201,59 +174,51 @@ impl WriterActor {
         call_timeout: Duration,
         on_lapse: OnLapse,
     ) -> Result<Writer> {
-        let (intake, outbox) = (Arc::new(Intake::default()), Arc::new(Outbox::default()));
-        let front = Arc::new(OnceLock::<WeakAddr<WriterActor>>::new());
+        let intake = Arc::new(Intake::default());
         let process = Arc::new(AtomicU64::new(session.process()));
-        let committer =
-            Committer::new(session, Arc::clone(&seams.clock), stats, on_lapse, Arc::clone(&process));
-        let committer = Arc::new(Mutex::new(committer));
-        let (ending, ended) = tokio::sync::oneshot::channel();
-        let handle = {
-            let (committer, intake, gate) = (Arc::clone(&committer), Arc::clone(&intake), Arc::clone(&gate));
-            let (outbox, front, clock) = (Arc::clone(&outbox), Arc::clone(&front), Arc::clone(&seams.clock));
-            let tell = move || {
-                // One message a group. If the actor is gone, the thread answers when it ends.
-                if let Some(front) = front.get().and_then(WeakAddr::upgrade) {
-                    front.do_send(Committed);
-                }
-            };
-            let body = move || {
-                commit_thread::run(&committer, &intake, &outbox, &gate, &*clock, tell);
-                let _ = ending.send(());
-            };
-            seams.spawner.spawn("millpond-commit", Box::new(body))?
-        };
-        let leases = Leases { held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() };
-        let (leases, gathered) = (Arc::new(leases), Arc::new(Gathered::default()));
-        let actor = WriterActor {
-            committer,
-            intake,
-            outbox,
+        let clock = Arc::clone(&seams.clock);
+        let committer = Committer::new(session, Arc::clone(&clock), stats, on_lapse, Arc::clone(&process));
+        let (intake_of_work, clock_of_work) = (Arc::clone(&intake), Arc::clone(&clock));
+        let work = Arc::new(Work {
+            committer: Mutex::new(committer),
+            intake: intake_of_work,
             gate,
-            leases: Arc::clone(&leases),
-            seams,
+            clock: clock_of_work,
             call_timeout,
+        });
+        let (ending, ended) = tokio::sync::oneshot::channel();
+        let body = {
+            let work = Arc::clone(&work);
+            move || {
+                // Storage and answers are contained one by one; this is for what nobody thought of.
+                while let Err(error) = thread::contain(|| "the writer".into(), || work.run()) {
+                    tracing::error!(%error, "the writer goes on with a new connection");
+                }
+                let _ = ending.send(());
+            }
+        };
+        let handle = seams.spawner.spawn("millpond-commit", Box::new(body))?;
+        let leases = Leases { held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() };
+        let (leases, watched) = (Arc::new(leases), Arc::new(AtomicBool::new(false)));
+        let actor = WriterActor {
+            work,
+            leases: Arc::clone(&leases),
             thread: Some(CommitThread { handle, ended }),
-            gathered: Arc::clone(&gathered),
+            watched: Arc::clone(&watched),
             yields: 0,
             alone: 0,
-            expiry_armed: false,
             beat: None,
         };
         let address = actor.start();
-        let _ = front.set(address.downgrade());
-        Ok(Writer(Arc::new(Way { address, gathered, leases, process })))
+        let call_timeout_ms = millis(call_timeout);
+        Ok(Writer(Arc::new(Way { address, intake, clock, call_timeout_ms, watched, leases, process })))
     }
 
-    /// Decides who commits what has gathered: this arbiter, the thread, or nobody yet.
+    /// The thread sleeps: decides who commits what is in the line, this arbiter, the thread, or nobody yet.
     fn flush(&mut self, context: &mut Context<Self>) {
-        if self.gathered.len() == 0 {
-            return;
-        }
-        let thread_rests = self.intake.is_resting();
-        let underway = self.gate.underway();
-        let few = self.gathered.len() <= ALONE;
-        if thread_rests && underway > 0 && self.yields < YIELDS && few {
+        let few = self.work.intake.len() <= ALONE;
+        let underway = self.work.gate.underway();
+        if underway > 0 && self.yields < YIELDS && few {
             self.yields += 1;
             // A real yield: `notify` would poll this same task again before the others.
             let others = actix::fut::wrap_future::<_, Self>(tokio::task::yield_now());
@@ -262,49 +227,27 @@ impl WriterActor {
             return;
         }
         self.yields = 0;
-        let alone = thread_rests && underway == 0 && few;
-        self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
-        if self.alone <= ALONE_BEFORE_INLINE || !self.commit_here() {
-            let deadline_ms = self.seams.clock.now().boot_ms.saturating_add(millis(self.call_timeout));
-            self.intake.push(self.gathered.take(), deadline_ms);
-            self.arm_expiry(context);
-        }
-    }
-
-    /// Commits what is pending on this arbiter, if nothing has to be waited for. `false`: it has to be.
-    fn commit_here(&mut self) -> bool {
-        let mut committer = match self.committer.try_lock() {
-            Ok(committer) => committer,
-            Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        if !committer.begin(false) {
-            return false;
-        }
-        for write in self.gathered.take() {
-            committer.take(write);
-        }
-        self.outbox.put(committer.finish());
-        self.outbox.deliver();
-        committer.pass_on();
-        let due = committer.checkpoint_due();
-        drop(committer);
-        if due {
-            self.intake.ask_checkpoint();
-        }
-        true
-    }
-
-    /// Writes that wait for a turn or for a stuck disk are answered at their deadline.
-    fn arm_expiry(&mut self, context: &mut Context<Self>) {
-        if std::mem::replace(&mut self.expiry_armed, true) {
+        let gathered = self.work.intake.look();
+        if gathered == 0 {
             return;
         }
-        context.run_later(EXPIRY_TICK, |actor, context| {
-            actor.expiry_armed = false;
-            actor.intake.expire(actor.seams.clock.now().boot_ms);
-            if !actor.intake.is_resting() {
-                actor.arm_expiry(context);
+        let alone = underway == 0 && gathered <= ALONE;
+        self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
+        let inline = self.alone > ALONE_BEFORE_INLINE
+            && thread::contain(|| "the writer".into(), || self.work.commit_here()).unwrap_or(false);
+        if !inline {
+            self.work.intake.call_thread();
+        }
+    }
+
+    /// Looks after those who wait, as long as there are any.
+    fn watch(&mut self, context: &mut Context<Self>) {
+        context.run_later(WATCH_EVERY, |actor, context| {
+            // Before the look, so that a write that comes after it asks for the next one.
+            actor.watched.store(false, Ordering::SeqCst);
+            actor.work.watch();
+            if !actor.work.intake.is_resting() && !actor.watched.swap(true, Ordering::SeqCst) {
+                actor.watch(context);
             }
         });
     }
@@ -320,7 +263,7 @@ impl WriterActor {
         self.leases.armed_ms.store(every_ms, Ordering::Relaxed);
         self.beat = Some(context.run_later(Duration::from_millis(every_ms), |actor, context| {
             if actor.leases.beat_every_ms().is_some() {
-                actor.intake.ask_beat();
+                actor.work.intake.ask_beat();
             }
             actor.arm_beat(context);
         }));
@@ -338,11 +281,11 @@ impl Actor for WriterActor {
 impl Drop for WriterActor {
     /// However this actor ends, its thread does too, after what is in the line.
     fn drop(&mut self) {
-        self.intake.close();
+        self.work.intake.close();
     }
 }
 
-/// Writes have gathered; see what to do with them.
+/// There is something in the line, and the thread sleeps.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Flush;
@@ -355,16 +298,16 @@ impl Handler<Flush> for WriterActor {
     }
 }
 
-/// A group has been committed; its callers want to know.
+/// Somebody waits, and nobody looks after the deadlines.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Committed;
+struct Watch;
 
-impl Handler<Committed> for WriterActor {
+impl Handler<Watch> for WriterActor {
     type Result = ();
 
-    fn handle(&mut self, _: Committed, _: &mut Self::Context) {
-        self.outbox.deliver();
+    fn handle(&mut self, _: Watch, context: &mut Self::Context) {
+        self.watch(context);
     }
 }
 
@@ -381,7 +324,7 @@ impl Handler<ArmBeat> for WriterActor {
     }
 }
 
-/// Hands over what is pending and ends.
+/// Takes nothing more; what is in the line is still committed.
 #[derive(Message)]
 #[rtype(result = "Option<CommitThread>")]
 struct Close;
@@ -390,8 +333,7 @@ impl Handler<Close> for WriterActor {
     type Result = MessageResult<Close>;
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
-        self.intake.push(self.gathered.take(), u64::MAX);
-        self.intake.close();
+        self.work.intake.close();
         MessageResult(self.thread.take())
     }
 }

@@ -98,7 +98,8 @@ async fn g11_whoever_waits_for_a_lock_is_told_that_the_store_is_closed() {
     soon(world.runtime.close()).await.unwrap();
     assert!(matches!(soon(waiter).await, Err(Error::Closed)));
     assert!(matches!(soon(thread).await.unwrap(), Err(Error::Closed)));
-    assert_eq!(soon(loss).await, Err(Error::Closed), "what was held is held no more");
+    // What was held is held no more: the actor may just have seen it, or be gone already.
+    assert!(matches!(soon(loss).await, Ok(()) | Err(Error::Closed)));
     assert_eq!((world.holder("x"), world.waiting("x")), (None, 0));
 }
 

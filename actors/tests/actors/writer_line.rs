@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millpond_actors::error::Error;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
+use millpond_actors::lock::{Abandoned, LockActor};
 use millpond_actors::runtime::Settings;
+use millpond_actors::stream::Placed;
 
-use crate::world::{World, all, assert_not_applied, begun, done, soon, until};
+use crate::world::{World, all, assert_not_applied, begun, done, name, soon, until};
 
 fn room_for_four(settings: &mut Settings) {
     settings.requests = 4;
@@ -73,6 +75,11 @@ async fn g9_whoever_waits_for_room_keeps_nobody_from_running() {
     soon(thread).await.unwrap().unwrap();
 }
 
+/// What came of a write that the storage kept for longer than a call may take, and then did.
+fn done_or_given_up(answer: Result<Placed>) {
+    assert!(matches!(answer, Ok(_) | Err(Error::CommitUnknown { .. })), "{answer:?}");
+}
+
 #[tokio::test]
 async fn g9_a_write_behind_a_stuck_commit_is_answered_at_its_deadline() {
     let world = World::new();
@@ -87,7 +94,7 @@ async fn g9_a_write_behind_a_stuck_commit_is_answered_at_its_deadline() {
     assert_not_applied(&answer);
     assert_not_applied(&world.as_time_passes(thread).await.unwrap());
     gate.open();
-    soon(first).await.unwrap();
+    done_or_given_up(soon(first).await);
     soon(world.append("after")).await.unwrap();
     assert_eq!((world.version("late"), world.head()), (0, 2), "and it is not applied later");
 }
@@ -107,9 +114,65 @@ async fn g9_only_those_whose_deadline_has_passed_are_answered() {
     assert_not_applied(&soon(late).await);
     assert!(patient.iter_mut().all(|append| !append.is_answered()));
     gate.open();
-    soon(first).await.unwrap();
+    done_or_given_up(soon(first).await);
     all(patient).await.into_iter().for_each(done);
     assert_eq!((world.version("late"), world.version("patient")), (0, 3));
+}
+
+/// A storage that does not come back from a commit: of the arbiter's own, or of the thread's.
+async fn g9_nobody_waits_longer_than_a_call_may_take(alone: bool) {
+    let world = World::with(|settings| settings.call_timeout = Duration::from_millis(100));
+    let held = world.hold("x").await;
+    let waiter = world.in_line("x").await;
+    for _ in 0..if alone { 10 } else { 0 } {
+        // After some groups of one, the arbiter commits by itself.
+        soon(world.append("lone")).await.unwrap();
+    }
+    let before = world.head();
+    let gate = world.memory.faults().hold_commits();
+    let lone = begun(world.append("lone"));
+    gate.wait_until_held();
+    let (late, thread) = (begun(world.append("late")), world.append_blocking("late"));
+    for answer in [world.as_time_passes(lone).await, world.as_time_passes(late).await, {
+        let thread = world.as_time_passes(thread).await;
+        thread.unwrap()
+    }] {
+        answer.unwrap_err();
+    }
+    // Whoever waits for somebody waits without limit, but not for a storage that is gone.
+    let given_up = world.as_time_passes(waiter).await;
+    assert!(matches!(given_up, Err(Error::CommitUnknown { .. })), "{given_up:?}");
+    world.runtime.tell::<LockActor, _>(&name("x"), Abandoned);
+    gate.open();
+    // What was with the storage is there, and the place that nobody waits in is given up.
+    until(async || world.head() > before && world.waiting("x") == 0).await;
+    soon(world.append("after")).await.unwrap();
+    drop(held);
+}
+
+#[tokio::test]
+async fn g9_a_disk_that_hangs_under_the_arbiter_is_given_up_on() {
+    g9_nobody_waits_longer_than_a_call_may_take(true).await;
+}
+
+#[tokio::test]
+async fn g9_a_disk_that_hangs_under_the_thread_is_given_up_on() {
+    g9_nobody_waits_longer_than_a_call_may_take(false).await;
+}
+
+#[tokio::test]
+async fn l4_a_disk_that_hangs_does_not_make_a_holder_lose_what_it_holds() {
+    let world = World::new();
+    let held = world.hold("x").await;
+    let mut loss = begun(world.loss(&held));
+    let gate = world.memory.faults().hold_commits();
+    let stuck = begun(world.append("s"));
+    gate.wait_until_held();
+    world.clock.advance(limits::CALL_TIMEOUT + Duration::from_secs(1));
+    soon(stuck).await.unwrap_err();
+    assert!(!loss.is_answered(), "its lease goes on");
+    gate.open();
+    world.release(held).await.unwrap();
 }
 
 #[tokio::test]

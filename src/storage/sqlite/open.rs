@@ -32,7 +32,7 @@ pub(super) fn check_library() -> Result<()> {
 }
 
 /// What only the first connection of a new file can decide; later it would ask for the write lock.
-const NEW_FILE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
+const NEW_FILE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = NONE;";
 
 /// Answers with the mode that it is in afterwards.
 const LOG: &str = "PRAGMA journal_mode = WAL";

@@ -111,7 +111,7 @@ fn an_empty_file_and_one_whose_creation_was_cut_short_become_stores() {
     let begun = directory.path().join("begun.db");
     let connection = rusqlite::Connection::open(&begun).unwrap();
     connection
-        .execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = 2; PRAGMA journal_mode = WAL")
+        .execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = 0; PRAGMA journal_mode = WAL")
         .unwrap();
     drop(connection);
     assert!(fs::metadata(&begun).unwrap().len() > 0);
@@ -139,7 +139,7 @@ fn two_that_create_at_once_both_succeed() {
 fn a_new_store_is_a_plain_database_with_its_own_settings() {
     let fixture = Fixture::new();
     assert_eq!(fixture.one::<i64>("PRAGMA page_size"), 8_192);
-    assert_eq!(fixture.one::<i64>("PRAGMA auto_vacuum"), 2);
+    assert_eq!(fixture.one::<i64>("PRAGMA auto_vacuum"), 0);
     assert_eq!(fixture.one::<i64>("PRAGMA application_id"), 0x4D50_4E44);
     assert_eq!(fixture.one::<i64>("PRAGMA user_version"), 1);
     assert_eq!(fixture.one::<String>("PRAGMA journal_mode"), "wal");

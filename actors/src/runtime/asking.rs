@@ -1,0 +1,301 @@
+//! The doors: how a request comes in, and how long its caller waits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::Runtime;
+use crate::clock::millis;
+use crate::error::{Error, Result};
+use crate::gate::{Gate, Passage};
+use crate::name::Name;
+use crate::reply::{Answer, Reply};
+use crate::storage::{Apply, View};
+use crate::supervisor::{Primitive, To, Visit};
+use crate::thread;
+
+/// So much later than what waits in the line a call is given up on.
+const GRACE: Duration = Duration::from_millis(250);
+
+impl Runtime {
+    /// Sends a request to the actor of a name and awaits the answer, on any executor.
+    ///
+    /// # Errors
+    /// The request's, or why it was not let in.
+    pub async fn ask<A, M, T>(&self, name: &Name, build: impl FnOnce(Reply<T>, Passage) -> M) -> Result<T>
+    where
+        A: Primitive + Handler<Visit<M>>,
+        M: Send + 'static,
+    {
+        self.enter_and(|reply, passage| self.tell::<A, M>(name, build(reply, passage))).await
+    }
+
+    /// Sends a request and lets this thread wait for the answer.
+    ///
+    /// # Errors
+    /// As [`ask`](Runtime::ask), and [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn call<A, M, T>(&self, name: &Name, build: impl FnOnce(Reply<T>, Passage) -> M) -> Result<T>
+    where
+        A: Primitive + Handler<Visit<M>>,
+        M: Send + 'static,
+    {
+        self.enter_and_wait(|reply, passage| self.tell::<A, M>(name, build(reply, passage)))
+    }
+
+    /// As [`ask`](Runtime::ask), for what is waited for without limit, whatever the storage does.
+    ///
+    /// # Errors
+    /// The request's, or why it was not let in.
+    pub async fn watch<A, M, T>(&self, name: &Name, build: impl FnOnce(Reply<T>, Passage) -> M) -> Result<T>
+    where
+        A: Primitive + Handler<Visit<M>>,
+        M: Send + 'static,
+    {
+        let passage = self.enter().await?;
+        let (reply, answer) = Reply::future();
+        self.tell::<A, M>(name, build(reply, passage));
+        self.honest(answer.await)
+    }
+
+    /// As [`watch`](Runtime::watch), for a thread that waits.
+    ///
+    /// # Errors
+    /// The request's, or why it was not let in; [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn watch_blocking<A, M, T>(
+        &self,
+        name: &Name,
+        build: impl FnOnce(Reply<T>, Passage) -> M,
+    ) -> Result<T>
+    where
+        A: Primitive + Handler<Visit<M>>,
+        M: Send + 'static,
+    {
+        let passage = self.enter_blocking()?;
+        let (reply, waiting) = Reply::blocking();
+        self.tell::<A, M>(name, build(reply, passage));
+        self.honest(waiting.wait())
+    }
+
+    /// Enters, does what answers, and awaits the answer, on any executor. A storage that does not answer for the
+    /// call timeout is given up on; what is granted later is given back.
+    ///
+    /// # Errors
+    /// The answer's, or why it was not let in; [`Error::CommitUnknown`] if the storage did not answer.
+    pub async fn enter_and<T>(&self, start: impl FnOnce(Reply<T>, Passage)) -> Result<T> {
+        let passage = self.enter().await?;
+        let (reply, mut answer) = Reply::future();
+        let patience = self.patience();
+        start(reply, passage);
+        loop {
+            let mut stuck = std::pin::pin!(self.gate.still_stuck());
+            let answered = std::future::poll_fn(|context| match Pin::new(&mut answer).poll(context) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => stuck.as_mut().poll(context).map(|()| None),
+            });
+            match answered.await {
+                Some(answer) => return self.honest(answer),
+                None if patience.is_over() => return Err(patience.error()),
+                None => {}
+            }
+        }
+    }
+
+    /// Enters, does what answers, and lets this thread wait for the answer, as
+    /// [`enter_and`](Runtime::enter_and) does.
+    ///
+    /// # Errors
+    /// As there; [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn enter_and_wait<T>(&self, start: impl FnOnce(Reply<T>, Passage)) -> Result<T> {
+        let passage = self.enter_blocking()?;
+        let (reply, waiting) = Reply::blocking();
+        let patience = self.patience();
+        start(reply, passage);
+        loop {
+            match waiting.wait_for(self.settings.call_timeout / 4) {
+                Some(answer) => return self.honest(answer),
+                None if patience.is_over() => return Err(patience.error()),
+                None => {}
+            }
+        }
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        let (since_ms, limit) = (self.settings.seams.clock.boot_ms(), self.settings.call_timeout);
+        Patience { gate: &self.gate, since_ms, limit }
+    }
+
+    /// Sends a message to the actor of a name, bounded by whatever the caller has.
+    pub fn tell<A, M>(&self, name: &Name, message: M)
+    where
+        A: Primitive + Handler<Visit<M>>,
+        M: Send + 'static,
+    {
+        if let Some(supervisor) = self.supervisor_of(name) {
+            // Bounded by the gate: who sends has a passage, or a guard that is going away.
+            supervisor.do_send(To::<A, M>::new(name.clone(), message));
+        }
+    }
+
+    /// Writes what belongs to no single name, on any executor.
+    ///
+    /// # Errors
+    /// The write's, or why it was not let in.
+    pub async fn write<O: Apply>(&self, operation: O) -> Result<O::Outcome> {
+        let writer = &self.doors.writer;
+        self.enter_and(|reply, passage| {
+            writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
+        })
+        .await
+    }
+
+    /// Writes what belongs to no single name, on a thread that waits.
+    ///
+    /// # Errors
+    /// As [`write`](Runtime::write), and [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn write_blocking<O: Apply>(&self, operation: O) -> Result<O::Outcome> {
+        let writer = &self.doors.writer;
+        self.enter_and_wait(|reply, passage| {
+            writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
+        })
+    }
+
+    /// Reads, on any executor.
+    ///
+    /// # Errors
+    /// The read's, or why it was not let in.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let passage = self.enter().await?;
+        let (reply, answer) = Reply::future();
+        self.start_read(passage, look, reply);
+        self.honest(answer.await)
+    }
+
+    /// Reads, on a thread that waits.
+    ///
+    /// # Errors
+    /// As [`read`](Runtime::read), and [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn read_blocking<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let passage = self.enter_blocking()?;
+        let (reply, waiting) = Reply::blocking();
+        self.start_read(passage, look, reply);
+        self.honest(waiting.wait())
+    }
+
+    /// Starts a read that is awaited later: the next page of a stream, while this one is being looked at.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Overloaded`] if there is no room at this moment.
+    pub fn read_ahead<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<Answer<T>> {
+        let passage = self.gate.try_enter()?.ok_or_else(|| self.overloaded())?;
+        let (reply, answer) = Reply::future();
+        self.start_read(passage, look, reply);
+        Ok(answer)
+    }
+
+    fn start_read<T: Send + 'static>(
+        &self,
+        mut passage: Passage,
+        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+        reply: Reply<T>,
+    ) {
+        passage.arrive();
+        self.doors.readers.read(look, move |found| {
+            reply.answer(found);
+            drop(passage);
+        });
+    }
+
+    async fn enter(&self) -> Result<Passage> {
+        if let Some(passage) = self.gate.try_enter()? {
+            return Ok(passage);
+        }
+        // The caller's executor may have no timer; ours has one.
+        let (late, deadline) = oneshot::channel();
+        let timeout = self.settings.call_timeout;
+        self.doors.arbiter.spawn(async move {
+            tokio::time::sleep(timeout).await;
+            let _ = late.send(());
+        });
+        let entering = std::pin::pin!(self.gate.enter());
+        match Race(entering, deadline).await {
+            Some(entered) => entered,
+            None => Err(self.overloaded()),
+        }
+    }
+
+    fn enter_blocking(&self) -> Result<Passage> {
+        if thread::is_ours() {
+            return Err(Error::WouldDeadlock);
+        }
+        if let Some(passage) = self.gate.try_enter()? {
+            return Ok(passage);
+        }
+        let (reply, waiting) = Reply::blocking();
+        let (gate, timeout, error) = (Arc::clone(&self.gate), self.settings.call_timeout, self.overloaded());
+        let admitted = self.doors.arbiter.spawn(async move {
+            let entered = tokio::time::timeout(timeout, gate.enter()).await;
+            reply.answer(entered.unwrap_or(Err(error)));
+        });
+        if admitted { waiting.wait() } else { Err(Error::Closed) }
+    }
+
+    fn overloaded(&self) -> Error {
+        Error::Overloaded { what: "the store", limit: self.gate.limit() as u64 }
+    }
+
+    /// A request that was dropped because the store is closing says so.
+    pub(super) fn honest<T>(&self, answer: Result<T>) -> Result<T> {
+        match answer {
+            Err(Error::ActorFailed { .. }) if self.gate.is_closed() => Err(Error::Closed),
+            answer => answer,
+        }
+    }
+}
+
+/// How long a caller waits for a storage that does not answer.
+struct Patience<'a> {
+    gate: &'a Gate,
+    since_ms: u64,
+    limit: Duration,
+}
+
+impl Patience<'_> {
+    /// Whether the writer is stuck, and this call has waited for longer than it may. A little longer: what never came
+    /// to the storage is answered at its deadline, and that answer says more.
+    fn is_over(&self) -> bool {
+        let waited = self.gate.stuck_ms().saturating_sub(self.since_ms);
+        waited >= millis(self.limit.saturating_add(GRACE))
+    }
+
+    fn error(&self) -> Error {
+        Error::CommitUnknown { detail: format!("the storage has not answered for {:?}", self.limit) }
+    }
+}
+
+/// The first of two futures; `None` if the second one ended first.
+struct Race<F>(F, oneshot::Receiver<()>);
+
+impl<F: Future + Unpin> Future for Race<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = Pin::new(&mut self.0).poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        Pin::new(&mut self.1).poll(context).map(|_| None)
+    }
+}

@@ -1,0 +1,107 @@
+//! What the first arbiter's thread builds and lives in, and the orderly end.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::{Doors, Settings, storage};
+use crate::error::Result;
+use crate::gate::Gate;
+use crate::limits;
+use crate::reader::Readers;
+use crate::reply::Reply;
+use crate::storage::{Backend, Identity};
+use crate::supervisor::{House, Supervisor};
+use crate::thread;
+use crate::watcher::{Lapsed, WatcherActor};
+use crate::writer::{Stats, WriterActor};
+
+/// What the first arbiter's thread builds and lives in.
+pub(super) struct Building {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) identity: Identity,
+    pub(super) settings: Settings,
+    pub(super) gate: Arc<Gate>,
+    pub(super) stats: Arc<Stats>,
+}
+
+impl Building {
+    pub(super) fn live(
+        self,
+        ready: &crossbeam_channel::Sender<Result<Doors>>,
+        stopped: oneshot::Receiver<Reply<()>>,
+    ) {
+        thread::mark_as_ours();
+        let system = actix_rt::System::new();
+        let gate = Arc::clone(&self.gate);
+        let answer = system.block_on(async move {
+            let (doors, house) = match self.open().await {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return None;
+                }
+            };
+            let others = doors.others.clone();
+            let _ = ready.send(Ok(doors));
+            let answer = stopped.await.ok();
+            gate.close();
+            if answer.is_some() {
+                let _ = tokio::time::timeout(limits::CLOSE_WAIT, gate.emptied()).await;
+                house.writer.close().await;
+            }
+            // By hand: the system's own way to stop them is a message to a task of this thread, which runs no more.
+            for arbiter in others {
+                arbiter.stop();
+            }
+            System::current().stop();
+            answer
+        });
+        // With the arbiter its actors end, and with them whatever waited in them.
+        drop(system);
+        if let Some(answer) = answer {
+            answer.answer(Ok(()));
+        }
+    }
+
+    async fn open(&self) -> Result<(Doors, House)> {
+        let seams = self.settings.seams.clone();
+        let session = self.backend.join(&self.identity, seams.clock.now())?;
+        let process = session.process();
+        let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
+        let watcher = WatcherActor::open(self.backend.bell(), readers.clone(), process);
+        let on_lapse = {
+            let watcher = watcher.clone();
+            Box::new(move || watcher.do_send(Lapsed))
+        };
+        let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
+        let writer =
+            WriterActor::open(session, gate, seams.clone(), stats, self.settings.call_timeout, on_lapse)?;
+        let house = House { writer, readers: readers.clone(), watcher, seams };
+        let (supervisors, others) = self.supervisors(&house).await?;
+        let doors =
+            Doors { supervisors, writer: house.writer.clone(), readers, arbiter: Arbiter::current(), others };
+        Ok((doors, house))
+    }
+
+    /// One supervisor an arbiter; the first lives here, beside the writer.
+    async fn supervisors(&self, house: &House) -> Result<(Vec<Addr<Supervisor>>, Vec<ArbiterHandle>)> {
+        let (idle, mut others) = (self.settings.idle, Vec::new());
+        let mut supervisors = vec![Supervisor::new(house.clone(), idle).start()];
+        for _ in 1..self.settings.arbiters {
+            let arbiter = Arbiter::new();
+            let (marked, mark) = oneshot::channel();
+            arbiter.spawn_fn(move || {
+                thread::mark_as_ours();
+                let _ = marked.send(());
+            });
+            mark.await.map_err(|_| storage("an arbiter ended at once"))?;
+            let house = house.clone();
+            supervisors
+                .push(Supervisor::start_in_arbiter(&arbiter.handle(), move |_| Supervisor::new(house, idle)));
+            others.push(arbiter.handle());
+        }
+        Ok((supervisors, others))
+    }
+}

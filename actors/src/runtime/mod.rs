@@ -1,0 +1,202 @@
+//! The runtime of one store in this process: its threads, the way in, and the orderly way out.
+//!
+//! - `asking` has the doors: how a request comes in, and how long its caller waits;
+//! - `building` is what the first arbiter's thread builds and lives in.
+//!
+//! Threads, however many names are used: one a arbiter, one that commits, the readers, and the bell's.
+
+mod asking;
+mod building;
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use self::building::Building;
+use crate::clock::Seams;
+use crate::error::{Error, Result};
+use crate::gate::Gate;
+use crate::limits;
+use crate::name::Name;
+use crate::reader::Readers;
+use crate::reply::Reply;
+use crate::storage::{Backend, Identity};
+use crate::supervisor::{Census, Supervisor};
+use crate::thread;
+use crate::writer::{Stats, Writer};
+
+/// How a runtime is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Threads that actors live on. One is best unless commands take long to decide.
+    pub arbiters: usize,
+    /// Read-only connections.
+    pub readers: usize,
+    /// How long a call that waits for nobody may take.
+    pub call_timeout: Duration,
+    /// How long an unused actor stays.
+    pub idle: Duration,
+    /// Requests that may be inside at once.
+    pub requests: usize,
+    /// Time, ids, threads.
+    pub seams: Seams,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            arbiters: 1,
+            readers: limits::READERS,
+            call_timeout: limits::CALL_TIMEOUT,
+            idle: limits::IDLE,
+            requests: limits::REQUESTS,
+            seams: Seams::default(),
+        }
+    }
+}
+
+/// A running store. Dropping the last handle ends it as safely as a SIGKILL would, without waiting;
+/// [`close`](Runtime::close) ends it in order.
+pub struct Runtime {
+    doors: Doors,
+    gate: Arc<Gate>,
+    stats: Arc<Stats>,
+    settings: Settings,
+    stop: Mutex<Option<oneshot::Sender<Reply<()>>>>,
+}
+
+/// The addresses that requests go to.
+#[derive(Clone)]
+struct Doors {
+    supervisors: Vec<Addr<Supervisor>>,
+    writer: Writer,
+    readers: Readers,
+    arbiter: ArbiterHandle,
+    /// The arbiters beside the first.
+    others: Vec<ArbiterHandle>,
+}
+
+impl Runtime {
+    /// Starts the threads and joins the store. Blocks while the store is opened.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn start(backend: Arc<dyn Backend>, identity: Identity, settings: Settings) -> Result<Runtime> {
+        let gate = Gate::new(settings.requests);
+        let stats = Arc::new(Stats::default());
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = crossbeam_channel::bounded(1);
+        let house = Building {
+            backend,
+            identity,
+            settings: settings.clone(),
+            gate: Arc::clone(&gate),
+            stats: Arc::clone(&stats),
+        };
+        let body = move || house.live(&ready, stopped);
+        settings.seams.spawner.spawn("millpond-actors", Box::new(body))?;
+        let doors =
+            started.recv().unwrap_or_else(|_| Err(storage("the thread of the actors ended at once")))?;
+        Ok(Runtime { doors, gate, stats, settings, stop: Mutex::new(Some(stop)) })
+    }
+
+    /// The same name is always served by the same arbiter.
+    fn supervisor_of(&self, name: &Name) -> Option<&Addr<Supervisor>> {
+        let hash = crc32c::crc32c(name.as_str().as_bytes()) as usize;
+        self.doors.supervisors.get(hash % self.doors.supervisors.len().max(1))
+    }
+
+    /// Whether it was closed, or is being closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.gate.is_closed()
+    }
+
+    /// This process, as the store knows it.
+    #[must_use]
+    pub fn process(&self) -> u64 {
+        self.doors.writer.process()
+    }
+
+    /// Time, ids, threads.
+    #[must_use]
+    pub fn seams(&self) -> &Seams {
+        &self.settings.seams
+    }
+
+    /// The writer's figures: groups and operations committed, groups redone, commits and checkpoints failed.
+    #[must_use]
+    pub fn figures(&self) -> [u64; 5] {
+        let Stats { groups, operations, redone, failed_commits, failed_checkpoints } = &*self.stats;
+        [groups, operations, redone, failed_commits, failed_checkpoints]
+            .map(|figure| figure.load(Ordering::Relaxed))
+    }
+
+    /// How many actors live.
+    pub async fn actors(&self) -> usize {
+        count(&self.doors.supervisors).await
+    }
+
+    /// How many actors live, for a thread that waits.
+    ///
+    /// # Errors
+    /// [`Error::WouldDeadlock`] on a thread of the store's own; [`Error::Closed`].
+    pub fn actors_blocking(&self) -> Result<usize> {
+        if thread::is_ours() {
+            return Err(Error::WouldDeadlock);
+        }
+        let (reply, waiting) = Reply::blocking();
+        let supervisors = self.doors.supervisors.clone();
+        let asked = self.doors.arbiter.spawn(async move { reply.answer(Ok(count(&supervisors).await)) });
+        if asked { self.honest(waiting.wait()) } else { Err(Error::Closed) }
+    }
+
+    /// Answers every request that was accepted, leaves the store and ends the threads. Waiters for a lock get
+    /// [`Error::Closed`]. A second call ends at once.
+    ///
+    /// # Errors
+    /// None today; a storage that is stuck is given up on after [`limits::CLOSE_WAIT`].
+    pub async fn close(&self) -> Result<()> {
+        let (reply, answer) = Reply::future();
+        if self.ask_to_stop(reply) { answer.await } else { Ok(()) }
+    }
+
+    /// [`close`](Runtime::close) for a thread that waits.
+    ///
+    /// # Errors
+    /// [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn close_blocking(&self) -> Result<()> {
+        if thread::is_ours() {
+            return Err(Error::WouldDeadlock);
+        }
+        let (reply, waiting) = Reply::blocking();
+        if self.ask_to_stop(reply) { waiting.wait() } else { Ok(()) }
+    }
+
+    fn ask_to_stop(&self, reply: Reply<()>) -> bool {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        stop.is_some_and(|stop| stop.send(reply).is_ok())
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("process", &self.process()).finish_non_exhaustive()
+    }
+}
+
+async fn count(supervisors: &[Addr<Supervisor>]) -> usize {
+    let mut actors = 0;
+    for supervisor in supervisors {
+        actors += supervisor.send(Census).await.unwrap_or(0);
+    }
+    actors
+}
+
+fn storage(detail: &str) -> Error {
+    Error::Storage { detail: detail.to_owned() }
+}
