@@ -116,6 +116,12 @@ impl Runtime {
         self.gate.is_closed()
     }
 
+    /// How many requests are inside, wherever they are.
+    #[must_use]
+    pub fn inside(&self) -> usize {
+        self.gate.inside()
+    }
+
     /// This process, as the store knows it.
     #[must_use]
     pub fn process(&self) -> u64 {

@@ -88,6 +88,7 @@ async fn g9_a_write_behind_a_stuck_commit_is_answered_at_its_deadline() {
     gate.wait_until_held();
     let late = begun(world.append("late"));
     let thread = world.append_blocking("late");
+    until(async || world.runtime.inside() == 3).await;
     world.arrived().await;
     let answer = world.as_time_passes(late).await;
     assert!(matches!(answer, Err(Error::Busy { .. })), "{answer:?}");
