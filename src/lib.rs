@@ -37,7 +37,9 @@ mod store;
 
 mod aggregate;
 mod events;
+mod leader;
 mod lock;
+mod lock_set;
 
 mod inspect;
 mod reading;
@@ -57,8 +59,10 @@ struct Readme;
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::inspect::{Inspector, WriterFigures};
+pub use crate::leader::{Election, Leader, Leadership};
 pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
+pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::store::{Store, StoreBuilder};
 #[cfg(any(test, feature = "testing"))]

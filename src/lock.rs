@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::lock::{Abandoned, Acquire, LockActor, Loss, Place, Wait};
+use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Wait};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
@@ -84,6 +84,25 @@ impl Lock {
         self.request(Wait::For(time)).await
     }
 
+    /// Takes the lock away from whoever holds it, in whatever process, and passes it on to the next in line. Whether
+    /// somebody held it.
+    ///
+    /// For operators: the former holder goes on until it looks ([`LockGuard::lost`], [`LockGuard::renew`]); what it
+    /// still writes under its token is refused.
+    ///
+    /// # Errors
+    /// A bad name; what the database said. Nothing is changed then.
+    pub async fn break_lock(&self) -> Result<bool> {
+        let name = self.name.clone()?;
+        self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| BreakLock { reply, passage }).await
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn break_lock_blocking(&self) -> Result<bool> {
+        let name = self.name.clone()?;
+        self.runtime.call::<LockActor, _, _>(&name, |reply, passage| BreakLock { reply, passage })
+    }
+
     async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, ttl) = self.checked()?;
         let mut leaving = Leaving { lock: self, name: &name, waits: true };
@@ -155,6 +174,31 @@ impl LockGuard {
     /// The condition that this lock is still held, for writes to the store.
     pub(crate) fn fence(&self) -> Fence {
         self.place.fence()
+    }
+
+    /// How long the lease lasts, by this process's own clock, if the process wrote nothing from now on. A running
+    /// process prolongs its leases by itself, so this is near the time to live; at zero the lock must be taken for
+    /// lost.
+    ///
+    /// A courtesy and no safety: the process may be stopped right after it has looked. The safety is the
+    /// [token](LockGuard::token).
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.place.remaining()
+    }
+
+    /// Prolongs the lease by a commit of its own, and tells whether the lock is still held. A running process need
+    /// not do that; it is for one that wants to know before its next step.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if it is not held any more; nothing is changed then. What the database said.
+    pub async fn renew(&self) -> Result<()> {
+        self.runtime.enter_and(|reply, passage| self.place.renew(reply, passage)).await
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn renew_blocking(&self) -> Result<()> {
+        self.runtime.enter_and_wait(|reply, passage| self.place.renew(reply, passage))
     }
 
     /// Resolves when the lock is lost: its lease ended while this process was stopped, somebody broke it, or the

@@ -44,6 +44,14 @@ impl Lock {
         self.request(Wait::For(time))
     }
 
+    /// See [`crate::Lock::break_lock`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn break_lock(&self) -> Result<bool> {
+        self.lock.break_lock_blocking()
+    }
+
     fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, ttl) = self.lock.checked()?;
         let runtime = &self.lock.runtime;
@@ -71,6 +79,20 @@ impl LockGuard {
     #[must_use]
     pub fn name(&self) -> &str {
         self.guard.name()
+    }
+
+    /// See [`crate::LockGuard::remaining`].
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.guard.remaining()
+    }
+
+    /// See [`crate::LockGuard::renew`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn renew(&self) -> Result<()> {
+        self.guard.renew_blocking()
     }
 
     /// Waits until the lock is lost; see [`crate::LockGuard::lost`].

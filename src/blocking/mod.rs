@@ -19,11 +19,15 @@
 mod aggregate;
 mod events;
 mod inspect;
+mod leader;
 mod lock;
+mod lock_set;
 mod store;
 
 pub use self::aggregate::Entity;
 pub use self::events::{EventStream, Events};
 pub use self::inspect::Inspector;
+pub use self::leader::{Election, Leadership};
 pub use self::lock::{Lock, LockGuard};
+pub use self::lock_set::{LockSet, LockSetGuard};
 pub use self::store::{Store, StoreBuilder};

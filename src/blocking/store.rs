@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 
-use super::{Entity, Events, Inspector, Lock};
+use super::{Election, Entity, Events, Inspector, Lock, LockSet};
 use crate::aggregate::Aggregate;
 use crate::location::{Durability, Location};
 
@@ -54,6 +54,18 @@ impl Store {
     #[must_use]
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock { lock: self.store.lock(name) }
+    }
+
+    /// See [`crate::Store::lock_set`].
+    #[must_use]
+    pub fn lock_set<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> LockSet {
+        LockSet { set: self.store.lock_set(names) }
+    }
+
+    /// See [`crate::Store::election`].
+    #[must_use]
+    pub fn election(&self, name: impl AsRef<str>) -> Election {
+        Election { election: self.store.election(name) }
     }
 
     /// See [`crate::Store::aggregate`].

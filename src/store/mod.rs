@@ -11,8 +11,10 @@ pub use self::builder::StoreBuilder;
 use crate::aggregate::{Aggregate, Entity};
 use crate::events::Events;
 use crate::inspect::Inspector;
+use crate::leader::Election;
 use crate::location::Location;
 use crate::lock::Lock;
+use crate::lock_set::LockSet;
 
 /// An open store. Cheap to clone; every clone is the same store.
 ///
@@ -71,6 +73,18 @@ impl Store {
     #[must_use]
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// Several locks that are taken together, without deadlock. Bad names are the first call's error.
+    #[must_use]
+    pub fn lock_set<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> LockSet {
+        LockSet::new(names, |name| self.lock(name))
+    }
+
+    /// The election of this name: a lock with a term and a watch. A bad name is the first call's error.
+    #[must_use]
+    pub fn election(&self, name: impl AsRef<str>) -> Election {
+        Election::new(self.lock(name))
     }
 
     /// The aggregate of this kind and id. A bad id is the first call's error.

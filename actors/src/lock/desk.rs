@@ -3,7 +3,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
@@ -13,8 +14,9 @@ use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::lock::{Fence, Grant, Leave, Left, Was};
+use crate::storage::lock::{Fence, Grant, Leave, Left, Renew, Renewed, Was};
 use crate::supervisor::Stay;
+use crate::watcher::Changed;
 use crate::writer::Writer;
 
 /// What is needed to deal with an outcome without the actor. A lock that nobody fights for never comes back to it.
@@ -27,17 +29,30 @@ pub(super) struct Desk {
     pub(super) line: WeakAddr<LockActor>,
     /// The ticket under which somebody here holds the lock, or 0.
     held: AtomicU64,
+    /// Somebody here follows the lock: what happens at this desk is news to the actor.
+    followed: AtomicBool,
 }
 
 impl Desk {
     pub(super) fn new(name: Name, writer: Writer, line: WeakAddr<LockActor>) -> Desk {
-        Desk { name, writer, line, held: AtomicU64::new(0) }
+        Desk { name, writer, line, held: AtomicU64::new(0), followed: AtomicBool::new(false) }
     }
 
     /// Whether a grant belongs to this process and to no holder in it. If nobody waits with its ticket either, it was
     /// taken by a commit of unknown fate, and nobody was told.
     pub(super) fn is_orphan(&self, grant: &Grant) -> bool {
         grant.process == self.writer.process() && self.held.load(Ordering::SeqCst) != grant.ticket
+    }
+
+    pub(super) fn follow(&self, followed: bool) {
+        self.followed.store(followed, Ordering::SeqCst);
+    }
+
+    /// Says that the lock has another holder, or none, if anybody wants to know.
+    pub(super) fn tell_followers(&self) {
+        if self.followed.load(Ordering::SeqCst) {
+            self.tell(Changed);
+        }
     }
 
     /// Tells the actor. One that is not there any more has nobody waiting.
@@ -79,8 +94,9 @@ impl Desk {
     }
 
     fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {
-        if let Some(next) = left.next {
-            self.tell(PassedOn(next, stay));
+        match left.next {
+            Some(next) => self.tell(PassedOn(next, stay)),
+            None => self.tell_followers(),
         }
         match left.was {
             Was::Holding | Was::Waiting => Ok(()),
@@ -99,21 +115,28 @@ pub struct Place {
     stay: Stay,
     lock: u64,
     ticket: u64,
-    /// The fencing token, once it holds the lock.
-    token: Option<u64>,
+    /// Once it holds the lock.
+    lease: Option<Lease>,
     left: bool,
+}
+
+/// What a place that holds the lock was given.
+#[derive(Clone, Copy)]
+struct Lease {
+    token: u64,
+    ttl_ms: u64,
 }
 
 impl Place {
     pub(super) fn new(desk: Arc<Desk>, stay: Stay, lock: u64, ticket: u64) -> Place {
-        Place { desk, stay, lock, ticket, token: None, left: false }
+        Place { desk, stay, lock, ticket, lease: None, left: false }
     }
 
     /// From now on it holds the lock, and this process sees to its lease.
     pub(super) fn granted(mut self, token: u64, ttl_ms: u64) -> Place {
         self.desk.writer.hold(ttl_ms);
         self.desk.held.store(self.ticket, Ordering::SeqCst);
-        self.token = Some(token);
+        self.lease = Some(Lease { token, ttl_ms });
         self
     }
 
@@ -134,7 +157,29 @@ impl Place {
     /// The token as a condition of writes; 0 while it only waits, which no lock ever has.
     #[must_use]
     pub fn fence(&self) -> Fence {
-        Fence { lock: self.lock, name: self.desk.name.clone(), token: self.token.unwrap_or(0) }
+        Fence {
+            lock: self.lock,
+            name: self.desk.name.clone(),
+            token: self.lease.map_or(0, |lease| lease.token),
+        }
+    }
+
+    /// By this process's own clock: how long the lease lasts if it wrote no beat from now on.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        let writer = &self.desk.writer;
+        let end_ms = self.lease.map_or(0, |lease| writer.beat_ms().saturating_add(lease.ttl_ms));
+        Duration::from_millis(end_ms.saturating_sub(writer.now_ms()))
+    }
+
+    /// Prolongs the lease by a commit; [`Error::Lost`] if the lock is not held any more.
+    pub fn renew(&self, reply: Reply<()>, passage: Passage) {
+        let (ticket, desk) = (self.ticket, Arc::clone(&self.desk));
+        let renew = Renew { lock: self.lock, ticket };
+        self.desk.writer.apply(renew, Some(passage), move |renewed| {
+            let lost = || Error::Lost { lock: desk.name.to_string(), ticket };
+            reply.answer(renewed.and_then(|Renewed { held }| if held { Ok(()) } else { Err(lost()) }));
+        });
     }
 
     /// Leaves the line and tells what came of it: [`Error::Lost`] if the lock was not held any more.
@@ -146,7 +191,7 @@ impl Place {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        let (desk, held) = (Arc::clone(&self.desk), self.token.is_some());
+        let (desk, held) = (Arc::clone(&self.desk), self.lease.is_some());
         let leave = Leave { lock: self.lock, ticket: self.ticket };
         self.desk.leave(leave, self.stay.clone(), passage, move |left| {
             if held {

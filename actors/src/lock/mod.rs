@@ -2,9 +2,11 @@
 //!
 //! The line itself is in the database, where every process sees it. This actor keeps the callers' replies
 //! beside their tickets, answers the one whose turn has come, and gives back what nobody takes. What needs no line,
-//! an uncontended acquire and release, is dealt with at its `desk` and never comes back here.
+//! an uncontended acquire and release, is dealt with at its `desk` and never comes back here; what it learns from
+//! other processes is in `looking`.
 
 mod desk;
+mod looking;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +17,18 @@ use actix::prelude::*;
 
 use self::desk::Desk;
 pub use self::desk::Place;
+use self::looking::Follower;
+pub use self::looking::{Follow, Loss};
 use crate::clock::millis;
-use crate::error::{Error, Result, WriteOutcome};
+use crate::error::{Error, WriteOutcome};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::Target;
-use crate::storage::lock::{Acquire as Take, Acquired, Grant, Leave, Line, Settle, Settled};
+use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave};
 use crate::supervisor::{House, Primitive, Stay, Visit};
-use crate::watcher::{Changed, Interest, Watch};
+use crate::watcher::{Changed, Interest};
 
 /// A ticket whose leaving could not be written leaves again after this time.
 const LEAVE_AGAIN: Duration = Duration::from_millis(250);
@@ -53,15 +57,13 @@ pub enum Wait {
     Forever,
 }
 
-/// Be told when the lock is lost.
+/// Take the lock away from whoever holds it. Answered with whether somebody did.
 #[derive(Debug)]
-pub struct Loss {
-    /// The lock's row.
-    pub lock: u64,
-    /// Under which ticket it is held.
-    pub ticket: u64,
-    /// Answered when it is lost; at once if it already is.
-    pub reply: Reply<()>,
+pub struct BreakLock {
+    /// Answered after the commit.
+    pub reply: Reply<bool>,
+    /// The request's passage.
+    pub passage: Passage,
 }
 
 /// A caller has gone away while it waited.
@@ -94,6 +96,8 @@ pub struct LockActor {
     waiting: BTreeMap<u64, Waiter>,
     /// Holders who want to be told when they lose the lock, by their tickets.
     losses: Vec<(u64, Reply<()>)>,
+    /// Who wants to know who holds the lock.
+    followers: Vec<Follower>,
     told_waiting: bool,
     told_holding: bool,
     sweeping: bool,
@@ -117,6 +121,7 @@ impl Primitive for LockActor {
             desk: None,
             waiting: BTreeMap::new(),
             losses: Vec::new(),
+            followers: Vec::new(),
             told_waiting: false,
             told_holding: false,
             sweeping: false,
@@ -190,6 +195,7 @@ impl LockActor {
                 if learns {
                     desk.tell(Learnt(lock));
                 }
+                desk.tell_followers();
                 let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
                 want.reply.answer(Ok(Some(place)));
             }
@@ -229,6 +235,28 @@ impl LockActor {
             }
             self.take(want, true, place.stay(), None, context);
         }
+    }
+}
+
+impl Handler<Visit<BreakLock>> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Visit { message, stay }: Visit<BreakLock>, context: &mut Self::Context) {
+        let BreakLock { reply, passage } = message;
+        let lock = Target { name: self.name.clone(), id: self.id };
+        let desk = self.desk(context);
+        self.house.writer.apply(Break { lock }, Some(passage), move |broken| {
+            if let Ok(Broken { taken, next }) = &broken {
+                if let Some(next) = next {
+                    desk.tell(PassedOn(*next, stay));
+                }
+                if taken.is_some() {
+                    // Its holder may be in this process, and want to know.
+                    desk.tell(Changed);
+                }
+            }
+            reply.answer(broken.map(|broken| broken.taken.is_some()));
+        });
     }
 }
 
@@ -333,6 +361,7 @@ impl LockActor {
             // If nobody takes it, it is dropped here, and so given back.
             want.reply.answer(Ok(Some(place.granted(grant.token, want.ttl_ms))));
             self.tell_watcher(context);
+            self.desk(context).tell_followers();
         } else if self.desk(context).is_orphan(&grant) {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
             self.desk(context).leave(leave, stay, None, drop);
@@ -348,78 +377,6 @@ impl LockActor {
                 actor.tell_watcher(context);
             }
         })
-    }
-
-    /// A holder that was stopped writes nothing when its lease ends, so nothing but time tells.
-    fn arm_expiry(&mut self, remaining_ms: u64, context: &mut Context<Self>) {
-        if let Some(armed) = self.expiry.take() {
-            context.cancel_future(armed);
-        }
-        let end = Duration::from_millis(remaining_ms.saturating_add(1));
-        self.expiry = Some(context.run_later(end, |actor, context| actor.look(None, context)));
-    }
-
-    fn answer_losses(&mut self, lost: impl Fn(u64) -> bool) {
-        for (ticket, reply) in std::mem::take(&mut self.losses) {
-            if lost(ticket) {
-                reply.answer(Ok(()));
-            } else if !reply.is_abandoned() {
-                self.losses.push((ticket, reply));
-            }
-        }
-    }
-
-    /// Tells the watcher what this actor wants to be told, where that has changed.
-    fn tell_watcher(&mut self, context: &mut Context<Self>) {
-        let interests = [
-            (Interest::Waiting, !self.waiting.is_empty(), &mut self.told_waiting),
-            (Interest::Holding, !self.losses.is_empty(), &mut self.told_holding),
-        ];
-        let mut changed = Vec::new();
-        for (interest, now, told) in interests {
-            if std::mem::replace(told, now) != now {
-                changed.push((interest, now.then(|| context.address().recipient())));
-            }
-        }
-        changed.into_iter().for_each(|(interest, tell)| self.watch(interest, tell));
-        if self.waiting.is_empty()
-            && let Some(armed) = self.expiry.take()
-        {
-            // A timer would keep the actor.
-            context.cancel_future(armed);
-        }
-    }
-
-    fn watch(&self, interest: Interest, tell: Option<Recipient<Changed>>) {
-        self.house.watcher.do_send(Watch { interest, key: self.key, tell });
-    }
-
-    /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
-    fn look(&mut self, doubt: Option<Stay>, context: &mut Context<Self>) {
-        let waits = doubt.or_else(|| self.waiting.values().next().map(|waiter| waiter.place.stay()));
-        if waits.is_none() && self.losses.is_empty() {
-            return;
-        }
-        if std::mem::replace(&mut self.looking, true) {
-            self.look_again = true;
-            return;
-        }
-        let (name, clock, address) = (self.name.clone(), self.house.seams.clock.clone(), context.address());
-        let look = move |view: &mut dyn crate::storage::View| view.lock(&name, clock.now());
-        self.house.readers.read(look, move |line| address.do_send(Seen(line, waits)));
-    }
-}
-
-impl Handler<Visit<Loss>> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, Visit { message, .. }: Visit<Loss>, context: &mut Self::Context) {
-        let Loss { lock, ticket, reply } = message;
-        self.id = Some(lock);
-        self.losses.push((ticket, reply));
-        self.tell_watcher(context);
-        // It may be lost already.
-        self.look(None, context);
     }
 }
 
@@ -445,57 +402,7 @@ impl Handler<Sweep> for LockActor {
         self.sweeping = false;
         self.waiting.retain(|_, waiter| !waiter.want.reply.is_abandoned());
         self.answer_losses(|_| false);
-        self.tell_watcher(context);
-    }
-}
-
-impl Handler<Changed> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Changed, context: &mut Self::Context) {
-        self.news += 1;
-        self.take_anew(context);
-        self.look(None, context);
-    }
-}
-
-/// How the lock stands, as a reader saw it.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Seen(Result<Option<Line>>, Option<Stay>);
-
-impl Handler<Seen> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, Seen(line, stay): Seen, context: &mut Self::Context) {
-        self.looking = false;
-        if std::mem::take(&mut self.look_again) {
-            // What was seen is used all the same; what it may have missed is seen by the next look.
-            self.look(None, context);
-        }
-        let Ok(Some(line)) = line else { return };
-        let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
-        let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
-        // It may only seem so, until the outcome of its own commit has been dealt with; that is before the outcome of
-        // the settling below is.
-        let orphan = grant.is_some_and(|grant| {
-            self.desk(context).is_orphan(&grant) && !self.waiting.contains_key(&grant.ticket)
-        });
-        let holder = grant.map(|grant| grant.ticket);
-        // The reader looked after the grant was committed: who is not the holder then, has lost it.
-        self.answer_losses(|ticket| Some(ticket) != holder);
-        let waits = !self.waiting.is_empty();
-        let concerns_us = waits && holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
-        if let (true, Some(stay)) = (concerns_us || orphan, stay) {
-            let address = context.address();
-            self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
-                if let Ok(Settled { holder: Some(holder) }) = settled {
-                    address.do_send(PassedOn(holder, stay));
-                }
-            });
-        } else if waits {
-            self.arm_expiry(remaining_ms, context);
-        }
+        self.drop_abandoned_followers();
         self.tell_watcher(context);
     }
 }

@@ -5,7 +5,8 @@ use super::store::{Caller, Store};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::lock::{
-    Acquire, Acquired, Fence, Grant, Holder, Leave, Left, Line, Settle, Settled, Was,
+    Acquire, Acquired, Break, Broken, Fence, Grant, Holder, Leave, Left, Line, Renew, Renewed, Settle,
+    Settled, Was,
 };
 use crate::storage::{Moment, Target};
 
@@ -93,6 +94,23 @@ impl Store {
     /// Passes the lock on if it is to be passed on.
     pub(super) fn lock_settle(&mut self, me: &Caller, operation: &Settle) -> Settled {
         Settled { holder: self.settle(me, operation.lock) }
+    }
+
+    /// Whether the caller's ticket holds the lock.
+    pub(super) fn lock_renew(&mut self, me: &Caller, operation: &Renew) -> Renewed {
+        let Renew { lock, ticket } = *operation;
+        let holder = self.live_holder(me, lock).map(|held| held.grant);
+        Renewed { held: holder.is_some_and(|held| held.ticket == ticket && held.process == me.process) }
+    }
+
+    /// Takes the lock away from its holder and passes it on.
+    pub(super) fn lock_break(&mut self, me: &Caller, operation: &Break) -> Broken {
+        let Some(lock) = self.lock_id(&operation.lock) else { return Broken { taken: None, next: None } };
+        let taken = self.live_holder(me, lock).map(|held| held.grant);
+        if taken.is_some() {
+            self.set_holder(lock, None);
+        }
+        Broken { taken, next: self.settle(me, lock) }
     }
 
     /// Whether `fence` still stands: its token is the current one of a lease that has not ended.

@@ -7,7 +7,7 @@ use super::Shared;
 use super::faults::OnApply;
 use super::store::{Caller, Store};
 use crate::error::{Error, Result};
-use crate::storage::lock::{Acquire, Acquired, Leave, Left, Settle, Settled};
+use crate::storage::lock::{Acquire, Acquired, Break, Broken, Leave, Left, Renew, Renewed, Settle, Settled};
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
 use crate::storage::{Identity, Moment, Session, Standing, Tables};
@@ -247,6 +247,14 @@ impl Tables for MemorySession {
 
     fn lock_settle(&mut self, operation: &Settle) -> Result<Settled> {
         self.operate(|store, me| Ok(store.lock_settle(me, operation)))
+    }
+
+    fn lock_renew(&mut self, operation: &Renew) -> Result<Renewed> {
+        self.operate(|store, me| Ok(store.lock_renew(me, operation)))
+    }
+
+    fn lock_break(&mut self, operation: &Break) -> Result<Broken> {
+        self.operate(|store, me| Ok(store.lock_break(me, operation)))
     }
 
     fn stream_append(&mut self, operation: &Append) -> Result<Appended> {

@@ -113,6 +113,40 @@ pub struct Settled {
     pub holder: Option<Grant>,
 }
 
+/// Ask whether a ticket still holds its lock. Only the process that took the ticket asks; the commit itself is the
+/// beat that prolongs the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renew {
+    /// The lock's row.
+    pub lock: u64,
+    /// The ticket.
+    pub ticket: u64,
+}
+
+/// What became of [`Renew`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// Whether the ticket holds the lock. If not, nothing was changed.
+    pub held: bool,
+}
+
+/// Take a lock away from whoever holds it, and pass it on. What its former holder still writes under its token is
+/// refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Break {
+    /// The lock. One that was never used has no holder.
+    pub lock: Target,
+}
+
+/// What became of [`Break`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// From whom it was taken. `None`: nobody held it, or a holder whose lease had ended.
+    pub taken: Option<Grant>,
+    /// Who holds it now.
+    pub next: Option<Grant>,
+}
+
 /// How a lock stands, as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {

@@ -90,6 +90,10 @@ operations! {
     lock_leave: LockLeave(lock::Leave) => lock::Left;
     /// Pass the lock on if its holder is gone, and tell who holds it.
     lock_settle: LockSettle(lock::Settle) => lock::Settled;
+    /// Ask whether a ticket still holds its lock.
+    lock_renew: LockRenew(lock::Renew) => lock::Renewed;
+    /// Take a lock away from its holder.
+    lock_break: LockBreak(lock::Break) => lock::Broken;
     /// Append events to a stream.
     stream_append: StreamAppend(stream::Append) => stream::Appended;
     /// Add events of many streams, leaving out those that are there already.

@@ -26,6 +26,10 @@ pub(super) struct Committer {
     on_lapse: OnLapse,
     /// Our id, for whoever wants to know it.
     process: Arc<AtomicU64>,
+    /// When the open group began.
+    began_ms: u64,
+    /// When the last group on disk began: this process's beat.
+    beat_ms: Arc<AtomicU64>,
     writes: Vec<Write>,
     outcomes: Vec<Outcome>,
     answers: Vec<Result<Outcome>>,
@@ -46,6 +50,7 @@ impl Committer {
         stats: Arc<Stats>,
         on_lapse: OnLapse,
         process: Arc<AtomicU64>,
+        beat_ms: Arc<AtomicU64>,
     ) -> Committer {
         Committer {
             session,
@@ -53,6 +58,8 @@ impl Committer {
             stats,
             on_lapse,
             process,
+            began_ms: 0,
+            beat_ms,
             writes: Vec::new(),
             outcomes: Vec::new(),
             answers: Vec::new(),
@@ -96,7 +103,9 @@ impl Committer {
             self.session.reopen()?;
             self.suspect = false;
         }
-        if self.session.begin(self.clock.now())? == Standing::Lapsed {
+        let now = self.clock.now();
+        self.began_ms = now.boot_ms;
+        if self.session.begin(now)? == Standing::Lapsed {
             self.process.store(self.session.process(), Ordering::Relaxed);
             (self.on_lapse)();
         }
@@ -246,6 +255,7 @@ impl Committer {
         let group = self.groups;
         let error = match thread::contain(|| "the storage".into(), || self.session.commit(group)).flatten() {
             Ok(()) => {
+                self.beat_ms.store(self.began_ms, Ordering::Relaxed);
                 self.stats.groups.fetch_add(1, Ordering::Relaxed);
                 self.stats.operations.fetch_add(answers.len() as u64, Ordering::Relaxed);
                 return answers;

@@ -72,6 +72,7 @@ struct Way {
     watched: Arc<AtomicBool>,
     leases: Arc<Leases>,
     process: Arc<AtomicU64>,
+    beat_ms: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -109,6 +110,18 @@ impl Writer {
     #[must_use]
     pub fn process(&self) -> u64 {
         self.0.process.load(Ordering::Relaxed)
+    }
+
+    /// When this process last wrote its row, by the boot clock: leases of its own hang on it.
+    #[must_use]
+    pub fn beat_ms(&self) -> u64 {
+        self.0.beat_ms.load(Ordering::Relaxed)
+    }
+
+    /// The boot clock, now.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.0.clock.boot_ms()
     }
 
     /// This process holds one lease more, with this time to live: from now on its row is written often enough.
@@ -177,7 +190,11 @@ impl WriterActor {
         let intake = Arc::new(Intake::default());
         let process = Arc::new(AtomicU64::new(session.process()));
         let clock = Arc::clone(&seams.clock);
-        let committer = Committer::new(session, Arc::clone(&clock), stats, on_lapse, Arc::clone(&process));
+        let beat_ms = Arc::new(AtomicU64::new(clock.boot_ms()));
+        let committer = {
+            let (clock, process, beat_ms) = (Arc::clone(&clock), Arc::clone(&process), Arc::clone(&beat_ms));
+            Committer::new(session, clock, stats, on_lapse, process, beat_ms)
+        };
         let (intake_of_work, clock_of_work) = (Arc::clone(&intake), Arc::clone(&clock));
         let work = Arc::new(Work {
             committer: Mutex::new(committer),
@@ -211,7 +228,16 @@ impl WriterActor {
         };
         let address = actor.start();
         let call_timeout_ms = millis(call_timeout);
-        Ok(Writer(Arc::new(Way { address, intake, clock, call_timeout_ms, watched, leases, process })))
+        Ok(Writer(Arc::new(Way {
+            address,
+            intake,
+            clock,
+            call_timeout_ms,
+            watched,
+            leases,
+            process,
+            beat_ms,
+        })))
     }
 
     /// The thread sleeps: decides who commits what is in the line, this arbiter, the thread, or nobody yet.

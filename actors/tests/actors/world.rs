@@ -34,6 +34,11 @@ impl HandClock {
         self.hand.advance(by);
     }
 
+    /// The wall clock alone jumps.
+    pub(crate) fn set_wall(&self, wall_ms: i64) {
+        self.hand.set_wall(wall_ms);
+    }
+
     /// Whoever next asks for the time on the actors' thread panics.
     pub(crate) fn panic_on_the_arbiter(&self) {
         self.panic_on_arbiter.store(true, Ordering::SeqCst);

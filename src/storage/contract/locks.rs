@@ -1,6 +1,6 @@
 //! Locks: the line, the lease, the token.
 
-use millpond_actors::storage::lock::{Acquired, Leave, Left, Was};
+use millpond_actors::storage::lock::{Acquired, Break, Broken, Grant, Leave, Left, Renew, Renewed, Was};
 use millpond_actors::storage::stream::Appended;
 use millpond_actors::storage::{Standing, Target};
 
@@ -360,4 +360,39 @@ pub(super) fn a_remembered_lock_is_found_by_its_row(stage: &Stage<'_>) {
     acquire.lock = by_row;
     assert_eq!(granted(a.run(acquire)).lock, first.lock);
     assert_eq!(a.run(try_acquire("l", 100)), Acquired::Held);
+}
+
+pub(super) fn l4_a_renewal_tells_whether_the_lock_is_held(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    let grant = a.hold("l", 100);
+    let renew = |grant: Grant| Renew { lock: grant.lock, ticket: grant.ticket };
+    stage.pass(99);
+    assert_eq!(a.run(renew(grant)), Renewed { held: true });
+    stage.pass(99);
+    assert_eq!(b.run(try_acquire("l", 100)), Acquired::Held, "the commit was a beat");
+    assert_eq!(b.run(renew(grant)), Renewed { held: false }, "it is not b's");
+    stage.pass(1);
+    assert_eq!(a.run(renew(grant)), Renewed { held: false }, "expired is lost, even if nobody took it");
+    assert_eq!(stage.line("l"), (None, 0));
+    assert_eq!(a.run(Renew { lock: grant.lock + 9, ticket: 1 }), Renewed { held: false });
+}
+
+pub(super) fn l3_a_broken_lock_is_passed_on_and_its_token_is_stale(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    let break_it = || Break { lock: target("l") };
+    assert_eq!(a.run(break_it()), Broken { taken: None, next: None }, "never used");
+    let grant = a.hold("l", 100);
+    let (_, next) = b.wait("l", 100);
+    let broken = b.run(break_it());
+    assert_eq!((broken.taken, broken.next.map(|grant| grant.ticket)), (Some(grant), Some(next)));
+    assert!(broken.next.unwrap().token > grant.token);
+    assert_eq!(a.run(fenced("l", grant, "s", &[1])), Appended::Fenced);
+    assert_eq!(a.run(leave(grant.lock, grant.ticket)), GONE);
+    assert_eq!(stage.line("l"), (Some(next), 0), "its leaving changes nothing");
+    let last = broken.next.unwrap();
+    assert_eq!(a.run(break_it()), Broken { taken: Some(last), next: None });
+    assert_eq!(a.run(break_it()), Broken { taken: None, next: None }, "nobody holds it any more");
+    a.hold("l", 100);
+    stage.pass(100);
+    assert_eq!(b.run(break_it()), Broken { taken: None, next: None }, "void already");
 }

@@ -108,6 +108,8 @@ macro_rules! contract_suite {
                     l5_waiters_are_granted_in_ticket_order
                     l6_try_leaves_no_ticket
                     l5_a_try_does_not_pass_a_waiter
+                    l4_a_renewal_tells_whether_the_lock_is_held
+                    l3_a_broken_lock_is_passed_on_and_its_token_is_stale
                     leaving_while_waiting_gives_up_the_place
                     leaving_twice_is_gone
                     l4_a_lease_ends_exactly_at_its_end

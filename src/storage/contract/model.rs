@@ -7,7 +7,9 @@
 mod events;
 
 use millpond_actors::error::{Expected, Result};
-use millpond_actors::storage::lock::{Acquired, Leave, Line, Settle, Settled, Was};
+use millpond_actors::storage::lock::{
+    Acquired, Break, Broken, Grant, Leave, Line, Renew, Settle, Settled, Was,
+};
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Data, Query};
 use millpond_actors::storage::{Moment, Operation, Outcome, Session, Standing, Summary, View};
@@ -208,6 +210,12 @@ impl Pair {
                 let own = |(owner, leave): &(usize, Leave)| (*owner == player).then_some(*leave);
                 Operation::LockLeave(self.known.tickets.iter().rev().filter_map(own).nth(*back)?)
             }
+            Step::Renew { back } => {
+                let own = |(owner, leave): &(usize, Leave)| (*owner == player).then_some(*leave);
+                let Leave { lock, ticket } = self.known.tickets.iter().rev().filter_map(own).nth(*back)?;
+                Operation::LockRenew(Renew { lock, ticket })
+            }
+            Step::Break { lock } => Operation::LockBreak(Break { lock: target(LOCKS[*lock]) }),
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
             Step::Save { stream, version } => Operation::SnapshotSave(Save {
                 stream: self.known.streams[*stream],
@@ -247,6 +255,15 @@ impl Pair {
             ) => self.known.streams[*stream] = *row,
             (_, Outcome::LockLeave(left)) => {
                 self.known.grants.extend(left.next);
+            }
+            (_, Outcome::LockBreak(Broken { taken, next })) => {
+                // Whoever was given the lock and lost it again in one group waits no more.
+                let of = |grant: &Grant, waiting: &Leave| {
+                    (grant.lock, grant.ticket) == (waiting.lock, waiting.ticket)
+                };
+                let moved = |waiting: &Leave| taken.iter().chain(next).any(|grant| of(grant, waiting));
+                self.known.waiting.retain(|(_, waiting)| !moved(waiting));
+                self.known.grants.extend(*next);
             }
             (_, Outcome::LockSettle(Settled { holder })) => self.known.grants.extend(*holder),
             _ => {}

@@ -5,7 +5,9 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::limits;
-use millpond_actors::storage::lock::{Acquire, Acquired, Fence, Grant, Leave, Left, Settle, Settled, Was};
+use millpond_actors::storage::lock::{
+    Acquire, Acquired, Break, Broken, Fence, Grant, Leave, Left, Renew, Renewed, Settle, Settled, Was,
+};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::error::database;
@@ -33,6 +35,14 @@ impl Found {
             lease: Lease { process: row.get(3)?, granted_at: row.get(4)?, ttl: row.get(5)? },
             waiting: row.get(6)?,
         })
+    }
+}
+
+impl Found {
+    /// What its holder was given, if it has one.
+    fn grant(&self) -> Option<Grant> {
+        let Found { id: lock, holder: ticket, token, lease, .. } = *self;
+        (ticket != 0).then_some(Grant { lock, ticket, token, process: lease.process })
     }
 }
 
@@ -120,9 +130,27 @@ impl SqliteSession {
         if self.is_void(&found)? {
             return Ok(Settled { holder: self.pass_on(found.id)? });
         }
-        let Found { id: lock, holder: ticket, token, lease, .. } = found;
-        let holder = (ticket != 0).then_some(Grant { lock, ticket, token, process: lease.process });
-        Ok(Settled { holder })
+        Ok(Settled { holder: found.grant() })
+    }
+
+    /// Whether our ticket holds the lock.
+    pub(super) fn renew(&self, asked: &Renew) -> Result<Renewed> {
+        let Some(found) = self.by_id(asked.lock)? else { return Ok(Renewed { held: false }) };
+        let ours = found.holder == asked.ticket && found.lease.process == self.own.id;
+        Ok(Renewed { held: ours && !self.is_void(&found)? })
+    }
+
+    /// Takes the lock away from its holder and passes it on.
+    pub(super) fn break_lock(&mut self, asked: &Break) -> Result<Broken> {
+        let found = match asked.lock.id {
+            Some(id) => self.by_id(id)?,
+            None => self.by_name(asked.lock.name.as_str())?,
+        };
+        let Some(found) = found.filter(|found| found.holder != 0) else {
+            return Ok(Broken { taken: None, next: None });
+        };
+        let taken = if self.is_void(&found)? { None } else { found.grant() };
+        Ok(Broken { taken, next: self.pass_on(found.id)? })
     }
 
     /// Whether the token is the current one of a live lease.

@@ -355,6 +355,14 @@ impl Tables for SqliteSession {
         self.settle(operation)
     }
 
+    fn lock_renew(&mut self, operation: &lock::Renew) -> Result<lock::Renewed> {
+        self.renew(operation)
+    }
+
+    fn lock_break(&mut self, operation: &lock::Break) -> Result<lock::Broken> {
+        self.break_lock(operation)
+    }
+
     fn stream_append(&mut self, operation: &stream::Append) -> Result<stream::Appended> {
         self.append(operation)
     }

@@ -52,6 +52,12 @@ pub(super) enum Step {
     Settle {
         lock: usize,
     },
+    Renew {
+        back: usize,
+    },
+    Break {
+        lock: usize,
+    },
     Save {
         stream: usize,
         version: u64,
@@ -86,6 +92,8 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(lock, ttl_ms, wait)| Step::Acquire { lock, ttl_ms, wait }),
         4 => (0..8_usize).prop_map(|back| Step::Leave { back }),
         2 => (0..LOCKS.len()).prop_map(|lock| Step::Settle { lock }),
+        1 => (0..8_usize).prop_map(|back| Step::Renew { back }),
+        1 => (0..LOCKS.len()).prop_map(|lock| Step::Break { lock }),
         1 => (0..STREAMS.len(), 0..9_u64).prop_map(|(stream, version)| Step::Save { stream, version }),
     ]
 }

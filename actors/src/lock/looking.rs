@@ -1,0 +1,201 @@
+//! What the actor of a lock learns from outside: looks at how the lock stands, when there is news from other processes,
+//! when a lease may have ended, and for holders who want to know that they have lost it.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::{LockActor, PassedOn};
+use crate::error::Result;
+use crate::reply::Reply;
+use crate::storage::lock::{Holder, Line, Settle, Settled};
+use crate::supervisor::{Stay, Visit};
+use crate::watcher::{Changed, Interest, Watch};
+
+/// Be told when the lock is lost.
+#[derive(Debug)]
+pub struct Loss {
+    /// The lock's row.
+    pub lock: u64,
+    /// Under which ticket it is held.
+    pub ticket: u64,
+    /// Answered when it is lost; at once if it already is.
+    pub reply: Reply<()>,
+}
+
+/// Be told who holds the lock, as soon as that is somebody else than is known.
+#[derive(Debug)]
+pub struct Follow {
+    /// The token of the holder that is known; 0 for nobody.
+    pub known: u64,
+    /// Answered with the holder then, `None` if nobody holds it.
+    pub reply: Reply<Option<Holder>>,
+}
+
+/// Somebody who follows a lock. The lock's actor stays for it.
+pub(super) struct Follower {
+    known: u64,
+    reply: Reply<Option<Holder>>,
+    _stay: Stay,
+}
+
+impl LockActor {
+    /// A holder that was stopped writes nothing when its lease ends, so nothing but time tells.
+    fn arm_expiry(&mut self, remaining_ms: u64, context: &mut Context<Self>) {
+        if let Some(armed) = self.expiry.take() {
+            context.cancel_future(armed);
+        }
+        let end = Duration::from_millis(remaining_ms.saturating_add(1));
+        self.expiry = Some(context.run_later(end, |actor, context| actor.look(None, context)));
+    }
+
+    pub(super) fn answer_losses(&mut self, lost: impl Fn(u64) -> bool) {
+        for (ticket, reply) in std::mem::take(&mut self.losses) {
+            if lost(ticket) {
+                reply.answer(Ok(()));
+            } else if !reply.is_abandoned() {
+                self.losses.push((ticket, reply));
+            }
+        }
+    }
+
+    /// Tells those who follow the lock who holds it, if they do not know yet.
+    fn answer_followers(&mut self, holder: Option<&Holder>) {
+        let holder = holder.filter(|holder| !holder.void);
+        let now = holder.map_or(0, |holder| holder.grant.token);
+        for follower in std::mem::take(&mut self.followers) {
+            if follower.known != now {
+                follower.reply.answer(Ok(holder.cloned()));
+            } else if !follower.reply.is_abandoned() {
+                self.followers.push(follower);
+            }
+        }
+    }
+
+    pub(super) fn drop_abandoned_followers(&mut self) {
+        self.followers.retain(|follower| !follower.reply.is_abandoned());
+    }
+
+    /// Whether anybody here wants to know what happens to the lock.
+    fn is_watched(&self) -> bool {
+        !self.waiting.is_empty() || !self.followers.is_empty()
+    }
+
+    /// Tells the watcher what this actor wants to be told, where that has changed.
+    pub(super) fn tell_watcher(&mut self, context: &mut Context<Self>) {
+        self.desk(context).follow(!self.followers.is_empty());
+        let interests = [
+            (Interest::Waiting, self.is_watched(), &mut self.told_waiting),
+            (Interest::Holding, !self.losses.is_empty(), &mut self.told_holding),
+        ];
+        let mut changed = Vec::new();
+        for (interest, now, told) in interests {
+            if std::mem::replace(told, now) != now {
+                changed.push((interest, now.then(|| context.address().recipient())));
+            }
+        }
+        changed.into_iter().for_each(|(interest, tell)| self.watch(interest, tell));
+        if !self.is_watched()
+            && let Some(armed) = self.expiry.take()
+        {
+            // A timer would keep the actor.
+            context.cancel_future(armed);
+        }
+    }
+
+    pub(super) fn watch(&self, interest: Interest, tell: Option<Recipient<Changed>>) {
+        self.house.watcher.do_send(Watch { interest, key: self.key, tell });
+    }
+
+    /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
+    pub(super) fn look(&mut self, doubt: Option<Stay>, context: &mut Context<Self>) {
+        let waits = doubt.or_else(|| self.waiting.values().next().map(|waiter| waiter.place.stay()));
+        if waits.is_none() && self.losses.is_empty() && self.followers.is_empty() {
+            return;
+        }
+        if std::mem::replace(&mut self.looking, true) {
+            self.look_again = true;
+            return;
+        }
+        let (name, clock, address) = (self.name.clone(), self.house.seams.clock.clone(), context.address());
+        let look = move |view: &mut dyn crate::storage::View| view.lock(&name, clock.now());
+        self.house.readers.read(look, move |line| address.do_send(Seen(line, waits)));
+    }
+}
+
+impl Handler<Visit<Loss>> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Visit { message, .. }: Visit<Loss>, context: &mut Self::Context) {
+        let Loss { lock, ticket, reply } = message;
+        self.id = Some(lock);
+        self.losses.push((ticket, reply));
+        self.tell_watcher(context);
+        // It may be lost already.
+        self.look(None, context);
+    }
+}
+
+impl Handler<Visit<Follow>> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Visit { message, stay }: Visit<Follow>, context: &mut Self::Context) {
+        let Follow { known, reply } = message;
+        self.followers.push(Follower { known, reply, _stay: stay });
+        self.tell_watcher(context);
+        self.look(None, context);
+    }
+}
+
+impl Handler<Changed> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Changed, context: &mut Self::Context) {
+        self.news += 1;
+        self.take_anew(context);
+        self.look(None, context);
+    }
+}
+
+/// How the lock stands, as a reader saw it.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Seen(Result<Option<Line>>, Option<Stay>);
+
+impl Handler<Seen> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Seen(line, stay): Seen, context: &mut Self::Context) {
+        self.looking = false;
+        if std::mem::take(&mut self.look_again) {
+            // What was seen is used all the same; what it may have missed is seen by the next look.
+            self.look(None, context);
+        }
+        let Ok(line) = line else { return };
+        self.answer_followers(line.as_ref().and_then(|line| line.holder.as_ref()));
+        let Some(line) = line else { return self.tell_watcher(context) };
+        let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
+        let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
+        // It may only seem so, until the outcome of its own commit has been dealt with; that is before the outcome of
+        // the settling below is.
+        let orphan = grant.is_some_and(|grant| {
+            self.desk(context).is_orphan(&grant) && !self.waiting.contains_key(&grant.ticket)
+        });
+        let holder = grant.map(|grant| grant.ticket);
+        // The reader looked after the grant was committed: who is not the holder then, has lost it.
+        self.answer_losses(|ticket| Some(ticket) != holder);
+        let waits = !self.waiting.is_empty();
+        let concerns_us = waits && holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
+        if let (true, Some(stay)) = (concerns_us || orphan, stay) {
+            let address = context.address();
+            self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
+                if let Ok(Settled { holder: Some(holder) }) = settled {
+                    address.do_send(PassedOn(holder, stay));
+                }
+            });
+        } else if self.is_watched() && remaining_ms > 0 {
+            self.arm_expiry(remaining_ms, context);
+        }
+        self.tell_watcher(context);
+    }
+}

@@ -1,0 +1,184 @@
+//! Leader election: a lock with a term, and a way to watch who leads.
+
+use std::time::Duration;
+
+use millpond_actors::error::Result;
+use millpond_actors::lock::{Abandoned, Follow, LockActor};
+use millpond_actors::name::Name;
+use millpond_actors::storage::Identity;
+use millpond_actors::storage::lock::Holder;
+
+use crate::lock::{Lock, LockGuard};
+
+/// An election among all processes of the store: at most one leads. A handle: no I/O to make one.
+///
+/// It is the lock of the same name: campaigning is waiting for it, and the term is its fencing token, so terms grow
+/// from leader to leader, with gaps. All that is said of [`Lock`] holds, above all that a leader that was stopped may
+/// believe in its leadership past its end: what must not happen then has to carry the term.
+///
+/// # Examples
+/// ```
+/// # futures_executor::block_on(async {
+/// let store = millpond::Store::memory().await?;
+/// let election = store.election("scheduler");
+/// let leadership = election.campaign().await?;
+/// assert_eq!(election.leader().await?.map(|leader| leader.term), Some(leadership.term()));
+/// leadership.resign().await?;
+/// assert_eq!(election.leader().await?, None);
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Election {
+    lock: Lock,
+}
+
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leader {
+    /// The term: larger than that of every leader before.
+    pub term: u64,
+    /// The leader's process, as the store knows it.
+    pub process: u64,
+    /// Who that process said it is.
+    pub identity: Option<Identity>,
+    /// How long it has led.
+    pub since: Duration,
+}
+
+impl Leader {
+    fn of(holder: Holder) -> Leader {
+        Leader {
+            term: holder.grant.token,
+            process: holder.grant.process,
+            identity: holder.identity,
+            since: Duration::from_millis(holder.held_ms),
+        }
+    }
+}
+
+impl Election {
+    pub(crate) fn new(lock: Lock) -> Election {
+        Election { lock }
+    }
+
+    /// Sets how long a leader that is stopped goes on leading; see [`Lock::ttl`].
+    #[must_use]
+    pub fn ttl(self, ttl: Duration) -> Election {
+        Election { lock: self.lock.ttl(ttl) }
+    }
+
+    /// Waits until this caller leads. First come, first served, over all processes. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Lock::acquire`].
+    pub async fn campaign(&self) -> Result<Leadership> {
+        Ok(Leadership::of(self.lock.acquire().await?))
+    }
+
+    /// Leads if nobody does.
+    ///
+    /// # Errors
+    /// As [`Lock::acquire`].
+    pub async fn try_campaign(&self) -> Result<Option<Leadership>> {
+        Ok(self.lock.try_acquire().await?.map(Leadership::of))
+    }
+
+    /// Who leads at this moment.
+    ///
+    /// # Errors
+    /// A bad name; what the database said.
+    pub async fn leader(&self) -> Result<Option<Leader>> {
+        let (name, clock) = (self.name()?, self.lock.runtime.seams().clock.clone());
+        let line = self.lock.runtime.read(move |view| view.lock(&name, clock.now())).await?;
+        Ok(line.and_then(|line| line.holder).filter(|holder| !holder.void).map(Leader::of))
+    }
+
+    /// Waits until somebody else leads than in the term `known`, or nobody does, and tells who; `None` stands for
+    /// nobody, on both sides. Terms that came and went in between are not told.
+    ///
+    /// # Errors
+    /// A bad name; [`Error::Closed`](crate::Error::Closed).
+    pub async fn changed(&self, known: Option<u64>) -> Result<Option<Leader>> {
+        let name = self.name()?;
+        let _leaving = Leaving { election: self, name: &name };
+        let known = known.unwrap_or(0);
+        let follow = self.lock.runtime.watch::<LockActor, _, _>(&name, |reply, _| Follow { known, reply });
+        Ok(follow.await?.map(Leader::of))
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn changed_blocking(&self, known: Option<u64>) -> Result<Option<Leader>> {
+        let (name, known) = (self.name()?, known.unwrap_or(0));
+        let runtime = &self.lock.runtime;
+        let leader = runtime.watch_blocking::<LockActor, _, _>(&name, |reply, _| Follow { known, reply })?;
+        Ok(leader.map(Leader::of))
+    }
+
+    /// [`leader`](Election::leader) for a thread that waits.
+    pub(crate) fn leader_blocking(&self) -> Result<Option<Leader>> {
+        let (name, clock) = (self.name()?, self.lock.runtime.seams().clock.clone());
+        let line = self.lock.runtime.read_blocking(move |view| view.lock(&name, clock.now()))?;
+        Ok(line.and_then(|line| line.holder).filter(|holder| !holder.void).map(Leader::of))
+    }
+
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    fn name(&self) -> Result<Name> {
+        self.lock.checked().map(|(name, _)| name)
+    }
+}
+
+/// Tells the actor when a follower goes away.
+struct Leaving<'a> {
+    election: &'a Election,
+    name: &'a Name,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.election.lock.runtime.tell::<LockActor, _>(self.name, Abandoned);
+    }
+}
+
+/// A term of leading. Dropping it resigns.
+#[derive(Debug)]
+#[must_use = "leading ends when this is dropped"]
+pub struct Leadership {
+    guard: LockGuard,
+}
+
+impl Leadership {
+    fn of(guard: LockGuard) -> Leadership {
+        Leadership { guard }
+    }
+
+    /// The term: the fencing token of the lock.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.guard.token()
+    }
+
+    /// The guard of the lock, for writes that only the leader may make
+    /// ([`Events::guarded_by`](crate::Events::guarded_by)).
+    #[must_use]
+    pub fn guard(&self) -> &LockGuard {
+        &self.guard
+    }
+
+    /// Resolves when the leadership is lost; see [`LockGuard::lost`].
+    pub async fn lost(&self) {
+        self.guard.lost().await;
+    }
+
+    /// Stops leading, for the next one.
+    ///
+    /// # Errors
+    /// As [`LockGuard::release`].
+    pub async fn resign(self) -> Result<()> {
+        self.guard.release().await
+    }
+}
