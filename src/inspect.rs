@@ -1,11 +1,13 @@
 //! What is in a store, who uses it, who holds what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millpond_actors::error::Result;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::{Process, Summary};
+pub use millpond_actors::writer::WriterState;
 
 /// Looks at a store without changing it. A handle: cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,7 +31,53 @@ pub struct WriterFigures {
     pub failed_checkpoints: u64,
 }
 
+/// How a store does in this process, as seen from memory: asking waits for nothing, so a dead disk cannot delay it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What the writer is doing.
+    pub writer: WriterState,
+    /// Calls inside, wherever they are.
+    pub calls: usize,
+    /// How many there may be; beyond it callers wait for room.
+    pub calls_limit: usize,
+    /// What the writer has done, failures included.
+    pub figures: WriterFigures,
+    /// Whether the store was closed.
+    pub closed: bool,
+}
+
+impl Health {
+    /// Longer than this a commit or a wait for the turn does not take on a machine that is well.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    /// Whether a write that comes now may be expected to be answered soon.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        let in_time = match &self.writer {
+            WriterState::Ready => true,
+            WriterState::WaitingForTurn { waited, .. } | WriterState::InStorage { waited } => {
+                *waited < Health::PATIENCE
+            }
+            _ => false,
+        };
+        in_time && !self.closed && self.calls < self.calls_limit
+    }
+}
+
 impl Inspector {
+    /// How the store does; see [`Health`].
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            writer: self.runtime.writer_state(),
+            calls: self.runtime.inside(),
+            calls_limit: self.runtime.request_limit(),
+            figures: self.writer(),
+            closed: self.runtime.is_closed(),
+        }
+    }
+
     pub(crate) fn new(runtime: Arc<Runtime>) -> Inspector {
         Inspector { runtime }
     }

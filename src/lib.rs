@@ -58,7 +58,7 @@ struct Readme;
 
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
 pub use crate::events::{Appended, Event, Events, Imported};
-pub use crate::inspect::{Inspector, WriterFigures};
+pub use crate::inspect::{Health, Inspector, WriterFigures, WriterState};
 pub use crate::leader::{Election, Leader, Leadership};
 pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};

@@ -6,6 +6,7 @@ use millpond_actors::error::{Error, Result};
 
 use super::{Election, Entity, Events, Inspector, Lock, LockSet};
 use crate::aggregate::Aggregate;
+use crate::inspect::Health;
 use crate::location::{Durability, Location};
 
 /// An open store; see [`crate::Store`].
@@ -54,6 +55,12 @@ impl Store {
     #[must_use]
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock { lock: self.store.lock(name) }
+    }
+
+    /// See [`crate::Store::health`].
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.store.health()
     }
 
     /// See [`crate::Store::lock_set`].

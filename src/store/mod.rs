@@ -10,7 +10,7 @@ use millpond_actors::runtime::Runtime;
 pub use self::builder::StoreBuilder;
 use crate::aggregate::{Aggregate, Entity};
 use crate::events::Events;
-use crate::inspect::Inspector;
+use crate::inspect::{Health, Inspector};
 use crate::leader::Election;
 use crate::location::Location;
 use crate::lock::Lock;
@@ -97,6 +97,12 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(Arc::clone(&self.runtime))
+    }
+
+    /// How the store does in this process: whether the writer is stuck, or the disk dead. Waits for nothing.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inspect().health()
     }
 
     /// What is in the store, who uses it, who holds what.

@@ -31,7 +31,24 @@ fn scenario(store: &Store) -> Result<()> {
     let done = events.guarded_by(&guard).append("blocking-1", Expected::Version(before), [event(1)])?;
     assert_eq!(done.version, before + 1);
     let stale = events.guarded_by(&guard);
+    guard.renew()?;
+    assert!(guard.remaining() > Duration::ZERO);
     guard.release()?;
+    assert!(!lock.break_lock()?);
+    let set = store.lock_set(["till", "safe"]).ttl(Duration::from_secs(9));
+    let both = set.acquire()?;
+    assert_eq!((both.guards().len(), set.try_acquire()?.is_none()), (2, true));
+    both.release()?;
+    set.try_acquire()?.expect("free again").release()?;
+    let election = store.election("chief").ttl(Duration::from_secs(9));
+    let leadership = election.campaign()?;
+    assert!(election.try_campaign()?.is_none());
+    let leader = election.changed(None)?.expect("somebody leads");
+    assert_eq!(leader.term, leadership.term());
+    assert_eq!(election.leader()?.map(|now| now.term), Some(leader.term));
+    assert_eq!(leadership.guard().token(), leader.term);
+    leadership.resign()?;
+    assert_eq!(election.changed(Some(leader.term))?, None);
     assert!(matches!(stale.append("blocking-1", Expected::Any, [event(2)]), Err(Error::Fenced { .. })));
     let imported =
         events.import([("blocking-2".to_owned(), known(1)), ("blocking-2".to_owned(), known(2))])?;

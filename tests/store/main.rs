@@ -18,6 +18,7 @@ mod events;
 mod executors;
 mod input;
 mod lifecycle;
+mod lock_family;
 mod locks;
 mod processes;
 mod reading;

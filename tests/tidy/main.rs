@@ -34,11 +34,12 @@ const ACTORS: [&[&str]; 8] = [
 const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "placed"]);
 
 /// Rooms of `src`, bottom to top. `storage` is a cellar that only `store` has the key of.
-const SRC: [&[&str]; 7] = [
+const SRC: [&[&str]; 8] = [
     &["location"],
     &["storage"],
     &["codec"],
     &["reading", "lock", "inspect"],
+    &["lock_set", "leader"],
     &["events", "aggregate"],
     &["store"],
     &["blocking", "lib"],

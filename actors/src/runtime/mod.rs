@@ -27,7 +27,7 @@ use crate::reply::Reply;
 use crate::storage::{Backend, Identity};
 use crate::supervisor::{Census, Supervisor};
 use crate::thread;
-use crate::writer::{Stats, Writer};
+use crate::writer::{Stats, Writer, WriterState};
 
 /// How a runtime is set up.
 #[derive(Clone, Debug)]
@@ -116,6 +116,21 @@ impl Runtime {
         self.gate.is_closed()
     }
 
+    /// What the writer is doing, as far as can be told without waiting for it or for the storage.
+    #[must_use]
+    pub fn writer_state(&self) -> WriterState {
+        match self.stats.poisoned.get() {
+            Some(error) => WriterState::Poisoned { error: error.clone() },
+            None => self.doors.writer.doing(),
+        }
+    }
+
+    /// How many requests may be inside at once.
+    #[must_use]
+    pub fn request_limit(&self) -> usize {
+        self.gate.limit()
+    }
+
     /// How many requests are inside, wherever they are.
     #[must_use]
     pub fn inside(&self) -> usize {
@@ -137,7 +152,7 @@ impl Runtime {
     /// The writer's figures: groups and operations committed, groups redone, commits and checkpoints failed.
     #[must_use]
     pub fn figures(&self) -> [u64; 5] {
-        let Stats { groups, operations, redone, failed_commits, failed_checkpoints } = &*self.stats;
+        let Stats { groups, operations, redone, failed_commits, failed_checkpoints, .. } = &*self.stats;
         [groups, operations, redone, failed_commits, failed_checkpoints]
             .map(|figure| figure.load(Ordering::Relaxed))
     }

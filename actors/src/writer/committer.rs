@@ -265,7 +265,7 @@ impl Committer {
         self.stats.failed_commits.fetch_add(1, Ordering::Relaxed);
         let size = answers.len();
         if matches!(error, Error::FileReplaced { .. }) {
-            self.poisoned = Some(error.clone());
+            self.poison(error.clone());
             return vec![Err(error); size];
         }
         let settled = self.was_committed(self.groups);
@@ -314,8 +314,14 @@ impl Committer {
         if self.failures.len() >= limits::FAILED_COMMITS {
             let detail =
                 format!("{} commits failed within 10 minutes, the last with: {error}", self.failures.len());
-            self.poisoned = Some(Error::Poisoned { detail });
+            self.poison(Error::Poisoned { detail });
         }
+    }
+
+    /// From now on nothing is written any more, and everybody is told why.
+    fn poison(&mut self, error: Error) {
+        let _ = self.stats.poisoned.set(error.clone());
+        self.poisoned = Some(error);
     }
 
     pub(super) fn checkpoint_due(&self) -> bool {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -46,6 +46,33 @@ pub struct Stats {
     pub failed_commits: AtomicU64,
     /// Checkpoints that failed; the log grows until one succeeds.
     pub failed_checkpoints: AtomicU64,
+    /// Why nothing is written any more, once that is so.
+    pub poisoned: OnceLock<Error>,
+}
+
+/// What the writer is doing, as seen without asking the storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriterState {
+    /// It has nothing to do, or has just begun.
+    Ready,
+    /// Another process has the writers' turn.
+    WaitingForTurn {
+        /// Who, as far as it is known.
+        holder: String,
+        /// For how long, as seen from here.
+        waited: Duration,
+    },
+    /// The storage has had a group for so long and has not answered.
+    InStorage {
+        /// For how long.
+        waited: Duration,
+    },
+    /// Nothing is written any more until the store is opened anew.
+    Poisoned {
+        /// Why.
+        error: Error,
+    },
 }
 
 /// What the commit thread is asked for.
@@ -256,6 +283,19 @@ impl Intake {
     /// Since when the storage has had what was taken last, if it has not given it back.
     pub(super) fn flying_since(&self) -> Option<u64> {
         self.state().flying_since
+    }
+
+    /// What the thread, or the actor, is doing at `now_ms`.
+    pub(super) fn doing(&self, now_ms: u64) -> WriterState {
+        let state = self.state();
+        let waited = |since: u64| Duration::from_millis(now_ms.saturating_sub(since));
+        match (&state.stuck, state.flying_since) {
+            (_, Some(since)) => WriterState::InStorage { waited: waited(since) },
+            (Some((holder, since)), None) if !state.line.is_empty() => {
+                WriterState::WaitingForTurn { holder: holder.clone(), waited: waited(*since) }
+            }
+            _ => WriterState::Ready,
+        }
     }
 
     /// Says why the line does not move; the first reason in a row counts, for its time.

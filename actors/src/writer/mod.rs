@@ -24,8 +24,8 @@ use actix::prelude::*;
 
 use self::commit_thread::Work;
 use self::committer::Committer;
-pub use self::intake::Stats;
 use self::intake::{Intake, WATCH_EVERY, Write};
+pub use self::intake::{Stats, WriterState};
 use crate::clock::{Clock, Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
@@ -116,6 +116,12 @@ impl Writer {
     #[must_use]
     pub fn beat_ms(&self) -> u64 {
         self.0.beat_ms.load(Ordering::Relaxed)
+    }
+
+    /// What the writer is doing, as far as can be told without waiting for it.
+    #[must_use]
+    pub fn doing(&self) -> WriterState {
+        self.0.intake.doing(self.now_ms())
     }
 
     /// The boot clock, now.

@@ -8,6 +8,7 @@ use millpond_actors::limits;
 use millpond_actors::lock::{Abandoned, LockActor};
 use millpond_actors::runtime::Settings;
 use millpond_actors::stream::Placed;
+use millpond_actors::writer::WriterState;
 
 use crate::world::{World, all, assert_not_applied, begun, done, name, soon, until};
 
@@ -193,6 +194,33 @@ async fn g8_a_write_behind_a_foreign_turn_is_answered_with_who_has_it() {
     foreigner.commit();
     soon(world.append("after")).await.unwrap();
     assert_eq!((world.version("late"), world.head()), (0, 1));
+}
+
+#[tokio::test]
+async fn g8_what_the_writer_is_stuck_in_is_seen_without_asking_it() {
+    let world = World::new();
+    let doing = || world.runtime.writer_state();
+    assert_eq!(doing(), WriterState::Ready);
+    let mut foreigner = world.foreigner();
+    foreigner.begin();
+    let append = begun(world.append("s"));
+    until(async || matches!(doing(), WriterState::WaitingForTurn { .. })).await;
+    world.clock.advance(Duration::from_secs(3));
+    let WriterState::WaitingForTurn { holder, waited } = doing() else { panic!("{:?}", doing()) };
+    assert_eq!((holder.as_str(), waited), ("process 2 of this store", Duration::from_secs(3)));
+    let gate = world.memory.faults().hold_commits();
+    foreigner.session.rollback();
+    foreigner.session.leave_turn();
+    gate.wait_until_held();
+    world.clock.advance(Duration::from_secs(2));
+    assert_eq!(doing(), WriterState::InStorage { waited: Duration::from_secs(2) });
+    gate.open();
+    soon(append).await.unwrap();
+    until(async || doing() == WriterState::Ready).await;
+    let replaced = Error::FileReplaced { path: "shop.db".into() };
+    world.memory.faults().fail_commit(replaced.clone(), false);
+    assert_eq!(soon(world.append("s")).await, Err(replaced.clone()));
+    assert_eq!(doing(), WriterState::Poisoned { error: replaced });
 }
 
 #[tokio::test]
