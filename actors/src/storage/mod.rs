@@ -163,7 +163,8 @@ pub trait Session: Tables + Send {
     /// What the database said.
     fn end_savepoint(&mut self, keep: bool) -> Result<()>;
 
-    /// Writes the process's row (its beat, and `group` as its last group) and commits. After an `Ok` the group
+    /// Commits, and sees to it that [`last_group`](Session::last_group) will know `group`. While this process holds or
+    /// waits for anything, its beat is written too, and otherwise every now and then. After an `Ok` the group
     /// is on disk. After an `Err` it is unknown, until [`reopen`](Session::reopen) and
     /// [`last_group`](Session::last_group) have told; except for
     /// [`Error::FileReplaced`](crate::error::Error::FileReplaced), found before the commit.
@@ -185,7 +186,7 @@ pub trait Session: Tables + Send {
     /// What the database said.
     fn reopen(&mut self) -> Result<()>;
 
-    /// Within a transaction: the group that this process committed last.
+    /// Within a transaction: the group that this process committed last, whatever a commit that failed had said.
     ///
     /// # Errors
     /// What the database said.

@@ -65,7 +65,8 @@ pub struct Summary {
     pub schema: u32,
 }
 
-/// Two of these that differ mean: somebody else wrote, or a process came or went.
+/// Two of these that differ mean: somebody else wrote, or a process came or went. A group that only appends events may
+/// go unnoticed: whoever follows events looks at the head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// The groups that the other processes have committed, together.

@@ -147,7 +147,7 @@ macro_rules! contract_suite {
                     process_ids_are_never_given_twice
                     a_newcomer_buries_the_dead
                     leaving_ends_a_process
-                    a_pulse_changes_with_every_commit
+                    a_pulse_changes_with_every_commit_that_is_more_than_events
                     g8_one_has_the_turn_at_a_time
                     g8_the_dead_leave_the_turn
                     two_transactions_are_busy

@@ -71,13 +71,16 @@ pub(super) fn leaving_ends_a_process(stage: &Stage<'_>) {
     assert_eq!(view.pulse(0).unwrap().living, [0; 0]);
 }
 
-pub(super) fn a_pulse_changes_with_every_commit(stage: &Stage<'_>) {
+pub(super) fn a_pulse_changes_with_every_commit_that_is_more_than_events(stage: &Stage<'_>) {
     let mut a = stage.join();
     let mut view = stage.view();
     let mut last = view.pulse(0).unwrap();
     assert_eq!(view.pulse(0).unwrap(), last, "and only then");
     for number in 1..=3 {
-        a.append("s", &[number]);
+        a.begin();
+        a.apply(append("s", millpond_actors::error::Expected::Any, &[number]));
+        a.apply(try_acquire("l", 100));
+        a.commit();
         let Pulse { groups, living } = view.pulse(0).unwrap();
         assert_ne!(groups, last.groups);
         assert_eq!(living, [a.session.process()]);

@@ -28,12 +28,14 @@ pub(super) struct Own {
     /// This transaction found that it neither holds nor waits for anything.
     idle: bool,
     sidecar_checked: u64,
+    /// When our row was last written, as far as it is on disk.
+    beat_at: u64,
 }
 
 impl Own {
     /// Before registration: a slot that no row has.
     pub(super) fn nobody(now: Moment) -> Own {
-        Own { id: 0, slot: SLOTS, least_ttl: None, idle: false, sidecar_checked: now.boot_ms }
+        Own { id: 0, slot: SLOTS, least_ttl: None, idle: false, sidecar_checked: now.boot_ms, beat_at: 0 }
     }
 
     /// A ticket was taken with this time to live.
@@ -42,8 +44,18 @@ impl Own {
         self.least_ttl = Some(self.least_ttl.map_or(ttl_ms, |least| least.min(ttl_ms)));
     }
 
-    /// The transaction is on disk: what it found out counts.
-    pub(super) fn committed(&mut self) {
+    /// Whether this process may hold or wait for something.
+    pub(super) fn may_hold(&self) -> bool {
+        self.least_ttl.is_some()
+    }
+
+    pub(super) fn beat_at(&self) -> u64 {
+        self.beat_at
+    }
+
+    /// The transaction is on disk: what it found out counts. `beat` says when it happened, if it wrote our row.
+    pub(super) fn committed(&mut self, beat: Option<u64>) {
+        self.beat_at = beat.unwrap_or(self.beat_at);
         if std::mem::take(&mut self.idle) {
             self.least_ttl = None;
         }
@@ -112,6 +124,7 @@ impl SqliteSession {
             return Ok(Standing::Lapsed);
         };
         if sidecar != self.sidecar.id {
+            self.written.other = true;
             self.tell_sidecar()?;
         }
         let silent = self.now.boot_ms.saturating_sub(last_beat);

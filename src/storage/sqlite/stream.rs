@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error::database;
 use super::process::{advance, next};
-use super::session::SqliteSession;
+use super::session::{SqliteSession, Trace};
 
 /// Categories whose ids a session remembers. A name without a dash is a category of its own, so there may be
 /// as many as streams.
@@ -74,6 +74,8 @@ impl SqliteSession {
         };
         self.insert(append, &ready)?;
         self.counters.position = last_position;
+        self.written.last_event =
+            append.events.last().map(|event| Trace { position: last_position, id: event.id });
         Ok(Appended::Done {
             stream: ready.stream,
             version: ready.before + count as u64,

@@ -1,12 +1,15 @@
 //! Registration, turns, the sidecar's loss, reopening, the bell.
 
 use std::fs;
+use std::sync::Arc;
 
 use millpond_actors::error::{Error, Expected};
 use millpond_actors::storage::lock::Settle;
-use millpond_actors::storage::{Backend, Identity, Standing};
+use millpond_actors::storage::stream::Appended;
+use millpond_actors::storage::{Backend, Identity, Session, Standing, Tables};
 
-use super::{Fixture, acquire, append, event, granted, group, identity, moment, name, waiting};
+use super::super::session::SqliteSession;
+use super::{Fixture, Options, acquire, append, event, granted, group, identity, moment, name, waiting};
 
 #[test]
 fn one_has_the_turn_and_the_other_learns_whose_it_is() {
@@ -181,4 +184,51 @@ fn the_bell_rings_for_those_who_wait_and_when_somebody_dies() {
     while ring.try_recv().is_ok() {}
     drop(dying);
     ring.recv_timeout(patience).expect("a death");
+}
+
+#[test]
+fn g4_a_group_of_events_alone_is_known_by_its_last_event() {
+    let fixture = Fixture::new();
+    let place = Arc::clone(&fixture.backend.place);
+    let mut a = SqliteSession::join(place, Options::default(), &identity(), moment(0)).unwrap();
+    let row = || fixture.one::<u64>("SELECT last_group FROM process");
+    let append = |number: u128| append("s", Expected::Any, vec![event(number, "{}")]);
+    group(&mut a, 0, 1, |a| a.stream_append(&append(1)));
+    assert_eq!(row(), 1, "the first one says that this process lives");
+    group(&mut a, 0, 2, |a| a.stream_append(&append(2)));
+    assert_eq!(row(), 1, "the second one need not");
+    a.forget_last_commit();
+    let known = |a: &mut SqliteSession| {
+        a.reopen().unwrap();
+        assert!(a.take_turn(false).unwrap());
+        a.begin(moment(0)).unwrap();
+        let last = a.last_group().unwrap();
+        a.rollback();
+        a.leave_turn();
+        last
+    };
+    assert_eq!(known(&mut a), 2);
+    // One that was undone is not taken for it.
+    a.take_turn(false).unwrap();
+    a.begin(moment(0)).unwrap();
+    a.stream_append(&append(3)).unwrap();
+    a.rollback();
+    assert!(a.commit(3).is_err());
+    a.leave_turn();
+    assert_eq!(known(&mut a), 2);
+    // Others see the positions all the same, and go on behind them.
+    let mut b = fixture.join(0);
+    let Appended::Done { position, .. } = group(&mut *b, 0, 1, |b| b.stream_append(&append(4))).1 else {
+        panic!("it is new")
+    };
+    assert_eq!(position, 3);
+    // With a lock in it, or after a while, the row is written again.
+    group(&mut a, 0, 4, |a| a.lock_acquire(&acquire("l", 60, true)));
+    assert_eq!(fixture.one::<u64>("SELECT max(last_group) FROM process"), 4);
+    group(&mut a, 0, 5, |a| a.stream_append(&append(5)));
+    assert_eq!(
+        fixture.one::<u64>("SELECT max(last_group) FROM process"),
+        5,
+        "while it holds a lock, it beats"
+    );
 }
