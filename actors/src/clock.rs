@@ -1,7 +1,7 @@
 //! The seams: time, randomness and threads come through here and nowhere else, so that tests can own them.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,7 +46,9 @@ impl Clock for SystemClock {
     }
 
     fn boot_ms(&self) -> u64 {
-        timespec_millis(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).unsigned_abs()
+        static OFFSET_MS: OnceLock<i64> = OnceLock::new();
+        let shown = timespec_millis(rustix::time::clock_gettime(rustix::time::ClockId::Boottime));
+        shown.saturating_sub(*OFFSET_MS.get_or_init(boot_offset_ms)).max(0).unsigned_abs()
     }
 
     fn monotonic_us(&self) -> u64 {
@@ -56,6 +58,25 @@ impl Clock for SystemClock {
             .saturating_mul(1_000_000)
             .saturating_add(time.tv_nsec.unsigned_abs() / 1_000)
     }
+}
+
+/// How far the boot clock of this process is ahead of the machine's: containers may have a time namespace of their own,
+/// and leases are compared between them. 0 where there are no such namespaces.
+fn boot_offset_ms() -> i64 {
+    // The offsets that are shown are those of the children's namespace, which is mostly one's own.
+    let namespace = |name| std::fs::read_link(format!("/proc/self/ns/{name}")).ok();
+    if namespace("time") != namespace("time_for_children") {
+        return 0;
+    }
+    std::fs::read_to_string("/proc/self/timens_offsets").map_or(0, |offsets| offset_in(&offsets))
+}
+
+/// The boot clock's line of `/proc/self/timens_offsets`: its name, seconds, nanoseconds.
+fn offset_in(offsets: &str) -> i64 {
+    let mut words = offsets.split_whitespace().skip_while(|word| *word != "boottime").skip(1);
+    let mut number = || words.next().and_then(|word| word.parse::<i64>().ok()).unwrap_or(0);
+    let (seconds, nanos) = (number(), number());
+    seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000)
 }
 
 /// A duration in whole milliseconds.
@@ -131,6 +152,11 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Storage`] if the machine has no thread left to give.
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>>;
+
+    /// The process that threads are started in. A fork has another one, and none of the threads.
+    fn process_id(&self) -> u32 {
+        std::process::id()
+    }
 }
 
 /// Threads of the operating system.
@@ -161,5 +187,18 @@ pub struct Seams {
 impl Default for Seams {
     fn default() -> Seams {
         Seams { clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), spawner: Arc::new(SystemSpawner) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g12_a_time_namespace_is_seen_through() {
+        assert_eq!(offset_in("monotonic           0         0\nboottime      86400 500000000\n"), 86_400_500);
+        assert_eq!(offset_in("monotonic 7 0\nboottime -3600 0\n"), -3_600_000);
+        assert_eq!(offset_in(""), 0);
+        assert_eq!(offset_in("boottime what is this"), 0);
     }
 }

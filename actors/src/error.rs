@@ -158,6 +158,10 @@ pub enum Error {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// The store was opened before this process was forked off. The threads and locks of the store stayed with the
+    /// parent; a child opens a store of its own.
+    #[error("the store was opened in another process, before a fork; open it anew in this one")]
+    Forked,
     /// Code of the user, called on behalf of this request, panicked. Nothing was written.
     #[error("{what} panicked: {message}; nothing was written")]
     Panicked {

@@ -200,6 +200,7 @@ impl Runtime {
         &self,
         look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
     ) -> Result<Answer<T>> {
+        self.check_not_forked()?;
         let passage = self.gate.try_enter()?.ok_or_else(|| self.overloaded())?;
         let (reply, answer) = Reply::future();
         self.start_read(passage, look, reply);
@@ -220,6 +221,7 @@ impl Runtime {
     }
 
     async fn enter(&self) -> Result<Passage> {
+        self.check_not_forked()?;
         if let Some(passage) = self.gate.try_enter()? {
             return Ok(passage);
         }
@@ -238,6 +240,7 @@ impl Runtime {
     }
 
     fn enter_blocking(&self) -> Result<Passage> {
+        self.check_not_forked()?;
         if thread::is_ours() {
             return Err(Error::WouldDeadlock);
         }

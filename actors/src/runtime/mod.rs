@@ -66,6 +66,8 @@ pub struct Runtime {
     gate: Arc<Gate>,
     stats: Arc<Stats>,
     settings: Settings,
+    /// The process in which the threads are.
+    process_id: u32,
     stop: Mutex<Option<oneshot::Sender<Reply<()>>>>,
 }
 
@@ -98,10 +100,11 @@ impl Runtime {
             stats: Arc::clone(&stats),
         };
         let body = move || house.live(&ready, stopped);
+        let process_id = settings.seams.spawner.process_id();
         settings.seams.spawner.spawn("millpond-actors", Box::new(body))?;
         let doors =
             started.recv().unwrap_or_else(|_| Err(storage("the thread of the actors ended at once")))?;
-        Ok(Runtime { doors, gate, stats, settings, stop: Mutex::new(Some(stop)) })
+        Ok(Runtime { doors, gate, stats, settings, process_id, stop: Mutex::new(Some(stop)) })
     }
 
     /// The same name is always served by the same arbiter.
@@ -182,6 +185,7 @@ impl Runtime {
     /// # Errors
     /// None today; a storage that is stuck is given up on after [`limits::CLOSE_WAIT`].
     pub async fn close(&self) -> Result<()> {
+        self.check_not_forked()?;
         let (reply, answer) = Reply::future();
         if self.ask_to_stop(reply) { answer.await } else { Ok(()) }
     }
@@ -194,8 +198,15 @@ impl Runtime {
         if thread::is_ours() {
             return Err(Error::WouldDeadlock);
         }
+        self.check_not_forked()?;
         let (reply, waiting) = Reply::blocking();
         if self.ask_to_stop(reply) { waiting.wait() } else { Ok(()) }
+    }
+
+    /// After a fork nothing of the store is here: every call would wait for ever.
+    fn check_not_forked(&self) -> Result<()> {
+        let here = self.settings.seams.spawner.process_id();
+        if here == self.process_id { Ok(()) } else { Err(Error::Forked) }
     }
 
     fn ask_to_stop(&self, reply: Reply<()>) -> bool {

@@ -252,3 +252,35 @@ fn g11_no_thread_is_left() {
     let said = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
     assert!(child.status.success() && said.contains("1 passed"), "{said}");
 }
+
+/// A machine on which this process can be taken for its own fork.
+#[derive(Debug)]
+struct Forking(std::sync::atomic::AtomicU32);
+
+impl millpond_actors::clock::Spawner for Forking {
+    fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<std::thread::JoinHandle<()>> {
+        millpond_actors::clock::SystemSpawner.spawn(name, body)
+    }
+
+    fn process_id(&self) -> u32 {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn g15_a_fork_is_told_that_the_store_is_not_its_own() {
+    use std::sync::atomic::Ordering;
+    static MACHINE: std::sync::OnceLock<Arc<Forking>> = std::sync::OnceLock::new();
+    let machine = Arc::clone(MACHINE.get_or_init(|| Arc::new(Forking(7.into()))));
+    let world = World::with(|settings| settings.seams.spawner = MACHINE.get().unwrap().clone());
+    let held = world.hold("x").await;
+    machine.0.store(8, Ordering::SeqCst);
+    assert_eq!(soon(world.append("s")).await, Err(Error::Forked));
+    assert_eq!(soon(world.append_blocking("s")).await.unwrap(), Err(Error::Forked));
+    assert_eq!(soon(world.runtime.read(|view| view.head())).await, Err(Error::Forked));
+    assert_eq!(world.runtime.read_ahead(|view| view.head()).map(drop), Err(Error::Forked));
+    assert_eq!(soon(world.runtime.close()).await, Err(Error::Forked), "nor is it the fork's to close");
+    machine.0.store(7, Ordering::SeqCst);
+    world.release(held).await.unwrap();
+    soon(world.append("s")).await.unwrap();
+}
