@@ -143,3 +143,81 @@ pub(super) fn many_groups_stay_whole(stage: &Stage<'_>) {
     }
     assert_eq!(stage.numbers(&all()), expected);
 }
+
+/// How far a process came before it died.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Death {
+    WithTheTurn,
+    InTheGroup,
+    InAPart,
+    AfterAPart,
+    AfterTheCommit,
+    AfterPassingTheTurnOn,
+    AfterACheckpoint,
+    AfterAWholeCheckpoint,
+    AfterLeaving,
+}
+
+impl Death {
+    const ALL: [Death; 9] = [
+        Death::WithTheTurn,
+        Death::InTheGroup,
+        Death::InAPart,
+        Death::AfterAPart,
+        Death::AfterTheCommit,
+        Death::AfterPassingTheTurnOn,
+        Death::AfterACheckpoint,
+        Death::AfterAWholeCheckpoint,
+        Death::AfterLeaving,
+    ];
+
+    /// Two events and a lock in one group, as far as it comes.
+    fn of(self, stage: &Stage<'_>, first: u128) {
+        let mut dying = stage.join();
+        assert!(dying.session.take_turn(false).unwrap(), "{self:?}: whoever died before left the turn");
+        if self == Death::WithTheTurn {
+            return;
+        }
+        dying.session.begin(stage.now()).unwrap();
+        dying.apply(append("s", Any, &[first]));
+        if self >= Death::InAPart && self <= Death::AfterAPart {
+            dying.session.savepoint().unwrap();
+        }
+        dying.apply(append("s", Any, &[first + 1]));
+        dying.apply(acquire("l", 1_000));
+        if self == Death::AfterAPart {
+            dying.session.end_savepoint(true).unwrap();
+        }
+        if self < Death::AfterTheCommit {
+            return;
+        }
+        dying.session.commit(1).unwrap();
+        match self {
+            Death::AfterPassingTheTurnOn => dying.session.leave_turn(),
+            Death::AfterACheckpoint => dying.session.checkpoint(false).unwrap(),
+            Death::AfterAWholeCheckpoint => dying.session.checkpoint(true).unwrap(),
+            Death::AfterLeaving => dying.session.leave(stage.now()).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn g7_wherever_a_process_dies_its_group_is_whole_or_absent(stage: &Stage<'_>) {
+    let mut expected = Vec::new();
+    for (number, death) in (0_u128..).map(|number| 10 * number + 1).zip(Death::ALL) {
+        death.of(stage, number);
+        if death >= Death::AfterTheCommit {
+            expected.extend([number, number + 1]);
+        }
+        // The next one opens without help, sees what was committed and nothing else, and can write at once; what the
+        // dead one held is free.
+        let mut next = stage.join();
+        assert_eq!(stage.numbers(&of_stream("s")), expected, "{death:?}");
+        let held = next.hold("l", 1_000);
+        next.append("s", &[number + 2]);
+        next.release(held);
+        expected.push(number + 2);
+        assert_eq!(stage.numbers(&of_stream("s")), expected, "{death:?}");
+        assert_eq!(stage.view().stream(&name("s")).unwrap().unwrap().version, expected.len() as u64);
+    }
+}

@@ -163,6 +163,7 @@ macro_rules! contract_suite {
                     g4_the_last_group_is_known
                     reopening_undoes_the_open_group_and_keeps_the_process
                     many_groups_stay_whole
+                    g7_wherever_a_process_dies_its_group_is_whole_or_absent
                 }
             }
         }
