@@ -7,14 +7,25 @@ use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 
+/// One request inside.
+const INSIDE: u64 = 1;
+
+/// One request that is under way.
+const UNDERWAY: u64 = 1 << 32;
+
+fn inside(requests: u64) -> usize {
+    (requests % UNDERWAY) as usize
+}
+
 /// Counts the requests of one store in this process.
 ///
 /// It bounds all mailboxes together: none of them can hold more than what was let in.
 #[derive(Debug)]
 pub struct Gate {
     limit: usize,
-    inside: AtomicUsize,
-    underway: AtomicUsize,
+    /// Requests inside in the lower half, those of them that are under way in the upper: both change with every request
+    /// that comes in, on lines that several threads want.
+    requests: AtomicU64,
     /// Callers that found no room; while there are any, whoever leaves says so.
     queuing: AtomicUsize,
     left: Notify,
@@ -28,10 +39,12 @@ impl Gate {
     /// A gate that lets `limit` requests in.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Gate> {
-        let (inside, underway, queuing) = (0.into(), 0.into(), 0.into());
+        let (requests, queuing) = (0.into(), 0.into());
         let (left, still_stuck) = (Notify::new(), Notify::new());
         let (closed, stuck_ms) = (false.into(), 0.into());
-        Arc::new(Gate { limit, inside, underway, queuing, left, closed, stuck_ms, still_stuck })
+        // More than half of the counter's range nobody means in earnest.
+        let limit = limit.min(1 << 31);
+        Arc::new(Gate { limit, requests, queuing, left, closed, stuck_ms, still_stuck })
     }
 
     /// Lets a request in if there is room now.
@@ -41,12 +54,9 @@ impl Gate {
     pub fn try_enter(self: &Arc<Gate>) -> Result<Option<Passage>> {
         // Only who gets in is counted: whoever looks in vain must disturb neither the others nor, by the
         // departure that this would be, itself.
-        let room = |inside| (inside < self.limit).then_some(inside + 1);
-        let entered = self.inside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).is_ok();
-        let passage = entered.then(|| {
-            self.underway.fetch_add(1, Ordering::Relaxed);
-            Passage { gate: Arc::clone(self), underway: true }
-        });
+        let room = |requests| (inside(requests) < self.limit).then_some(requests + INSIDE + UNDERWAY);
+        let entered = self.requests.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).is_ok();
+        let passage = entered.then(|| Passage { gate: Arc::clone(self), underway: true });
         // Counted before the look at `closed`: whoever closes then either sees it inside or refuses it.
         if self.is_closed() { Err(Error::Closed) } else { Ok(passage) }
     }
@@ -71,13 +81,13 @@ impl Gate {
     /// Requests that have come in and have not yet reached the writer (or ended before).
     #[must_use]
     pub fn underway(&self) -> usize {
-        self.underway.load(Ordering::Acquire)
+        (self.requests.load(Ordering::SeqCst) / UNDERWAY) as usize
     }
 
     /// Requests inside, wherever they are.
     #[must_use]
     pub fn inside(&self) -> usize {
-        self.inside.load(Ordering::SeqCst)
+        inside(self.requests.load(Ordering::SeqCst))
     }
 
     /// How many may be inside.
@@ -159,15 +169,15 @@ impl Passage {
     /// writer no longer lingers for it.
     pub fn arrive(&mut self) {
         if std::mem::take(&mut self.underway) {
-            self.gate.underway.fetch_sub(1, Ordering::Release);
+            self.gate.requests.fetch_sub(UNDERWAY, Ordering::SeqCst);
         }
     }
 }
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        self.arrive();
-        self.gate.inside.fetch_sub(1, Ordering::SeqCst);
+        let arriving = if self.underway { UNDERWAY } else { 0 };
+        self.gate.requests.fetch_sub(INSIDE + arriving, Ordering::SeqCst);
         if self.gate.queuing.load(Ordering::SeqCst) > 0 {
             self.gate.left.notify_waiters();
         }

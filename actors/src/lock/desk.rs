@@ -70,16 +70,20 @@ impl Desk {
     /// Leaves the line, whatever the ticket is in it.
     ///
     /// Where that cannot be written now it is tried again: this process goes on to beat, so the lease would last
-    /// as long as it does. Leaving twice is harmless.
+    /// as long as it does. Leaving twice is harmless. `held`: a lease of this process ends by it.
     pub(super) fn leave(
         self: &Arc<Self>,
         leave: Leave,
+        held: bool,
         stay: Stay,
         passage: Option<Passage>,
         then: impl FnOnce(Result<()>) + Send + 'static,
     ) {
         let desk = Arc::clone(self);
         self.writer.apply(leave, passage, move |outcome| {
+            if held {
+                desk.writer.let_go();
+            }
             then(match outcome {
                 Ok(left) => desk.left(leave.ticket, left, stay),
                 Err(error) => {
@@ -191,14 +195,8 @@ impl Place {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        let (desk, held) = (Arc::clone(&self.desk), self.lease.is_some());
         let leave = Leave { lock: self.lock, ticket: self.ticket };
-        self.desk.leave(leave, self.stay.clone(), passage, move |left| {
-            if held {
-                desk.writer.let_go();
-            }
-            then(left);
-        });
+        self.desk.leave(leave, self.lease.is_some(), self.stay.clone(), passage, then);
         // Not before its leaving is in the line: whoever takes it for an orphan then leaves behind it, which changes
         // nothing. And not if another one holds the lock by now.
         let _ = self.desk.held.compare_exchange(self.ticket, 0, Ordering::SeqCst, Ordering::SeqCst);

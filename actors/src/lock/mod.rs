@@ -340,7 +340,7 @@ impl Handler<LeaveAgain> for LockActor {
 
     fn handle(&mut self, LeaveAgain(leave, stay): LeaveAgain, context: &mut Self::Context) {
         context.run_later(LEAVE_AGAIN, move |actor, context| {
-            actor.desk(context).leave(leave, stay, None, drop);
+            actor.desk(context).leave(leave, false, stay, None, drop);
         });
     }
 }
@@ -364,7 +364,7 @@ impl LockActor {
             self.desk(context).tell_followers();
         } else if self.desk(context).is_orphan(&grant) {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
-            self.desk(context).leave(leave, stay, None, drop);
+            self.desk(context).leave(leave, false, stay, None, drop);
         }
     }
 
