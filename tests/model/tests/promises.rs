@@ -1,0 +1,95 @@
+//! Every promise holds in the small model, and each has mutants under which it does not.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that is wrong should fail")]
+
+use model::mutant::Mutant;
+use model::run::{SMALL, explore};
+use model::state::Bounds;
+
+/// Whether breaking this rule breaks this promise, in a model that allows as many restarts.
+#[track_caller]
+fn breaks(promise: &'static str, mutant: Mutant, restarts: u8) {
+    let report = explore(Bounds { mutant, restarts, ..SMALL }, Some(promise), 1);
+    assert!(report.broken().contains(&promise), "{mutant:?} does not break {promise}: {}", report.json());
+}
+
+#[test]
+fn t18_the_protocol_keeps_every_promise_in_the_small_model() {
+    let report = explore(SMALL, None, 1);
+    assert_eq!(report.broken(), [""; 0], "{:?}", report.counterexamples);
+    assert!(report.states > 100_000, "the model has shrunk: {}", report.json());
+}
+
+#[test]
+fn l1_at_most_one_live_lease_has_mutants() {
+    breaks("l1_at_most_one_live_lease", Mutant::TakeWhatIsHeld, 0);
+    breaks("l1_at_most_one_live_lease", Mutant::BeatsDoNotCount, 0);
+}
+
+#[test]
+fn l2_tokens_only_grow_has_mutants() {
+    breaks("l2_tokens_only_grow", Mutant::TokenFromMaxPlusNothing, 0);
+    breaks("l2_tokens_only_grow", Mutant::CounterDiesWithItsRow, 1);
+}
+
+#[test]
+fn l3_no_write_with_a_stale_token_lands_has_mutants() {
+    breaks("l3_no_write_with_a_stale_token_lands", Mutant::NoTokenCheck, 0);
+}
+
+#[test]
+fn l4_not_before_its_ttl_has_mutants() {
+    breaks("l4_not_before_its_ttl", Mutant::BeatsDoNotCount, 0);
+    breaks("l4_not_before_its_ttl", Mutant::TakeWhatIsHeld, 0);
+}
+
+#[test]
+fn l4_an_expired_lease_is_not_revived_has_mutants() {
+    breaks("l4_an_expired_lease_is_not_revived", Mutant::BeatBeforeFreeing, 0);
+}
+
+#[test]
+fn l5_in_ticket_order_among_the_living_has_mutants() {
+    breaks("l5_in_ticket_order_among_the_living", Mutant::GrantByNewestTicket, 0);
+    breaks("l5_in_ticket_order_among_the_living", Mutant::LateComerTakesTheVoid, 0);
+}
+
+#[test]
+fn l5_no_free_lock_with_a_living_waiter_has_mutants() {
+    breaks("l5_no_free_lock_with_a_living_waiter", Mutant::FreeWithoutPassingOn, 0);
+}
+
+#[test]
+fn l5_who_waits_is_woken_has_mutants() {
+    breaks("l5_who_waits_is_woken", Mutant::DeathIsNoNews, 0);
+    breaks("l5_who_waits_is_woken", Mutant::SettlingIsNoNews, 0);
+}
+
+#[test]
+fn l5_who_waits_is_in_the_line_has_mutants() {
+    breaks("l5_who_waits_is_in_the_line", Mutant::VoidTicketWaitsOn, 0);
+}
+
+#[test]
+fn l6_a_crashed_holder_is_skipped_at_once_has_mutants() {
+    breaks("l6_a_crashed_holder_is_skipped_at_once", Mutant::DeadOnlyByTtl, 0);
+}
+
+#[test]
+fn g8_a_dead_turn_holder_frees_the_turn_has_mutants() {
+    breaks("g8_a_dead_turn_holder_frees_the_turn", Mutant::TurnOutlivesItsHolder, 0);
+}
+
+/// What only sometimes happens needs the whole space to be missed: a smaller one.
+#[test]
+fn l4_expired_can_be_granted_has_mutants() {
+    let bounds = Bounds { mutant: Mutant::NoExpiry, numbers: 2, ..SMALL };
+    assert!(explore(bounds, None, 1).broken().contains(&"l4_expired_can_be_granted"));
+}
+
+/// Nothing in the list above is left out.
+#[test]
+fn every_mutant_has_a_name() {
+    for mutant in Mutant::ALL {
+        assert_eq!(Mutant::named(&format!("{mutant:?}")), Some(mutant));
+    }
+}
