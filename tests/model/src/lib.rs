@@ -4,6 +4,7 @@
 //! `transaction` is the protocol, `world` what can happen to it, `judge` and `promises` what must hold, `mutant` the
 //! ways to break it. A mutant is there for every promise: a model that cannot fail proves nothing.
 
+pub mod fair;
 pub mod judge;
 pub mod mutant;
 pub mod promises;

@@ -4,16 +4,18 @@ use std::process::ExitCode;
 
 use model::mutant::Mutant;
 use model::run::{FULL, explore};
+use model::world::World;
 
-const USAGE: &str = "usage: model [--ttl N] [--numbers N] [--restarts N] [--mutant NAME] [--threads N]";
+const USAGE: &str =
+    "usage: model [--ttl N] [--numbers N] [--restarts N] [--mutant NAME] [--fair BOOL] [--threads N]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((bounds, threads)) = parse(&arguments) else {
+    let Some((world, threads)) = parse(&arguments) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let report = explore(bounds, None, threads);
+    let report = explore(world, None, threads);
     for (name, path) in &report.counterexamples {
         eprintln!("{name} is broken:\n{path}");
     }
@@ -21,8 +23,9 @@ fn main() -> ExitCode {
     if report.broken().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
-fn parse(arguments: &[String]) -> Option<(model::state::Bounds, usize)> {
+fn parse(arguments: &[String]) -> Option<(World, usize)> {
     let (mut bounds, mut threads) = (FULL, 1);
+    let mut fair = true;
     for option in arguments.chunks(2) {
         let [name, value] = option else { return None };
         match name.as_str() {
@@ -30,9 +33,10 @@ fn parse(arguments: &[String]) -> Option<(model::state::Bounds, usize)> {
             "--numbers" => bounds.numbers = value.parse().ok()?,
             "--restarts" => bounds.restarts = value.parse().ok()?,
             "--mutant" => bounds.mutant = Mutant::named(value)?,
+            "--fair" => fair = value.parse().ok()?,
             "--threads" => threads = value.parse().ok()?,
             _ => return None,
         }
     }
-    Some((bounds, threads))
+    Some((World { bounds, fair }, threads))
 }

@@ -33,13 +33,17 @@ pub enum Mutant {
     DeathIsNoNews,
     /// Whoever settles and finds the lock given to another does not look again: its own commit is no news to it.
     SettlingIsNoNews,
+    /// Whoever settles in vain, because the transaction fails, does not try again.
+    FailureIsForgotten,
+    /// A process that starts reads the time first, and waits for the turn then: it grants leases that are over.
+    TimeBeforeTheTurn,
     /// Whoever waits does not notice that its ticket was granted and lost while it was stopped.
     VoidTicketWaitsOn,
 }
 
 impl Mutant {
     /// All that break something.
-    pub const ALL: [Mutant; 15] = [
+    pub const ALL: [Mutant; 17] = [
         Mutant::TakeWhatIsHeld,
         Mutant::TokenFromMaxPlusNothing,
         Mutant::CounterDiesWithItsRow,
@@ -54,6 +58,8 @@ impl Mutant {
         Mutant::TurnOutlivesItsHolder,
         Mutant::DeathIsNoNews,
         Mutant::SettlingIsNoNews,
+        Mutant::FailureIsForgotten,
+        Mutant::TimeBeforeTheTurn,
         Mutant::VoidTicketWaitsOn,
     ];
 

@@ -1,10 +1,12 @@
 //! The promises, as properties of the model, each under its id in the design.
 //!
 //! "Eventually" is not among them: the checker does not follow it round a cycle, and this model has many. Liveness is
-//! said as invariants instead: whoever may act has something that makes it act.
+//! said as invariants instead: whoever may act has something that makes it act; and a run in which from here on nothing
+//! goes wrong any more comes to its end (`fair`).
 
 use stateright::{Expectation, Property};
 
+use crate::fair;
 use crate::judge::breach;
 use crate::state::{Event, Life, State};
 use crate::world::World;
@@ -22,8 +24,9 @@ pub fn all() -> Vec<Property<World>> {
         Property::always("l5_no_free_lock_with_a_living_waiter", |_, state| {
             no_free_lock_is_waited_for(state)
         }),
-        Property::always("l5_who_waits_is_woken", |world, state| who_waits_is_woken(world, state)),
+        Property::always("l5_who_waits_is_woken", who_waits_is_woken),
         Property::always("l5_who_waits_is_in_the_line", |_, state| who_waits_is_in_the_line(state)),
+        Property::always("l5_who_waits_is_served_in_the_end", fair::who_waits_is_served),
         Property::always("l6_a_crashed_holder_is_skipped_at_once", |_, state| kept(state, breach::L6)),
         Property::always("g8_a_dead_turn_holder_frees_the_turn", |_, state| turn_is_not_of_the_dead(state)),
         Property::sometimes("l4_expired_can_be_granted", |_, state: &State| {

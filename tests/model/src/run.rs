@@ -55,10 +55,10 @@ impl Report {
     }
 }
 
-/// Explores everything within the bounds. With `only`, no further than that promise's first breach.
+/// Explores everything within the world's bounds. With `only`, no further than that promise's first breach.
 #[must_use]
-pub fn explore(bounds: Bounds, only: Option<&'static str>, threads: usize) -> Report {
-    let world = World { bounds };
+pub fn explore(world: World, only: Option<&'static str>, threads: usize) -> Report {
+    let bounds = world.bounds;
     let builder = world.checker().threads(threads);
     match only {
         // Breadth first, because the shortest way to a breach is the one to read.

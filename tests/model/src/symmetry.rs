@@ -13,7 +13,7 @@ pub fn representative(state: &State) -> State {
     let mut renamed = state.clone();
     for (to, from) in renamed.processes.iter_mut().zip(order) {
         if let Some(process) = state.processes.get(from) {
-            *to = Process { id: names.new(process.id), ..*process };
+            *to = Process { id: names.renamed(process.id), ..*process };
         }
     }
     names.rename(&mut renamed.file, order);
@@ -63,19 +63,19 @@ impl Names {
         }
     }
 
-    fn new(&self, id: Id) -> Id {
+    fn renamed(&self, id: Id) -> Id {
         let known = self.0.iter().zip(1..).find(|(old, _)| **old == id);
         known.map_or(0, |(_, new)| new)
     }
 
     fn rename(&self, file: &mut File, order: [usize; SEATS]) {
-        let rows = order.map(|seat| file.rows.get(seat).map_or(0, |id| self.new(*id)));
+        let rows = order.map(|seat| file.rows.get(seat).map_or(0, |id| self.renamed(*id)));
         file.rows = rows;
-        file.holder.iter_mut().for_each(|holder| holder.process = self.new(holder.process));
-        file.line.iter_mut().for_each(|ticket| ticket.process = self.new(ticket.process));
-        file.leases.iter_mut().for_each(|(id, _)| *id = self.new(*id));
+        file.holder.iter_mut().for_each(|holder| holder.process = self.renamed(holder.process));
+        file.line.iter_mut().for_each(|ticket| ticket.process = self.renamed(ticket.process));
+        file.leases.iter_mut().for_each(|(id, _)| *id = self.renamed(*id));
         file.leases.sort_unstable();
-        file.counter_in = self.new(file.counter_in);
+        file.counter_in = self.renamed(file.counter_in);
         // All that matters of the next id is that nobody has it.
         file.last_id = self.0.iter().zip(1..).map(|(_, new)| new).last().unwrap_or(0);
     }

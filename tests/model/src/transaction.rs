@@ -5,7 +5,7 @@
 //! sidecar that is replaced.
 
 use crate::mutant::Mutant;
-use crate::state::{Bounds, File, Holder, Id, Number, Presence, Ticket};
+use crate::state::{Age, Bounds, File, Holder, Id, Number, Presence, Ticket};
 
 /// An open transaction of one process.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Transaction<'a> {
     bounds: Bounds,
     presence: Presence<'a>,
     own: Id,
+    /// Ticks since the time that this transaction takes for now.
+    late: Age,
     /// The file as it is being changed.
     pub file: File,
 }
@@ -46,7 +48,7 @@ impl<'a> Transaction<'a> {
     /// Begins. What the process had lost by its silence is freed before anything says that it lives.
     #[must_use]
     pub fn begin(bounds: Bounds, presence: Presence<'a>, own: Id, file: File) -> Transaction<'a> {
-        let mut transaction = Transaction { bounds, presence, own, file };
+        let mut transaction = Transaction { bounds, presence, own, late: 0, file };
         if transaction.is(Mutant::BeatBeforeFreeing) {
             transaction.beat();
         }
@@ -60,7 +62,9 @@ impl<'a> Transaction<'a> {
     #[must_use]
     pub fn register(bounds: Bounds, presence: Presence<'a>, seat: usize, file: File) -> Transaction<'a> {
         let own = file.last_id + 1;
-        let mut transaction = Transaction { bounds, presence, own, file };
+        // Somebody may have kept the turn for longer than a time to live.
+        let late = if bounds.mutant == Mutant::TimeBeforeTheTurn { bounds.ttl } else { 0 };
+        let mut transaction = Transaction { bounds, presence, own, late, file };
         let dead: Vec<Id> =
             transaction.file.rows.into_iter().filter(|id| *id != 0 && !presence.lives(*id)).collect();
         for id in &dead {
@@ -138,7 +142,7 @@ impl<'a> Transaction<'a> {
         let Ticket { number, process } = ticket;
         let is_newest = number == self.file.counter || self.is(Mutant::TokenFromMaxPlusNothing);
         let token = if is_newest { self.file.counter } else { self.number() };
-        self.file.holder = Some(Holder { ticket: number, token, process, age: 0 });
+        self.file.holder = Some(Holder { ticket: number, token, process, age: self.late });
         token
     }
 

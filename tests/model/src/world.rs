@@ -45,6 +45,8 @@ pub enum Step {
     Begin(usize, Wish),
     /// The transaction commits, and the turn is given back.
     Commit,
+    /// The transaction fails: nothing of it is in the file, and who wanted it is told.
+    Fail,
     /// Who waits looks how the lock stands.
     Look(usize),
     /// The timer to the end of the holder's lease goes off.
@@ -56,6 +58,8 @@ pub enum Step {
 pub struct World {
     /// How far it goes, and what is broken in it.
     pub bounds: Bounds,
+    /// Whether the run that goes well is tried from every state, which takes most of the time.
+    pub fair: bool,
 }
 
 impl Model for World {
@@ -85,7 +89,7 @@ impl Model for World {
         }
         steps.push(Step::Tick);
         if state.open.as_ref().is_some_and(|open| state.life(open.seat) == Life::Running) {
-            steps.push(Step::Commit);
+            steps.extend([Step::Commit, Step::Fail]);
         }
         for (seat, process) in state.processes.iter().enumerate() {
             match process.life {
@@ -113,6 +117,7 @@ impl Model for World {
             Step::Start(seat) => self.start(&mut next, seat)?,
             Step::Begin(seat, wish) => self.begin(&mut next, seat, wish)?,
             Step::Commit => commit(&mut next)?,
+            Step::Fail => self.fail(&mut next)?,
             Step::Look(seat) => self.look(&mut next, seat)?,
             Step::Timer(seat) => {
                 let wake = &mut next.processes.get_mut(seat)?.wake;
@@ -129,8 +134,8 @@ impl Model for World {
 
 impl World {
     /// What may wake a process that waits.
-    fn wakes(&self, state: &State, seat: usize, process: &Process, steps: &mut Vec<Step>) {
-        if matches!(process.caller, Caller::Waiting(_)) {
+    pub(crate) fn wakes(&self, state: &State, seat: usize, process: &Process, steps: &mut Vec<Step>) {
+        if process.waits() {
             if process.wake.news {
                 steps.push(Step::Look(seat));
             }
@@ -205,6 +210,18 @@ impl World {
         let (cause, outcome) = self.wish(&mut transaction, id, caller, wish);
         let case = Case { before: &next.file, presence, own: id, cause };
         next.open = Some(close(transaction, case, Outcome { seat, ..outcome }));
+        Some(())
+    }
+
+    /// A process that could not start has not started. Who waits looks again, as he may have wanted to settle.
+    fn fail(&self, next: &mut State) -> Option<()> {
+        let seat = next.open.take()?.seat;
+        let process = next.processes.get_mut(seat)?;
+        if !next.file.rows.contains(&process.id) {
+            process.life = Life::Dead;
+        } else if process.waits() && self.bounds.mutant != Mutant::FailureIsForgotten {
+            process.wake.news = true;
+        }
         Some(())
     }
 
@@ -324,12 +341,12 @@ fn commit(next: &mut State) -> Option<()> {
 /// A process's own commits and its own death are no news to itself.
 fn tell_those_who_wait(processes: &mut [Process; SEATS], but: usize) {
     for (seat, process) in processes.iter_mut().enumerate() {
-        process.wake.news |= seat != but && matches!(process.caller, Caller::Waiting(_));
+        process.wake.news |= seat != but && process.waits();
     }
 }
 
 impl State {
-    fn life(&self, seat: usize) -> Life {
+    pub(crate) fn life(&self, seat: usize) -> Life {
         self.processes.get(seat).map_or(Life::Dead, |process| process.life)
     }
 

@@ -4,17 +4,20 @@
 use model::mutant::Mutant;
 use model::run::{SMALL, explore};
 use model::state::Bounds;
+use model::world::World;
 
 /// Whether breaking this rule breaks this promise, in a model that allows as many restarts.
 #[track_caller]
 fn breaks(promise: &'static str, mutant: Mutant, restarts: u8) {
-    let report = explore(Bounds { mutant, restarts, ..SMALL }, Some(promise), 1);
+    let bounds = Bounds { mutant, restarts, ..SMALL };
+    let fair = promise == "l5_who_waits_is_served_in_the_end";
+    let report = explore(World { bounds, fair }, Some(promise), 1);
     assert!(report.broken().contains(&promise), "{mutant:?} does not break {promise}: {}", report.json());
 }
 
 #[test]
 fn t18_the_protocol_keeps_every_promise_in_the_small_model() {
-    let report = explore(SMALL, None, 1);
+    let report = explore(World { bounds: SMALL, fair: false }, None, 1);
     assert_eq!(report.broken(), [""; 0], "{:?}", report.counterexamples);
     assert!(report.states > 100_000, "the model has shrunk: {}", report.json());
 }
@@ -40,6 +43,7 @@ fn l3_no_write_with_a_stale_token_lands_has_mutants() {
 fn l4_not_before_its_ttl_has_mutants() {
     breaks("l4_not_before_its_ttl", Mutant::BeatsDoNotCount, 0);
     breaks("l4_not_before_its_ttl", Mutant::TakeWhatIsHeld, 0);
+    breaks("l4_not_before_its_ttl", Mutant::TimeBeforeTheTurn, 1);
 }
 
 #[test]
@@ -62,11 +66,28 @@ fn l5_no_free_lock_with_a_living_waiter_has_mutants() {
 fn l5_who_waits_is_woken_has_mutants() {
     breaks("l5_who_waits_is_woken", Mutant::DeathIsNoNews, 0);
     breaks("l5_who_waits_is_woken", Mutant::SettlingIsNoNews, 0);
+    breaks("l5_who_waits_is_woken", Mutant::FailureIsForgotten, 0);
 }
 
 #[test]
 fn l5_who_waits_is_in_the_line_has_mutants() {
     breaks("l5_who_waits_is_in_the_line", Mutant::VoidTicketWaitsOn, 0);
+}
+
+/// From every state of a smaller model; the program does it in the full one.
+#[test]
+fn l5_who_waits_is_served_in_the_end_and_not_with_mutants() {
+    let promise = "l5_who_waits_is_served_in_the_end";
+    let world = World { bounds: Bounds { numbers: 2, ..SMALL }, fair: true };
+    assert!(!explore(world, None, 1).broken().contains(&promise));
+    for mutant in [
+        Mutant::TurnOutlivesItsHolder,
+        Mutant::SettlingIsNoNews,
+        Mutant::FailureIsForgotten,
+        Mutant::VoidTicketWaitsOn,
+    ] {
+        breaks(promise, mutant, 0);
+    }
 }
 
 #[test]
@@ -83,7 +104,7 @@ fn g8_a_dead_turn_holder_frees_the_turn_has_mutants() {
 #[test]
 fn l4_expired_can_be_granted_has_mutants() {
     let bounds = Bounds { mutant: Mutant::NoExpiry, numbers: 2, ..SMALL };
-    assert!(explore(bounds, None, 1).broken().contains(&"l4_expired_can_be_granted"));
+    assert!(explore(World { bounds, fair: false }, None, 1).broken().contains(&"l4_expired_can_be_granted"));
 }
 
 /// Nothing in the list above is left out.
