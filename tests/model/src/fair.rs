@@ -63,6 +63,7 @@ fn step(world: &World, state: &State, seat: usize) -> Option<Step> {
         Caller::Holding(..) => Some(Step::Begin(seat, Wish::Leave)),
         Caller::Waiting(_) if process.wake.settling => Some(Step::Begin(seat, Wish::Settle)),
         Caller::Waiting(_) => woken.first().copied(),
+        Caller::Doubting => Some(Step::Begin(seat, Wish::Clear)),
         Caller::Idle => None,
     }
 }

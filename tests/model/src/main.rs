@@ -1,6 +1,8 @@
 //! Explores the full model and prints one JSON line; exit code 1 if a promise is broken.
 
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use model::mutant::Mutant;
 use model::run::{FULL, explore};
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Option<(World, usize)> {
-    let (mut bounds, mut threads) = (FULL, 1);
+    let (mut bounds, mut threads) = (FULL, available_parallelism().map_or(1, NonZero::get));
     let mut fair = true;
     for option in arguments.chunks(2) {
         let [name, value] = option else { return None };

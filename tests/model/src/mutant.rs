@@ -35,6 +35,8 @@ pub enum Mutant {
     SettlingIsNoNews,
     /// Whoever settles in vain, because the transaction fails, does not try again.
     FailureIsForgotten,
+    /// After a commit of unknown fate a process looks once whether it holds the lock, not whether it waits for it.
+    DoubtLooksOnce,
     /// A process that starts reads the time first, and waits for the turn then: it grants leases that are over.
     TimeBeforeTheTurn,
     /// Whoever waits does not notice that its ticket was granted and lost while it was stopped.
@@ -43,7 +45,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All that break something.
-    pub const ALL: [Mutant; 17] = [
+    pub const ALL: [Mutant; 18] = [
         Mutant::TakeWhatIsHeld,
         Mutant::TokenFromMaxPlusNothing,
         Mutant::CounterDiesWithItsRow,
@@ -59,6 +61,7 @@ impl Mutant {
         Mutant::DeathIsNoNews,
         Mutant::SettlingIsNoNews,
         Mutant::FailureIsForgotten,
+        Mutant::DoubtLooksOnce,
         Mutant::TimeBeforeTheTurn,
         Mutant::VoidTicketWaitsOn,
     ];

@@ -8,7 +8,7 @@ use stateright::{Expectation, Property};
 
 use crate::fair;
 use crate::judge::breach;
-use crate::state::{Event, Life, State};
+use crate::state::{Caller, Event, Life, Process, State};
 use crate::world::World;
 
 /// All of them.
@@ -28,6 +28,7 @@ pub fn all() -> Vec<Property<World>> {
         Property::always("l5_who_waits_is_in_the_line", |_, state| who_waits_is_in_the_line(state)),
         Property::always("l5_who_waits_is_served_in_the_end", fair::who_waits_is_served),
         Property::always("l6_a_crashed_holder_is_skipped_at_once", |_, state| kept(state, breach::L6)),
+        Property::always("l6_no_ticket_without_a_caller", |_, state| no_ticket_is_nobodys(state)),
         Property::always("g8_a_dead_turn_holder_frees_the_turn", |_, state| turn_is_not_of_the_dead(state)),
         Property::sometimes("l4_expired_can_be_granted", |_, state: &State| {
             matches!(state.event, Event::TakenAfterStop | Event::TakenAfterSilence)
@@ -83,6 +84,11 @@ fn who_waits_is_woken(world: &World, state: &State) -> bool {
 
 fn who_waits_is_in_the_line(state: &State) -> bool {
     (0..state.processes.len()).all(|seat| !state.is_bereft(seat) || is_up(state, seat))
+}
+
+fn no_ticket_is_nobodys(state: &State) -> bool {
+    let wants = |process: &Process| process.life == Life::Dead || process.caller != Caller::Idle;
+    state.processes.iter().all(|process| wants(process) || state.file.ticket_of(process.id).is_none())
 }
 
 fn turn_is_not_of_the_dead(state: &State) -> bool {

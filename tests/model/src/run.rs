@@ -15,7 +15,7 @@ use crate::world::World;
 pub const SMALL: Bounds = Bounds { ttl: 2, numbers: 3, restarts: 0, mutant: Mutant::None };
 
 /// What the program explores unless told otherwise.
-pub const FULL: Bounds = Bounds { ttl: 3, numbers: 4, restarts: 1, mutant: Mutant::None };
+pub const FULL: Bounds = Bounds { ttl: 3, numbers: 5, restarts: 1, mutant: Mutant::None };
 
 /// What an exploration found.
 #[derive(Clone, Debug)]

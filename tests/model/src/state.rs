@@ -97,6 +97,8 @@ pub enum Caller {
     Waiting(Number),
     /// It holds the lock with this ticket and this token. It may be wrong.
     Holding(Number, Number),
+    /// It asked for the lock and was told that nobody knows what became of it. It does not want it any more.
+    Doubting,
 }
 
 /// What may still wake a caller that waits.
@@ -233,6 +235,14 @@ impl File {
     #[must_use]
     pub fn has_lease(&self, process: Id) -> bool {
         self.leases.iter().any(|(id, _)| *id == process)
+    }
+
+    /// The ticket of this process, in the line or at its head.
+    #[must_use]
+    pub fn ticket_of(&self, process: Id) -> Option<Number> {
+        let holder = self.holder.filter(|holder| holder.process == process).map(|holder| holder.ticket);
+        let waiting = self.line.iter().find(|ticket| ticket.process == process).map(|ticket| ticket.number);
+        holder.or(waiting)
     }
 
     /// Whether this ticket waits or holds the lock.

@@ -24,6 +24,8 @@ pub enum Wish {
     Settle,
     /// To write under its token.
     Write,
+    /// To leave with whatever ticket it may have.
+    Clear,
     /// To say that it lives.
     Beat,
 }
@@ -47,6 +49,8 @@ pub enum Step {
     Commit,
     /// The transaction fails: nothing of it is in the file, and who wanted it is told.
     Fail,
+    /// The transaction commits, but nobody can tell: whoever asked for the lock does not know whether he waits for it.
+    CommitUnknown,
     /// Who waits looks how the lock stands.
     Look(usize),
     /// The timer to the end of the holder's lease goes off.
@@ -88,8 +92,11 @@ impl Model for World {
             return;
         }
         steps.push(Step::Tick);
-        if state.open.as_ref().is_some_and(|open| state.life(open.seat) == Life::Running) {
+        if let Some(open) = state.open.as_ref().filter(|open| state.life(open.seat) == Life::Running) {
             steps.extend([Step::Commit, Step::Fail]);
+            if open.caller != Caller::Idle && state.caller(open.seat) == Caller::Idle {
+                steps.push(Step::CommitUnknown);
+            }
         }
         for (seat, process) in state.processes.iter().enumerate() {
             match process.life {
@@ -117,6 +124,10 @@ impl Model for World {
             Step::Start(seat) => self.start(&mut next, seat)?,
             Step::Begin(seat, wish) => self.begin(&mut next, seat, wish)?,
             Step::Commit => commit(&mut next)?,
+            Step::CommitUnknown => {
+                next.open.as_mut()?.caller = Caller::Doubting;
+                commit(&mut next)?;
+            }
             Step::Fail => self.fail(&mut next)?,
             Step::Look(seat) => self.look(&mut next, seat)?,
             Step::Timer(seat) => {
@@ -158,6 +169,7 @@ impl World {
                     wish(Wish::Settle);
                 }
             }
+            Caller::Doubting => wish(Wish::Clear),
             Caller::Holding(..) => [Wish::Leave, Wish::Write, Wish::Beat].into_iter().for_each(wish),
         }
     }
@@ -246,6 +258,14 @@ impl World {
                 transaction.leave(ticket);
                 (Cause::Leave, Outcome { caller: Caller::Idle, ..none })
             }
+            (Wish::Clear, _) => {
+                let holds = transaction.file.holder.is_some_and(|holder| holder.process == own);
+                let sees = holds || self.bounds.mutant != Mutant::DoubtLooksOnce;
+                if let Some(ticket) = transaction.file.ticket_of(own).filter(|_| sees) {
+                    transaction.leave(ticket);
+                }
+                (Cause::Leave, Outcome { caller: Caller::Idle, ..none })
+            }
             (Wish::Settle, Caller::Waiting(ticket)) => {
                 transaction.settle();
                 (Cause::Settle, self.settled(&transaction.file, own, ticket))
@@ -289,9 +309,7 @@ impl World {
 
     /// Whether somebody who waits has to settle: nobody holds the lock, or nobody who may, or it is his.
     pub(crate) fn is_concerned(&self, state: &State, seat: usize) -> bool {
-        let Some(Caller::Waiting(ticket)) = state.processes.get(seat).map(|process| process.caller) else {
-            return false;
-        };
+        let Caller::Waiting(ticket) = state.caller(seat) else { return false };
         let his = state.file.holder.is_none_or(|holder| holder.ticket == ticket);
         his || looks_void(self.bounds, Presence(&state.processes), &state.file)
     }
@@ -350,10 +368,14 @@ impl State {
         self.processes.get(seat).map_or(Life::Dead, |process| process.life)
     }
 
+    fn caller(&self, seat: usize) -> Caller {
+        self.processes.get(seat).map_or(Caller::Idle, |process| process.caller)
+    }
+
     /// Whether somebody waits with a ticket that is not in the line.
     pub(crate) fn is_bereft(&self, seat: usize) -> bool {
-        match self.processes.get(seat).map(|process| process.caller) {
-            Some(Caller::Waiting(ticket)) => !self.file.knows(ticket),
+        match self.caller(seat) {
+            Caller::Waiting(ticket) => !self.file.knows(ticket),
             _ => false,
         }
     }
