@@ -1,0 +1,74 @@
+//! The rules of the protocol that can be broken, one at a time, to see that a promise depends on each.
+
+/// A rule that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mutant {
+    /// None: the protocol as it is meant.
+    None,
+    /// An acquirer does not look whether the lock is held.
+    TakeWhatIsHeld,
+    /// A grant's token is the newest number, not a new one.
+    TokenFromMaxPlusNothing,
+    /// The counter goes with the row of the dead process that had written it last.
+    CounterDiesWithItsRow,
+    /// A guarded write does not compare its token.
+    NoTokenCheck,
+    /// A lease ends a time to live after its grant, whatever its process says meanwhile.
+    BeatsDoNotCount,
+    /// A process that comes back beats first, and frees then.
+    BeatBeforeFreeing,
+    /// Time ends no lease.
+    NoExpiry,
+    /// The newest ticket is granted, not the oldest.
+    GrantByNewestTicket,
+    /// An acquirer takes a void lock though somebody waits for it.
+    LateComerTakesTheVoid,
+    /// Whoever releases frees the lock and leaves the rest to others.
+    FreeWithoutPassingOn,
+    /// A dead process is known by its silence alone.
+    DeadOnlyByTtl,
+    /// The turn is not freed by the death of its holder.
+    TurnOutlivesItsHolder,
+    /// A death is no news.
+    DeathIsNoNews,
+    /// Whoever settles and finds the lock given to another does not look again: its own commit is no news to it.
+    SettlingIsNoNews,
+    /// Whoever settles in vain, because the transaction fails, does not try again.
+    FailureIsForgotten,
+    /// After a commit of unknown fate a process looks once whether it holds the lock, not whether it waits for it.
+    DoubtLooksOnce,
+    /// A process that starts reads the time first, and waits for the turn then: it grants leases that are over.
+    TimeBeforeTheTurn,
+    /// Whoever waits does not notice that its ticket was granted and lost while it was stopped.
+    VoidTicketWaitsOn,
+}
+
+impl Mutant {
+    /// All that break something.
+    pub const ALL: [Mutant; 18] = [
+        Mutant::TakeWhatIsHeld,
+        Mutant::TokenFromMaxPlusNothing,
+        Mutant::CounterDiesWithItsRow,
+        Mutant::NoTokenCheck,
+        Mutant::BeatsDoNotCount,
+        Mutant::BeatBeforeFreeing,
+        Mutant::NoExpiry,
+        Mutant::GrantByNewestTicket,
+        Mutant::LateComerTakesTheVoid,
+        Mutant::FreeWithoutPassingOn,
+        Mutant::DeadOnlyByTtl,
+        Mutant::TurnOutlivesItsHolder,
+        Mutant::DeathIsNoNews,
+        Mutant::SettlingIsNoNews,
+        Mutant::FailureIsForgotten,
+        Mutant::DoubtLooksOnce,
+        Mutant::TimeBeforeTheTurn,
+        Mutant::VoidTicketWaitsOn,
+    ];
+
+    /// By its name in the code.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Mutant> {
+        [Mutant::None].into_iter().chain(Mutant::ALL).find(|mutant| format!("{mutant:?}") == name)
+    }
+}
