@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::Result;
+use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::{Process, Summary};
@@ -106,6 +107,15 @@ impl Inspector {
     pub async fn locks(&self, after: Option<&str>, limit: u32) -> Result<Vec<Line>> {
         let (clock, after) = (Arc::clone(&self.runtime.seams().clock), after.map(str::to_owned));
         self.runtime.read(move |view| view.locks(after.as_deref(), limit, clock.now())).await
+    }
+
+    /// How one lock stands; `None` if it was never used.
+    ///
+    /// # Errors
+    /// A bad name; what the database said.
+    pub async fn lock(&self, name: impl AsRef<str>) -> Result<Option<Line>> {
+        let (clock, name) = (Arc::clone(&self.runtime.seams().clock), Name::new(name.as_ref())?);
+        self.runtime.read(move |view| view.lock(&name, clock.now())).await
     }
 
     /// This process's id in the store.

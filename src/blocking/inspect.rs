@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millpond_actors::error::Result;
+use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::{Process, Summary};
 
@@ -39,6 +40,16 @@ impl Inspector {
     pub fn locks(&self, after: Option<&str>, limit: u32) -> Result<Vec<Line>> {
         let (clock, after) = (Arc::clone(&self.inspector.runtime.seams().clock), after.map(str::to_owned));
         self.inspector.runtime.read_blocking(move |view| view.locks(after.as_deref(), limit, clock.now()))
+    }
+
+    /// See [`crate::Inspector::lock`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn lock(&self, name: impl AsRef<str>) -> Result<Option<Line>> {
+        let clock = Arc::clone(&self.inspector.runtime.seams().clock);
+        let name = Name::new(name.as_ref())?;
+        self.inspector.runtime.read_blocking(move |view| view.lock(&name, clock.now()))
     }
 
     /// See [`crate::Inspector::process`].

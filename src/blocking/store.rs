@@ -1,5 +1,6 @@
 //! The door to every primitive, for threads that wait.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
@@ -97,6 +98,14 @@ impl Store {
     #[must_use]
     pub fn asynchronous(&self) -> crate::Store {
         self.store.clone()
+    }
+
+    /// See [`crate::Store::lend_presence`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn lend_presence(&self) -> Result<Option<OwnedFd>> {
+        self.store.lend_presence()
     }
 
     /// See [`crate::Store::close`].

@@ -2,6 +2,7 @@
 
 mod builder;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use millpond_actors::error::{Error, Result};
@@ -115,6 +116,37 @@ impl Store {
     #[must_use]
     pub fn blocking(&self) -> crate::blocking::Store {
         crate::blocking::Store::of(self.clone())
+    }
+
+    /// Lends this process's life to programs that it starts. What it holds then stays held if it is killed and they
+    /// go on: until the last of them ends, or until the time to live does, whichever is first, because nobody is
+    /// left to prolong a lease.
+    ///
+    /// Every program inherits the descriptor that this process starts while it exists, on whatever thread; it
+    /// needs to know nothing about it. Drop it as soon as the program was started. It blocks nobody: neither
+    /// writers nor this process's own end, which gives up what it holds whoever has inherited it.
+    ///
+    /// `None` for a store in memory, which ends with its process.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; what the system said.
+    ///
+    /// # Examples
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let store = millpond::Store::open(folder.path().join("shop.db")).await?;
+    /// let guard = store.lock("backup").acquire().await?;
+    /// let presence = store.lend_presence()?;
+    /// let mut backup = std::process::Command::new("true").spawn().unwrap();
+    /// drop(presence);
+    /// backup.wait().unwrap();
+    /// guard.release().await?;
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    pub fn lend_presence(&self) -> Result<Option<OwnedFd>> {
+        self.runtime.lend_presence()
     }
 
     /// Answers every call that was accepted, gives up what this process holds, moves the log into the main file

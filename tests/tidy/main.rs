@@ -64,7 +64,7 @@ const SEAMS: [(&str, &[&str]); 6] = [
             "actors/src/clock.rs",
             "actors/src/reader.rs",
             "src/bin/millpond/bench/floor.rs",
-            "src/bin/millpond/lock.rs",
+            "src/bin/millpond/lock/signals.rs",
             "tests/torture/src/kill/children.rs",
         ],
     ),

@@ -263,6 +263,7 @@ impl Store {
             Holder {
                 grant: held.grant,
                 held_ms: now.boot_ms.saturating_sub(held.granted),
+                ttl_ms: held.ttl_ms,
                 remaining_ms,
                 void: remaining_ms == 0,
                 identity: census.identity(held.grant.process),

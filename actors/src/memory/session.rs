@@ -1,6 +1,6 @@
 //! A session in memory: one process's turn, transaction and standing.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::Shared;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::storage::lock::{Acquire, Acquired, Break, Broken, Leave, Left, Renew, Renewed, Settle, Settled};
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
-use crate::storage::{Identity, Moment, Session, Standing, Tables};
+use crate::storage::{Identity, Moment, Presence, Session, Standing, Tables};
 
 /// One process of the store. Dropped without leaving, it is dead at once.
 #[derive(Debug)]
@@ -109,6 +109,10 @@ impl MemorySession {
 }
 
 impl Session for MemorySession {
+    fn presence(&self) -> Option<Weak<dyn Presence>> {
+        None
+    }
+
     fn process(&self) -> u64 {
         self.process
     }

@@ -68,7 +68,7 @@ impl Building {
     async fn open(&self) -> Result<(Doors, House)> {
         let seams = self.settings.seams.clone();
         let session = self.backend.join(&self.identity, seams.clock.now())?;
-        let process = session.process();
+        let (process, presence) = (session.process(), session.presence());
         let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
         let watcher = WatcherActor::open(self.backend.bell(), readers.clone(), process);
         let on_lapse = {
@@ -80,8 +80,8 @@ impl Building {
             WriterActor::open(session, gate, seams.clone(), stats, self.settings.call_timeout, on_lapse)?;
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
-        let doors =
-            Doors { supervisors, writer: house.writer.clone(), readers, arbiter: Arbiter::current(), others };
+        let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
+        let doors = Doors { supervisors, writer, readers, presence, arbiter, others };
         Ok((doors, house))
     }
 

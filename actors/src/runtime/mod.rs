@@ -9,8 +9,9 @@ mod asking;
 mod building;
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -24,7 +25,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::reader::Readers;
 use crate::reply::Reply;
-use crate::storage::{Backend, Identity};
+use crate::storage::{Backend, Identity, Presence};
 use crate::supervisor::{Census, Supervisor};
 use crate::thread;
 use crate::writer::{Stats, Writer, WriterState};
@@ -77,6 +78,7 @@ struct Doors {
     supervisors: Vec<Addr<Supervisor>>,
     writer: Writer,
     readers: Readers,
+    presence: Option<Weak<dyn Presence>>,
     arbiter: ArbiterHandle,
     /// The arbiters beside the first.
     others: Vec<ArbiterHandle>,
@@ -144,6 +146,19 @@ impl Runtime {
     #[must_use]
     pub fn process(&self) -> u64 {
         self.doors.writer.process()
+    }
+
+    /// This process's presence, for a program that it starts; see [`Presence`]. `None` in memory.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; what the system said.
+    pub fn lend_presence(&self) -> Result<Option<OwnedFd>> {
+        if self.is_closed() {
+            return Err(Error::Closed);
+        }
+        let Some(presence) = &self.doors.presence else { return Ok(None) };
+        // It is gone with the session, so with a writer that has ended.
+        presence.upgrade().ok_or(Error::Closed)?.lend().map(Some)
     }
 
     /// Time, ids, threads.

@@ -167,6 +167,8 @@ pub struct Holder {
     pub grant: Grant,
     /// Milliseconds since the grant.
     pub held_ms: u64,
+    /// The lease's time to live, in milliseconds.
+    pub ttl_ms: u64,
     /// Milliseconds until the lease ends unless its process beats again; 0 if it is void.
     pub remaining_ms: u64,
     /// Whether the lease has ended, by time or by its process's end.

@@ -17,6 +17,8 @@ pub mod snapshot;
 pub mod stream;
 
 use std::fmt::Debug;
+use std::os::fd::OwnedFd;
+use std::sync::Weak;
 
 pub use self::process::{Identity, Process, Pulse, Standing, Summary};
 pub use crate::clock::Moment;
@@ -127,6 +129,10 @@ pub trait Session: Tables + Send {
     /// This process's id: unique for the life of the store.
     fn process(&self) -> u64;
 
+    /// What keeps this process alive in the eyes of the others, for programs that it starts; `None` if the store
+    /// ends with the process. It goes with the session.
+    fn presence(&self) -> Option<Weak<dyn Presence>>;
+
     /// Takes the writers' turn between processes. `wait` says whether to wait for it; without, the answer is
     /// `false` at once if somebody else has it. Taking it twice is the same as once.
     ///
@@ -209,6 +215,16 @@ pub trait Session: Tables + Send {
     /// # Errors
     /// What the database said; the others will notice anyway.
     fn leave(&mut self, now: Moment) -> Result<()>;
+}
+
+/// What the others look at to learn whether a process lives.
+pub trait Presence: Debug + Send + Sync {
+    /// A descriptor that a program inherits which is started while it exists. As long as one of them lives that
+    /// have inherited it, the process is not taken for dead; it holds nothing else up, least of all the turn.
+    ///
+    /// # Errors
+    /// If there is no descriptor left.
+    fn lend(&self) -> Result<OwnedFd>;
 }
 
 /// A read-only connection. Each call sees one snapshot of what has been committed.

@@ -196,9 +196,18 @@ pub(crate) struct LockRun {
     /// How long to wait for it: 500ms, 30s, 5m; 0 only tries; without limit unless given
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub(crate) wait: Option<Duration>,
-    /// How long a stopped holder keeps it; 60s unless given
+    /// How long the lock is kept once nobody prolongs it; 60s unless given
+    ///
+    /// While this program runs, it prolongs its lease by itself, and when it ends, the lock is free at once. The time
+    /// to live counts when it is stopped, and when it alone is killed (SIGKILL) and the command goes on: then the lock
+    /// stays held until the command ends or the time to live does, whichever is first. 10ms to 365 days.
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub(crate) ttl: Option<Duration>,
+    /// How long the command may take to end when its lock is lost
+    ///
+    /// It is told so by SIGTERM, and killed when this time is over.
+    #[arg(long, value_name = "D", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) grace: Duration,
     /// The command; it finds MILLPOND_LOCK_NAME and MILLPOND_LOCK_TOKEN in its environment
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,

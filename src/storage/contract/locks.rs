@@ -323,7 +323,8 @@ pub(super) fn a_line_shows_who_holds_and_how_many_wait(stage: &Stage<'_>) {
     let line = stage.view().lock(&name("l"), stage.now()).unwrap().unwrap();
     let holder = line.holder.unwrap();
     assert_eq!((line.lock, &*line.name, line.waiting), (grant.lock, "l", 2));
-    assert_eq!((holder.grant, holder.held_ms, holder.remaining_ms, holder.void), (grant, 30, 70, false));
+    assert_eq!((holder.grant, holder.held_ms, holder.ttl_ms), (grant, 30, 100));
+    assert_eq!((holder.remaining_ms, holder.void), (70, false));
     assert_eq!(holder.identity, Some(identity("holder", "boot")));
     a.beat();
     stage.pass(70);

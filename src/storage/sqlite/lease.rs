@@ -161,6 +161,7 @@ impl Seen {
             self.line.holder = Some(Holder {
                 grant: self.grant,
                 held_ms: judge.now.boot_ms.saturating_sub(self.lease.granted_at),
+                ttl_ms: self.lease.ttl,
                 remaining_ms: end.map_or(0, |end| end.saturating_sub(judge.now.boot_ms)),
                 void: end.is_none(),
                 identity: self.identity,

@@ -5,7 +5,7 @@
 //! | `place` | which file it is, and what a path must be |
 //! | `open` | connections and their pragmas |
 //! | `migrate` | makes a new file a store, and an old store a current one |
-//! | `sync`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
+//! | `sync`, `presence`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
 //! | `process` | registration, and who is dead |
 //! | `lock`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
@@ -20,6 +20,7 @@ mod lock;
 mod migrate;
 mod open;
 mod place;
+mod presence;
 mod process;
 mod session;
 mod snapshot;

@@ -168,7 +168,7 @@ impl SqliteSession {
         let before = self.own.slot;
         let slot = self.claim_first_free(&occupied)?;
         if before != slot && before < SLOTS {
-            self.sidecar.leave_slot(before);
+            self.presence.leave(before);
         }
         self.counters.process = next(self.counters.process, "the process id")?;
         self.processes_changed = true;
@@ -198,7 +198,7 @@ impl SqliteSession {
     /// The first slot that no row has and whose byte we can lock.
     fn claim_first_free(&self, occupied: &BTreeSet<u32>) -> Result<u32> {
         for slot in (0..SLOTS).filter(|slot| !occupied.contains(slot)) {
-            if self.sidecar.claim_slot(slot)? {
+            if self.presence.claim(slot)? {
                 return Ok(slot);
             }
         }

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::ffi::c_int;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
-use millpond_actors::storage::{Identity, Moment, Session, Standing, Tables, lock, snapshot, stream};
+use millpond_actors::storage::{self, Identity, Moment, Session, Standing, Tables, lock, snapshot, stream};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::error::{busy, database};
 use super::place::Place;
+use super::presence::Presence;
 use super::process::Own;
 use super::sync::{SLOTS, Sidecar};
 use super::{Options, open};
@@ -54,7 +55,9 @@ pub(super) struct SqliteSession {
     place: Arc<Place>,
     options: Options,
     pub(super) identity: Identity,
+    /// For the turn, the bell, and looking at the others.
     pub(super) sidecar: Sidecar,
+    pub(super) presence: Arc<Presence>,
     pub(super) own: Own,
     /// When the open transaction happens.
     pub(super) now: Moment,
@@ -86,7 +89,7 @@ impl SqliteSession {
         identity: &Identity,
         now: Moment,
     ) -> Result<SqliteSession> {
-        let sidecar = Sidecar::open(&place)?;
+        let (sidecar, slot) = Sidecar::open_with_slot(&place)?;
         let log = Arc::new(AtomicU32::new(0));
         let mut session = SqliteSession {
             connection: connect(&place, &options, &log)?,
@@ -94,6 +97,7 @@ impl SqliteSession {
             options,
             identity: identity.clone(),
             sidecar,
+            presence: Arc::new(Presence::new(slot)),
             own: Own::nobody(now),
             now,
             counters: Counters::default(),
@@ -216,12 +220,13 @@ impl SqliteSession {
     /// our turn are locked there too. Whoever still looks at the old one does not know about us, and the other
     /// way round; between such processes the time to live decides. `false` if our slot is another's there.
     pub(super) fn renew_sidecar(&mut self) -> Result<bool> {
-        let fresh = Sidecar::open(&self.place)?;
-        let claimed = fresh.claim_slot(self.own.slot)?;
+        let (fresh, slot) = Sidecar::open_with_slot(&self.place)?;
+        let claimed = slot.claim_slot(self.own.slot)?;
         if self.has_turn {
             fresh.take_turn(self.own.slot, false)?;
         }
         self.sidecar = fresh;
+        self.presence.move_to(slot);
         Ok(claimed)
     }
 }
@@ -241,6 +246,12 @@ fn connect(place: &Place, options: &Options, log: &Arc<AtomicU32>) -> Result<Con
 impl Session for SqliteSession {
     fn process(&self) -> u64 {
         self.own.id
+    }
+
+    fn presence(&self) -> Option<Weak<dyn storage::Presence>> {
+        // Named, so that what is downgraded is not yet what it is seen as.
+        let presence: Weak<Presence> = Arc::downgrade(&self.presence);
+        Some(presence)
     }
 
     fn take_turn(&mut self, wait: bool) -> Result<bool> {
@@ -372,7 +383,7 @@ impl Session for SqliteSession {
         self.begin(now)?;
         let left = self.give_everything_up().and_then(|()| self.finish());
         match left {
-            Ok(()) => self.sidecar.leave_slot(self.own.slot),
+            Ok(()) => self.presence.leave(self.own.slot),
             Err(_) => self.rollback(),
         }
         left

@@ -6,11 +6,12 @@
 //! | bytes | lock |
 //! | --- | --- |
 //! | 1 | shared by everybody who waits for a ring |
-//! | 64 + slot | held by process `slot` while it lives |
+//! | 64 + slot | held by process `slot` while it lives, through a description of its own (see `presence`) |
 //! | 8192 .. 8192 + slot | the writers' turn; all turns begin at the same byte and so exclude each other, and the length of the one that refuses us tells whose it is |
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -67,7 +68,32 @@ impl Sidecar {
                 found => return Sidecar::from_file(path.clone(), found),
             }
         }
-        Err(Error::Storage { detail: format!("\"{}\" is removed as fast as it is made", path.display()) })
+        Err(fleeting(&path))
+    }
+
+    /// The same with a second description of the same sidecar, for a slot.
+    pub(super) fn open_with_slot(place: &Place) -> Result<(Sidecar, Sidecar)> {
+        let path = place.beside("-sync");
+        for _ in 0..10 {
+            let turn = Sidecar::open(place)?;
+            // It goes to other programs. What one of them writes to a descriptor that it does not know lands behind
+            // all that counts.
+            match OpenOptions::new().read(true).append(true).open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                found => match Sidecar::from_file(path.clone(), found)? {
+                    slot if slot.inode == turn.inode => return Ok((turn, slot)),
+                    _ => {}
+                },
+            }
+        }
+        Err(fleeting(&path))
+    }
+
+    /// A descriptor more of this description, which programs that are started inherit.
+    pub(super) fn inheritable(&self) -> Result<OwnedFd> {
+        let what = || format!("cannot duplicate the descriptor of \"{}\"", self.path.display());
+        // dup(2) makes one that is not closed on exec; what std makes always is.
+        rustix::io::dup(&self.file).map_err(|errno| system(&what(), &errno.into()))
     }
 
     /// Opens the sidecar for looking only: closing it does not look like a death to those who watch.
@@ -115,7 +141,7 @@ impl Sidecar {
         self.unlock(ALIVE + i64::from(slot), 1);
     }
 
-    /// Whether another description holds the slot. Our own is not seen.
+    /// Whether another description holds the slot.
     pub(super) fn slot_is_taken(&self, slot: u32) -> Result<bool> {
         self.refused(ALIVE + i64::from(slot), 1).map(|by| by.is_some())
     }
@@ -214,6 +240,10 @@ impl Sidecar {
     fn failed(&self, errno: Errno) -> Error {
         system(&format!("cannot lock \"{}\"", self.path.display()), &errno.into())
     }
+}
+
+fn fleeting(path: &Path) -> Error {
+    Error::Storage { detail: format!("\"{}\" is removed as fast as it is made", path.display()) }
 }
 
 fn region(kind: libc::c_int, start: i64, length: i64) -> libc::flock {

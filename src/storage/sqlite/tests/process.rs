@@ -232,3 +232,55 @@ fn g4_a_group_of_events_alone_is_known_by_its_last_event() {
         "while it holds a lock, it beats"
     );
 }
+
+#[test]
+fn a_presence_that_was_lent_outlives_its_process_and_nothing_else_does() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    granted(&mut *a, 0, &acquire("x", 60, true));
+    let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 60, true));
+    let mut view = fixture.backend.view().unwrap();
+    let lent = a.presence().unwrap().upgrade().unwrap().lend().unwrap();
+    // Killed in the middle of a group.
+    assert!(a.take_turn(false).unwrap());
+    let (presence, process) = (a.presence().unwrap(), a.process());
+    drop(a);
+    assert!(presence.upgrade().is_none());
+    assert_eq!(view.pulse(0).unwrap().living, [process, b.process()]);
+    let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
+    assert_eq!(settled.holder.unwrap().process, process, "the turn was free, and the lock was not");
+    // A newcomer takes another slot.
+    let c = fixture.join(59);
+    assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
+    drop(c);
+    drop(lent);
+    assert_eq!(view.pulse(0).unwrap().living, [b.process()]);
+    let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
+    assert_eq!(settled.holder.unwrap().ticket, ticket);
+}
+
+#[test]
+fn a_lease_under_a_presence_that_was_lent_ends_by_time() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    granted(&mut *a, 0, &acquire("x", 60, true));
+    let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 60, true));
+    let _lent = a.presence().unwrap().upgrade().unwrap().lend().unwrap();
+    drop(a);
+    let settled = group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1;
+    assert_eq!(settled.holder.unwrap().ticket, ticket);
+}
+
+#[test]
+fn leaving_gives_the_slot_up_whoever_has_inherited_it() {
+    let fixture = Fixture::new();
+    let mut a = fixture.join(0);
+    let _lent = a.presence().unwrap().upgrade().unwrap().lend().unwrap();
+    let left = a.process();
+    assert!(a.take_turn(false).unwrap());
+    a.leave(moment(0)).unwrap();
+    drop(a);
+    let b = fixture.join(0);
+    assert_eq!(fixture.one::<i64>("SELECT slot FROM process"), 0);
+    assert!(b.process() > left);
+}

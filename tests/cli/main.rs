@@ -2,6 +2,8 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is wrong here is a failed test")]
 
+mod lock;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -301,49 +303,6 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
         assert_eq!((status.code(), complaint.as_str()), (Some(0), ""), "{command:?}");
     }
-}
-
-#[test]
-fn a_command_under_a_lock_has_its_token_and_gives_its_code() {
-    let bench = Bench::new();
-    let script = "echo $MILLPOND_LOCK_NAME $MILLPOND_LOCK_TOKEN; exit 7";
-    let run =
-        |script: &str| bench.run(&["lock", "run", "the nightly", "--ttl", "5s", "--", "sh", "-c", script]);
-    let ended = run(script);
-    assert_eq!((ended.code(), ended.printed().as_str()), (7, "the nightly 1\n"));
-    assert_eq!(run(script).printed(), "the nightly 2\n");
-    assert_eq!(run("kill -9 $$").code(), 128 + 9);
-    assert_eq!(bench.printed(&["lock", "list"]), "no lock is held\n");
-    let ended = bench.run(&["lock", "run", "x", "--", "/no/such/command"]);
-    assert_eq!(ended.code(), 127);
-    assert!(ended.error().contains("cannot run \"/no/such/command\""), "{}", ended.error());
-    assert_eq!(bench.printed(&["lock", "show", "x"]), "lock \"x\" is free\n");
-}
-
-#[test]
-fn a_lock_that_is_held_is_not_acquired() {
-    let bench = Bench::new();
-    let millpond = cargo_bin("millpond");
-    let inside = |script: &str| {
-        let mut program = bench.program(&["lock", "run", "x", "--", "sh", "-c", script]);
-        Ended(program.env("M", &millpond).output().unwrap())
-    };
-    let ended = inside("\"$M\" lock run x --wait 0 -- true");
-    assert_eq!(ended.code(), 75);
-    assert_eq!(ended.error(), "millpond: lock run: lock \"x\" is held by somebody else\n");
-    assert_eq!(inside("\"$M\" lock run x --wait 20ms -- true").code(), 75);
-    let seen: Value = serde_json::from_str(&inside("\"$M\" --json lock list").printed()).unwrap();
-    assert_eq!((&seen["name"], &seen["holder"]["program"]), (&"x".into(), &"millpond".into()));
-}
-
-#[test]
-fn signals_reach_the_command() {
-    let bench = Bench::new();
-    // The command tells its parent, which is `lock run`, to end, and waits to be told itself.
-    let script = "trap 'exit 9' TERM; kill -TERM $PPID; while :; do read -r line || :; done";
-    let ended = bench.run(&["lock", "run", "x", "--", "sh", "-c", script]);
-    assert_eq!(ended.code(), 9);
-    assert_eq!(bench.printed(&["lock", "list"]), "no lock is held\n");
 }
 
 #[test]
