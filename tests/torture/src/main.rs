@@ -11,7 +11,7 @@ const USAGE: &str = "usage:
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
-  torture clock   [--seed N] [--rounds N] [--mutant unlocked|early|eternal]";
+  torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -22,7 +22,7 @@ pub const OFFSETS: [&str; 6] = ["+0", "+3600", "-3600", "+1y", "-1y", "+61"];
 #[must_use]
 pub fn library() -> Option<PathBuf> {
     let file = |folder: &&str| Path::new(folder).join("libfaketimeMT.so.1");
-    FOLDERS.iter().map(|folder| file(&folder)).find(|path| path.is_file())
+    FOLDERS.iter().map(file).find(|path| path.is_file())
 }
 
 /// A child's clock.
@@ -53,19 +53,18 @@ impl Fake {
         Ok(fs::rename(whole, &self.file)?)
     }
 
-    /// What the child's environment must contain.
+    /// What the child's environment must contain. With `all`, every clock jumps, not only the one on the wall.
     ///
     /// # Errors
     /// If a path is not a text.
-    pub fn environment(&self, library: &Path) -> Result<Vec<(String, String)>> {
+    pub fn environment(&self, library: &Path, all: bool) -> Result<Vec<(String, String)>> {
         let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("a path is not a text");
         Ok(vec![
             ("LD_PRELOAD".into(), text(library)?),
             ("FAKETIME_TIMESTAMP_FILE".into(), text(&self.file)?),
             ("FAKETIME_NO_CACHE".into(), "1".into()),
             // A wall clock can be set, the others cannot.
-            ("FAKETIME_DONT_FAKE_MONOTONIC".into(), "1".into()),
-            ("DONT_FAKE_MONOTONIC".into(), "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC".into(), if all { "0" } else { "1" }.into()),
         ])
     }
 }

@@ -38,6 +38,8 @@ pub const NOT_REACHED: &str =
 pub enum Mutant {
     /// Nobody takes the lock.
     Unlocked,
+    /// All clocks jump, also the one that leases are measured by.
+    Settable,
     /// A lease ends before its time.
     Early,
     /// A lease lasts too long.
@@ -46,14 +48,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 3] = [Mutant::Unlocked, Mutant::Early, Mutant::Eternal];
+    pub const ALL: [Mutant; 4] = [Mutant::Unlocked, Mutant::Settable, Mutant::Early, Mutant::Eternal];
 
     /// What must be complained of.
     #[must_use]
     pub fn breaks(self) -> Broken {
         match self {
             Mutant::Unlocked => Broken::Overlap,
-            Mutant::Early => Broken::Early,
+            Mutant::Early | Mutant::Settable => Broken::Early,
             Mutant::Eternal => Broken::Late,
         }
     }
@@ -61,7 +63,7 @@ impl Mutant {
     fn spoil(self, stopped: &mut [Stopped]) {
         for stopped in stopped {
             match self {
-                Mutant::Unlocked => {}
+                Mutant::Unlocked | Mutant::Settable => {}
                 Mutant::Early => stopped.lease_us = stopped.lease_us.saturating_sub(100_000),
                 Mutant::Eternal => stopped.took_us += 1_000_000,
             }
@@ -134,16 +136,24 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let clocks = [("clock-0", "-3600"), ("clock-1", "+1y")]
         .map(|(name, offset)| Fake::new(folder.path().join(name), offset));
     let clocks = clocks.into_iter().collect::<Result<Vec<_>>>()?;
-    let environments = clocks.iter().map(|fake| fake.environment(&library)).collect::<Result<Vec<_>>>()?;
+    let all = settings.mutant == Some(Mutant::Settable);
+    let environments =
+        clocks.iter().map(|fake| fake.environment(&library, all)).collect::<Result<Vec<_>>>()?;
     let mut run = Run::start(program, &folder.path().join("clock.db"), settings, clocks, &environments)?;
     run.check_reached()?;
-    let mut kinds = [Kind::Stopped, Kind::Long, Kind::Delayed].into_iter().cycle();
-    for _ in 0..settings.rounds {
-        let kind = kinds.next().unwrap_or(Kind::Stopped);
-        run.round(kind)?;
+    let kinds: &[Kind] = match settings.mutant {
+        // With two holders at once nobody takes over from anybody.
+        Some(Mutant::Unlocked) => &[Kind::Delayed],
+        _ => &[Kind::Stopped, Kind::Long, Kind::Delayed],
+    };
+    for (_, kind) in (0..settings.rounds).zip(kinds.iter().cycle()) {
+        if !run.hands.violations.is_empty() {
+            break;
+        }
+        run.round(*kind)?;
     }
     let mut report = run.judge()?;
-    if settings.rounds > 1 && report.latest_days < 300 {
+    if report.violations.is_empty() && report.latest_days < 300 {
         return Err(NOT_REACHED.into());
     }
     report.seconds = start.elapsed().as_secs();
@@ -205,7 +215,8 @@ impl<'a> Run<'a> {
         Ok(Run { settings, hands, turn, clocks, random, holder: 0, stopped: Vec::new(), report })
     }
 
-    /// Both children must have joined at the time of their own clocks, or nothing is proved.
+    /// Both children must have joined at the time of their own clocks, and a clock that is set must be seen, or nothing
+    /// is proved. How late it was is looked at in the end.
     fn check_reached(&mut self) -> Result<()> {
         let now = clock::wall_ms()?;
         for (who, off_ms) in [(0, -3_600_000), (1, 365 * 86_400_000)] {
@@ -215,6 +226,19 @@ impl<'a> Run<'a> {
                 Said::Wall(wall) if (wall - now - off_ms).abs() < 600_000 => {}
                 _ => return Err(NOT_REACHED.into()),
             }
+        }
+        if let Some(first) = self.clocks.first() {
+            first.jump("+1y")?;
+        }
+        self.write_as_holder(0)
+    }
+
+    /// The holder writes, which must not be refused: it lives.
+    fn write_as_holder(&mut self, holder: usize) -> Result<()> {
+        self.hands.tell(holder, "write 1")?;
+        let written = |said: &Said| matches!(said, Said::Wrote(..) | Said::Fenced(..));
+        if let fenced @ Said::Fenced(..) = self.hands.expect(holder, "write", written)? {
+            self.hands.violations.push((Broken::Early, format!("a living holder lost the lock: {fenced:?}")));
         }
         Ok(())
     }
@@ -251,11 +275,7 @@ impl<'a> Run<'a> {
             self.report.jumps += jump(&self.clocks, &mut self.random)?;
             self.hands.listen(Duration::from_millis(TTL_MS / 2))?;
         }
-        self.hands.tell(holder, "write 1")?;
-        let written = |said: &Said| matches!(said, Said::Wrote(..) | Said::Fenced(..));
-        if let fenced @ Said::Fenced(..) = self.hands.expect(holder, "write", written)? {
-            self.hands.violations.push((Broken::Early, format!("a living holder lost the lock: {fenced:?}")));
-        }
+        self.write_as_holder(holder)?;
         self.hands.tell(holder, "leave")?;
         let left = self.hands.expect(holder, "leaving", |said| matches!(said, Said::Left(..)))?;
         if let Said::Left(_, _, false) = left {
