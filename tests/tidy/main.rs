@@ -65,10 +65,11 @@ const SEAMS: [(&str, &[&str]); 6] = [
             "actors/src/reader.rs",
             "src/bin/millpond/bench/floor.rs",
             "src/bin/millpond/lock/signals.rs",
+            "tests/torture/src/crew.rs",
             "tests/torture/src/kill/children.rs",
         ],
     ),
-    ("thread::sleep", &["src/bin/millpond/time.rs"]),
+    ("thread::sleep", &["src/bin/millpond/time.rs", "tests/torture/src/clock.rs"]),
     ("Uuid::now_v7", &["actors/src/clock.rs", "src/bin/millpond/bench/floor.rs"]),
 ];
 

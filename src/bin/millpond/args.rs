@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Lock(LockCommand),
     /// How fast this machine is, beside the bare floor: rusqlite alone doing the same
     Bench(BenchArgs),
+    #[command(hide = true)]
+    BenchWorker(BenchWorker),
 }
 
 impl Command {
@@ -68,6 +70,7 @@ impl Command {
             Command::Lock(LockCommand::List) => "lock list",
             Command::Lock(LockCommand::Show { .. }) => "lock show",
             Command::Bench(_) => "bench",
+            Command::BenchWorker(_) => "bench-worker",
         }
     }
 }
@@ -231,6 +234,34 @@ pub(crate) struct DemoWorker {
     pub(crate) tellers: u32,
     #[arg(long)]
     pub(crate) seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct BenchWorker {
+    pub(crate) role: BenchRole,
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) seconds: f64,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) waiters: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchRole {
+    Hold,
+    Wait,
+    Greedy,
+    Handoff,
+}
+
+impl BenchRole {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            BenchRole::Hold => "hold",
+            BenchRole::Wait => "wait",
+            BenchRole::Greedy => "greedy",
+            BenchRole::Handoff => "handoff",
+        }
+    }
 }
 
 fn parse_expected(text: &str) -> Result<Expected, String> {

@@ -52,6 +52,7 @@ fn run(args: Args) -> Done<u8> {
         Command::Demo(demo) => demo::tour(&demo, &mut show),
         Command::DemoWorker(worker) => demo::work(&args.store, &worker),
         Command::Bench(bench) => bench::run(&bench, &mut show),
+        Command::BenchWorker(worker) => bench::work(&args.store, &worker),
         Command::Status => store.read(|store| status::status(store, &mut show)),
         Command::Events(EventsCommand::Append(append)) => {
             store.write(|store| events::append(store, append, &mut show))

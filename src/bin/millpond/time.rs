@@ -30,6 +30,12 @@ impl Stopwatch {
     }
 }
 
+/// Microseconds of the machine's monotonic clock, which is the same for all processes.
+pub(crate) fn stamp_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_nsec.unsigned_abs() / 1_000
+}
+
 /// Lets time pass.
 pub(crate) fn pause(duration: Duration) {
     thread::sleep(duration);

@@ -1,12 +1,17 @@
 //! The command line of the torture programs.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use torture::Result;
-use torture::kill::{self, Mutant, Settings};
+use torture::hands::child::Fault;
+use torture::{Result, clocks, hands, kill, locks, zombies};
 
-const USAGE: &str =
-    "usage: torture kill [--kills N] [--seed N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]";
+const USAGE: &str = "usage:
+  torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
+  torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
+                  [--mutant unlocked|swapped|again]
+  torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
+  torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,25 +32,116 @@ fn run(arguments: &[String]) -> Result<bool> {
             kill::child::live(role.parse()?, file.as_ref(), first)?;
             Ok(true)
         }
-        [name, options @ ..] if name == "kill" => {
-            let settings = settings(options)?;
-            let report = kill::run(&std::env::current_exe()?, &settings)?;
-            println!("{}", report.json(&settings));
-            Ok(report.violations.is_empty())
+        [name, seed, file, lanes, locked] if name == locks::CHILD => {
+            locks::child::live(seed.parse()?, file.as_ref(), lanes.parse()?, locked.parse()?)?;
+            Ok(true)
         }
-        _ => Err(USAGE.into()),
+        [name, seed, file, fault] if name == hands::CHILD => {
+            let fault = Fault::named(fault).ok_or(USAGE)?;
+            hands::child::live(seed.parse()?, file.as_ref(), fault)?;
+            Ok(true)
+        }
+        [name, options @ ..] => torture(name, options),
+        [] => Err(USAGE.into()),
     }
 }
 
-fn settings(options: &[String]) -> Result<Settings> {
-    let mut settings = Settings::default();
-    for option in options.chunks(2) {
-        let [name, value] = option else { return Err(USAGE.into()) };
-        match name.as_str() {
+fn torture(name: &str, options: &[String]) -> Result<bool> {
+    let program: PathBuf = std::env::current_exe()?;
+    let (json, kept) = match name {
+        "kill" => {
+            let settings = kill(options)?;
+            let report = kill::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "locks" => {
+            let settings = locks(options)?;
+            let report = locks::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "zombies" => {
+            let settings = zombies(options)?;
+            let report = zombies::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "clock" => {
+            let settings = clock(options)?;
+            let report = clocks::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        _ => return Err(USAGE.into()),
+    };
+    println!("{json}");
+    Ok(kept)
+}
+
+/// The options in pairs.
+fn pairs(options: &[String]) -> Result<Vec<(&str, &str)>> {
+    let mut pairs = Vec::new();
+    for pair in options.chunks(2) {
+        let [name, value] = pair else { return Err(USAGE.into()) };
+        pairs.push((name.as_str(), value.as_str()));
+    }
+    Ok(pairs)
+}
+
+/// One of `all` by its name in lower case.
+fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
+    let named = all.iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name));
+    named.copied().map(Some).ok_or_else(|| USAGE.into())
+}
+
+fn kill(options: &[String]) -> Result<kill::Settings> {
+    let mut settings = kill::Settings::default();
+    for (name, value) in pairs(options)? {
+        match name {
             "--kills" => settings.kills = value.parse()?,
             "--seed" => settings.seed = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
-            "--mutant" => settings.mutant = Some(Mutant::named(value).ok_or(USAGE)?),
+            "--mutant" => settings.mutant = mutant(value, &kill::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(settings)
+}
+
+fn locks(options: &[String]) -> Result<locks::Settings> {
+    let mut settings = locks::Settings::default();
+    for (name, value) in pairs(options)? {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--grants" => settings.grants = value.parse()?,
+            "--processes" => settings.processes = value.parse()?,
+            "--lanes" => settings.lanes = value.parse()?,
+            "--every-ms" => settings.every_ms = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--mutant" => settings.mutant = mutant(value, &locks::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(settings)
+}
+
+fn zombies(options: &[String]) -> Result<zombies::Settings> {
+    let mut settings = zombies::Settings::default();
+    for (name, value) in pairs(options)? {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &zombies::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(settings)
+}
+
+fn clock(options: &[String]) -> Result<clocks::Settings> {
+    let mut settings = clocks::Settings::default();
+    for (name, value) in pairs(options)? {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &clocks::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
     }

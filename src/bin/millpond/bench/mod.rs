@@ -3,14 +3,20 @@
 //! - `floor` is the floor: bare rusqlite, the same rows, indexes and settings, one thread that takes requests
 //!   from a channel, executes prepared statements, commits them together and answers after the commit;
 //! - `sides` has both sides of each comparison, [`drive`] has callers call, and measures;
+//! - `locks` has what happens between processes and between those who wait, without a floor but with a bar: how fast a
+//!   killed holder's lock is taken over, how fairly processes share the turn, how fast one wakes, how the lock is handed
+//!   on; `crew` and `worker` are its processes;
 //! - this file says what is run against what, and shows it.
 //!
 //! Rounds of the two alternate, and a row's ratio is the median of its rounds' ratios: what else the machine
 //! does at the time then hits both.
 
+mod crew;
 mod drive;
 mod floor;
+mod locks;
 mod sides;
+mod worker;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,24 +25,27 @@ use clap::Args;
 use serde::Serialize;
 
 use self::drive::Measured;
+use self::locks::Figures;
+pub(crate) use self::worker::work;
 use crate::failure::Done;
 use crate::show::{Show, grouped};
 
 /// What `bench` is asked for.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// append (also with threads that wait, and on ONE aggregate) or lock; all if none is named
+    /// append (also with threads that wait, and on ONE aggregate) and lock, if none is named; takeover (of a killed
+    /// holder's lock), greedy (processes that all want to write), wake (of another process), handoff (to who waits)
     #[arg(value_enum)]
     workloads: Vec<Workload>,
-    /// How many callers at once, one run each
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 1_024, 10_000], value_name = "N,N")]
-    callers: Vec<usize>,
-    /// Seconds of one run of one side
-    #[arg(long, default_value_t = 0.5, value_name = "N")]
-    seconds: f64,
-    /// Runs of each side, alternating
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    rounds: usize,
+    /// How many callers, processes or waiters at once, one run each
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    callers: Option<Vec<usize>>,
+    /// Seconds of one run; of one side, half a second unless given; greedy 10, wake 30 of waiting, handoff 2
+    #[arg(long, value_name = "N")]
+    seconds: Option<f64>,
+    /// Runs of each side, alternating, 5 unless given; takeover 50, wake 300
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
     /// Where to put the files; the file system counts
     #[arg(long, value_name = "PATH")]
     folder: Option<PathBuf>,
@@ -46,6 +55,24 @@ pub(crate) struct BenchArgs {
 enum Workload {
     Append,
     Lock,
+    Takeover,
+    Greedy,
+    Wake,
+    Handoff,
+}
+
+impl BenchArgs {
+    fn callers_or(&self, usual: &[usize]) -> Vec<usize> {
+        self.callers.clone().unwrap_or_else(|| usual.to_vec())
+    }
+
+    fn seconds_or(&self, usual: f64) -> f64 {
+        self.seconds.unwrap_or(usual)
+    }
+
+    fn rounds_or(&self, usual: usize) -> usize {
+        self.rounds.unwrap_or(usual).max(1)
+    }
 }
 
 /// One side of a comparison: runs for a while with so many callers on a fresh file.
@@ -100,7 +127,50 @@ struct Row {
 /// Runs what was asked for and shows a row as soon as it is known.
 pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
     let folder = Folder::within(args.folder.as_deref().unwrap_or(&std::env::temp_dir()))?;
-    if !show.is_json() {
+    let named = |workload| args.workloads.contains(&workload);
+    let append = APPEND.iter().filter(|_| args.workloads.is_empty() || named(Workload::Append));
+    let lock = LOCK.iter().filter(|_| args.workloads.is_empty() || named(Workload::Lock));
+    run_comparisons(append.chain(lock).collect(), &folder.0, args, show)?;
+    let file = |name: &str| folder.0.join(format!("{name}.db"));
+    if named(Workload::Takeover) {
+        print(&locks::takeover(&file("takeover"), args.rounds_or(50))?, show)?;
+    }
+    if named(Workload::Greedy) {
+        for processes in args.callers_or(&[2, 4, 8]) {
+            let file = file(&format!("greedy-{processes}"));
+            print(&locks::greedy(&file, processes, args.seconds_or(10.0))?, show)?;
+        }
+    }
+    if named(Workload::Wake) {
+        print(&locks::wake(&file("wake"), args.rounds_or(300))?, show)?;
+        print(&locks::idle(&file("idle"), args.seconds_or(30.0))?, show)?;
+    }
+    if named(Workload::Handoff) {
+        let mut flat = None;
+        for waiters in args.callers_or(&[2, 100, 1_000, 10_000]) {
+            let file = file(&format!("handoff-{waiters}"));
+            print(&locks::handoff(&file, waiters, args.seconds_or(2.0), &mut flat)?, show)?;
+        }
+    }
+    Ok(0)
+}
+
+fn print(figures: &Figures, show: &mut Show) -> Done<()> {
+    if show.is_json() {
+        show.json(figures)?;
+    } else {
+        show.line(&figures.in_words())?;
+    }
+    Ok(show.flush()?)
+}
+
+fn run_comparisons(
+    comparisons: Vec<&Comparison>,
+    folder: &Path,
+    args: &BenchArgs,
+    show: &mut Show,
+) -> Done<()> {
+    if !comparisons.is_empty() && !show.is_json() {
         show.line(&cells([
             "workload",
             "callers",
@@ -111,13 +181,10 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
             "floor p50/p99 us",
         ]))?;
     }
-    let wants = |workload| args.workloads.is_empty() || args.workloads.contains(&workload);
-    let append = APPEND.iter().filter(|_| wants(Workload::Append));
-    for comparison in append.chain(LOCK.iter().filter(|_| wants(Workload::Lock))) {
-        for callers in
-            args.callers.iter().copied().filter(|callers| (1..=comparison.most_callers).contains(callers))
-        {
-            let row = compare(comparison, &folder.0, callers, args)?;
+    for comparison in comparisons {
+        let callers = args.callers_or(&[1, 64, 1_024, 10_000]);
+        for callers in callers.into_iter().filter(|callers| (1..=comparison.most_callers).contains(callers)) {
+            let row = compare(comparison, folder, callers, args)?;
             if show.is_json() {
                 show.json(&row)?;
             } else {
@@ -126,7 +193,7 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
             show.flush()?;
         }
     }
-    Ok(0)
+    Ok(())
 }
 
 fn cells(texts: [&str; 7]) -> String {
@@ -172,10 +239,11 @@ fn compare(
     args: &BenchArgs,
 ) -> millpond::Result<Row> {
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for round in 0..args.rounds.max(1) {
+    let seconds = args.seconds_or(0.5);
+    for round in 0..args.rounds_or(5) {
         let file = |side: &str| folder.join(format!("{}-{callers}-{round}-{side}.db", comparison.name));
-        floor.push((comparison.floor)(&file("floor"), callers, args.seconds)?);
-        ours.push((comparison.ours)(&file("ours"), callers, args.seconds)?);
+        floor.push((comparison.floor)(&file("floor"), callers, seconds)?);
+        ours.push((comparison.ours)(&file("ours"), callers, seconds)?);
         for side in ["floor", "ours"] {
             for suffix in ["", "-wal", "-shm", "-sync"] {
                 let _ = fs::remove_file(format!("{}{suffix}", file(side).display()));

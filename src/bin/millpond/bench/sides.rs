@@ -20,7 +20,7 @@ pub(super) struct Placed {
     note: String,
 }
 
-fn placed(order: u64) -> Placed {
+pub(super) fn placed(order: u64) -> Placed {
     Placed {
         order,
         customer: "customer-0017".into(),

@@ -1,0 +1,221 @@
+//! Benches of what happens between processes, and between those who wait. There is no floor to compare with, so each
+//! has a bar of its own, in absolute figures.
+
+use std::path::Path;
+use std::time::Duration;
+
+use millpond::blocking::Store;
+use serde::Serialize;
+
+use super::crew::Worker;
+use super::drive::failed;
+use super::worker::{LOCK, processor_time};
+use crate::args::{BenchRole, BenchWorker};
+use crate::failure::{Done, Failure};
+use crate::show::grouped;
+use crate::time::{Stopwatch, pause, stamp_us};
+
+/// How often it is looked whether somebody waits.
+const TICK: Duration = Duration::from_millis(2);
+
+/// How long a process may take to ask for the lock.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One line of a result.
+#[derive(Debug, Serialize)]
+pub(super) struct Figures {
+    pub(super) workload: &'static str,
+    /// Processes, waiters or rounds.
+    pub(super) size: u64,
+    #[serde(flatten)]
+    figures: Kind,
+    /// Whether the bar was reached.
+    pub(super) reached: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Kind {
+    Latency { p50_us: u64, p99_us: u64, max_us: u64 },
+    Shares { per_second: u64, smallest_share: f64, longest_wait_us: u64 },
+    Idle { seconds: f64, cpu_percent: f64 },
+    Handoff { p50_us: u64, p99_us: u64, handoffs: u64, bytes_a_waiter: u64 },
+}
+
+impl Figures {
+    /// The line for people.
+    pub(super) fn in_words(&self) -> String {
+        let words = match &self.figures {
+            Kind::Latency { p50_us, p99_us, max_us } => format!(
+                "p50 {} us, p99 {} us, longest {} us",
+                grouped(*p50_us),
+                grouped(*p99_us),
+                grouped(*max_us)
+            ),
+            Kind::Shares { per_second, smallest_share, longest_wait_us } => format!(
+                "{}/s together, smallest share {smallest_share:.2} of the mean, longest wait {} us",
+                grouped(*per_second),
+                grouped(*longest_wait_us)
+            ),
+            Kind::Idle { seconds, cpu_percent } => {
+                format!("{cpu_percent:.3} % of a core over {seconds:.0} s of waiting")
+            }
+            Kind::Handoff { p50_us, p99_us, handoffs, bytes_a_waiter } => format!(
+                "p50 {} us, p99 {} us of {} hand-offs, {} bytes a waiter",
+                grouped(*p50_us),
+                grouped(*p99_us),
+                grouped(*handoffs),
+                grouped(*bytes_a_waiter)
+            ),
+        };
+        let bar = if self.reached { "" } else { "  (missed)" };
+        format!("{:<22}{:>8}  {words}{bar}", self.workload, grouped(self.size))
+    }
+}
+
+fn latency(workload: &'static str, mut micros: Vec<u64>, p50_bar: u64, p99_bar: u64) -> Figures {
+    micros.sort_unstable();
+    let at = |part: usize| micros.get(micros.len().saturating_sub(1) * part / 100).copied().unwrap_or(0);
+    let (p50_us, p99_us, max_us) = (at(50), at(99), at(100));
+    let reached = p50_us <= p50_bar && p99_us <= p99_bar;
+    Figures {
+        workload,
+        size: micros.len() as u64,
+        figures: Kind::Latency { p50_us, p99_us, max_us },
+        reached,
+    }
+}
+
+fn worker(role: BenchRole) -> BenchWorker {
+    BenchWorker { role, seconds: 0.0, waiters: 0 }
+}
+
+/// Waits until somebody waits for the lock.
+fn until_waited_for(store: &Store) -> Done<()> {
+    let began = Stopwatch::start();
+    while store.inspect().locks(None, 1)?.first().is_none_or(|line| line.waiting == 0) {
+        if began.elapsed() > PATIENCE {
+            return Err(Failure::Failed("nobody asks for the lock".into()));
+        }
+        pause(TICK);
+    }
+    Ok(())
+}
+
+/// A holder with a time to live of ten minutes is killed: until the next has the lock.
+pub(super) fn takeover(file: &Path, rounds: usize) -> Done<Figures> {
+    let store = Store::open(file)?;
+    let mut micros = Vec::new();
+    for round in 0..rounds as u64 {
+        let mut holder = Worker::start(file, &worker(BenchRole::Hold))?;
+        let [] = holder.hear("held")?;
+        let took = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let guard = store.lock(LOCK).acquire()?;
+                let got = stamp_us();
+                guard.release().map(|()| got)
+            });
+            let killed = until_waited_for(&store).and_then(|()| {
+                // Anywhere between two of the looks that are taken every 100 ms.
+                pause(Duration::from_millis(round * 37 % 100));
+                let since = stamp_us();
+                holder.kill().map(|()| since)
+            });
+            // A holder that lives on would let the waiter wait for ever.
+            drop(holder);
+            let got = waiter.join().map_err(|_| failed(&"a waiter panicked"))?;
+            Ok::<_, Failure>(got?.saturating_sub(killed?))
+        });
+        micros.push(took?);
+    }
+    store.close()?;
+    Ok(latency("takeover", micros, 250_000, 250_000))
+}
+
+/// So many processes write as fast as they can.
+pub(super) fn greedy(file: &Path, processes: usize, seconds: f64) -> Done<Figures> {
+    let work = BenchWorker { seconds, ..worker(BenchRole::Greedy) };
+    let mut workers = Vec::new();
+    for _ in 0..processes {
+        let mut worker = Worker::start(file, &work)?;
+        let [] = worker.hear("ready")?;
+        workers.push(worker);
+    }
+    for worker in &mut workers {
+        worker.tell("go")?;
+    }
+    let (mut counts, mut longest_wait_us) = (Vec::new(), 0);
+    for worker in &mut workers {
+        let [count, longest] = worker.hear("did")?;
+        counts.push(count);
+        longest_wait_us = longest_wait_us.max(longest);
+    }
+    workers.into_iter().try_for_each(Worker::finish)?;
+    let (sum, least) = (counts.iter().sum::<u64>() as f64, counts.iter().min().copied().unwrap_or(0) as f64);
+    let smallest_share = (least * counts.len() as f64 / sum * 1_000.0).round() / 1_000.0;
+    let per_second = (sum / seconds).round() as u64;
+    let reached = smallest_share >= 0.5 && longest_wait_us <= 1_000_000;
+    let figures = Kind::Shares { per_second, smallest_share, longest_wait_us };
+    Ok(Figures { workload: "greedy", size: processes as u64, figures, reached })
+}
+
+/// From the release in this process to the guard in another one.
+pub(super) fn wake(file: &Path, rounds: usize) -> Done<Figures> {
+    let store = Store::open(file)?;
+    let mut waiter = Worker::start(file, &worker(BenchRole::Wait))?;
+    let [] = waiter.hear("ready")?;
+    let mut micros = Vec::new();
+    for round in 0..rounds as u64 {
+        let guard = store.lock(LOCK).acquire()?;
+        waiter.tell("")?;
+        until_waited_for(&store)?;
+        // It must have gone to sleep.
+        pause(Duration::from_millis(5 + round % 10));
+        let since = stamp_us();
+        guard.release()?;
+        let [got] = waiter.hear("got")?;
+        micros.push(got.saturating_sub(since));
+    }
+    waiter.finish()?;
+    store.close()?;
+    Ok(latency("wake", micros, 1_000, 10_000))
+}
+
+/// What a process costs that waits for a lock that another one keeps.
+pub(super) fn idle(file: &Path, seconds: f64) -> Done<Figures> {
+    let store = Store::open(file)?;
+    let mut waiter = Worker::start(file, &worker(BenchRole::Wait))?;
+    let [] = waiter.hear("ready")?;
+    let guard = store.lock(LOCK).acquire()?;
+    waiter.tell("")?;
+    until_waited_for(&store)?;
+    pause(Duration::from_secs(1));
+    let (began, before) = (Stopwatch::start(), processor_time(waiter.pid())?);
+    pause(Duration::from_secs_f64(seconds));
+    let busy = processor_time(waiter.pid())?.saturating_sub(before) as f64;
+    let cpu_percent = (busy / began.elapsed().as_nanos() as f64 * 100_000.0).round() / 1_000.0;
+    guard.release()?;
+    let [_] = waiter.hear("got")?;
+    waiter.finish()?;
+    store.close()?;
+    let figures = Kind::Idle { seconds, cpu_percent };
+    Ok(Figures { workload: "wake_idle", size: 1, figures, reached: cpu_percent <= 0.1 })
+}
+
+/// So many wait in one process for one lock, in a process of its own: memory that others left behind would be used
+/// again. `flat` is the p50 at 100 waiters, which that at more must not be far from.
+pub(super) fn handoff(file: &Path, waiters: usize, seconds: f64, flat: &mut Option<f64>) -> Done<Figures> {
+    let work = BenchWorker { seconds, waiters: waiters as u64, ..worker(BenchRole::Handoff) };
+    let mut worker = Worker::start(file, &work)?;
+    let [p50, p99, handoffs, bytes] = worker.hear("handed")?;
+    worker.finish()?;
+    if waiters == 100 {
+        *flat = Some(p50 as f64);
+    }
+    let bytes_a_waiter = bytes / (waiters as u64).max(1);
+    let level = waiters < 100 || flat.is_none_or(|flat| p50 as f64 <= flat * 1.5);
+    // With few of them what else the process needs is larger than they.
+    let small = waiters < 1_000 || bytes_a_waiter <= 2_048;
+    let figures = Kind::Handoff { p50_us: p50 / 1_000, p99_us: p99 / 1_000, handoffs, bytes_a_waiter };
+    Ok(Figures { workload: "handoff", size: waiters as u64, figures, reached: level && small })
+}
