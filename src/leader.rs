@@ -164,7 +164,6 @@ impl Leadership {
 
     /// The guard of the lock, for writes that only the leader may make
     /// ([`Events::guarded_by`](crate::Events::guarded_by)).
-    #[must_use]
     pub fn guard(&self) -> &LockGuard {
         &self.guard
     }

@@ -100,7 +100,6 @@ pub struct LockSetGuard {
 
 impl LockSetGuard {
     /// The guards, in the order of the locks' names.
-    #[must_use]
     pub fn guards(&self) -> &[LockGuard] {
         &self.guards
     }

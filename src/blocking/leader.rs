@@ -72,7 +72,6 @@ impl Leadership {
     }
 
     /// See [`crate::Leadership::guard`].
-    #[must_use]
     pub fn guard(&self) -> &LockGuard {
         &self.guard
     }

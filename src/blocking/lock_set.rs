@@ -56,7 +56,6 @@ pub struct LockSetGuard {
 
 impl LockSetGuard {
     /// See [`crate::LockSetGuard::guards`].
-    #[must_use]
     pub fn guards(&self) -> &[LockGuard] {
         &self.guards
     }

@@ -290,3 +290,15 @@ fn a_lock_that_nobody_holds_is_shown_as_free() {
     assert_eq!(ended.code(), 1);
     assert!(ended.error().starts_with("millpond: lock show: ") && ended.error().lines().count() == 1);
 }
+
+#[test]
+fn a_lock_that_is_broken_is_lost_to_its_command() {
+    let bench = Bench::new();
+    assert_eq!(bench.printed(&["lock", "break", "x"]), "nobody held lock \"x\"\n");
+    let under = Under::start(&bench, &[], "trap 'echo told; exit 3' TERM;", WAIT);
+    assert_eq!(bench.printed(&["lock", "break", "x"]), "lock \"x\" was taken away from its holder\n");
+    until("it has ended", || kill(Pid::from_raw(under.command), None).is_err());
+    assert_eq!(under.end(), ("told\n".into(), LOST.into(), Some(76)));
+    let broken = serde_json::json!({"name": "it's \"x\"", "broken": false});
+    assert_eq!(bench.json(&["lock", "break", "it's \"x\""]), [broken]);
+}

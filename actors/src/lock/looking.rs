@@ -78,7 +78,7 @@ impl LockActor {
 
     /// Whether anybody here wants to know what happens to the lock.
     fn is_watched(&self) -> bool {
-        !self.waiting.is_empty() || !self.followers.is_empty()
+        !self.waiting.is_empty() || !self.followers.is_empty() || !self.losses.is_empty()
     }
 
     /// Tells the watcher what this actor wants to be told, where that has changed.

@@ -67,12 +67,11 @@ async fn l3_a_lock_that_is_broken_by_another_process_is_lost() {
     let mut foreigner = world.foreigner();
     let held = world.hold("x").await;
     let loss = begun(world.loss(&held));
-    // Somebody waits here, so the other process rings.
-    let waiter = world.in_line("x").await;
+    world.arrived().await;
     let lock = millpond_actors::storage::Target { name: name("x"), id: None };
     assert!(foreigner.write(Break { lock }).taken.is_some());
     soon(loss).await.unwrap();
-    soon(waiter).await.unwrap().unwrap();
+    assert_eq!(world.renew(&held).await, Err(lost(&held)));
 }
 
 #[tokio::test]

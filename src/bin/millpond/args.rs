@@ -69,6 +69,7 @@ impl Command {
             Command::Lock(LockCommand::Run(_)) => "lock run",
             Command::Lock(LockCommand::List) => "lock list",
             Command::Lock(LockCommand::Show { .. }) => "lock show",
+            Command::Lock(LockCommand::Break { .. }) => "lock break",
             Command::Bench(_) => "bench",
             Command::BenchWorker(_) => "bench-worker",
         }
@@ -191,6 +192,8 @@ pub(crate) enum LockCommand {
     List,
     /// How one lock stands
     Show { name: String },
+    /// Take a lock away from its holder, for the next in line; what it still writes under its token is refused
+    Break { name: String },
 }
 
 #[derive(Debug, clap::Args)]

@@ -67,6 +67,18 @@ pub(crate) fn show(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
     Ok(code::DONE)
 }
 
+pub(crate) fn break_lock(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
+    let broken = store.lock(name).break_lock()?;
+    if show.is_json() {
+        show.json(&json!({"name": name, "broken": broken}))?;
+    } else if broken {
+        show.line(&format!("lock \"{name}\" was taken away from its holder"))?;
+    } else {
+        show.line(&format!("nobody held lock \"{name}\""))?;
+    }
+    Ok(code::DONE)
+}
+
 fn print(line: &LockLine, show: &mut Show) -> Done<()> {
     let mut facts = vec![("lock", line.name.clone()), ("holder", name_holder(line))];
     if let Some(holder) = &line.holder {

@@ -71,6 +71,9 @@ fn run(args: Args) -> Done<u8> {
         }
         Command::Lock(LockCommand::Run(run)) => store.write(|store| lock::run(store, &run)),
         Command::Lock(LockCommand::List) => store.read(|store| lock::list(store, &mut show)),
+        Command::Lock(LockCommand::Break { name }) => {
+            store.write(|store| lock::break_lock(store, &name, &mut show))
+        }
         Command::Lock(LockCommand::Show { name }) => store.read(|store| lock::show(store, &name, &mut show)),
     }?;
     show.flush()?;
