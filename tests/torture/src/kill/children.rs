@@ -79,16 +79,28 @@ impl<'a> Children<'a> {
     }
 
     /// Listens for so many microseconds.
-    pub(super) fn listen(&mut self, micros: u64) {
+    ///
+    /// # Errors
+    /// If a child that has ended cannot be asked how.
+    pub(super) fn listen(&mut self, micros: u64) -> Result<()> {
         let end = crate::clock::now() + std::time::Duration::from_micros(micros);
         loop {
             let left = end.saturating_duration_since(crate::clock::now());
-            let Ok((role, line)) = self.lines.recv_timeout(left) else { return };
+            let Ok((role, line)) = self.lines.recv_timeout(left) else { return Ok(()) };
             match line {
                 Some(line) => self.hear(role, &line),
-                None => self.violations.push((Broken::Failed, format!("child {role} ended by itself"))),
+                None => self.ended_by_itself(role)?,
             }
         }
+    }
+
+    /// A child that has ended says nothing more: it is not waited for again.
+    fn ended_by_itself(&mut self, role: usize) -> Result<()> {
+        let ended = self.running.get_mut(role).and_then(Option::take);
+        let how = ended.map(|mut ended| ended.child.wait()).transpose()?;
+        let how = how.map_or_else(|| "twice".to_owned(), |status| status.to_string());
+        self.violations.push((Broken::Failed, format!("child {role} ended by itself: {how}")));
+        Ok(())
     }
 
     /// Kills the children of these roles at once, hears them out, and tells how many had not opened the store yet.
@@ -109,9 +121,7 @@ impl<'a> Children<'a> {
             match self.lines.recv()? {
                 (role, Some(line)) => self.hear(role, &line),
                 (role, None) if dying.contains(&role) => heard_out += 1,
-                (role, None) => {
-                    self.violations.push((Broken::Failed, format!("child {role} ended by itself")))
-                }
+                (role, None) => self.ended_by_itself(role)?,
             }
         }
         let mut opening = 0;

@@ -103,7 +103,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
         children.start_all()?;
         // Every third kill comes while the child opens the store, or soon after; the others while it works.
         let micros = if random.below(3) == 0 { random.below(30_000) } else { random.below(200_000) };
-        children.listen(micros);
+        children.listen(micros)?;
         if random.below(10) == 0 {
             report.all_at_once += 1;
             report.kills += child::ROLES;
@@ -116,7 +116,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     }
     // What was started last may be at work: some time for it, then the end.
     children.start_all()?;
-    children.listen(300_000);
+    children.listen(300_000)?;
     children.kill(&ALL)?;
     report.events = look(&file, &mut children, settings.mutant)?;
     check_file(&file, &mut children.violations)?;
