@@ -188,14 +188,38 @@ impl Handler<Seen> for LockActor {
         let concerns_us = waits && holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
         if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
+            let newest = self.waiting.keys().next_back().copied().unwrap_or(0);
             self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
-                if let Ok(Settled { holder: Some(holder) }) = settled {
-                    address.do_send(PassedOn(holder, stay));
+                match settled {
+                    Ok(Settled { holder: Some(holder) }) => {
+                        address.do_send(PassedOn(holder, stay));
+                        // It may be another's, whose lease has to be watched from now on.
+                        address.do_send(Changed);
+                    }
+                    // Free, and so nobody living waits: the tickets that are kept here are void.
+                    Ok(Settled { holder: None }) => address.do_send(Void { newest }),
+                    Err(_) => {}
                 }
             });
         } else if self.is_watched() && remaining_ms > 0 {
             self.arm_expiry(remaining_ms, context);
         }
         self.tell_watcher(context);
+    }
+}
+
+/// The tickets up to this one are in no line any more: they were granted while this process was stopped, and ended
+/// before it could take them up.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Void {
+    newest: u64,
+}
+
+impl Handler<Void> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Void { newest }: Void, context: &mut Self::Context) {
+        self.take_anew_where(|waiter| waiter.place.ticket() <= newest, context);
     }
 }

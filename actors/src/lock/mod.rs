@@ -222,12 +222,17 @@ impl LockActor {
     /// waits with them gets new ones, in the same order.
     fn take_anew(&mut self, context: &mut Context<Self>) {
         let process = self.house.writer.process();
-        if self.waiting.values().all(|waiter| waiter.process == process) {
+        self.take_anew_where(|waiter| waiter.process != process, context);
+    }
+
+    /// Gets new tickets for those whose ones are void, in the same order.
+    fn take_anew_where(&mut self, is_void: impl Fn(&Waiter) -> bool, context: &mut Context<Self>) {
+        if !self.waiting.values().any(&is_void) {
             return;
         }
-        let (kept, void) = std::mem::take(&mut self.waiting)
+        let (void, kept) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(_, waiter)| waiter.process == process);
+            .partition::<BTreeMap<_, _>, _>(|(_, waiter)| is_void(waiter));
         self.waiting = kept;
         for Waiter { want, deadline, place, .. } in void.into_values() {
             if let Some(deadline) = deadline {

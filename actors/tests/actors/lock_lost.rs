@@ -219,3 +219,20 @@ async fn l4_whoever_waits_beside_another_lock_waits_no_longer_for_it() {
     world.clock.advance(ttl);
     soon(waiter).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn l5_a_waiter_whose_grant_ended_before_it_was_taken_up_lines_up_anew() {
+    let world = World::new();
+    let mut foreigner = world.foreigner();
+    let grant = foreigner.take("x", TTL);
+    let waiter = world.in_line("x").await;
+    // This process is stopped: it neither hears of the grant nor beats until the lease has ended.
+    foreigner.begin();
+    foreigner.apply(Leave { lock: grant.lock, ticket: grant.ticket });
+    world.clock.advance(TTL);
+    foreigner.commit();
+    world.clock.advance(TTL);
+    let held = soon(waiter).await.unwrap().unwrap();
+    assert_eq!(world.holder("x"), Some(held.ticket()));
+    world.release(held).await.unwrap();
+}
