@@ -67,9 +67,8 @@ impl Health {
 }
 
 impl Inspector {
-    /// How the store does; see [`Health`].
-    #[must_use]
-    pub fn health(&self) -> Health {
+    /// How the store does. The public door is [`Store::health`](crate::Store::health).
+    pub(crate) fn health(&self) -> Health {
         Health {
             writer: self.runtime.writer_state(),
             calls: self.runtime.inside(),

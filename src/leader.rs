@@ -1,13 +1,15 @@
 //! Leader election: a lock with a term, and a way to watch who leads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::Result;
 use millpond_actors::lock::{Abandoned, Follow, LockActor};
 use millpond_actors::name::Name;
 use millpond_actors::storage::Identity;
-use millpond_actors::storage::lock::Holder;
+use millpond_actors::storage::lock::{Holder, Line};
 
+use crate::inspect::Inspector;
 use crate::lock::{Lock, LockGuard};
 
 /// An election among all processes of the store: at most one leads. A handle: no I/O to make one.
@@ -56,6 +58,11 @@ impl Leader {
             since: Duration::from_millis(holder.held_ms),
         }
     }
+
+    /// Whoever holds the lock, if that is not void.
+    pub(crate) fn of_line(line: Line) -> Option<Leader> {
+        line.holder.filter(|holder| !holder.void).map(Leader::of)
+    }
 }
 
 impl Election {
@@ -90,9 +97,8 @@ impl Election {
     /// # Errors
     /// A bad name; what the database said.
     pub async fn leader(&self) -> Result<Option<Leader>> {
-        let (name, clock) = (self.name()?, self.lock.runtime.seams().clock.clone());
-        let line = self.lock.runtime.read(move |view| view.lock(&name, clock.now())).await?;
-        Ok(line.and_then(|line| line.holder).filter(|holder| !holder.void).map(Leader::of))
+        let line = Inspector::new(Arc::clone(&self.lock.runtime)).lock(self.name()?.as_str()).await?;
+        Ok(line.and_then(Leader::of_line))
     }
 
     /// Waits until somebody else leads than in the term `known`, or nobody does, and tells who; `None` stands for
@@ -116,18 +122,11 @@ impl Election {
         Ok(leader.map(Leader::of))
     }
 
-    /// [`leader`](Election::leader) for a thread that waits.
-    pub(crate) fn leader_blocking(&self) -> Result<Option<Leader>> {
-        let (name, clock) = (self.name()?, self.lock.runtime.seams().clock.clone());
-        let line = self.lock.runtime.read_blocking(move |view| view.lock(&name, clock.now()))?;
-        Ok(line.and_then(|line| line.holder).filter(|holder| !holder.void).map(Leader::of))
-    }
-
     pub(crate) fn lock(&self) -> &Lock {
         &self.lock
     }
 
-    fn name(&self) -> Result<Name> {
+    pub(crate) fn name(&self) -> Result<Name> {
         self.lock.checked().map(|(name, _)| name)
     }
 }

@@ -61,8 +61,8 @@ impl Lock {
     /// same moment is given back.
     ///
     /// # Errors
-    /// A bad name or time to live; [`Error::Busy`] if the store could not be written to within the call timeout;
-    /// [`Error::Overloaded`] if too many wait; what the database said. Nothing is held then.
+    /// A bad name or time to live; [`Error::Busy`] if the store could not be written to within the call timeout, and
+    /// [`Error::CommitUnknown`] if the disk did not answer for so long; [`Error::Overloaded`] if too many wait; what the database said. Nothing is held then.
     pub async fn acquire(&self) -> Result<LockGuard> {
         let guard = self.request(Wait::Forever).await?;
         guard.ok_or_else(|| Error::ActorFailed { what: format!("lock {:?}", self.name) })

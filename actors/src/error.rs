@@ -16,7 +16,7 @@ pub enum WriteOutcome {
     /// The write left no trace and never will.
     NotApplied,
     /// The write may have been applied: the storage failed at the moment of the commit and could not be asked
-    /// afterwards. It is settled, one way or the other, when the next write on the store succeeds.
+    /// afterwards, or it did not answer for as long as a call may take. It is settled, one way or the other, when the next write on the store succeeds.
     Unknown,
 }
 
@@ -278,7 +278,8 @@ pub enum Error {
         /// What it said.
         detail: String,
     },
-    /// The database failed at the moment of the commit, and could not be asked afterwards.
+    /// The database failed at the moment of the commit, and could not be asked afterwards; or it did not answer for as
+    /// long as a call may take. What it grants after that is given back.
     #[error("the database failed while committing: {detail}; the write may or may not be applied")]
     CommitUnknown {
         /// What it said.

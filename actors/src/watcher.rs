@@ -23,15 +23,6 @@ const AFTER_DEATH: std::time::Duration = std::time::Duration::from_millis(5);
 #[rtype(result = "()")]
 pub struct Changed;
 
-/// Why an actor wants to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// It waits for what another process may do.
-    Waiting,
-    /// It holds something that this process may lose.
-    Holding,
-}
-
 /// The actor that keeps the list of those who want to be told.
 pub struct WatcherActor {
     bell: Box<dyn Bell>,
@@ -39,7 +30,6 @@ pub struct WatcherActor {
     process: u64,
     /// Weak, so that being on a list keeps no actor that nobody uses any more.
     waiting: HashMap<usize, WeakRecipient<Changed>>,
-    holding: HashMap<usize, WeakRecipient<Changed>>,
     pulse: Option<Pulse>,
     polling: Option<SpawnHandle>,
     looking: bool,
@@ -53,7 +43,6 @@ impl WatcherActor {
             readers,
             process,
             waiting: HashMap::new(),
-            holding: HashMap::new(),
             pulse: None,
             polling: None,
             looking: false,
@@ -89,12 +78,9 @@ impl WatcherActor {
     }
 
     fn tell_waiting(&self) {
-        tell(&self.waiting);
+        let living = self.waiting.values().filter_map(WeakRecipient::upgrade);
+        living.for_each(|actor| actor.do_send(Changed));
     }
-}
-
-fn tell(list: &HashMap<usize, WeakRecipient<Changed>>) {
-    list.values().filter_map(WeakRecipient::upgrade).for_each(|actor| actor.do_send(Changed));
 }
 
 impl std::fmt::Debug for WatcherActor {
@@ -121,12 +107,11 @@ impl Actor for WatcherActor {
     }
 }
 
-/// Registers or removes an interest; `key` is the actor's own, unique in the process.
+/// Registers or removes an actor that waits for what another process may do, or that has somebody who may lose what is
+/// held; `key` is the actor's own, unique in the process.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Watch {
-    /// Which interest.
-    pub interest: Interest,
     /// Whose.
     pub key: usize,
     /// Whom to tell; `None` to remove.
@@ -137,23 +122,18 @@ impl Handler<Watch> for WatcherActor {
     type Result = ();
 
     fn handle(&mut self, watch: Watch, context: &mut Self::Context) {
-        let (list, waits) = match watch.interest {
-            Interest::Waiting => (&mut self.waiting, true),
-            Interest::Holding => (&mut self.holding, false),
-        };
-        let was_empty = list.is_empty();
-        let newcomer = watch.tell.clone().filter(|_| waits);
-        match watch.tell {
-            Some(tell) => drop(list.insert(watch.key, tell.downgrade())),
-            None => drop(list.remove(&watch.key)),
+        let was_empty = self.waiting.is_empty();
+        match &watch.tell {
+            Some(tell) => drop(self.waiting.insert(watch.key, tell.downgrade())),
+            None => drop(self.waiting.remove(&watch.key)),
         }
-        let is_empty = list.is_empty();
-        if waits && was_empty && !is_empty {
+        let is_empty = self.waiting.is_empty();
+        if was_empty && !is_empty {
             self.begin_waiting(context);
-        } else if waits && !was_empty && is_empty {
+        } else if !was_empty && is_empty {
             self.end_waiting(context);
         }
-        if let Some(newcomer) = newcomer {
+        if let Some(newcomer) = watch.tell {
             // What was written before the bell could be rung for it has to be looked at now.
             newcomer.do_send(Changed);
         }
@@ -210,7 +190,6 @@ impl Handler<Lapsed> for WatcherActor {
     type Result = ();
 
     fn handle(&mut self, _: Lapsed, _: &mut Self::Context) {
-        tell(&self.holding);
         self.tell_waiting();
     }
 }

@@ -1,10 +1,11 @@
 //! Leader election, for threads that wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::Result;
 
-use super::{Lock, LockGuard};
+use super::{Inspector, Lock, LockGuard};
 use crate::leader::Leader;
 
 /// An election; see [`crate::Election`].
@@ -41,7 +42,9 @@ impl Election {
     /// # Errors
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn leader(&self) -> Result<Option<Leader>> {
-        self.election.leader_blocking()
+        let inspect =
+            Inspector { inspector: crate::Inspector::new(Arc::clone(&self.election.lock().runtime)) };
+        Ok(inspect.lock(self.election.name()?.as_str())?.and_then(Leader::of_line))
     }
 
     /// See [`crate::Election::changed`].

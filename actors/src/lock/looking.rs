@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::reply::Reply;
 use crate::storage::lock::{Holder, Line, Settle, Settled};
 use crate::supervisor::{Stay, Visit};
-use crate::watcher::{Changed, Interest, Watch};
+use crate::watcher::{Changed, Watch};
 
 /// Be told when the lock is lost.
 #[derive(Debug)]
@@ -81,30 +81,21 @@ impl LockActor {
         !self.waiting.is_empty() || !self.followers.is_empty() || !self.losses.is_empty()
     }
 
-    /// Tells the watcher what this actor wants to be told, where that has changed.
+    /// Tells the watcher whether this actor wants to be told, where that has changed.
     pub(super) fn tell_watcher(&mut self, context: &mut Context<Self>) {
         self.desk(context).follow(!self.followers.is_empty());
-        let interests = [
-            (Interest::Waiting, self.is_watched(), &mut self.told_waiting),
-            (Interest::Holding, !self.losses.is_empty(), &mut self.told_holding),
-        ];
-        let mut changed = Vec::new();
-        for (interest, now, told) in interests {
-            if std::mem::replace(told, now) != now {
-                changed.push((interest, now.then(|| context.address().recipient())));
-            }
+        let watched = self.is_watched();
+        if std::mem::replace(&mut self.told_watched, watched) != watched {
+            self.watch(watched.then(|| context.address().recipient()));
         }
-        changed.into_iter().for_each(|(interest, tell)| self.watch(interest, tell));
-        if !self.is_watched()
-            && let Some(armed) = self.expiry.take()
-        {
+        if !watched && let Some(armed) = self.expiry.take() {
             // A timer would keep the actor.
             context.cancel_future(armed);
         }
     }
 
-    pub(super) fn watch(&self, interest: Interest, tell: Option<Recipient<Changed>>) {
-        self.house.watcher.do_send(Watch { interest, key: self.key, tell });
+    pub(super) fn watch(&self, tell: Option<Recipient<Changed>>) {
+        self.house.watcher.do_send(Watch { key: self.key, tell });
     }
 
     /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.

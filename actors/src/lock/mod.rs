@@ -28,7 +28,7 @@ use crate::reply::Reply;
 use crate::storage::Target;
 use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave};
 use crate::supervisor::{House, Primitive, Stay, Visit};
-use crate::watcher::{Changed, Interest};
+use crate::watcher::Changed;
 
 /// A ticket whose leaving could not be written leaves again after this time.
 const LEAVE_AGAIN: Duration = Duration::from_millis(250);
@@ -98,8 +98,8 @@ pub struct LockActor {
     losses: Vec<(u64, Reply<()>)>,
     /// Who wants to know who holds the lock.
     followers: Vec<Follower>,
-    told_waiting: bool,
-    told_holding: bool,
+    /// The watcher was told that somebody here wants to know what happens to the lock.
+    told_watched: bool,
     sweeping: bool,
     looking: bool,
     /// How often there was news from other processes.
@@ -122,8 +122,7 @@ impl Primitive for LockActor {
             waiting: BTreeMap::new(),
             losses: Vec::new(),
             followers: Vec::new(),
-            told_waiting: false,
-            told_holding: false,
+            told_watched: false,
             sweeping: false,
             looking: false,
             news: 0,
@@ -145,8 +144,7 @@ impl Drop for LockActor {
     /// Also when a handler panicked. Who waited here is told so by the reply and gives up the place in the line;
     /// what is held is its holder's, not this actor's.
     fn drop(&mut self) {
-        self.watch(Interest::Waiting, None);
-        self.watch(Interest::Holding, None);
+        self.watch(None);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The thread that takes groups from the line, commits them and answers.
+//! The thread that takes groups from the line, commits them and answers; and how the actor does so for a write that is
+//! alone, while the thread sleeps.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

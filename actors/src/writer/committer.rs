@@ -28,7 +28,7 @@ pub(super) struct Committer {
     process: Arc<AtomicU64>,
     /// When the open group began.
     began_ms: u64,
-    /// When the last group on disk began: this process's beat.
+    /// When the last group on disk began; this process's beat, while it holds a lease.
     beat_ms: Arc<AtomicU64>,
     writes: Vec<Write>,
     outcomes: Vec<Outcome>,

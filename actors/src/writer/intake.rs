@@ -157,8 +157,7 @@ impl Intake {
         }
     }
 
-    /// Puts a write into the line. Whether the actor has to be told: the
-    /// thread sleeps, and nobody else has said so.
+    /// Puts a write into the line. Whether the actor has to be told: the thread sleeps, and nobody else has said so.
     pub(super) fn push(&self, write: Write) -> bool {
         let mut state = self.state();
         if state.closed {

@@ -112,7 +112,8 @@ impl Writer {
         self.0.process.load(Ordering::Relaxed)
     }
 
-    /// When this process last wrote its row, by the boot clock: leases of its own hang on it.
+    /// When the last group on disk began, by the boot clock. While this process holds a lease, that group wrote its row:
+    /// it is the beat on which the lease hangs.
     #[must_use]
     pub fn beat_ms(&self) -> u64 {
         self.0.beat_ms.load(Ordering::Relaxed)
@@ -201,12 +202,11 @@ impl WriterActor {
             let (clock, process, beat_ms) = (Arc::clone(&clock), Arc::clone(&process), Arc::clone(&beat_ms));
             Committer::new(session, clock, stats, on_lapse, process, beat_ms)
         };
-        let (intake_of_work, clock_of_work) = (Arc::clone(&intake), Arc::clone(&clock));
         let work = Arc::new(Work {
             committer: Mutex::new(committer),
-            intake: intake_of_work,
+            intake: Arc::clone(&intake),
             gate,
-            clock: clock_of_work,
+            clock: Arc::clone(&clock),
             call_timeout,
         });
         let (ending, ended) = tokio::sync::oneshot::channel();
