@@ -202,11 +202,12 @@ fn a_command_that_does_not_end_when_its_lock_is_lost_is_killed() {
 fn signals_reach_the_command() {
     let bench = Bench::new();
     for signal in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] {
-        // The command signals its parent, which is `lock run`, and waits for what comes back.
-        let script =
-            format!("trap 'exit 9' {signal}; kill -{signal} $PPID; while :; do read -r line || :; done");
-        let ended = bench.run(&["lock", "run", "x", "--", "sh", "-c", &script]);
-        assert_eq!((ended.code(), ended.error().as_str()), (9, ""), "{signal}");
+        let trap = format!("trap 'echo told; exit 9' {signal};");
+        let mut under = Under::start(&bench, &[], &trap, WAIT);
+        under.signal(format!("SIG{signal}").parse().unwrap());
+        until("the wrapper has ended", || under.wrapper.try_wait().unwrap().is_some());
+        assert_eq!(under.wrapper.try_wait().unwrap().unwrap().code(), Some(9), "{signal}");
+        assert_eq!(under.end(), ("told\n".into(), String::new(), Some(9)));
     }
     assert_eq!(bench.printed(&["lock", "list"]), "no lock is held\n");
 }

@@ -15,6 +15,13 @@ each_backend! {
     g11_a_second_close_ends_at_once
     g11_a_close_answers_everything_that_was_accepted
     g11_a_close_tells_those_who_wait
+    only_a_file_outlives_its_process
+}
+
+async fn only_a_file_outlives_its_process(store: Store) -> Result<()> {
+    let lent = store.lend_presence()?;
+    assert_eq!(lent.is_some(), *store.location() != Location::Memory);
+    Ok(())
 }
 
 async fn g11_after_a_close_every_call_says_closed(store: Store) -> Result<()> {
@@ -38,6 +45,8 @@ async fn g11_after_a_close_every_call_says_closed(store: Store) -> Result<()> {
         inspect.summary().await.err(),
         inspect.processes().await.err(),
         inspect.locks(None, 1).await.err(),
+        inspect.lock("l").await.err(),
+        store.lend_presence().err(),
     ];
     for (call, error) in calls.iter().enumerate() {
         assert_eq!(*error, Some(Error::Closed), "call {call}");
