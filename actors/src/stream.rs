@@ -44,12 +44,7 @@ pub struct Placed {
 ///
 /// # Errors
 /// What the database refused, in the words of whoever appended.
-pub fn placed(
-    name: &Name,
-    expected: Expected,
-    fence: Option<&Fence>,
-    appended: &Appended,
-) -> Result<Placed> {
+pub fn placed(name: &Name, expected: Expected, fence: Option<&Fence>, appended: &Appended) -> Result<Placed> {
     let stream = || name.to_string();
     match *appended {
         Appended::Done { version, position, repeated, .. } => Ok(Placed { version, position, repeated }),
