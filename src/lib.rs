@@ -31,7 +31,7 @@
 //! | --- | --- | --- |
 //! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
 //! | `cli` | yes | the program `millpond`; a library user leaves it out |
-//! | `testing` | no | a clock that tests own |
+//! | `testing` | no | a clock that tests own, and checkpoints as often as they like |
 
 mod store;
 

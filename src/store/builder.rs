@@ -79,6 +79,14 @@ impl StoreBuilder {
         self
     }
 
+    /// Pages in the log at which it is moved into the main file, for tests that cut the power in the middle of that: at
+    /// the usual 1,000 there would be few of them, and large files to look at.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn checkpoint_pages(mut self, pages: u32) -> StoreBuilder {
+        self.settings.checkpoint_pages = pages;
+        self
+    }
+
     /// Opens the store; a file that does not exist is created. The file is opened on a thread of its own, so the
     /// caller's executor goes on meanwhile.
     ///
@@ -118,7 +126,7 @@ impl StoreBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        let Settings { arbiters, readers, call_timeout, idle, requests, seams: Seams { .. } } =
+        let Settings { arbiters, readers, call_timeout, idle, requests, checkpoint_pages: _, seams: Seams { .. } } =
             &self.settings;
         let counts =
             [("arbiters", *arbiters, 64), ("readers", *readers, 64), ("requests", *requests, 1 << 24)];

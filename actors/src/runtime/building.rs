@@ -76,8 +76,16 @@ impl Building {
             Box::new(move || watcher.do_send(Lapsed))
         };
         let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
-        let writer =
-            WriterActor::open(session, gate, seams.clone(), stats, self.settings.call_timeout, on_lapse)?;
+        let Settings { call_timeout, checkpoint_pages, .. } = self.settings;
+        let writer = WriterActor::open(
+            session,
+            gate,
+            seams.clone(),
+            stats,
+            call_timeout,
+            checkpoint_pages,
+            on_lapse,
+        )?;
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());

@@ -43,6 +43,8 @@ pub struct Settings {
     pub idle: Duration,
     /// Requests that may be inside at once.
     pub requests: usize,
+    /// Pages in the log at which it is moved into the main file.
+    pub checkpoint_pages: u32,
     /// Time, ids, threads.
     pub seams: Seams,
 }
@@ -55,6 +57,7 @@ impl Default for Settings {
             call_timeout: limits::CALL_TIMEOUT,
             idle: limits::IDLE,
             requests: limits::REQUESTS,
+            checkpoint_pages: limits::CHECKPOINT_PAGES,
             seams: Seams::default(),
         }
     }

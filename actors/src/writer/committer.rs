@@ -24,6 +24,8 @@ pub(super) struct Committer {
     session: Box<dyn Session>,
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
+    /// Pages in the log at which it is moved into the main file.
+    checkpoint_pages: u32,
     on_lapse: OnLapse,
     /// Our id, for whoever wants to know it.
     process: Arc<AtomicU64>,
@@ -52,6 +54,7 @@ impl Committer {
         session: Box<dyn Session>,
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
+        checkpoint_pages: u32,
         on_lapse: OnLapse,
         process: Arc<AtomicU64>,
         beat_ms: Arc<AtomicU64>,
@@ -60,6 +63,7 @@ impl Committer {
             session,
             clock,
             stats,
+            checkpoint_pages,
             on_lapse,
             process,
             began_ms: 0,
@@ -338,7 +342,7 @@ impl Committer {
     }
 
     pub(super) fn checkpoint_due(&self) -> bool {
-        self.session.log_pages() >= limits::CHECKPOINT_PAGES
+        self.session.log_pages() >= self.checkpoint_pages
     }
 
     /// Moves what readers do not need any more out of the log. Under the turn, so that two processes never do

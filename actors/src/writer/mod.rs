@@ -192,6 +192,7 @@ impl WriterActor {
         seams: Seams,
         stats: Arc<Stats>,
         call_timeout: Duration,
+        checkpoint_pages: u32,
         on_lapse: OnLapse,
     ) -> Result<Writer> {
         let intake = Arc::new(Intake::default());
@@ -200,7 +201,7 @@ impl WriterActor {
         let beat_ms = Arc::new(AtomicU64::new(clock.boot_ms()));
         let committer = {
             let (clock, process, beat_ms) = (Arc::clone(&clock), Arc::clone(&process), Arc::clone(&beat_ms));
-            Committer::new(session, clock, stats, on_lapse, process, beat_ms)
+            Committer::new(session, clock, stats, checkpoint_pages, on_lapse, process, beat_ms)
         };
         let work = Arc::new(Work {
             committer: Mutex::new(committer),

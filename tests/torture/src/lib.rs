@@ -12,9 +12,14 @@ pub mod crew;
 pub mod hands;
 pub mod kill;
 pub mod locks;
+pub mod look;
+pub mod medium;
+pub mod power;
 pub mod random;
 pub mod sections;
 pub mod sidecar;
+pub mod vfs;
+pub mod workload;
 pub mod zombies;
 
 /// `Result` with whatever went wrong.

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, hands, kill, locks, zombies};
+use torture::{Result, clocks, hands, kill, locks, power, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
+  torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
+                  [--mutant unsynced|early|liar|flipped|headless|hole|swapped]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -62,6 +64,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "zombies" => {
             let settings = zombies(options)?;
             let report = zombies::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "power" => {
+            let settings = power(options)?;
+            let report = power::run(&settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
@@ -129,6 +136,22 @@ fn zombies(options: &[String]) -> Result<zombies::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &zombies::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(settings)
+}
+
+fn power(options: &[String]) -> Result<power::Settings> {
+    let mut settings = power::Settings::default();
+    for (name, value) in pairs(options)? {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--images" => settings.images = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
+            "--mutant" => settings.mutant = mutant(value, &power::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
     }

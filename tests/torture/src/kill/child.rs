@@ -22,7 +22,10 @@ pub const LANES: u64 = 3;
 /// The stream under the lock.
 pub const LEDGER: &str = "ledger-till";
 
-/// The types of the events in it.
+/// What the streams of aggregates begin with; they are not made of calls.
+pub const TALLIES: &str = "tally-";
+
+/// The types of the events in the ledger.
 pub const ENTER: &str = "Entered";
 /// As [`ENTER`].
 pub const LEAVE: &str = "Left";
@@ -71,7 +74,11 @@ impl Call {
         format!(r#"{{"who":{},"number":{},"part":{part},"of":{}}}"#, self.who, self.number, self.events())
     }
 
-    fn event(&self, part: u64) -> Result<Event> {
+    /// One of its events.
+    ///
+    /// # Errors
+    /// None: its content is JSON.
+    pub fn event(&self, part: u64) -> Result<Event> {
         Ok(Event::from_json("Called", self.content(part))?.id(self.id(part)))
     }
 }

@@ -7,7 +7,7 @@
 pub mod child;
 mod children;
 mod mutant;
-mod oracle;
+pub(crate) mod oracle;
 
 use std::path::Path;
 

@@ -51,6 +51,14 @@ pub enum Broken {
     Overlap,
     /// A call is there in part (G2).
     Torn,
+    /// The file, or a record in it, is damaged (G14).
+    Corrupt,
+    /// The store cannot be opened or written (G7).
+    Wedged,
+    /// What was said not to have been applied is there (G3).
+    Lie,
+    /// What was unknown was settled, and is another now (G3).
+    Unsettled,
     /// A child got an error, or the file is damaged (G7).
     Failed,
 }
@@ -62,7 +70,7 @@ pub type Violation = (Broken, String);
 ///
 /// # Errors
 /// What the store said: everything must be readable.
-pub(super) fn collect(store: &Store) -> Result<(Vec<Found>, Vec<Violation>)> {
+pub(crate) fn collect(store: &Store) -> Result<(Vec<Found>, Vec<Violation>)> {
     let mut all = Vec::new();
     for event in store.events().read_all() {
         let event = event?;
@@ -93,6 +101,13 @@ pub(super) fn collect(store: &Store) -> Result<(Vec<Found>, Vec<Violation>)> {
 pub(super) fn judge(acked: &[Acked], found: &[Found]) -> Vec<Violation> {
     let mut violations = Vec::new();
     check_acked(acked, found, &mut violations);
+    violations.extend(check_sound(found));
+    violations
+}
+
+/// What must be true of any store, whatever was acknowledged.
+pub(crate) fn check_sound(found: &[Found]) -> Vec<Violation> {
+    let mut violations = Vec::new();
     check_dense(found, &mut violations);
     check_once(found, &mut violations);
     check_whole(found, &mut violations);
@@ -139,7 +154,8 @@ fn check_once(found: &[Found], violations: &mut Vec<Violation>) {
 /// Every call is there with all its events, side by side, or not at all.
 fn check_whole(found: &[Found], violations: &mut Vec<Violation>) {
     let by_id: HashMap<Uuid, &Found> = found.iter().map(|found| (found.id, found)).collect();
-    for first in found.iter().filter(|found| found.stream != LEDGER) {
+    let of_calls = |found: &&Found| found.stream != LEDGER && !found.stream.starts_with(child::TALLIES);
+    for first in found.iter().filter(of_calls) {
         let Some(call) = call_of(&first.content) else {
             violations.push((Broken::Lost, format!("nobody's: {first:?}")));
             continue;
