@@ -126,8 +126,15 @@ impl StoreBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        let Settings { arbiters, readers, call_timeout, idle, requests, checkpoint_pages: _, seams: Seams { .. } } =
-            &self.settings;
+        let Settings {
+            arbiters,
+            readers,
+            call_timeout,
+            idle,
+            requests,
+            checkpoint_pages: _,
+            seams: Seams { .. },
+        } = &self.settings;
         let counts =
             [("arbiters", *arbiters, 64), ("readers", *readers, 64), ("requests", *requests, 1 << 24)];
         for (what, count, most) in counts {

@@ -26,7 +26,7 @@ pub(super) fn bring_up(place: &Place, options: &Options) -> Result<()> {
         return check_readable(place);
     }
     let sidecar = Sidecar::open(place)?;
-    if place_is_current(place)? {
+    if !place.creation_was_cut() && place_is_current(place)? {
         return Ok(());
     }
     // Two processes may find the same empty file: the turn lets one of them make it a store.
@@ -80,6 +80,9 @@ fn schema(place: &Place, connection: &Connection) -> Result<u32> {
 /// Runs what is missing of the ladder in one transaction, and moves the result into the main file at once: a
 /// store of which only the log knows would not be recognised without the log.
 fn climb(place: &Place, options: &Options, sidecar: &Sidecar) -> Result<()> {
+    if place.creation_was_cut() {
+        open::undo_creation(place)?;
+    }
     let mut connection = open::writer(place, options)?;
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database)?;

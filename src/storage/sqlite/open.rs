@@ -80,6 +80,14 @@ pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Has SQLite roll back the creation of a file that was cut short, by looking into it with leave to write. Before the
+/// writer is opened: it must find the file empty to give it its page size.
+pub(super) fn undo_creation(place: &Place) -> Result<()> {
+    let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(READER_PATIENCE).map_err(database)?;
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(database)
+}
+
 /// Opens a connection that only reads.
 pub(super) fn reader(place: &Place) -> Result<Connection> {
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;

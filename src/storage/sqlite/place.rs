@@ -67,11 +67,15 @@ impl Place {
         }
     }
 
+    /// Whether the power failed while SQLite wrote the first page of a new file. Nobody was told of anything in it; a
+    /// connection that may write makes it empty again.
+    pub(super) fn creation_was_cut(&self) -> bool {
+        makes_empty(&self.path)
+    }
+
     /// The path of a file beside the store: `-sync`, `-wal`.
     pub(super) fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(suffix);
-        name.into()
+        beside(&self.path, suffix)
     }
 }
 
@@ -85,6 +89,12 @@ impl Drop for Place {
             }
         }
     }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name.into()
 }
 
 fn refuse(path: &Path, reason: &str) -> Error {
@@ -199,6 +209,11 @@ fn check_header(path: &Path) -> Result<()> {
     if head.is_empty() {
         return Ok(());
     }
+    if !head.starts_with(b"SQLite format 3\0") && (makes_empty(path) || has_log(path)) {
+        // The power failed in the middle of the first page. What stands beside the file mends it, and `migrate` looks at
+        // it through SQLite.
+        return Ok(());
+    }
     if head.len() < 100 {
         return foreign(format!("it holds {} bytes, a database starts with 100", head.len()));
     }
@@ -218,6 +233,27 @@ fn check_header(path: &Path) -> Result<()> {
             foreign(format!("it is a SQLite database of another program (application id {other:#010x})"))
         }
     }
+}
+
+/// Whether a rollback journal stands beside it that was begun when the file was empty. Only a new store has one, until
+/// it is switched to the log.
+fn makes_empty(path: &Path) -> bool {
+    let head = beginning(&beside(path, "-journal"), 28);
+    head.len() == 28 && head.starts_with(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7") && number(&head, 16) == 0
+}
+
+/// Whether a write-ahead log stands beside it.
+fn has_log(path: &Path) -> bool {
+    let head = beginning(&beside(path, "-wal"), 32);
+    head.len() == 32 && matches!(number(&head, 0), 0x377F_0682 | 0x377F_0683)
+}
+
+/// The first bytes of a file, none if it cannot be read.
+fn beginning(path: &Path, length: u64) -> Vec<u8> {
+    let mut head = Vec::new();
+    // What cannot be read mends nothing.
+    let _ = File::open(path).and_then(|file| file.take(length).read_to_end(&mut head));
+    head
 }
 
 /// The big-endian number at `offset` of the header.

@@ -157,3 +157,44 @@ fn read_only_creates_nothing_and_joins_nobody() {
     assert_eq!(store.view().unwrap().head(), Ok(0));
     assert!(matches!(store.join(&identity(), moment(0)).map(|_| ()), Err(Error::ReadOnly { .. })));
 }
+
+#[test]
+fn a_creation_that_was_cut_short_is_begun_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.db");
+    // A rollback journal without pages, of a file that was empty: magic, no pages, nonce, old size, sector, page.
+    let mut journal = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+    for number in [0_u32, 1, 0, 512, 8_192] {
+        journal.extend(number.to_be_bytes());
+    }
+    journal.resize(512, 0);
+    let mut headed = b"SQLite format 3\0".to_vec();
+    headed.resize(8_192, 0);
+    for first_page in [vec![0; 8_192], headed] {
+        fs::write(directory.path().join("a.db-journal"), &journal).unwrap();
+        fs::write(&path, first_page).unwrap();
+        let backend = Sqlite::open(&path, Options::default()).unwrap();
+        backend.join(&identity(), moment(0)).unwrap();
+        let pages: i64 = rusqlite::Connection::open(&path)
+            .unwrap()
+            .query_row("PRAGMA page_size", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(pages, 8_192);
+        assert!(!directory.path().join("a.db-journal").exists());
+    }
+}
+
+#[test]
+fn a_first_page_that_was_torn_is_mended_by_the_log() {
+    let fixture = Fixture::new();
+    let keeps_the_log = fixture.plain();
+    keeps_the_log.execute_batch("PRAGMA user_version = 1").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.db");
+    let mut torn = fs::read(fixture.path()).unwrap();
+    torn[..512].fill(0);
+    fs::write(&path, torn).unwrap();
+    fs::copy(fixture.directory.path().join("a.db-wal"), directory.path().join("a.db-wal")).unwrap();
+    let backend = Sqlite::open(&path, Options::default()).unwrap();
+    backend.join(&identity(), moment(0)).unwrap();
+}
