@@ -77,15 +77,8 @@ impl Building {
         };
         let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
         let Settings { call_timeout, checkpoint_pages, .. } = self.settings;
-        let writer = WriterActor::open(
-            session,
-            gate,
-            seams.clone(),
-            stats,
-            call_timeout,
-            checkpoint_pages,
-            on_lapse,
-        )?;
+        let writer =
+            WriterActor::open(session, gate, seams.clone(), stats, call_timeout, checkpoint_pages, on_lapse)?;
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());

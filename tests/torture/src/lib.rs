@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod clocks;
 pub mod crew;
+pub mod cuts;
 pub mod hands;
 pub mod kill;
 pub mod locks;
@@ -16,6 +17,7 @@ pub mod look;
 pub mod medium;
 pub mod power;
 pub mod random;
+pub mod recording;
 pub mod sections;
 pub mod sidecar;
 pub mod vfs;

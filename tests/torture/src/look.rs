@@ -52,7 +52,13 @@ fn named(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Violation {
 
 impl Seen {
     fn look(&mut self, file: &Path, write: bool) -> Result<()> {
-        let store = Store::builder().readers(1).open(file)?;
+        let store = match Store::builder().readers(1).open(file) {
+            Ok(store) => store,
+            Err(error) => {
+                self.violations.push((Broken::Wedged, error.to_string()));
+                return Ok(());
+            }
+        };
         let looked = self.read(&store).and_then(|()| if write { self.write(&store) } else { Ok(()) });
         store.close()?;
         looked
@@ -72,7 +78,8 @@ impl Seen {
             // From a snapshot, if there is one.
             let (state, replayed) = (store.aggregate::<Tally>(id).state()?, Tally::of(contents));
             if state != replayed {
-                self.violations.push((Broken::Corrupt, format!("tally {id}: {state:?}, by replay {replayed:?}")));
+                self.violations
+                    .push((Broken::Corrupt, format!("tally {id}: {state:?}, by replay {replayed:?}")));
             }
         }
         self.found = found;
@@ -129,9 +136,10 @@ impl Seen {
             Word::Settled(event, there) if self.has(event) != *there => {
                 Some((Broken::Unsettled, format!("{event:?} was there: {there}")))
             }
-            Word::Granted(token) => self.token.filter(|now| now <= token).map(|now| {
-                (Broken::Overlap, format!("token {now} was granted after {token}"))
-            }),
+            Word::Granted(token) => self
+                .token
+                .filter(|now| now <= token)
+                .map(|now| (Broken::Overlap, format!("token {now} was granted after {token}"))),
             Word::Refused(..) | Word::Settled(..) | Word::Unknown(..) | Word::Failed(_) => None,
         }
     }

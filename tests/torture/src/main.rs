@@ -69,7 +69,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "power" => {
             let settings = power(options)?;
             let report = power::run(&settings)?;
-            (report.json(&settings), report.violations.is_empty())
+            (report.json(&settings), report.figures.violations.is_empty())
         }
         "clock" => {
             let settings = clock(options)?;

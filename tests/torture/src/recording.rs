@@ -1,100 +1,125 @@
-//! A store's life on a disk that keeps a journal.
+//! A store's life on a disk that keeps a journal, and on which a sync may fail.
 
 use std::path::Path;
 
 use futures_executor::block_on;
 use millpond::{Durability, Store};
 
-use super::{Mutant, Settings};
 use crate::Result;
 use crate::kill::Found;
 use crate::look::look;
 use crate::random::Random;
-use crate::vfs::{Disk, Entry};
+use crate::vfs::{Disk, Entry, Fault};
 use crate::workload::{Told, Word, Workload};
 
 /// Pages in the log at which it is moved into the main file: a few groups.
-const CHECKPOINT_PAGES: u32 = 24;
+pub const CHECKPOINT_PAGES: u32 = 24;
+
+/// How a store is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// Where everything comes from.
+    pub seed: u64,
+    /// Rounds of callers.
+    pub rounds: u64,
+    /// What its commits survive.
+    pub durability: Durability,
+    /// What fails meanwhile.
+    pub fault: Option<Fault>,
+}
 
 /// What happened, and what was said.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub struct Recording {
     /// Calls to the files, and marks with the number of words that had been said.
-    pub(super) journal: Vec<Entry>,
-    pub(super) words: Vec<Word>,
+    pub journal: Vec<Entry>,
+    /// How many of them it took to make the store.
+    pub born: usize,
+    /// What callers were told.
+    pub words: Vec<Word>,
     /// What there was at the end, in the order of the commits.
-    pub(super) found: Vec<Found>,
+    pub found: Vec<Found>,
     /// The sidecar, which no power cut changes: it carries nothing that matters.
-    pub(super) sidecar: Vec<u8>,
+    pub sidecar: Vec<u8>,
     /// Operations and groups.
-    pub(super) operations: (u64, u64),
+    pub operations: (u64, u64),
+    /// Calls that failed.
+    pub fired: u64,
 }
 
 impl Recording {
-    /// Events that were acknowledged.
-    pub(super) fn acked(&self) -> u64 {
-        self.words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64
+    /// Words of a sort.
+    #[must_use]
+    pub fn count(&self, which: impl Fn(&Word) -> bool) -> u64 {
+        self.words.iter().filter(|word| which(word)).count() as u64
     }
-}
 
-/// Makes a store, uses it, closes it, and looks at what is in it.
-pub(super) fn record(settings: &Settings, seed: u64) -> Result<Recording> {
-    let folder = folder()?;
-    let file = folder.path().join("power.db");
-    let disk = Disk::watch(&file)?;
-    let told = Told::new(disk.clone());
-    let mut born = 0;
-    let operations = live(settings, seed, &file, &told, || born = disk.recorded())?;
-    let mut journal = disk.take_journal();
-    disk.forget();
-    let sidecar = std::fs::read(folder.path().join("power.db-sync"))?;
-    if let Some(mutant) = settings.mutant {
-        mutant.spoil_journal(&mut journal, born);
-    }
-    let seen = look(&file, false);
-    let words = told.so_far();
-    let failed = words.iter().find(|word| !matches!(word, Word::Acked(_) | Word::Granted(_)));
-    match (seen.violations.first(), seen.accuse(&words).first(), failed) {
-        (None, None, None) => Ok(Recording { journal, words, found: seen.found, sidecar, operations }),
-        found => Err(format!("without any power cut: {found:?}").into()),
+    /// Makes a store, uses it, closes it, and looks at what is in it.
+    ///
+    /// # Errors
+    /// If something is wrong already without any power cut.
+    pub fn of(life: &Life) -> Result<Recording> {
+        let folder = folder()?;
+        let file = folder.path().join("power.db");
+        let disk = Disk::watch(&file)?;
+        let told = Told::new(disk.clone());
+        if let Some(fault) = life.fault {
+            disk.fail(fault);
+        }
+        let mut born = 0;
+        let operations = live(life, &file, &told, || born = disk.recorded());
+        let fired = disk.heal();
+        let journal = disk.take_journal();
+        disk.forget();
+        let operations = operations?;
+        let sidecar = std::fs::read(folder.path().join("power.db-sync"))?;
+        let seen = look(&file, false);
+        let words = told.so_far();
+        let said_no = |word: &&Word| !matches!(word, Word::Acked(_) | Word::Granted(_));
+        let failed = words.iter().find(|word| life.fault.is_none() && said_no(word));
+        match (seen.violations.first(), seen.accuse(&words).first(), failed) {
+            (None, None, None) => {
+                Ok(Recording { journal, born, words, found: seen.found, sidecar, operations, fired })
+            }
+            found => Err(format!("{life:?}, without any power cut: {found:?}").into()),
+        }
     }
 }
 
 /// In memory, if there is such a place: nothing that is written here has to last.
-pub(crate) fn folder() -> Result<tempfile::TempDir> {
+///
+/// # Errors
+/// If there is no room for a folder.
+pub fn folder() -> Result<tempfile::TempDir> {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     Ok(made?)
 }
 
-fn live(
-    settings: &Settings,
-    seed: u64,
-    file: &Path,
-    told: &Told,
-    born: impl FnOnce(),
-) -> Result<(u64, u64)> {
-    let durability = match settings.mutant {
-        Some(Mutant::Unsynced) => Durability::ProcessCrash,
-        _ => Durability::PowerLoss,
+fn live(life: &Life, file: &Path, told: &Told, born: impl FnOnce()) -> Result<(u64, u64)> {
+    let open = || {
+        let builder = || Store::builder().readers(1).checkpoint_pages(CHECKPOINT_PAGES);
+        let open = || block_on(builder().durability(life.durability).open(file));
+        // What failed once must not keep the store closed.
+        open().or_else(|error| if life.fault.is_some() { open() } else { Err(error) })
     };
-    let builder = || {
-        let builder = Store::builder().readers(1).checkpoint_pages(CHECKPOINT_PAGES).durability(durability);
-        block_on(builder.open(file))
-    };
-    let (mut random, mut workload) = (Random::new(seed), Workload::new(told, seed));
+    let (mut random, mut workload) = (Random::new(life.seed), Workload::new(told, life.seed));
     let mut operations = (0, 0);
-    let mut store = builder()?;
+    let mut store = open()?;
     born();
-    for _ in 0..settings.rounds {
+    for _ in 0..life.rounds {
         workload.round(&store);
+        workload.settle(&store)?;
         match random.below(12) {
             // Another connection moves the log, in a way in which Millpond's own does not.
-            0 => foreign_checkpoint(file, random.below(3))?,
+            0 => foreign_checkpoint(file, random.below(3)).or_else(|error| match life.fault {
+                Some(_) => Ok(()),
+                None => Err(error),
+            })?,
             1 => {
                 count(&store, &mut operations);
                 block_on(store.close())?;
-                store = builder()?;
+                store = open()?;
             }
             _ => {}
         }

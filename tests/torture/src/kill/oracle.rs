@@ -39,7 +39,7 @@ pub struct Found {
 }
 
 /// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Broken {
     /// An acknowledged event is missing, elsewhere, or not what it was (G1).
     Lost,

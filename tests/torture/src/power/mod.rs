@@ -5,15 +5,16 @@
 //! found, and Millpond opens them: by itself, with all that was acknowledged, in a state that is a beginning of what
 //! there was at the end, undamaged; and some of them are written to.
 
-mod images;
 mod mutant;
-mod recording;
 
-use std::collections::BTreeMap;
+use millpond::Durability;
 
 pub use self::mutant::Mutant;
-use self::images::Images;
-use crate::kill::{Broken, Violation};
+use crate::cuts::{self, Figures};
+use crate::kill::Broken;
+use crate::medium::Pattern;
+use crate::recording::{Life, Recording};
+use crate::workload::Word;
 use crate::{Result, clock};
 
 /// How long and how.
@@ -46,44 +47,31 @@ impl Default for Settings {
 pub struct Report {
     /// Workloads that were run.
     pub runs: u64,
-    /// Calls to a file after which the power failed.
-    pub calls: u64,
-    /// Images that were looked at.
-    pub images: u64,
-    /// Of them, those that no other was equal to: these were opened.
-    pub opened: u64,
-    /// Of them, those that were written to.
-    pub written: u64,
+    /// What was seen.
+    pub figures: Figures,
     /// Events that were acknowledged.
     pub acked: u64,
     /// Operations, and the groups that they were committed in.
     pub operations: (u64, u64),
     /// How long it took, in milliseconds.
     pub millis: u128,
-    /// What was broken.
-    pub violations: Vec<Violation>,
 }
 
 impl Report {
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: &[Broken]) -> usize {
-        self.violations.iter().filter(|(broken, _)| which.contains(broken)).count()
-    }
-
     /// One line of figures.
     #[must_use]
     pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let words: Vec<&str> = self.violations.iter().take(10).map(|(_, words)| words.as_str()).collect();
-        let patterns = crate::medium::Pattern::ALL.len();
+        let figures = &self.figures;
         serde_json::json!({
-            "name": "power", "seed": settings.seed, "runs": self.runs, "calls": self.calls,
-            "patterns": patterns, "images": self.images, "opened": self.opened, "written": self.written,
-            "acked": self.acked, "operations": self.operations.0, "groups": self.operations.1,
-            "acked_lost": self.count(&[Broken::Lost]), "corrupt": self.count(&[Broken::Corrupt]),
-            "holes": self.count(&[Broken::Hole, Broken::Torn, Broken::Twice, Broken::Overlap]),
-            "wedged": self.count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "images_a_second": u128::from(self.images) * 1_000 / self.millis.max(1), "violations": words,
+            "name": "power", "seed": settings.seed, "runs": self.runs, "calls": figures.calls,
+            "patterns": Pattern::ALL.len(), "images": figures.images, "opened": figures.opened,
+            "written": figures.written, "acked": self.acked, "operations": self.operations.0,
+            "groups": self.operations.1, "acked_lost": figures.count(&[Broken::Lost]),
+            "corrupt": figures.count(&[Broken::Corrupt]),
+            "holes": figures.count(&[Broken::Hole, Broken::Torn, Broken::Twice, Broken::Overlap]),
+            "wedged": figures.count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
+            "images_a_second": u128::from(figures.images) * 1_000 / self.millis.max(1),
+            "violations": figures.words(),
         })
     }
 }
@@ -94,29 +82,35 @@ impl Report {
 /// What kept the test itself from being carried out; what the store did wrong is in the report.
 pub fn run(settings: &Settings) -> Result<Report> {
     let start = clock::now();
-    let (mut report, mut seed) = (Report::default(), settings.seed);
+    let mut report = Report::default();
     let in_time = || settings.seconds.is_none_or(|limit| start.elapsed().as_secs() < limit);
-    while report.images < settings.images && in_time() {
-        let recording = recording::record(settings, seed)?;
+    while report.figures.images < settings.images && in_time() {
+        let seed = settings.seed + report.runs;
+        let durability = match settings.mutant {
+            Some(Mutant::Unsynced) => Durability::ProcessCrash,
+            _ => Durability::PowerLoss,
+        };
+        let life = Life { seed, rounds: settings.rounds, durability, fault: None };
+        let mut recording = Recording::of(&life)?;
         report.runs += 1;
-        report.acked += recording.acked();
+        report.acked += recording.count(|word| matches!(word, Word::Acked(_)));
         report.operations.0 += recording.operations.0;
         report.operations.1 += recording.operations.1;
-        let images = Images::of(settings, seed, &recording)?;
-        let most = settings.images - report.images;
-        images.look_at_all(most, &in_time, &mut report)?;
-        seed += 1;
+        if let Some(mutant) = settings.mutant {
+            mutant.spoil_journal(&mut recording);
+        }
+        let cuts = cuts::Settings {
+            seed,
+            lanes: settings.lanes,
+            every: settings.every,
+            from: 0,
+            beginning: true,
+            image: settings.mutant.and_then(Mutant::image),
+            seen: settings.mutant.and_then(Mutant::seen),
+        };
+        let most = settings.images - report.figures.images;
+        report.figures.add(cuts::look_at_all(&recording, &cuts, most, &in_time)?);
     }
     report.millis = start.elapsed().as_millis();
     Ok(report)
-}
-
-/// The violations of an image say which image it was.
-fn about(violations: Vec<Violation>, image: &str) -> impl Iterator<Item = Violation> {
-    // The first of each kind is enough: an image that lost something has mostly lost many.
-    let mut kinds: BTreeMap<String, Violation> = BTreeMap::new();
-    for (broken, words) in violations {
-        kinds.entry(format!("{broken:?}")).or_insert_with(|| (broken, format!("{image}: {words}")));
-    }
-    kinds.into_values()
 }

@@ -1,7 +1,10 @@
 //! What is done wrong on purpose, and must be noticed.
 
+use crate::cuts::Spoil;
 use crate::kill::Broken;
+use crate::look::Seen;
 use crate::medium::Image;
+use crate::recording::Recording;
 use crate::vfs::{Entry, File};
 
 /// A mistake of the store, of the disk or of the world.
@@ -15,7 +18,7 @@ pub enum Mutant {
     Liar,
     /// A byte of an event is another one.
     Flipped,
-    /// The first page is empty.
+    /// The first page is another's.
     Headless,
     /// An event in the middle is not seen.
     Hole,
@@ -47,8 +50,9 @@ impl Mutant {
         }
     }
 
-    /// Spoils a journal.
-    pub(super) fn spoil_journal(self, journal: &mut Vec<Entry>, from: usize) {
+    /// Spoils a journal, behind the making of the store.
+    pub(super) fn spoil_journal(self, recording: &mut Recording) {
+        let (from, journal) = (recording.born, &mut recording.journal);
         match self {
             Mutant::Liar => {
                 let mut at = 0;
@@ -58,18 +62,17 @@ impl Mutant {
                 });
             }
             Mutant::Early => {
-                // The words that follow a sync of the log come before it.
-                let mut synced = None;
+                // The words that follow a sync of the log come before the last write that it brought to disk.
+                let mut written = None;
                 for at in from..journal.len() {
-                    match (journal.get(at), synced) {
-                        (Some(Entry::Sync(File::Log)), _) => synced = Some(at),
+                    match (journal.get(at), written) {
+                        (Some(Entry::Sync(File::Log)), _) => written = at.checked_sub(1),
                         (Some(Entry::Mark(_)), Some(before)) => {
                             let mark = journal.remove(at);
                             journal.insert(before, mark);
-                            synced = Some(before + 1);
+                            written = Some(before + 1);
                         }
-                        (Some(Entry::Mark(_)), None) => {}
-                        _ => synced = None,
+                        _ => {}
                     }
                 }
             }
@@ -77,18 +80,42 @@ impl Mutant {
         }
     }
 
-    /// Spoils the files.
-    pub(super) fn spoil_image(self, image: &mut Image) {
-        let Some(main) = image.get_mut(&File::Main) else { return };
+    /// What spoils the files.
+    pub(super) fn image(self) -> Option<Spoil<Image>> {
         match self {
-            Mutant::Headless => main.iter_mut().take(8_192).for_each(|byte| *byte = 0),
-            Mutant::Flipped => {
-                let found = main.windows(6).rposition(|bytes| bytes == b"\"who\":");
-                if let Some(byte) = found.and_then(|at| main.get_mut(at + 1)) {
-                    *byte = b'W';
-                }
-            }
-            _ => {}
+            Mutant::Headless => Some(|image| {
+                change_main(image, |main| main.iter_mut().take(8_192).for_each(|byte| *byte = 1))
+            }),
+            Mutant::Flipped => Some(|image| {
+                change_main(image, |main| {
+                    let found = main.windows(6).rposition(|bytes| bytes == b"\"who\":");
+                    if let Some(byte) = found.and_then(|at| main.get_mut(at + 1)) {
+                        *byte = b'W';
+                    }
+                });
+            }),
+            _ => None,
         }
     }
+
+    /// What spoils that which was seen.
+    pub(super) fn seen(self) -> Option<Spoil<Seen>> {
+        match self {
+            Mutant::Hole => Some(|seen| {
+                if seen.found.len() > 2 {
+                    seen.found.remove(seen.found.len() / 2);
+                }
+            }),
+            Mutant::Swapped => Some(|seen| {
+                if seen.found.len() > 2 {
+                    seen.found.swap(0, 1);
+                }
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn change_main(image: &mut Image, change: fn(&mut Vec<u8>)) {
+    image.entry(File::Main).and_modify(change);
 }

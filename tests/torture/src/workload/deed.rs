@@ -50,7 +50,9 @@ impl Deed {
                     Ok(done) => Ok(done.position.map(|position| (done.version, position))),
                     Err(CommandError::Failed(error)) => Err(error),
                     // It rejects nothing.
-                    Err(other) => Err(Error::InvalidArgument { what: "a tally".into(), reason: other.to_string() }),
+                    Err(other) => {
+                        Err(Error::InvalidArgument { what: "a tally".into(), reason: other.to_string() })
+                    }
                 };
                 told.say(answer(vec![event], done));
             }
@@ -65,10 +67,8 @@ impl Deed {
 
 async fn perform_call(call: &Call, store: &Store, told: &Told) {
     let parts = 0..call.events();
-    let events: Vec<(String, Event)> = parts
-        .clone()
-        .filter_map(|part| Some((call.stream(part), call.event(part).ok()?)))
-        .collect();
+    let events: Vec<(String, Event)> =
+        parts.clone().filter_map(|part| Some((call.stream(part), call.event(part).ok()?))).collect();
     let acked = parts.map(|part| Acked {
         id: call.id(part),
         stream: call.stream(part),

@@ -5,6 +5,7 @@
 //! of them share a commit is up to the threads of the store.
 
 mod deed;
+mod settle;
 mod tally;
 mod told;
 
@@ -15,6 +16,7 @@ use millpond::Store;
 use self::deed::Deed;
 pub use self::tally::Tally;
 pub use self::told::{Told, Word};
+use crate::Result;
 use crate::random::Random;
 
 /// Callers in a round, by chance.
@@ -39,8 +41,17 @@ impl<'a> Workload<'a> {
     /// A round of some callers, who ask at once. Returns when all have been answered.
     pub fn round(&mut self, store: &Store) {
         let callers = CALLERS.get(self.random.below(CALLERS.len() as u64) as usize).copied().unwrap_or(1);
-        let deeds: Vec<Deed> = (0..callers).map(|who| Deed::draw(who, self.number(), &mut self.random)).collect();
+        let deeds: Vec<Deed> =
+            (0..callers).map(|who| Deed::draw(who, self.number(), &mut self.random)).collect();
         self.perform(store, &deeds);
+    }
+
+    /// Looks which of the events that nobody knew about are there, once something else has been acknowledged.
+    ///
+    /// # Errors
+    /// What the store said to the reader.
+    pub fn settle(&self, store: &Store) -> Result<()> {
+        settle::settle(store, self.told)
     }
 
     /// A group of appends of so many callers.

@@ -1,0 +1,28 @@
+//! The short form of the power cuts, and what each oracle must notice.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that is wrong about this should fail")]
+
+use torture::power::{Mutant, Settings, run};
+
+#[test]
+fn g1_g2_g7_nothing_acknowledged_is_lost_when_the_power_fails() {
+    let settings = Settings { rounds: 16, images: 1_200, every: 2, ..Settings::default() };
+    let report = run(&settings).unwrap();
+    let shown = report.json(&settings);
+    assert!(report.figures.violations.is_empty(), "{shown}");
+    assert!(report.acked > 50 && report.figures.written > 20, "{shown}");
+    // Callers shared their groups.
+    assert!(report.operations.0 > report.operations.1, "{shown}");
+}
+
+#[test]
+fn every_mistake_of_store_disk_or_reader_is_noticed() {
+    for (seed, mutant) in (1..).zip(Mutant::ALL) {
+        let settings =
+            Settings { seed, rounds: 8, images: 400, every: 3, mutant: Some(mutant), ..Settings::default() };
+        let report = run(&settings).unwrap();
+        let shown = report.json(&settings);
+        for broken in mutant.breaks() {
+            assert!(report.figures.count(&[*broken]) > 0, "{mutant:?} does not break {broken:?}: {shown}");
+        }
+    }
+}
