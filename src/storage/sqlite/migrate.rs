@@ -84,6 +84,12 @@ fn climb(place: &Place, options: &Options, sidecar: &Sidecar) -> Result<()> {
         open::undo_creation(place)?;
     }
     let mut connection = open::writer(place, options)?;
+    open::try_twice(|| run_scripts(&mut connection, place, sidecar))?;
+    checkpoint(&connection)?;
+    sync_directory(&place.path)
+}
+
+fn run_scripts(connection: &mut Connection, place: &Place, sidecar: &Sidecar) -> Result<()> {
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database)?;
     let found = schema(place, &transaction)?;
@@ -101,9 +107,7 @@ fn climb(place: &Place, options: &Options, sidecar: &Sidecar) -> Result<()> {
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(database)?;
     transaction.pragma_update(None, "user_version", SCHEMA).map_err(database)?;
-    transaction.commit().map_err(database)?;
-    checkpoint(&connection)?;
-    sync_directory(&place.path)
+    transaction.commit().map_err(database)
 }
 
 const FIRST_ROW: &str = "INSERT INTO store (id, uuid, created, position, token, process, recorded_at)

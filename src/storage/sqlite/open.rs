@@ -80,6 +80,28 @@ pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that keeps the log's index alive while the one that writes is opened anew.
+///
+/// The index knows nothing of a group whose commit has failed. Without it the log itself would be read, and would be
+/// believed: there the group's frames stand, though a disk that failed to sync them may never have them, and whatever is
+/// committed behind them would go with the power.
+pub(super) fn keeper(place: &Place) -> Result<Connection> {
+    let connection = reader(place)?;
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(database)?;
+    Ok(connection)
+}
+
+/// Tries a first transaction again, on the same connection, if its commit failed. Whatever that has left in the log stands
+/// behind the end of which this connection knows, and is overwritten. Left there, it would be the end for whoever opens
+/// the store next, though a disk that failed to sync it may never have it: what is committed behind it would go with the
+/// power.
+pub(super) fn try_twice(mut transaction: impl FnMut() -> Result<()>) -> Result<()> {
+    match transaction() {
+        Err(Error::Storage { .. }) => transaction(),
+        done => done,
+    }
+}
+
 /// Has SQLite roll back the creation of a file that was cut short, by looking into it with leave to write. Before the
 /// writer is opened: it must find the file empty to give it its page size.
 pub(super) fn undo_creation(place: &Place) -> Result<()> {

@@ -67,10 +67,10 @@ impl Place {
         }
     }
 
-    /// Whether the power failed while SQLite wrote the first page of a new file. Nobody was told of anything in it; a
-    /// connection that may write makes it empty again.
+    /// Whether the power, or the disk, failed while SQLite made a database of a new file. Nobody was told of anything in
+    /// it; a connection that may write rolls it back.
     pub(super) fn creation_was_cut(&self) -> bool {
-        makes_empty(&self.path)
+        has_rollback_journal(&self.path)
     }
 
     /// The path of a file beside the store: `-sync`, `-wal`.
@@ -209,7 +209,7 @@ fn check_header(path: &Path) -> Result<()> {
     if head.is_empty() {
         return Ok(());
     }
-    if !head.starts_with(b"SQLite format 3\0") && (makes_empty(path) || has_log(path)) {
+    if !head.starts_with(b"SQLite format 3\0") && (has_rollback_journal(path) || has_log(path)) {
         // The power failed in the middle of the first page. What stands beside the file mends it, and `migrate` looks at
         // it through SQLite.
         return Ok(());
@@ -235,11 +235,9 @@ fn check_header(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a rollback journal stands beside it that was begun when the file was empty. Only a new store has one, until
-/// it is switched to the log.
-fn makes_empty(path: &Path) -> bool {
-    let head = beginning(&beside(path, "-journal"), 28);
-    head.len() == 28 && head.starts_with(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7") && number(&head, 16) == 0
+/// Whether a rollback journal stands beside it. Only a new store has one, until it is switched to the log.
+fn has_rollback_journal(path: &Path) -> bool {
+    beginning(&beside(path, "-journal"), 8) == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 }
 
 /// Whether a write-ahead log stands beside it.

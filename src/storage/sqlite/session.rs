@@ -113,7 +113,7 @@ impl SqliteSession {
             last_group: 0,
         };
         session.sidecar.wait_for_turn(SLOTS)?;
-        let registered = session.register_alone(now);
+        let registered = open::try_twice(|| session.register_alone(now));
         session.sidecar.leave_turn();
         registered.map(|()| session)
     }
@@ -331,11 +331,14 @@ impl Session for SqliteSession {
 
     fn reopen(&mut self) -> Result<()> {
         self.forget();
-        // The old connection goes first, so that nothing of its state, locks least of all, outlives it.
+        let same = self.place.check_same();
+        // It ends when the new one is there.
+        let _index = same.is_ok().then(|| open::keeper(&self.place)).transpose()?;
+        // The old connection goes before it, so that nothing of its state, locks least of all, outlives it.
         self.connection = Connection::open_in_memory().map_err(database)?;
-        if let Err(error) = self.place.check_same() {
+        if same.is_err() {
             self.replaced = true;
-            return Err(error);
+            return same;
         }
         self.connection = connect(&self.place, &self.options, &self.log)?;
         Ok(())
