@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
+use crate::kill::oracle::samples;
 use crate::kill::{Broken, Violation};
 use crate::look::{Seen, look};
 use crate::medium::{Image, Medium, Pattern};
@@ -24,6 +25,8 @@ pub type Spoil<T> = fn(&mut T);
 /// Where and how the power fails.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Which recording it is, for whoever wants to see it again.
+    pub name: String,
     /// Where chance comes from.
     pub seed: u64,
     /// Threads that look at images.
@@ -71,11 +74,10 @@ impl Figures {
         self.violations.iter().filter(|(broken, _)| which.contains(broken)).count()
     }
 
-    /// The first violations in words.
+    /// Some violations in words.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let words = |(broken, words): &Violation| format!("{broken:?}: {words}");
-        self.violations.iter().take(10).map(words).collect()
+        samples(&self.violations)
     }
 }
 
@@ -121,7 +123,7 @@ struct Cuts<'a> {
 impl Cuts<'_> {
     /// One thread: plays the whole journal, and looks at the images of its share of the calls.
     fn lane(&self, lane: u64, most: u64, in_time: &impl Fn() -> bool) -> Result<Figures> {
-        let Settings { seed, lanes, every, from, .. } = *self.settings;
+        let Settings { ref name, seed, lanes, every, from, .. } = *self.settings;
         let (mut medium, mut said, mut call) = (Medium::default(), 0, 0);
         let mut figures = Figures::default();
         for (at, entry) in self.recording.journal.iter().enumerate() {
@@ -147,7 +149,7 @@ impl Cuts<'_> {
                     spoil(&mut image);
                 }
                 let violations = self.judge(&image, said, lane, &mut figures)?;
-                let name = format!("seed {seed}, entry {at}, {pattern:?} left, {said} words");
+                let name = format!("{name}, entry {at}, {pattern:?} left, {said} words");
                 figures.violations.extend(about(violations, &name));
                 figures.images += 1;
             }
@@ -180,7 +182,7 @@ impl Cuts<'_> {
             return Ok(Arc::clone(seen));
         }
         figures.opened += 1;
-        let write = figures.opened % WRITTEN == 0;
+        let write = figures.opened.is_multiple_of(WRITTEN);
         figures.written += u64::from(write);
         let folder = self.folder.path().join(format!("lane{lane}-{}", figures.opened));
         let file = folder.join("power.db");

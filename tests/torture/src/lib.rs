@@ -1,6 +1,6 @@
 //! Programs that hurt a store and look whether it kept its promises.
 //!
-//! `cargo run --release -p torture -- kill|locks|zombies|clock [--seed N] [--mutant NAME] ...` prints one line of JSON
+//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io [--seed N] [--mutant NAME] ...` prints one line of JSON
 //! with figures, and exits with 1 if a promise was broken. A run is described by its seed: what is done is the same
 //! each time, the moments at which the machine does it are not.
 //!
@@ -10,7 +10,9 @@ pub mod clock;
 pub mod clocks;
 pub mod crew;
 pub mod cuts;
+pub mod fsync;
 pub mod hands;
+pub mod io;
 pub mod kill;
 pub mod locks;
 pub mod look;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, hands, kill, locks, power, zombies};
+use torture::{Result, clocks, fsync, hands, io, kill, locks, power, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -13,6 +13,10 @@ const USAGE: &str = "usage:
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
   torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
                   [--mutant unsynced|early|liar|flipped|headless|hole|swapped]
+  torture fsync   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N] [--stride N]
+                  [--mutant deaf|unsynced|hasty|hole]
+  torture io      [--seed N] [--rounds N] [--seconds N] [--stride N]
+                  [--mutant sure|forgetful|fickle|sick|silent|apart]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -70,6 +74,16 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
             let settings = power(options)?;
             let report = power::run(&settings)?;
             (report.json(&settings), report.figures.violations.is_empty())
+        }
+        "fsync" => {
+            let settings = fsync(options)?;
+            let report = fsync::run(&settings)?;
+            (report.json(&settings), report.figures.violations.is_empty())
+        }
+        "io" => {
+            let settings = io(options)?;
+            let report = io::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
             let settings = clock(options)?;
@@ -152,6 +166,38 @@ fn power(options: &[String]) -> Result<power::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &power::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(settings)
+}
+
+fn fsync(options: &[String]) -> Result<fsync::Settings> {
+    let mut settings = fsync::Settings::default();
+    for (name, value) in pairs(options)? {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--images" => settings.images = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--stride" => settings.stride = value.parse::<u64>()?.max(1),
+            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
+            "--mutant" => settings.mutant = mutant(value, &fsync::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(settings)
+}
+
+fn io(options: &[String]) -> Result<io::Settings> {
+    let mut settings = io::Settings::default();
+    for (name, value) in pairs(options)? {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--stride" => settings.stride = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &io::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
     }

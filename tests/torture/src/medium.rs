@@ -103,7 +103,8 @@ impl Medium {
             }
             Entry::Dropped(file) => {
                 if let Some(content) = self.content(*file) {
-                    content.waiting.clear();
+                    // Pages are dropped; the length of a file is no page, and is written with the next sync.
+                    content.waiting.retain(|change| matches!(change, Change::Length(_)));
                 }
             }
             Entry::Delete { file, synced } => {

@@ -59,12 +59,30 @@ pub enum Broken {
     Lie,
     /// What was unknown was settled, and is another now (G3).
     Unsettled,
+    /// Of one group some failed and others did not (G6).
+    Apart,
+    /// A write failed, and neither an answer nor a figure tells of it (G13).
+    Hidden,
     /// A child got an error, or the file is damaged (G7).
     Failed,
 }
 
 /// What was broken, in words.
 pub type Violation = (Broken, String);
+
+/// Some of them in words: two of each kind.
+pub(crate) fn samples(violations: &[Violation]) -> Vec<String> {
+    let mut counts: BTreeMap<Broken, u64> = BTreeMap::new();
+    let mut samples = Vec::new();
+    for (broken, words) in violations {
+        let count = counts.entry(*broken).or_insert(0);
+        *count += 1;
+        if *count <= 2 {
+            samples.push(format!("{broken:?}: {words}"));
+        }
+    }
+    samples
+}
 
 /// Reads everything there is, in the order of positions, and by stream once more.
 ///

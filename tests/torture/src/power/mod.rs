@@ -100,6 +100,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
             mutant.spoil_journal(&mut recording);
         }
         let cuts = cuts::Settings {
+            name: format!("seed {seed}"),
             seed,
             lanes: settings.lanes,
             every: settings.every,

@@ -38,6 +38,8 @@ pub enum Harm {
     Short,
     /// A sync fails with EIO, and what it should have brought to disk is dropped; any other call does nothing.
     Dropped,
+    /// As [`Dropped`](Harm::Dropped), but nobody is told: what a program does that does not look.
+    Unheard,
 }
 
 /// A call that is to fail: the `nth` of its kind, and, if it is for good, every one after it.

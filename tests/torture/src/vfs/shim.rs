@@ -238,10 +238,10 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, _: c_int) -> c_int {
         disk.note(Entry::Sync(which));
         return SQLITE_OK;
     };
-    if harm == Harm::Dropped {
+    if matches!(harm, Harm::Dropped | Harm::Unheard) {
         disk.note(Entry::Dropped(which));
     }
-    code(Call::Sync, harm)
+    if harm == Harm::Unheard { SQLITE_OK } else { code(Call::Sync, harm) }
 }
 
 unsafe extern "C" fn file_size(file: *mut sqlite3_file, out: *mut i64) -> c_int {

@@ -38,6 +38,12 @@ impl<'a> Workload<'a> {
         Workload { told, random: Random::new(seed), next: 1 }
     }
 
+    /// Goes on behind a deed that has this number.
+    #[must_use]
+    pub fn after(self, number: u64) -> Workload<'a> {
+        Workload { next: number, ..self }
+    }
+
     /// A round of some callers, who ask at once. Returns when all have been answered.
     pub fn round(&mut self, store: &Store) {
         let callers = CALLERS.get(self.random.below(CALLERS.len() as u64) as usize).copied().unwrap_or(1);
@@ -52,6 +58,12 @@ impl<'a> Workload<'a> {
     /// What the store said to the reader.
     pub fn settle(&self, store: &Store) -> Result<()> {
         settle::settle(store, self.told)
+    }
+
+    /// One caller takes the lock.
+    pub fn turn(&mut self, store: &Store) {
+        let deed = Deed::Turn { who: 0, number: self.number() };
+        self.perform(store, &[deed]);
     }
 
     /// A group of appends of so many callers.

@@ -1,0 +1,62 @@
+//! The short forms of the I/O sweep and of syncs that fail, and what each oracle must notice.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that is wrong about this should fail")]
+
+use torture::{fsync, io};
+
+#[test]
+fn g3_g6_g13_a_call_that_fails_is_told_and_nothing_else_is_lost() {
+    let settings = io::Settings { rounds: 4, stride: 2, ..io::Settings::default() };
+    let report = io::run(&settings).unwrap();
+    let shown = report.json(&settings);
+    assert!(report.violations.is_empty(), "{shown}");
+    let [_, refused, unknown, settled] = report.words;
+    assert!(refused > 0 && unknown > 0 && settled > 0 && report.unopened > 0, "{shown}");
+    assert!(report.spilled > 0, "no group was too large for the cache: {shown}");
+}
+
+#[test]
+fn every_lie_about_a_failed_call_is_noticed() {
+    for (seed, mutant) in (1..).zip(io::Mutant::ALL) {
+        let settings =
+            io::Settings { seed, rounds: 3, stride: 1, mutant: Some(mutant), ..io::Settings::default() };
+        let report = io::run(&settings).unwrap();
+        assert!(report.count(&[mutant.breaks()]) > 0, "{mutant:?}: {}", report.json(&settings));
+    }
+}
+
+#[test]
+fn g1_g3_what_a_failed_sync_dropped_was_not_acknowledged() {
+    // Every sync and what comes at once; some syncs and what comes of it later.
+    for (stride, every, images_a_run) in [(1, 1, 42), (4, 4, 140)] {
+        let settings = fsync::Settings {
+            rounds: 6,
+            images: 700,
+            images_a_run,
+            every,
+            stride,
+            ..fsync::Settings::default()
+        };
+        let report = fsync::run(&settings).unwrap();
+        let shown = report.json(&settings);
+        assert!(report.figures.violations.is_empty(), "{shown}");
+        assert!(report.runs > 3 && report.words[0] > 0 && report.words[1] > 0, "{shown}");
+    }
+}
+
+#[test]
+fn every_lie_about_a_failed_sync_is_noticed() {
+    for (seed, mutant) in (1..).zip(fsync::Mutant::ALL) {
+        let settings = fsync::Settings {
+            seed,
+            rounds: 6,
+            images: 600,
+            images_a_run: 98,
+            stride: 3,
+            mutant: Some(mutant),
+            ..fsync::Settings::default()
+        };
+        let report = fsync::run(&settings).unwrap();
+        let shown = report.json(&settings);
+        assert!(report.figures.count(&[mutant.breaks()]) > 0, "{mutant:?}: {shown}");
+    }
+}
