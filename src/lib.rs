@@ -67,6 +67,6 @@ pub use crate::reading::{EventStream, Recorded};
 pub use crate::store::{Store, StoreBuilder};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};
-pub use millpond_actors::error::{Error, Expected, Result, WriteOutcome};
+pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result, WriteOutcome};
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::{Identity, Process, Summary};

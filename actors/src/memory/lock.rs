@@ -62,7 +62,7 @@ impl Store {
             if !operation.wait {
                 return Acquired::Held;
             }
-            if self.locks.get(&lock).is_some_and(|row| row.waiting >= limits::WAITERS) {
+            if self.is_full(me, lock) {
                 return Acquired::Full;
             }
             // If the holder is void, the first in line has the lock as soon as somebody settles.
@@ -189,6 +189,14 @@ impl Store {
             || line.any(|(_, ticket)| self.census(me).living(ticket.process).is_some())
     }
 
+    /// Whether as many of the living wait as may. The dead take nobody's place.
+    fn is_full(&self, me: &Caller, lock: u64) -> bool {
+        let line = || self.tickets.range((lock, 0)..=(lock, u64::MAX));
+        let living = || line().filter(|(_, ticket)| self.census(me).living(ticket.process).is_some());
+        let waiting = self.locks.get(&lock).map_or(0, |row| row.waiting);
+        waiting >= limits::WAITERS && living().count() as u64 >= limits::WAITERS
+    }
+
     fn live_holder(&self, me: &Caller, lock: u64) -> Option<Held> {
         let held = self.locks.get(&lock)?.holder?;
         (held.remaining(self.census(me), me.now) > 0).then_some(held)
@@ -254,6 +262,18 @@ impl Store {
         let locks = later.filter_map(|(_, id)| Some((*id, self.locks.committed().get(id)?)));
         let used = locks.filter(|(_, lock)| lock.is_held() || lock.waiting > 0);
         used.take(limit as usize).map(|(id, lock)| self.shown(id, lock, now)).collect()
+    }
+
+    /// Leases of a process that have not ended.
+    pub(super) fn leases_of(&self, process: u64, now: Moment) -> u64 {
+        let census = self.committed_census();
+        let held = self.locks.committed().values().filter_map(|lock| lock.holder);
+        held.filter(|held| held.grant.process == process && held.remaining(census, now) > 0).count() as u64
+    }
+
+    /// Tickets of a process, in whatever line.
+    pub(super) fn tickets_of(&self, process: u64) -> u64 {
+        self.tickets.committed().values().filter(|ticket| ticket.process == process).count() as u64
     }
 
     fn shown(&self, id: u64, lock: &Lock, now: Moment) -> Line {

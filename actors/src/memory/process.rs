@@ -149,6 +149,9 @@ impl Store {
             joined_wall_ms: row.joined_wall_ms,
             silent_ms: now.boot_ms.saturating_sub(row.beat),
             alive: census.living(*id).is_some(),
+            lent: false,
+            holds: self.leases_of(*id, now),
+            waits: census.living(*id).map_or(0, |_| self.tickets_of(*id)),
         };
         self.processes.committed().iter().map(shown).collect()
     }

@@ -11,7 +11,7 @@ const NOW: Moment = Moment { boot_ms: 1_000, wall_ms: 1_000 };
 
 fn join(memory: &Memory) -> Box<dyn Session> {
     let identity = Identity { pid: 1, host: "h".into(), program: "p".into(), boot: "b".into() };
-    memory.join(&identity, NOW).unwrap()
+    memory.join(&identity, &|| NOW).unwrap()
 }
 
 fn begin(session: &mut dyn Session) -> Standing {

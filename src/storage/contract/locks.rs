@@ -64,6 +64,17 @@ pub(super) fn l2_tokens_strictly_increase(stage: &Stage<'_>) {
     later(b.hold("l", 100).token);
 }
 
+pub(super) fn l2_a_token_given_late_is_larger_than_those_given_meanwhile(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    let held = a.hold("l", 1_000);
+    let (_, ticket) = b.wait("l", 1_000);
+    let meanwhile = a.hold("m", 1_000);
+    assert!(meanwhile.token > ticket);
+    let late = a.release(held).unwrap();
+    assert_eq!(late.ticket, ticket);
+    assert!(late.token > meanwhile.token, "over all locks, in the order of the grants");
+}
+
 pub(super) fn l5_waiters_are_granted_in_ticket_order(stage: &Stage<'_>) {
     let (mut a, mut b, mut c) = (stage.join(), stage.join(), stage.join());
     let held = a.hold("l", 1_000);

@@ -105,6 +105,7 @@ macro_rules! contract_suite {
                     l1_a_held_lock_is_not_given_twice
                     l1_a_lock_is_given_once_within_one_group
                     l2_tokens_strictly_increase
+                    l2_a_token_given_late_is_larger_than_those_given_meanwhile
                     l5_waiters_are_granted_in_ticket_order
                     l6_try_leaves_no_ticket
                     l5_a_try_does_not_pass_a_waiter
@@ -149,10 +150,12 @@ macro_rules! contract_suite {
                     leaving_ends_a_process
                     a_pulse_changes_with_every_commit_that_is_more_than_events
                     g8_one_has_the_turn_at_a_time
+                    g8_whose_turn_it_is_is_known
                     g8_the_dead_leave_the_turn
                     two_transactions_are_busy
                     a_waiting_bell_is_rung
                     a_summary_counts_everything
+                    what_has_ended_does_not_count_as_held
                 }
                 groups {
                     g2_a_rollback_leaves_no_trace

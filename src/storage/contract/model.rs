@@ -29,7 +29,7 @@ struct Side {
 
 impl Side {
     fn new(fresh: Fresh, now: Moment) -> Side {
-        let join = |_| fresh.backend.join(&identity("program", "boot"), now).unwrap();
+        let join = |_| fresh.backend.join(&identity("program", "boot"), &|| now).unwrap();
         Side { players: (0..PLAYERS).map(join).collect(), view: fresh.backend.view().unwrap(), fresh }
     }
 
@@ -40,7 +40,7 @@ impl Side {
     /// Another process sits down where one has died or left.
     fn replace(&mut self, player: usize, now: Moment) {
         drop(self.players.remove(player));
-        self.players.insert(player, self.fresh.backend.join(&identity("program", "boot"), now).unwrap());
+        self.players.insert(player, self.fresh.backend.join(&identity("program", "boot"), &|| now).unwrap());
     }
 }
 
@@ -310,7 +310,7 @@ impl Pair {
         self.compare(|view| view.locks(None, 2, now));
         self.compare(|view| view.locks(Some("l"), 9, now));
         self.compare(|view| {
-            view.summary().map(|it| Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..it })
+            view.summary(now).map(|it| Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..it })
         });
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use millpond_actors::error::Error;
+use millpond_actors::error::{Error, Occupant};
 use millpond_actors::storage::{Pulse, Standing};
 
 use super::stage::*;
@@ -98,10 +98,29 @@ pub(super) fn g8_one_has_the_turn_at_a_time(stage: &Stage<'_>) {
     assert!(a.session.take_turn(false).unwrap());
     assert!(a.session.take_turn(true).unwrap(), "twice is the same as once");
     assert!(!b.session.take_turn(false).unwrap());
-    assert!(!b.session.turn_holder().is_empty());
     a.session.leave_turn();
     assert!(b.session.take_turn(false).unwrap());
     assert!(!a.session.take_turn(false).unwrap());
+}
+
+pub(super) fn g8_whose_turn_it_is_is_known(stage: &Stage<'_>) {
+    let who = identity("one", "boot");
+    let (mut a, b) = (stage.join_as(&who), stage.join());
+    let mut view = stage.view();
+    assert_eq!((a.session.turn_holder(), view.turn_holder()), (None, Ok(None)));
+    assert!(a.session.take_turn(false).unwrap());
+    assert_eq!(a.session.turn_holder(), None, "one's own is not somebody else's");
+    let first = b.session.turn_holder().unwrap();
+    assert_eq!(first.occupant, Occupant::Process(who.named(a.session.process())));
+    assert_eq!(view.turn_holder(), Ok(Some(first.clone())));
+    a.session.leave_turn();
+    assert_eq!((b.session.turn_holder(), view.turn_holder()), (None, Ok(None)));
+    assert!(a.session.take_turn(false).unwrap());
+    let second = b.session.turn_holder().unwrap();
+    assert_eq!(second.occupant, first.occupant);
+    assert_ne!(second.number, first.number, "another turn of the same process");
+    drop(a);
+    assert_eq!((b.session.turn_holder(), view.turn_holder()), (None, Ok(None)), "its death ends it");
 }
 
 pub(super) fn g8_the_dead_leave_the_turn(stage: &Stage<'_>) {
@@ -153,10 +172,30 @@ pub(super) fn a_summary_counts_everything(stage: &Stage<'_>) {
     b.wait("l", 1_000);
     let free = b.hold("m", 1_000);
     b.release(free);
-    let summary = stage.view().summary().unwrap();
+    let summary = stage.view().summary(stage.now()).unwrap();
     assert_eq!((summary.streams, summary.events, summary.head, summary.snapshots), (3, 4, 4, 0));
     assert_eq!(summary.categories, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     assert_eq!((summary.locks, summary.locks_held, summary.tickets_waiting), (2, 1, 2));
     a.release(held);
-    assert_eq!(stage.view().summary().unwrap().tickets_waiting, 1);
+    assert_eq!(stage.view().summary(stage.now()).unwrap().tickets_waiting, 1);
+}
+
+pub(super) fn what_has_ended_does_not_count_as_held(stage: &Stage<'_>) {
+    let counted = || {
+        let summary = stage.view().summary(stage.now()).unwrap();
+        let list = stage.view().processes(stage.now()).unwrap();
+        let each: Vec<_> = list.iter().map(|process| (process.holds, process.waits)).collect();
+        ((summary.locks_held, summary.tickets_waiting), each)
+    };
+    let (mut a, mut b, mut c) = (stage.join(), stage.join(), stage.join());
+    a.hold("short", 100);
+    a.hold("long", 1_000_000);
+    b.hold("other", 1_000_000);
+    b.wait("short", 1_000_000);
+    c.wait("long", 1_000_000);
+    assert_eq!(counted(), ((3, 2), vec![(2, 0), (1, 1), (0, 1)]));
+    stage.pass(101);
+    assert_eq!(counted(), ((2, 2), vec![(1, 0), (1, 1), (0, 1)]), "by time");
+    drop((a, c));
+    assert_eq!(counted(), ((1, 1), vec![(0, 0), (1, 1), (0, 0)]), "by death");
 }

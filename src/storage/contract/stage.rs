@@ -42,7 +42,7 @@ impl<'b> Stage<'b> {
     }
 
     pub(super) fn join_as(&self, identity: &Identity) -> Player<'_, 'b> {
-        let session = self.backend.join(identity, self.now()).unwrap();
+        let session = self.backend.join(identity, &|| self.now()).unwrap();
         Player { stage: self, session, group: 0 }
     }
 

@@ -1,5 +1,7 @@
 //! Leases: when one ends, what happens to all of a process's at once, and how a line looks from outside.
 
+use std::collections::HashMap;
+
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::{Grant, Holder, Line};
@@ -109,6 +111,28 @@ impl SqliteSession {
             statement.query_map(rusqlite::params_from_iter(values), |row| row.get(0)).map_err(database)?;
         rows.collect::<rusqlite::Result<_>>().map_err(database)
     }
+}
+
+const HELD_BY: &str = "SELECT l.process, count(*) FROM lock l JOIN process p ON p.id = l.process
+    WHERE l.holder <> 0 AND max(l.granted_at, p.last_beat) + l.ttl > ?1 GROUP BY l.process";
+
+/// How many leases each process has that have not ended by time.
+pub(super) fn held(connection: &Connection, now: Moment) -> Result<HashMap<u64, u64>> {
+    counts(connection, HELD_BY, &[now.boot_ms])
+}
+
+const WAITING_BY: &str = "SELECT process, count(*) FROM ticket GROUP BY process";
+
+/// How many tickets each process has, be it dead.
+pub(super) fn waiting(connection: &Connection) -> Result<HashMap<u64, u64>> {
+    counts(connection, WAITING_BY, &[])
+}
+
+fn counts(connection: &Connection, sql: &'static str, values: &[u64]) -> Result<HashMap<u64, u64>> {
+    let mut statement = connection.prepare_cached(sql).map_err(database)?;
+    let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let rows = statement.query_map(rusqlite::params_from_iter(values), pair).map_err(database)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(database)
 }
 
 const LINE: &str = "SELECT l.id, l.name, l.holder, l.token, l.process, l.granted_at, l.ttl, l.waiting,

@@ -99,7 +99,7 @@ impl SqliteSession {
         if !wanted.wait {
             return Ok(Acquired::Held);
         }
-        if found.waiting >= limits::WAITERS {
+        if found.waiting >= limits::WAITERS && self.living_in_line(found.id)? >= limits::WAITERS {
             return Ok(Acquired::Full);
         }
         let ticket = self.take_ticket()?;
@@ -276,6 +276,22 @@ impl SqliteSession {
             dead += 1;
         }
         Ok(None)
+    }
+
+    const LINE_BY_PROCESS: &str = "SELECT process, count(*) FROM ticket WHERE lock = ?1 GROUP BY process";
+
+    /// Tickets of the living. The whole line is read for it, so it is asked only where the line is long enough to be
+    /// full with the dead in it.
+    fn living_in_line(&self, lock: u64) -> Result<u64> {
+        let mut statement = self.connection.prepare_cached(Self::LINE_BY_PROCESS).map_err(database)?;
+        let mut rows = statement.query([lock]).map_err(database)?;
+        let mut living = 0;
+        while let Some(row) = rows.next().map_err(database)? {
+            if self.judge().lives(row.get(0).map_err(database)?)? {
+                living += row.get::<_, u64>(1).map_err(database)?;
+            }
+        }
+        Ok(living)
     }
 
     /// Passes a lock on to the first living ticket, or frees it. The dead before it are cleared away.

@@ -1,15 +1,15 @@
 //! The ladder of schemas: what makes a new file a store, and an old store a current one.
 
 use millpond_actors::clock::{Clock, Rng, SystemClock, SystemRng};
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::{Error, Occupant, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::Options;
 use super::error::database;
 use super::open;
 use super::place::{Place, sync_directory};
 use super::process;
 use super::sync::Sidecar;
-use super::{Options, sync};
 
 /// "MPND": in the header of every store, so that `file` and other programs can tell.
 pub(super) const APPLICATION_ID: u32 = 0x4D50_4E44;
@@ -30,10 +30,15 @@ pub(super) fn bring_up(place: &Place, options: &Options) -> Result<()> {
         return Ok(());
     }
     // Two processes may find the same empty file: the turn lets one of them make it a store.
-    sidecar.wait_for_turn(sync::SLOTS)?;
+    sidecar.wait_for_turn(|slot| holder(place, slot))?;
     let result = climb(place, options, &sidecar);
     sidecar.leave_turn();
     result
+}
+
+/// Who keeps us from it.
+fn holder(place: &Place, slot: u32) -> Occupant {
+    open::reader(place).map_or(Occupant::Unknown, |connection| process::occupant(&connection, slot))
 }
 
 /// A store that is only read must be current already: nothing may be written to it.
@@ -121,13 +126,14 @@ fn checkpoint(connection: &Connection) -> Result<()> {
 
 const OLDER: &str = "SELECT id, slot, boot, sidecar, last_beat, pid, program FROM process WHERE schema < ?1";
 
-/// A process of an older schema would go on writing rows of the old shape.
-fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -> Result<()> {
+/// A process of an older schema would go on writing rows of the old shape. One that runs no more does not, though a
+/// command that it has left behind may keep its lock for it.
+pub(super) fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -> Result<()> {
     let mut statement = connection.prepare(OLDER).map_err(database)?;
     let mut rows = statement.query([SCHEMA]).map_err(database)?;
     while let Some(row) = rows.next().map_err(database)? {
         let peer = process::Peer::from_row(row).map_err(database)?;
-        if !peer.is_known_dead(None, Some(sidecar))? {
+        if !peer.is_known_dead(None, Some(sidecar))? && !peer.only_lent(Some(sidecar))? {
             let pid: u32 = row.get(5).map_err(database)?;
             let program: String = row.get(6).map_err(database)?;
             return Err(Error::Unsupported {

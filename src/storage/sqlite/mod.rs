@@ -73,7 +73,7 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn join(&self, identity: &Identity, now: Moment) -> Result<Box<dyn Session>> {
+    fn join(&self, identity: &Identity, now: &dyn Fn() -> Moment) -> Result<Box<dyn Session>> {
         if self.options.read_only {
             return Err(Error::ReadOnly { detail: "it was opened for reading only".into() });
         }

@@ -7,7 +7,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
-use millpond_actors::storage::{Moment, Process, Pulse, Summary, View};
+use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View};
 use rusqlite::{Connection, Transaction};
 
 use super::error::database;
@@ -54,6 +54,11 @@ impl SqliteView {
         self.connection.unchecked_transaction().map_err(database)
     }
 
+    fn process_list(&self, now: Moment) -> Result<Vec<Process>> {
+        let boot = self.boot.get().map(String::as_str);
+        process::list(&self.connection, boot, self.sidecar.as_ref(), now)
+    }
+
     fn number(&self, sql: &'static str) -> Result<u64> {
         let mut statement = self.connection.prepare_cached(sql).map_err(database)?;
         statement.query_row([], |row| row.get(0)).map_err(database)
@@ -78,8 +83,6 @@ const HEAD: &str = "SELECT ifnull(max(position), 0) FROM event";
 const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOCKS: &str = "SELECT count(*) FROM lock";
-const LOCKS_HELD: &str = "SELECT count(*) FROM lock WHERE holder <> 0";
-const TICKETS: &str = "SELECT count(*) FROM ticket";
 const OTHERS_GROUPS: &str = "SELECT ifnull(sum(last_group), 0) FROM process WHERE id <> ?1";
 
 impl View for SqliteView {
@@ -113,12 +116,14 @@ impl View for SqliteView {
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         self.keep_sidecar();
-        let boot = self.boot.get().map(String::as_str);
-        process::list(&self.connection, boot, self.sidecar.as_ref(), now)
+        let _snapshot = self.one_snapshot()?;
+        self.process_list(now)
     }
 
-    fn summary(&mut self) -> Result<Summary> {
+    fn summary(&mut self, now: Moment) -> Result<Summary> {
+        self.keep_sidecar();
         let _snapshot = self.one_snapshot()?;
+        let processes = self.process_list(now)?;
         let head = self.number(HEAD)?;
         Ok(Summary {
             streams: self.number(STREAMS)?,
@@ -128,20 +133,29 @@ impl View for SqliteView {
             categories: self.categories()?,
             snapshots: self.number(SNAPSHOTS)?,
             locks: self.number(LOCKS)?,
-            locks_held: self.number(LOCKS_HELD)?,
-            tickets_waiting: self.number(TICKETS)?,
+            locks_held: processes.iter().map(|process| process.holds).sum(),
+            tickets_waiting: processes.iter().map(|process| process.waits).sum(),
             file_bytes: self.length(""),
             log_bytes: self.length("-wal"),
             schema: SCHEMA,
         })
     }
 
+    fn turn_holder(&mut self) -> Result<Option<Turn>> {
+        self.keep_sidecar();
+        match &self.sidecar {
+            Some(sidecar) => process::turn_holder(&self.connection, sidecar),
+            None => Ok(None),
+        }
+    }
+
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
         let mut statement = self.connection.prepare_cached(OTHERS_GROUPS).map_err(database)?;
         let groups = statement.query_row([own], |row| row.get(0)).map_err(database)?;
         drop(statement);
-        let living = self.processes(Moment { boot_ms: 0, wall_ms: 0 })?;
-        let living = living.into_iter().filter(|process| process.alive).map(|process| process.id).collect();
+        self.keep_sidecar();
+        let boot = self.boot.get().map(String::as_str);
+        let living = process::living(&self.connection, boot, self.sidecar.as_ref())?;
         Ok(Pulse { groups, living })
     }
 }

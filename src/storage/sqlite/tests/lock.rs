@@ -1,5 +1,6 @@
 //! Locks over several processes, each a session with a sidecar description of its own.
 
+use millpond_actors::limits;
 use millpond_actors::storage::lock::{Acquired, Grant, Leave, Left, Settle, Was};
 use millpond_actors::storage::{Backend, Session, Standing, Target};
 
@@ -82,6 +83,31 @@ fn a_killed_holder_without_waiters_gives_way() {
     let held = granted(&mut *a, 0, &acquire("x", 3_600, false));
     drop(a);
     assert!(granted(&mut *b, 0, &acquire("x", 60, false)).token > held.token);
+}
+
+#[test]
+fn the_dead_in_a_line_take_nobodys_place() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let wanted = acquire("x", 3_600, true);
+    granted(&mut *a, 0, &wanted);
+    let (lock, _) = waiting(&mut *b, 0, &wanted);
+    // As if it had asked again and again.
+    let fill =
+        "INSERT INTO ticket WITH RECURSIVE n(n) AS (SELECT 2000000 UNION ALL SELECT n + 1 FROM n LIMIT ?1)
+        SELECT lock, n, process, ttl FROM n JOIN ticket";
+    let plain = fixture.plain();
+    plain.execute(fill, [limits::WAITERS - 1]).unwrap();
+    plain.execute("UPDATE lock SET waiting = (SELECT count(*) FROM ticket)", []).unwrap();
+    plain.execute("UPDATE process SET token = 4000000", []).unwrap();
+    assert_eq!(group(&mut *a, 0, 1, |a| a.lock_acquire(&wanted)).1, Acquired::Full);
+    assert_eq!(fixture.one::<u64>("SELECT waiting FROM lock"), limits::WAITERS);
+    drop(b);
+    let (_, ticket) = waiting(&mut *a, 0, &wanted);
+    assert_eq!(fixture.one::<u64>("SELECT waiting FROM lock"), limits::WAITERS + 1);
+    let held = settled(&mut *a, 0, lock).unwrap();
+    assert_eq!(left(&mut *a, 0, lock, held.ticket).next.unwrap().ticket, ticket);
+    assert_eq!(fixture.one::<u64>("SELECT waiting FROM lock"), 0);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     pub(super) fn join(&self, at: u64) -> Box<dyn Session> {
-        self.backend.join(&identity(), moment(at)).unwrap()
+        self.backend.join(&identity(), &|| moment(at)).unwrap()
     }
 
     /// A connection that knows nothing of Millpond.
