@@ -13,18 +13,18 @@ use serde_json::Value;
 use crate::{Bench, Ended};
 
 /// A command under lock "x" that has begun. It ends when its standard input does, which is when this is dropped.
-struct Under {
-    wrapper: Child,
+pub(crate) struct Under {
+    pub(crate) wrapper: Child,
     /// Its own process.
     command: i32,
     output: BufReader<std::process::ChildStdout>,
 }
 
 /// Reads its standard input to the end, waking for signals.
-const WAIT: &str = "while read -r line; do :; done";
+pub(crate) const WAIT: &str = "while read -r line; do :; done";
 
 impl Under {
-    fn start(bench: &Bench, options: &[&str], before: &str, wait: &str) -> Under {
+    pub(crate) fn start(bench: &Bench, options: &[&str], before: &str, wait: &str) -> Under {
         let script = format!("{before} echo $$; {wait}");
         let arguments = [&["lock", "run", "x"], options, &["--", "sh", "-c", &script]].concat();
         let mut program = bench.program(&arguments);
@@ -37,11 +37,11 @@ impl Under {
     }
 
     /// A signal for the wrapper alone.
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.wrapper.id().try_into().unwrap()), signal).unwrap();
     }
 
-    fn kill_wrapper(&mut self) {
+    pub(crate) fn kill_wrapper(&mut self) {
         self.signal(Signal::SIGKILL);
         // Without `wait`, which would close the command's standard input.
         until("the wrapper has ended", || self.wrapper.try_wait().unwrap().is_some());
@@ -57,7 +57,7 @@ impl Under {
 }
 
 /// Asks a thousand times a second until it is so, but not for ever.
-fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     for _ in 0..60_000 {
         if so() {
             return;
@@ -68,7 +68,7 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 /// Somebody who waits for the lock, in the line already.
-fn waiter(bench: &Bench) -> Child {
+pub(crate) fn waiter(bench: &Bench) -> Child {
     let mut program = bench.program(&["lock", "run", "x", "--wait", "60s", "--", "true"]);
     let waiter = program.stdin(Stdio::null()).spawn().unwrap();
     until("somebody waits", || bench.json(&["lock", "show", "x"])[0]["waiting"] == 1);

@@ -15,7 +15,7 @@ use crate::show::{Show, count, span};
 const PAGE: u32 = 1_000;
 
 /// All locks that are held or waited for, page by page.
-fn lines(store: &Store) -> Done<Vec<LockLine>> {
+pub(crate) fn lines(store: &Store) -> Done<Vec<LockLine>> {
     let mut lines: Vec<LockLine> = Vec::new();
     loop {
         let after = lines.last().map(|line| line.name.clone());
@@ -37,23 +37,29 @@ pub(crate) fn list(store: &Store, show: &mut Show) -> Done<u8> {
     } else if lines.is_empty() {
         show.line("no lock is held")?;
     } else {
-        let row = |line: &LockLine| {
-            let holder = line.holder.as_ref();
-            let fact = |of: fn(&Holder) -> String| holder.map_or_else(String::new, of);
-            vec![
-                show.quarter(&line.name),
-                fact(|holder| holder.grant.token.to_string()),
-                fact(|holder| span(holder.held_ms)),
-                fact(|holder| span(holder.ttl_ms)),
-                fact(|holder| if holder.void { "ended".to_owned() } else { span(holder.remaining_ms) }),
-                line.waiting.to_string(),
-                name_holder(line),
-            ]
-        };
-        let rows = lines.iter().map(row).collect();
-        show.table(&["lock", "token", "held for", "ttl", "lease left", "waiting", "holder"], rows)?;
+        table(&lines, show)?;
     }
     Ok(code::DONE)
+}
+
+/// Locks for people, a row each.
+pub(crate) fn table(lines: &[LockLine], show: &mut Show) -> Done<()> {
+    let row = |line: &LockLine| {
+        let holder = line.holder.as_ref();
+        let fact = |of: fn(&Holder) -> String| holder.map_or_else(String::new, of);
+        vec![
+            show.quarter(&line.name),
+            fact(|holder| holder.grant.token.to_string()),
+            fact(|holder| span(holder.held_ms)),
+            fact(|holder| span(holder.ttl_ms)),
+            fact(|holder| if holder.void { "ended".to_owned() } else { span(holder.remaining_ms) }),
+            line.waiting.to_string(),
+            name_holder(line),
+        ]
+    };
+    let rows = lines.iter().map(row).collect();
+    show.table(&["lock", "token", "held for", "ttl", "lease left", "waiting", "holder"], rows)?;
+    Ok(())
 }
 
 pub(crate) fn show(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
@@ -110,7 +116,7 @@ fn name_holder(line: &LockLine) -> String {
     }
 }
 
-fn as_json(line: &LockLine) -> serde_json::Value {
+pub(crate) fn as_json(line: &LockLine) -> serde_json::Value {
     let holder = line.holder.as_ref().map(|holder| {
         let identity = holder.identity.as_ref();
         json!({
