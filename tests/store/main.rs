@@ -14,6 +14,8 @@ mod backends;
 
 mod aggregates;
 mod blocking;
+mod busy;
+mod containers;
 mod events;
 mod executors;
 mod input;

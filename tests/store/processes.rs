@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use millpond::blocking::{LockGuard, Store};
 use millpond::{CommandError, Error, Event, Expected};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -16,21 +17,32 @@ use crate::aggregates::{Account, Do, Refused};
 use crate::backends::known;
 
 /// Only a wake-up ends a wait this long; the guard around it turns a hang into a failure.
-const LONG: Duration = Duration::from_secs(40);
+pub(crate) const LONG: Duration = Duration::from_secs(40);
 
 /// In the environment of a child: the file of the store.
 const FILE: &str = "MILLPOND_TEST_FILE";
 
 /// A child process.
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
 }
 
 impl Peer {
-    fn start(file: &Path) -> Peer {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+    pub(crate) fn start(file: &Path) -> Peer {
+        Peer::spawn(Command::new(std::env::current_exe().unwrap()), file)
+    }
+
+    /// In namespaces of its own, by these options of unshare(1).
+    pub(crate) fn start_within(namespaces: &[&str], file: &Path) -> Peer {
+        let mut unshare = Command::new("unshare");
+        unshare.args(namespaces).arg(std::env::current_exe().unwrap());
+        Peer::spawn(unshare, file)
+    }
+
+    fn spawn(mut program: Command, file: &Path) -> Peer {
+        let mut child = program
             .args(["--exact", "processes::as_a_child", "--nocapture", "--test-threads=1"])
             .env(FILE, file)
             .stdin(Stdio::piped())
@@ -45,12 +57,12 @@ impl Peer {
     }
 
     /// Tells it something without waiting for the answer.
-    fn tell(&mut self, command: &str) {
+    pub(crate) fn tell(&mut self, command: &str) {
         writeln!(self.to, "{command}").unwrap();
     }
 
     /// Its next answer.
-    fn hear(&mut self) -> String {
+    pub(crate) fn hear(&mut self) -> String {
         loop {
             let mut line = String::new();
             assert!(self.from.read_line(&mut line).unwrap() > 0, "the child ended");
@@ -61,21 +73,25 @@ impl Peer {
         }
     }
 
-    fn ask(&mut self, command: &str) -> String {
+    pub(crate) fn ask(&mut self, command: &str) -> String {
         self.tell(command);
         self.hear()
     }
 
-    fn number(&mut self, command: &str) -> u64 {
+    pub(crate) fn number(&mut self, command: &str) -> u64 {
         let answer = self.ask(command);
         answer.parse().unwrap_or_else(|_| panic!("{command}: {answer}"))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
-    fn killed(mut self) {
+    pub(crate) fn killed(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -130,6 +146,16 @@ fn as_a_child() {
             ["version", stream] => store.events().version(stream).map(|version| version.to_string()),
             ["deposit", id, count] => Ok(deposits(&store, id, count.parse().unwrap()).to_string()),
             ["withdraw", id, cents] => Ok(withdraw(&store, id, cents.parse().unwrap())),
+            ["pid"] => Ok(std::process::id().to_string()),
+            ["process"] => Ok(store.inspect().process().to_string()),
+            ["living"] => store.inspect().processes().map(|list| {
+                let living = list.iter().filter(|process| process.alive);
+                living.map(|process| process.identity.pid.to_string()).collect::<Vec<_>>().join(" ")
+            }),
+            ["keep", slot] => {
+                keep_turn(Path::new(&file), slot.parse().unwrap());
+                Ok("kept".to_owned())
+            }
             ["close"] => store.close().map(|()| "closed".to_owned()),
             _ => panic!("{line}"),
         };
@@ -138,6 +164,23 @@ fn as_a_child() {
             Err(error) => say(format!("{error:?}").split([' ', '{']).next().unwrap()),
         }
     }
+}
+
+/// Keeps the writers' turn until this process ends, as if it had been stopped in the middle of a commit of the process
+/// of this slot. The bytes are those of `src/storage/sqlite/sync.rs`.
+fn keep_turn(file: &Path, slot: i64) {
+    let mut sidecar = file.as_os_str().to_owned();
+    sidecar.push("-sync");
+    let sidecar = std::fs::OpenOptions::new().read(true).write(true).open(sidecar).unwrap();
+    let turn = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as nix::libc::c_short,
+        l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
+        l_start: 16_384,
+        l_len: slot + 1,
+        l_pid: 0,
+    };
+    fcntl(&sidecar, FcntlArg::F_OFD_SETLKW(&turn)).unwrap();
+    std::mem::forget(sidecar);
 }
 
 /// Deposits of one cent from four threads; how many were acknowledged. Each is tried until it is.
@@ -166,13 +209,13 @@ fn withdraw(store: &Store, id: &str, cents: u64) -> String {
     }
 }
 
-fn waiting(store: &Store, tickets: u64) {
+pub(crate) fn waiting(store: &Store, tickets: u64) {
     while store.inspect().summary().unwrap().tickets_waiting != tickets {
         std::thread::yield_now();
     }
 }
 
-fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+pub(crate) fn file() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shared.db");
     (folder, file)
