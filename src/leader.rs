@@ -92,7 +92,7 @@ impl Election {
     pub async fn leader(&self) -> Result<Option<Leader>> {
         let (name, clock) = (self.name()?, self.lock.runtime.seams().clock.clone());
         let line = self.lock.runtime.read(move |view| view.lock(&name, clock.now())).await?;
-        Ok(line.and_then(|line| line.holder).filter(|holder| !holder.void).map(Leader::of))
+        Ok(line.and_then(|line| line.holder().filter(|holder| !holder.void).cloned()).map(Leader::of))
     }
 
     /// Waits until somebody else leads than in the term `known`, or nobody does, and tells who; `None` stands for
@@ -120,7 +120,7 @@ impl Election {
     pub(crate) fn leader_blocking(&self) -> Result<Option<Leader>> {
         let (name, clock) = (self.name()?, self.lock.runtime.seams().clock.clone());
         let line = self.lock.runtime.read_blocking(move |view| view.lock(&name, clock.now()))?;
-        Ok(line.and_then(|line| line.holder).filter(|holder| !holder.void).map(Leader::of))
+        Ok(line.and_then(|line| line.holder().filter(|holder| !holder.void).cloned()).map(Leader::of))
     }
 
     pub(crate) fn lock(&self) -> &Lock {

@@ -1,15 +1,16 @@
 //! What happens to a lock's outcomes where they are known first: on the thread that committed. And the place in the
 //! line, which gives itself up.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
 
-use super::{LeaveAgain, LockActor, PassedOn};
+use super::{LeaveAgain, LockActor, PassedOn, Shape};
 use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::name::Name;
@@ -29,19 +30,51 @@ pub(super) struct Desk {
     pub(super) line: WeakAddr<LockActor>,
     /// The ticket under which somebody here holds the lock, or 0.
     held: AtomicU64,
+    /// The tickets under which somebody here holds a part of a lock that is shared.
+    shared: Mutex<BTreeSet<u64>>,
     /// Somebody here follows the lock: what happens at this desk is news to the actor.
     followed: AtomicBool,
 }
 
 impl Desk {
     pub(super) fn new(name: Name, writer: Writer, line: WeakAddr<LockActor>) -> Desk {
-        Desk { name, writer, line, held: AtomicU64::new(0), followed: AtomicBool::new(false) }
+        Desk {
+            name,
+            writer,
+            line,
+            held: AtomicU64::new(0),
+            shared: Mutex::default(),
+            followed: AtomicBool::new(false),
+        }
     }
 
     /// Whether a grant belongs to this process and to no holder in it. If nobody waits with its ticket either, it was
     /// taken by a commit of unknown fate, and nobody was told.
     pub(super) fn is_orphan(&self, grant: &Grant) -> bool {
-        grant.process == self.writer.process() && self.held.load(Ordering::SeqCst) != grant.ticket
+        grant.process == self.writer.process()
+            && self.held.load(Ordering::SeqCst) != grant.ticket
+            && !self.shared().contains(&grant.ticket)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_by(&self, ticket: u64, shape: Shape) {
+        if shape.capacity > 1 {
+            self.shared().insert(ticket);
+        } else {
+            self.held.store(ticket, Ordering::SeqCst);
+        }
+    }
+
+    fn not_held_by(&self, ticket: u64, shape: Shape) {
+        if shape.capacity > 1 {
+            self.shared().remove(&ticket);
+        } else {
+            // Unless another one holds it by now.
+            let _ = self.held.compare_exchange(ticket, 0, Ordering::SeqCst, Ordering::SeqCst);
+        }
     }
 
     pub(super) fn follow(&self, followed: bool) {
@@ -98,10 +131,10 @@ impl Desk {
     }
 
     fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {
-        match left.next {
-            Some(next) => self.tell(PassedOn(next, stay)),
-            None => self.tell_followers(),
+        for next in left.next {
+            self.tell(PassedOn(next, stay.clone()));
         }
+        self.tell_followers();
         match left.was {
             Was::Holding | Was::Waiting => Ok(()),
             Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
@@ -119,6 +152,7 @@ pub struct Place {
     stay: Stay,
     lock: u64,
     ticket: u64,
+    shape: Shape,
     /// Once it holds the lock.
     lease: Option<Lease>,
     left: bool,
@@ -132,14 +166,14 @@ struct Lease {
 }
 
 impl Place {
-    pub(super) fn new(desk: Arc<Desk>, stay: Stay, lock: u64, ticket: u64) -> Place {
-        Place { desk, stay, lock, ticket, lease: None, left: false }
+    pub(super) fn new(desk: Arc<Desk>, stay: Stay, lock: u64, ticket: u64, shape: Shape) -> Place {
+        Place { desk, stay, lock, ticket, shape, lease: None, left: false }
     }
 
     /// From now on it holds the lock, and this process sees to its lease.
     pub(super) fn granted(mut self, token: u64, ttl_ms: u64) -> Place {
         self.desk.writer.hold(ttl_ms);
-        self.desk.held.store(self.ticket, Ordering::SeqCst);
+        self.desk.held_by(self.ticket, self.shape);
         self.lease = Some(Lease { token, ttl_ms });
         self
     }
@@ -198,8 +232,8 @@ impl Place {
         let leave = Leave { lock: self.lock, ticket: self.ticket };
         self.desk.leave(leave, self.lease.is_some(), self.stay.clone(), passage, then);
         // Not before its leaving is in the line: whoever takes it for an orphan then leaves behind it, which changes
-        // nothing. And not if another one holds the lock by now.
-        let _ = self.desk.held.compare_exchange(self.ticket, 0, Ordering::SeqCst, Ordering::SeqCst);
+        // nothing.
+        self.desk.not_held_by(self.ticket, self.shape);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the actor of a lock learns from outside: looks at how the lock stands, when there is news from other processes,
 //! when a lease may have ended, and for holders who want to know that they have lost it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -8,7 +9,7 @@ use actix::prelude::*;
 use super::{LockActor, PassedOn};
 use crate::error::Result;
 use crate::reply::Reply;
-use crate::storage::lock::{Holder, Line, Settle, Settled};
+use crate::storage::lock::{Holder, Line, Settle};
 use crate::supervisor::{Stay, Visit};
 use crate::watcher::{Changed, Interest, Watch};
 
@@ -172,25 +173,28 @@ impl Handler<Seen> for LockActor {
             self.look(None, context);
         }
         let Ok(line) = line else { return };
-        self.answer_followers(line.as_ref().and_then(|line| line.holder.as_ref()));
+        self.answer_followers(line.as_ref().and_then(Line::holder));
         let Some(line) = line else { return self.tell_watcher(context) };
-        let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
-        let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
+        let living: Vec<&Holder> = line.holders.iter().filter(|holder| !holder.void).collect();
+        let remaining_ms = living.iter().map(|holder| holder.remaining_ms).min().unwrap_or(0);
+        let held: HashSet<u64> = living.iter().map(|holder| holder.grant.ticket).collect();
         // It may only seem so, until the outcome of its own commit has been dealt with; that is before the outcome of
         // the settling below is.
-        let orphan = grant.is_some_and(|grant| {
-            self.desk(context).is_orphan(&grant) && !self.waiting.contains_key(&grant.ticket)
-        });
-        let holder = grant.map(|grant| grant.ticket);
-        // The reader looked after the grant was committed: who is not the holder then, has lost it.
-        self.answer_losses(|ticket| Some(ticket) != holder);
+        let desk = self.desk(context);
+        let orphan = |holder: &&Holder| {
+            desk.is_orphan(&holder.grant) && !self.waiting.contains_key(&holder.grant.ticket)
+        };
+        let orphan = living.iter().any(orphan);
+        // The reader looked after the grant was committed: who is not a holder then, has lost it.
+        self.answer_losses(|ticket| !held.contains(&ticket));
         let waits = !self.waiting.is_empty();
-        let concerns_us = waits && holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
+        let concerns_us =
+            waits && (line.ready || held.iter().any(|ticket| self.waiting.contains_key(ticket)));
         if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
             self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
-                if let Ok(Settled { holder: Some(holder) }) = settled {
-                    address.do_send(PassedOn(holder, stay));
+                for holder in settled.map(|settled| settled.holders).unwrap_or_default() {
+                    address.do_send(PassedOn(holder, stay.clone()));
                 }
             });
         } else if self.is_watched() && remaining_ms > 0 {

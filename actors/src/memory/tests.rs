@@ -152,7 +152,7 @@ fn a_buried_process_registers_anew() {
     memory.bury(before, NOW);
     assert_eq!(begin(&mut *a), Standing::Lapsed);
     assert!(a.process() > before, "ids are never given twice");
-    assert_eq!(a.lock_settle(&Settle { lock: 1 }).unwrap().holder.unwrap().process, b.process());
+    assert_eq!(a.lock_settle(&Settle { lock: 1 }).unwrap().holders[0].process, b.process());
     assert!(matches!(a.apply(&acquire), Ok(crate::storage::Outcome::LockAcquire(Acquired::Waiting { .. }))));
     assert_eq!(a.last_group(), Ok(1), "it still knows what it committed");
     a.commit(2).unwrap();

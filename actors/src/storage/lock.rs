@@ -8,7 +8,11 @@
 //! the lock is given to it serves as the token; otherwise the token is a new number. So tokens grow from grant to
 //! grant over all locks, and a lock that nobody fights for costs one number and one row.
 //!
-//! Invariant: a lock that is free has no living ticket waiting. Whatever frees it passes it on.
+//! A lock has a capacity and every ticket a weight. With a capacity of 1 it excludes; with more it is a semaphore, and
+//! a lock for readers and writers is a semaphore of which a writer wants all. The order stays strict: whoever does not fit
+//! holds up those behind, so that many small ones cannot starve a large one.
+//!
+//! Invariant: the first living ticket of a line does not fit. Whatever frees room passes it on.
 
 use super::Target;
 
@@ -45,6 +49,10 @@ pub struct Grant {
 pub struct Acquire {
     /// The lock; its row is made on first use.
     pub lock: Target,
+    /// How much of it there is: 1 for a lock that excludes, more for one that is shared. Its first use fixes it.
+    pub capacity: u32,
+    /// How much of it is wanted: at least 1, at most all.
+    pub weight: u32,
     /// The lease's time to live, counted from the grant, in milliseconds.
     pub ttl_ms: u64,
     /// Whether to wait in line. Without, no ticket is left behind.
@@ -65,6 +73,11 @@ pub enum Acquired {
     },
     /// Somebody else holds it, and the caller did not want to wait.
     Held,
+    /// It has had another capacity since its first use.
+    Mismatch {
+        /// That one.
+        capacity: u32,
+    },
     /// As many wait already as [`limits::WAITERS`](crate::limits::WAITERS) allows.
     Full,
 }
@@ -84,8 +97,8 @@ pub struct Leave {
 pub struct Left {
     /// What the ticket had been. `Gone` changes nothing.
     pub was: Was,
-    /// Who holds the lock now, if the lock was passed on by this.
-    pub next: Option<Grant>,
+    /// To whom the lock was passed on by this.
+    pub next: Vec<Grant>,
 }
 
 /// What a ticket had been when it left.
@@ -110,7 +123,7 @@ pub struct Settle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// Who holds it now.
-    pub holder: Option<Grant>,
+    pub holders: Vec<Grant>,
 }
 
 /// Ask whether a ticket still holds its lock. Only the process that took the ticket asks; the commit itself is the
@@ -139,12 +152,12 @@ pub struct Break {
 }
 
 /// What became of [`Break`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// From whom it was taken. `None`: nobody held it, or a holder whose lease had ended.
-    pub taken: Option<Grant>,
-    /// Who holds it now.
-    pub next: Option<Grant>,
+    /// From whom it was taken; not from holders whose lease had ended.
+    pub taken: Vec<Grant>,
+    /// To whom it was passed on.
+    pub next: Vec<Grant>,
 }
 
 /// How a lock stands, as a reader sees it.
@@ -154,10 +167,22 @@ pub struct Line {
     pub lock: u64,
     /// Its name.
     pub name: String,
-    /// Who holds it; a void holder is shown as void.
-    pub holder: Option<Holder>,
+    /// How much of it there is: 1 for a lock that excludes.
+    pub capacity: u32,
+    /// Who holds it, in the order of the tickets; void holders are shown as void.
+    pub holders: Vec<Holder>,
     /// Tickets waiting behind, those of the dead included until they are cleared away.
     pub waiting: u64,
+    /// Whether it can be passed on: the first living ticket would have it, if somebody settled.
+    pub ready: bool,
+}
+
+impl Line {
+    /// Who holds it, of a lock that excludes.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        self.holders.first()
+    }
 }
 
 /// Who holds a lock.
@@ -165,6 +190,8 @@ pub struct Line {
 pub struct Holder {
     /// What it was given.
     pub grant: Grant,
+    /// How much of the lock it has.
+    pub weight: u32,
     /// Milliseconds since the grant.
     pub held_ms: u64,
     /// Milliseconds until the lease ends unless its process beats again; 0 if it is void.

@@ -243,7 +243,7 @@ pub(crate) fn list(store: &Store, show: &mut Show) -> Done<u8> {
         show.line("no lock is held")?;
     } else {
         let row = |line: &LockLine| {
-            let held = line.holder.as_ref().map_or_else(String::new, |holder| span(holder.held_ms));
+            let held = line.holder().map_or_else(String::new, |holder| span(holder.held_ms));
             vec![line.name.clone(), holder(line), held, line.waiting.to_string()]
         };
         show.table(&["lock", "holder", "held for", "waiting"], lines.iter().map(row).collect())?;
@@ -265,7 +265,7 @@ pub(crate) fn show(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
 fn print(line: &LockLine, show: &mut Show) -> Done<()> {
     show.line(&format!("lock     {}", line.name))?;
     show.line(&format!("holder   {}", holder(line)))?;
-    if let Some(holder) = &line.holder {
+    if let Some(holder) = line.holder() {
         show.line(&format!("token    {}", holder.grant.token))?;
         show.line(&format!("held     for {}", span(holder.held_ms)))?;
         if !holder.void {
@@ -279,7 +279,7 @@ fn print(line: &LockLine, show: &mut Show) -> Done<()> {
 
 /// The holder in a few words.
 fn holder(line: &LockLine) -> String {
-    let Some(holder) = &line.holder else { return "nobody".to_owned() };
+    let Some(holder) = line.holder() else { return "nobody".to_owned() };
     let void = if holder.void { ", its lease has ended" } else { "" };
     match &holder.identity {
         Some(identity) => format!(
@@ -291,7 +291,7 @@ fn holder(line: &LockLine) -> String {
 }
 
 fn as_json(line: &LockLine) -> serde_json::Value {
-    let holder = line.holder.as_ref().map(|holder| {
+    let holder = line.holder().map(|holder| {
         let identity = holder.identity.as_ref();
         json!({
             "token": holder.grant.token,

@@ -244,7 +244,7 @@ impl Pair {
                         self.known.waiting.push((player, Leave { lock: *lock, ticket: *ticket }));
                         (*lock, *ticket)
                     }
-                    Acquired::Held | Acquired::Full => return,
+                    Acquired::Held | Acquired::Full | Acquired::Mismatch { .. } => return,
                 };
                 self.known.locks[*lock] = row;
                 self.known.tickets.push((player, Leave { lock: row, ticket }));
@@ -254,7 +254,7 @@ impl Pair {
                 Outcome::StreamAppend(Appended::Done { stream: row, .. }),
             ) => self.known.streams[*stream] = *row,
             (_, Outcome::LockLeave(left)) => {
-                self.known.grants.extend(left.next);
+                self.known.grants.extend(&left.next);
             }
             (_, Outcome::LockBreak(Broken { taken, next })) => {
                 // Whoever was given the lock and lost it again in one group waits no more.
@@ -263,9 +263,9 @@ impl Pair {
                 };
                 let moved = |waiting: &Leave| taken.iter().chain(next).any(|grant| of(grant, waiting));
                 self.known.waiting.retain(|(_, waiting)| !moved(waiting));
-                self.known.grants.extend(*next);
+                self.known.grants.extend(next);
             }
-            (_, Outcome::LockSettle(Settled { holder })) => self.known.grants.extend(*holder),
+            (_, Outcome::LockSettle(Settled { holders })) => self.known.grants.extend(holders),
             _ => {}
         }
     }
@@ -336,7 +336,7 @@ impl Auditor {
         for (last, line) in self.last.iter_mut().zip(lines) {
             let Some(line) = line else { continue };
             let here = |leave: &Leave| leave.lock == line.lock;
-            let Some(holder) = &line.holder else {
+            let Some(holder) = line.holder() else {
                 assert!(!waiting.iter().any(|(_, leave)| here(leave)), "free, and somebody waits");
                 continue;
             };

@@ -5,24 +5,26 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::limits;
+use millpond_actors::storage::Target;
 use millpond_actors::storage::lock::{
     Acquire, Acquired, Break, Broken, Fence, Grant, Leave, Left, Renew, Renewed, Settle, Settled, Was,
 };
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::error::database;
-use super::lease::{Judge, Lease};
+use super::lease::{Judge, Lease, Ticket};
 use super::process::next;
 use super::session::SqliteSession;
 
 /// A lock's row.
 #[derive(Debug)]
-struct Found {
-    id: u64,
+pub(super) struct Found {
+    pub(super) id: u64,
     holder: u64,
     token: u64,
     lease: Lease,
-    waiting: u64,
+    pub(super) waiting: u64,
+    pub(super) capacity: u32,
 }
 
 impl Found {
@@ -34,6 +36,7 @@ impl Found {
             token: row.get(2)?,
             lease: Lease { process: row.get(3)?, granted_at: row.get(4)?, ttl: row.get(5)? },
             waiting: row.get(6)?,
+            capacity: row.get(7)?,
         })
     }
 }
@@ -46,16 +49,8 @@ impl Found {
     }
 }
 
-/// A ticket in line.
-#[derive(Clone, Copy, Debug)]
-struct Ticket {
-    ticket: u64,
-    process: u64,
-    ttl: u64,
-}
-
 impl SqliteSession {
-    fn judge(&self) -> Judge<'_> {
+    pub(super) fn judge(&self) -> Judge<'_> {
         Judge {
             connection: &self.connection,
             boot: Some(&self.identity.boot),
@@ -67,18 +62,20 @@ impl SqliteSession {
 
     /// Takes a ticket, or the lock itself if nobody living is before us.
     pub(super) fn acquire(&mut self, wanted: &Acquire) -> Result<Acquired> {
+        if wanted.capacity > 1 {
+            return self.acquire_shared(wanted);
+        }
         if let Some(id) = wanted.lock.id
             && let Some(grant) = self.take_free(id, wanted.ttl_ms)?
         {
             return Ok(Acquired::Granted(grant));
         }
-        let found = match wanted.lock.id {
-            Some(id) => self.by_id(id)?,
-            None => self.by_name(wanted.lock.name.as_str())?,
-        };
-        let Some(found) = found else {
+        let Some(found) = self.find_lock(&wanted.lock)? else {
             return self.make(wanted.lock.name.as_str(), wanted.ttl_ms).map(Acquired::Granted);
         };
+        if found.capacity != 1 {
+            return Ok(Acquired::Mismatch { capacity: found.capacity });
+        }
         if found.holder == 0
             && let Some(grant) = self.take_free(found.id, wanted.ttl_ms)?
         {
@@ -92,7 +89,7 @@ impl SqliteSession {
         if self.is_void(found)? && self.first_living(found.id)?.is_none() {
             self.clear_line(found.id)?;
             let ticket = self.take_ticket()?;
-            let waiter = Ticket { ticket, process: self.own.id, ttl: wanted.ttl_ms };
+            let waiter = Ticket { ticket, process: self.own.id, ttl: wanted.ttl_ms, weight: 1 };
             self.own.asked(wanted.ttl_ms);
             return self.give(found.id, waiter, 0).map(Acquired::Granted);
         }
@@ -103,59 +100,78 @@ impl SqliteSession {
             return Ok(Acquired::Full);
         }
         let ticket = self.take_ticket()?;
-        self.queue(found.id, ticket, wanted.ttl_ms)?;
-        self.own.asked(wanted.ttl_ms);
+        self.queue(found.id, ticket, wanted)?;
         Ok(Acquired::Waiting { lock: found.id, ticket })
+    }
+
+    /// A lock's row.
+    pub(super) fn find_lock(&self, target: &Target) -> Result<Option<Found>> {
+        match target.id {
+            Some(id) => self.by_id(id),
+            None => self.by_name(target.name.as_str()),
+        }
     }
 
     /// Leaves the line: passes the lock on if `leaving` holds it, stops waiting if it waits.
     pub(super) fn leave_line(&mut self, leaving: &Leave) -> Result<Left> {
         if self.free_quickly(leaving)? {
-            return Ok(Left { was: Was::Holding, next: None });
+            return Ok(Left { was: Was::Holding, next: Vec::new() });
         }
-        let gone = Left { was: Was::Gone, next: None };
+        let gone = Left { was: Was::Gone, next: Vec::new() };
         let Some(found) = self.by_id(leaving.lock)? else { return Ok(gone) };
+        if found.capacity > 1 {
+            return self.leave_shared(leaving, &found);
+        }
         if found.holder == leaving.ticket && found.lease.process == self.own.id {
-            return Ok(Left { was: Was::Holding, next: self.pass_on(leaving.lock)? });
+            return Ok(Left { was: Was::Holding, next: self.pass_on(leaving.lock)?.into_iter().collect() });
         }
         if self.drop_ticket(leaving)? {
-            return Ok(Left { was: Was::Waiting, next: None });
+            return Ok(Left { was: Was::Waiting, next: Vec::new() });
         }
         Ok(gone)
     }
 
     /// Passes the lock on if its holder is void, and tells who holds it.
     pub(super) fn settle(&mut self, asked: &Settle) -> Result<Settled> {
-        let Some(found) = self.by_id(asked.lock)? else { return Ok(Settled { holder: None }) };
-        if self.is_void(&found)? {
-            return Ok(Settled { holder: self.pass_on(found.id)? });
+        let Some(found) = self.by_id(asked.lock)? else { return Ok(Settled { holders: Vec::new() }) };
+        if found.capacity > 1 {
+            self.pass_on_shared(&found)?;
+            return Ok(Settled { holders: self.grants_of(found.id)? });
         }
-        Ok(Settled { holder: found.grant() })
+        let holder = if self.is_void(&found)? { self.pass_on(found.id)? } else { found.grant() };
+        Ok(Settled { holders: holder.into_iter().collect() })
     }
 
     /// Whether our ticket holds the lock.
     pub(super) fn renew(&self, asked: &Renew) -> Result<Renewed> {
         let Some(found) = self.by_id(asked.lock)? else { return Ok(Renewed { held: false }) };
+        if found.capacity > 1 {
+            let ours = |grant: &Grant| grant.ticket == asked.ticket && grant.process == self.own.id;
+            return Ok(Renewed { held: self.grants_of(found.id)?.iter().any(ours) });
+        }
         let ours = found.holder == asked.ticket && found.lease.process == self.own.id;
         Ok(Renewed { held: ours && !self.is_void(&found)? })
     }
 
     /// Takes the lock away from its holder and passes it on.
     pub(super) fn break_lock(&mut self, asked: &Break) -> Result<Broken> {
-        let found = match asked.lock.id {
-            Some(id) => self.by_id(id)?,
-            None => self.by_name(asked.lock.name.as_str())?,
-        };
-        let Some(found) = found.filter(|found| found.holder != 0) else {
-            return Ok(Broken { taken: None, next: None });
-        };
-        let taken = if self.is_void(&found)? { None } else { found.grant() };
-        Ok(Broken { taken, next: self.pass_on(found.id)? })
+        match self.find_lock(&asked.lock)? {
+            Some(found) if found.capacity > 1 => self.break_shared(&found),
+            Some(found) if found.holder != 0 => {
+                let taken = if self.is_void(&found)? { None } else { found.grant() };
+                let next = self.pass_on(found.id)?;
+                Ok(Broken { taken: taken.into_iter().collect(), next: next.into_iter().collect() })
+            }
+            _ => Ok(Broken { taken: Vec::new(), next: Vec::new() }),
+        }
     }
 
     /// Whether the token is the current one of a live lease.
     pub(super) fn fence_holds(&self, fence: &Fence) -> Result<bool> {
         match self.by_id(fence.lock)? {
+            Some(found) if found.capacity > 1 => {
+                Ok(self.grants_of(found.id)?.iter().any(|grant| grant.token == fence.token))
+            }
             Some(found) if found.holder != 0 && found.token == fence.token => Ok(!self.is_void(&found)?),
             _ => Ok(false),
         }
@@ -166,15 +182,15 @@ impl SqliteSession {
         Ok(found.holder != 0 && self.judge().end(&found.lease)?.is_none())
     }
 
-    const BY_ID: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting
+    const BY_ID: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting, capacity
         FROM lock WHERE id = ?1";
 
-    fn by_id(&self, id: u64) -> Result<Option<Found>> {
+    pub(super) fn by_id(&self, id: u64) -> Result<Option<Found>> {
         let mut statement = self.connection.prepare_cached(Self::BY_ID).map_err(database)?;
         statement.query_row([id], Found::from_row).optional().map_err(database)
     }
 
-    const BY_NAME: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting
+    const BY_NAME: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting, capacity
         FROM lock WHERE name = ?1";
 
     fn by_name(&self, name: &str) -> Result<Option<Found>> {
@@ -197,7 +213,7 @@ impl SqliteSession {
     }
 
     const TAKE_FREE: &str = "UPDATE lock SET holder = ?2, token = ?2, process = ?3, granted_at = ?4, ttl = ?5
-        WHERE id = ?1 AND holder = 0 AND waiting = 0";
+        WHERE id = ?1 AND holder = 0 AND waiting = 0 AND capacity = 1";
 
     /// Takes a lock that nobody holds; `None` if somebody does, and the number of the ticket is still to be had.
     fn take_free(&mut self, lock: u64, ttl: u64) -> Result<Option<Grant>> {
@@ -225,27 +241,31 @@ impl SqliteSession {
     }
 
     /// A ticket is the next number of the store's counter, so it needs no row of its own to be counted in.
-    fn take_ticket(&mut self) -> Result<u64> {
+    pub(super) fn take_ticket(&mut self) -> Result<u64> {
         self.counters.token = next(self.counters.token, "the tickets")?;
         Ok(self.counters.token)
     }
 
-    const QUEUE: &str = "INSERT INTO ticket (lock, ticket, process, ttl) VALUES (?1, ?2, ?3, ?4)";
+    const QUEUE: &str = "INSERT INTO ticket (lock, ticket, process, ttl, weight) VALUES (?1, ?2, ?3, ?4, ?5)";
     const LONGER: &str = "UPDATE lock SET waiting = waiting + 1 WHERE id = ?1";
 
-    fn queue(&self, lock: u64, ticket: u64, ttl: u64) -> Result<()> {
+    pub(super) fn queue(&mut self, lock: u64, ticket: u64, wanted: &Acquire) -> Result<()> {
         let mut statement = self.connection.prepare_cached(Self::QUEUE).map_err(database)?;
-        statement.execute([lock, ticket, self.own.id, ttl]).map_err(database)?;
+        let (ttl, weight) = (wanted.ttl_ms, u64::from(wanted.weight));
+        statement.execute([lock, ticket, self.own.id, ttl, weight]).map_err(database)?;
         let mut statement = self.connection.prepare_cached(Self::LONGER).map_err(database)?;
         statement.execute([lock]).map_err(database)?;
+        drop(statement);
+        self.own.asked(ttl);
         Ok(())
     }
 
-    const DROP_TICKET: &str = "DELETE FROM ticket WHERE lock = ?1 AND ticket = ?2 AND process = ?3";
+    const DROP_TICKET: &str =
+        "DELETE FROM ticket WHERE lock = ?1 AND ticket = ?2 AND process = ?3 AND token = 0";
     const SHORTER: &str = "UPDATE lock SET waiting = waiting - 1 WHERE id = ?1";
 
     /// Stops waiting; `false` if the ticket does not wait.
-    fn drop_ticket(&self, leaving: &Leave) -> Result<bool> {
+    pub(super) fn drop_ticket(&self, leaving: &Leave) -> Result<bool> {
         let mut statement = self.connection.prepare_cached(Self::DROP_TICKET).map_err(database)?;
         let dropped = statement.execute([leaving.lock, leaving.ticket, self.own.id]).map_err(database)?;
         if dropped == 1 {
@@ -255,27 +275,9 @@ impl SqliteSession {
         Ok(dropped == 1)
     }
 
-    const LINE: &str = "SELECT ticket, process, ttl FROM ticket WHERE lock = ?1 ORDER BY ticket";
-
     /// The first ticket of a living process, and how many of the dead stand before it.
-    fn first_living(&self, lock: u64) -> Result<Option<(Ticket, u64)>> {
-        let mut statement = self.connection.prepare_cached(Self::LINE).map_err(database)?;
-        let mut rows = statement.query([lock]).map_err(database)?;
-        let (mut dead, mut known_dead) = (0, None);
-        while let Some(row) = rows.next().map_err(database)? {
-            let read =
-                |row: &Row<'_>| Ok(Ticket { ticket: row.get(0)?, process: row.get(1)?, ttl: row.get(2)? });
-            let ticket: Ticket = read(row).map_err(database)?;
-            // The dead often have many tickets in a row: asking once is enough.
-            if known_dead != Some(ticket.process) {
-                if self.judge().lives(ticket.process)? {
-                    return Ok(Some((ticket, dead)));
-                }
-                known_dead = Some(ticket.process);
-            }
-            dead += 1;
-        }
-        Ok(None)
+    pub(super) fn first_living(&self, lock: u64) -> Result<Option<(Ticket, u64)>> {
+        self.judge().first_living(lock)
     }
 
     /// Passes a lock on to the first living ticket, or frees it. The dead before it are cleared away.
@@ -322,11 +324,11 @@ impl SqliteSession {
         Ok(())
     }
 
-    const CLEAR_LINE: &str = "DELETE FROM ticket WHERE lock = ?1";
+    const CLEAR_LINE: &str = "DELETE FROM ticket WHERE lock = ?1 AND token = 0";
     const NOBODY: &str = "UPDATE lock SET waiting = 0 WHERE id = ?1";
 
     /// Removes the tickets of a line in which nobody lives.
-    fn clear_line(&self, lock: u64) -> Result<()> {
+    pub(super) fn clear_line(&self, lock: u64) -> Result<()> {
         for sql in [Self::CLEAR_LINE, Self::NOBODY] {
             let mut statement = self.connection.prepare_cached(sql).map_err(database)?;
             statement.execute([lock]).map_err(database)?;

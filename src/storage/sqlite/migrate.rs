@@ -15,7 +15,8 @@ use super::{Options, sync};
 pub(super) const APPLICATION_ID: u32 = 0x4D50_4E44;
 
 /// One script a schema, in order; the first makes schema 1.
-const LADDER: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const LADDER: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_shared_locks.sql")];
 
 /// The newest schema that this program knows.
 pub(super) const SCHEMA: u32 = LADDER.len() as u32;

@@ -8,7 +8,7 @@
 //! | `sync`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
 //! | `process` | registration, and who is dead |
-//! | `lock`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `lock`, `shared`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
 //! | `view` | the read-only connection |
 
 mod bell;
@@ -22,6 +22,7 @@ mod open;
 mod place;
 mod process;
 mod session;
+mod shared;
 mod snapshot;
 mod stream;
 mod sync;

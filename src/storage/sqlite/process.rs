@@ -237,7 +237,6 @@ impl SqliteSession {
 
     /// Gives up what this process holds and waits for, and its row.
     pub(super) fn give_everything_up(&mut self) -> Result<()> {
-        self.drop_own_tickets()?;
         self.release_own()?;
         self.bury(self.own.id)
     }
