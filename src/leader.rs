@@ -61,7 +61,7 @@ impl Leader {
 
     /// Whoever holds the lock, if that is not void.
     pub(crate) fn of_line(line: Line) -> Option<Leader> {
-        line.holder.filter(|holder| !holder.void).map(Leader::of)
+        line.holder().filter(|holder| !holder.void).cloned().map(Leader::of)
     }
 }
 

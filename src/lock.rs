@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Wait};
+use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Shape, Wait};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
@@ -39,12 +39,13 @@ use millpond_actors::storage::lock::Fence;
 pub struct Lock {
     pub(crate) runtime: Arc<Runtime>,
     name: Result<Name>,
+    pub(crate) shape: Shape,
     ttl: Duration,
 }
 
 impl Lock {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Lock {
-        Lock { runtime, name: Name::new(name), ttl: limits::LOCK_TTL }
+        Lock { runtime, name: Name::new(name), shape: Shape::EXCLUSIVE, ttl: limits::LOCK_TTL }
     }
 
     /// Sets the time to live of leases taken through this handle: 10 ms to 365 days, 60 s unless set. It matters
@@ -107,6 +108,7 @@ impl Lock {
         let (name, ttl) = self.checked()?;
         let mut leaving = Leaving { lock: self, name: &name, waits: true };
         let place = self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| Acquire {
+            shape: self.shape,
             ttl,
             wait,
             reply,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::Result;
-use millpond_actors::lock::{Abandoned, Acquire, LockActor, Loss, Place, Wait};
+use millpond_actors::lock::{Abandoned, Acquire, LockActor, Loss, Place, Shape, Wait};
 use millpond_actors::storage::Backend;
 use millpond_actors::storage::lock::{self as stored, Acquired, Line};
 
@@ -22,7 +22,7 @@ impl World {
     ) -> impl Future<Output = Result<Option<Place>>> + Send + use<> {
         let (runtime, name) = (Arc::clone(&self.runtime), name(lock));
         async move {
-            let build = |reply, passage| Acquire { ttl: TTL, wait, reply, passage };
+            let build = |reply, passage| Acquire { shape: Shape::EXCLUSIVE, ttl: TTL, wait, reply, passage };
             runtime.ask::<LockActor, _, _>(&name, build).await
         }
     }
@@ -78,7 +78,8 @@ impl World {
 
     /// The ticket that holds the lock, if any does.
     pub(crate) fn holder(&self, lock: &str) -> Option<u64> {
-        let holder = self.line(lock)?.holder?;
+        let line = self.line(lock)?;
+        let holder = line.holder()?;
         (!holder.void).then_some(holder.grant.ticket)
     }
 }
@@ -95,7 +96,7 @@ impl Foreigner {
     pub(crate) fn ask_for(&mut self, lock: &str, ttl: Duration) -> Acquired {
         let lock = millpond_actors::storage::Target { name: name(lock), id: None };
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap();
-        self.write(stored::Acquire { lock, ttl_ms, wait: true })
+        self.write(stored::Acquire { lock, capacity: 1, weight: 1, ttl_ms, wait: true })
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn list(store: &Store, show: &mut Show) -> Done<u8> {
         show.line("no lock is held")?;
     } else {
         let row = |line: &LockLine| {
-            let holder = line.holder.as_ref();
+            let holder = line.holder();
             let fact = |of: fn(&Holder) -> String| holder.map_or_else(String::new, of);
             vec![
                 show.quarter(&line.name),
@@ -57,7 +57,7 @@ pub(crate) fn list(store: &Store, show: &mut Show) -> Done<u8> {
 }
 
 pub(crate) fn show(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
-    let found = store.inspect().lock(name)?.filter(|line| line.holder.is_some() || line.waiting > 0);
+    let found = store.inspect().lock(name)?.filter(|line| !line.holders.is_empty() || line.waiting > 0);
     match (&found, show.is_json()) {
         (Some(line), true) => show.json(&as_json(line))?,
         (None, true) => show.json(&json!({"name": name, "holder": null, "waiting": 0}))?,
@@ -81,7 +81,7 @@ pub(crate) fn break_lock(store: &Store, name: &str, show: &mut Show) -> Done<u8>
 
 fn print(line: &LockLine, show: &mut Show) -> Done<()> {
     let mut facts = vec![("lock", line.name.clone()), ("holder", name_holder(line))];
-    if let Some(holder) = &line.holder {
+    if let Some(holder) = line.holder() {
         let lease = match holder.void {
             true => "has ended".to_owned(),
             false => format!("ends in {} unless its process is heard of", span(holder.remaining_ms)),
@@ -100,7 +100,7 @@ fn print(line: &LockLine, show: &mut Show) -> Done<()> {
 
 /// The holder in a few words.
 fn name_holder(line: &LockLine) -> String {
-    let Some(holder) = &line.holder else { return "nobody".to_owned() };
+    let Some(holder) = line.holder() else { return "nobody".to_owned() };
     let process = holder.grant.process;
     match &holder.identity {
         Some(identity) => {
@@ -111,7 +111,7 @@ fn name_holder(line: &LockLine) -> String {
 }
 
 fn as_json(line: &LockLine) -> serde_json::Value {
-    let holder = line.holder.as_ref().map(|holder| {
+    let holder = line.holder().map(|holder| {
         let identity = holder.identity.as_ref();
         json!({
             "token": holder.grant.token,
