@@ -53,10 +53,10 @@ impl Lock {
     }
 
     fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
-        let (name, ttl) = self.lock.checked()?;
+        let (name, shape, ttl) = self.lock.checked()?;
         let runtime = &self.lock.runtime;
         let place = runtime.call::<LockActor, _, _>(&name, |reply, passage| Acquire {
-            shape: self.lock.shape,
+            shape,
             ttl,
             wait,
             reply,
