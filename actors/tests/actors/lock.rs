@@ -20,9 +20,19 @@ impl World {
         lock: &str,
         wait: Wait,
     ) -> impl Future<Output = Result<Option<Place>>> + Send + use<> {
+        self.acquire_part(lock, Shape::EXCLUSIVE, wait)
+    }
+
+    /// A part of a lock that is shared.
+    pub(crate) fn acquire_part(
+        &self,
+        lock: &str,
+        shape: Shape,
+        wait: Wait,
+    ) -> impl Future<Output = Result<Option<Place>>> + Send + use<> {
         let (runtime, name) = (Arc::clone(&self.runtime), name(lock));
         async move {
-            let build = |reply, passage| Acquire { shape: Shape::EXCLUSIVE, ttl: TTL, wait, reply, passage };
+            let build = |reply, passage| Acquire { shape, ttl: TTL, wait, reply, passage };
             runtime.ask::<LockActor, _, _>(&name, build).await
         }
     }
@@ -40,8 +50,16 @@ impl World {
         &self,
         lock: &str,
     ) -> Begun<impl Future<Output = Result<Option<Place>>> + Send + use<>> {
+        self.part_in_line(lock, Shape::EXCLUSIVE).await
+    }
+
+    pub(crate) async fn part_in_line(
+        &self,
+        lock: &str,
+        shape: Shape,
+    ) -> Begun<impl Future<Output = Result<Option<Place>>> + Send + use<>> {
         let before = self.waiting(lock);
-        let waiter = begun(self.acquire(lock, Wait::Forever));
+        let waiter = begun(self.acquire_part(lock, shape, Wait::Forever));
         until(async || self.waiting(lock) == before + 1).await;
         // The actor knows it, too.
         self.arrived().await;
@@ -64,6 +82,17 @@ impl World {
         async move {
             let build = |reply, _| Loss { lock: fence.lock, ticket, reply };
             runtime.watch::<LockActor, _, _>(&fence.name, build).await
+        }
+    }
+
+    /// Until the lock's actor has looked how it stands, and no look is under way any more. It answers whoever asks after
+    /// a ticket that holds nothing as soon as it has looked.
+    pub(crate) async fn has_looked(&self, lock: &str) {
+        let row = self.line(lock).unwrap().lock;
+        for _ in 0..10 {
+            let ask = |reply, _| Loss { lock: row, ticket: 0, reply };
+            soon(self.runtime.watch::<LockActor, _, _>(&name(lock), ask)).await.unwrap();
+            self.arrived().await;
         }
     }
 

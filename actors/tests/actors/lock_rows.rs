@@ -133,10 +133,17 @@ async fn row_l8_waiting_writes_nothing() {
 #[tokio::test]
 async fn row_l9_a_hand_off_is_one_commit() {
     let world = World::new();
+    let mut foreigner = world.foreigner();
+    let grant = foreigner.take("y", TTL);
+    let other = world.in_line("y").await;
     let mut held = world.hold("x").await;
     let waiters: Vec<_> = (0..50).map(|_| begun(world.acquire("x", Wait::Forever))).collect();
     until(async || world.waiting("x") == 50).await;
-    world.arrived().await;
+    // A look that is under way may see a grant before its caller has been told, and settle it once more. So the watcher
+    // is to have had its first news, which it tells to all, before the hands change.
+    foreigner.write(Leave { lock: grant.lock, ticket: grant.ticket });
+    let _other = soon(other).await.unwrap();
+    world.has_looked("x").await;
     let (before, _) = world.committed();
     for waiter in waiters {
         world.release(held).await.unwrap();
