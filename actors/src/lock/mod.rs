@@ -26,7 +26,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::Target;
-use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave};
+use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave, kind};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::Changed;
 
@@ -221,7 +221,7 @@ impl LockActor {
             }
             Ok(Acquired::Held) => want.reply.answer(Ok(None)),
             Ok(Acquired::Mismatch { capacity: fixed }) => {
-                let (wanted, found) = (in_words(capacity), in_words(fixed));
+                let (wanted, found) = (kind(capacity), kind(fixed));
                 want.reply.answer(Err(Error::UsedOtherwise { name: desk.name.to_string(), wanted, found }));
             }
             Ok(Acquired::Full) => {
@@ -282,15 +282,6 @@ impl Handler<Visit<BreakLock>> for LockActor {
             }
             reply.answer(broken.map(|broken| !broken.taken.is_empty()));
         });
-    }
-}
-
-/// A capacity in words.
-fn in_words(capacity: u32) -> String {
-    match capacity {
-        1 => "a lock".to_owned(),
-        limits::READERS_AND_WRITERS => "a lock for readers and writers".to_owned(),
-        permits => format!("a semaphore of {permits} permits"),
     }
 }
 

@@ -16,6 +16,7 @@
 //! Invariant: while its holders live, the first living ticket of a line does not fit. Whatever frees room passes it on.
 
 use super::Target;
+use crate::limits;
 
 /// The right to write under a lock, as a condition inside a transaction.
 ///
@@ -191,6 +192,18 @@ pub struct First {
 }
 
 impl Line {
+    /// What sort of lock it is, in words: "a lock", "a semaphore of 3 permits", "a lock for readers and writers".
+    #[must_use]
+    pub fn kind(&self) -> String {
+        kind(self.capacity)
+    }
+
+    /// Whether it is one for readers, who weigh 1, and writers, who weigh all.
+    #[must_use]
+    pub fn has_readers_and_writers(&self) -> bool {
+        self.capacity == limits::READERS_AND_WRITERS
+    }
+
     /// Who holds it, of a lock that excludes.
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {
@@ -212,6 +225,15 @@ impl Line {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.first.is_some_and(|first| self.used() + u64::from(first.weight) <= u64::from(self.capacity))
+    }
+}
+
+/// A capacity in words.
+pub(crate) fn kind(capacity: u32) -> String {
+    match capacity {
+        1 => "a lock".to_owned(),
+        limits::READERS_AND_WRITERS => "a lock for readers and writers".to_owned(),
+        permits => format!("a semaphore of {permits} permits"),
     }
 }
 
