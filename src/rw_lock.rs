@@ -21,7 +21,7 @@ use crate::lock::{Lock, LockGuard};
 ///   into a writer without releasing first.
 /// - **A name is used for one thing**: using that of a lock or a semaphore is [`Error::UsedOtherwise`].
 ///
-/// Cost: whoever comes or goes looks at all who hold it. Up to a hundred readers that is not noticed.
+/// Cost: whoever comes or goes looks at all who hold it, so it grows with the number of readers.
 ///
 /// [`Error::UsedOtherwise`]: crate::Error::UsedOtherwise
 ///

@@ -20,7 +20,7 @@ use crate::lock::{Lock, LockGuard};
 /// - **The number of permits is fixed by the first use** of the name, for as long as the store lives. Another number is
 ///   [`Error::UsedOtherwise`], and so is using a lock's name for a semaphore; one of a single permit is the lock.
 ///
-/// Cost: whoever comes or goes looks at all who hold a permit. Up to a hundred that is not noticed.
+/// Cost: whoever comes or goes looks at all who hold a permit, so it grows with their number.
 ///
 /// # Examples
 /// ```

@@ -31,8 +31,8 @@ pub const REQUESTS: usize = 65_536;
 /// Callers that may wait for one lock. They wait in the database, so a request slot is not held meanwhile.
 pub const WAITERS: u64 = 1_000_000;
 
-/// Most permits of a semaphore. Each holder is a row, and who comes or goes looks at them all: at so many that takes
-/// milliseconds.
+/// Most permits of a semaphore. Each holder is a row, and whoever comes or goes looks at them all, inside the one
+/// transaction that everybody waits for.
 pub const PERMITS: u32 = 10_000;
 
 /// The capacity of a lock for readers and writers: a writer wants all of it. More than any semaphore has.

@@ -183,7 +183,11 @@ pub(super) fn l4_silence_frees_what_expired_and_no_more(stage: &Stage<'_>) {
     assert_eq!(a.apply(leave(short.lock, short.ticket)).was, Was::Gone, "expired is lost");
     a.commit();
     assert_eq!(holders(stage, "s"), (vec![long.ticket, ticket], 0), "passed on, not merely freed");
-    assert_eq!(a.run(leave(long.lock, long.ticket)).was, Was::Holding);
+    assert!(a.run(Renew { lock: long.lock, ticket: long.ticket }).held);
+    stage.pass(TTL);
+    assert_eq!(a.begin(), Standing::Lapsed, "a share is reason enough to look");
+    assert_eq!(a.apply(leave(long.lock, long.ticket)).was, Was::Gone);
+    a.commit();
 }
 
 pub(super) fn l4_a_renewal_is_each_holders_own(stage: &Stage<'_>) {
@@ -212,12 +216,20 @@ pub(super) fn d6_what_the_dead_held_is_free_at_once(stage: &Stage<'_>) {
 
 pub(super) fn d6_a_burial_lets_in_whom_the_dead_held_up(stage: &Stage<'_>) {
     let (mut a, mut dead, mut c) = (stage.join(), stage.join(), stage.join());
-    let held = a.holds(part(2));
+    let held = a.holds(part(1));
+    dead.holds(part(1));
     dead.waits(part(3));
-    let behind = c.waits(part(1));
+    let behind = [c.waits(part(1)), c.waits(part(1))];
+    dead.holds(reader());
+    let writes = c.waits(writer());
     drop(dead);
     stage.join().beat();
-    assert_eq!(holders(stage, "s"), (vec![held.ticket, behind], 0));
+    assert_eq!(
+        holders(stage, "s"),
+        (vec![held.ticket, behind[0], behind[1]], 0),
+        "in the line and as a holder"
+    );
+    assert_eq!(holders(stage, "rw"), (vec![writes], 0), "as a holder alone");
 }
 
 pub(super) fn a_leaving_process_gives_up_its_shares_and_places(stage: &Stage<'_>) {
