@@ -80,7 +80,7 @@ pub enum Acquired {
         /// That one.
         capacity: u32,
     },
-    /// As many wait already as [`limits::WAITERS`](crate::limits::WAITERS) allows.
+    /// As many wait already as [`limits::WAITERS`] allows.
     Full,
 }
 
