@@ -139,6 +139,16 @@ pub enum Error {
         /// The ticket under which it was held.
         ticket: u64,
     },
+    /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
+    #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
+    UsedOtherwise {
+        /// The name.
+        name: String,
+        /// As what it was asked for.
+        wanted: String,
+        /// What its first use made it.
+        found: String,
+    },
     /// Another process holds the writers' turn, or another program the database's write lock.
     #[error("the store is busy: {holder} has been writing for {held_for:?}; nothing was written, try again")]
     Busy {

@@ -18,7 +18,7 @@ async fn row_l1_a_request_that_was_delayed_is_not_granted_beside_a_later_one() {
     let mut ours = begun(world.acquire("x", Wait::Forever));
     world.arrived().await;
     let lock = millpond_actors::storage::Target { name: name("x"), id: None };
-    let wanted = Acquire { lock, ttl_ms: 60_000, wait: true };
+    let wanted = Acquire { lock, capacity: 1, weight: 1, ttl_ms: 60_000, wait: true };
     let Acquired::Granted(theirs) = foreigner.apply(wanted) else { panic!("it is free") };
     foreigner.commit();
     until(async || world.waiting("x") == 1).await;
@@ -133,10 +133,17 @@ async fn row_l8_waiting_writes_nothing() {
 #[tokio::test]
 async fn row_l9_a_hand_off_is_one_commit() {
     let world = World::new();
+    let mut foreigner = world.foreigner();
+    let grant = foreigner.take("y", TTL);
+    let other = world.in_line("y").await;
     let mut held = world.hold("x").await;
     let waiters: Vec<_> = (0..50).map(|_| begun(world.acquire("x", Wait::Forever))).collect();
     until(async || world.waiting("x") == 50).await;
-    world.arrived().await;
+    // A look that is under way may see a grant before its caller has been told, and settle it once more. So the watcher
+    // is to have had its first news, which it tells to all, before the hands change.
+    foreigner.write(Leave { lock: grant.lock, ticket: grant.ticket });
+    let _other = soon(other).await.unwrap();
+    world.has_looked("x").await;
     let (before, _) = world.committed();
     for waiter in waiters {
         world.release(held).await.unwrap();

@@ -192,7 +192,7 @@ impl SqliteSession {
             ])
             .map_err(database)?;
         drop(statement);
-        dead.iter().try_for_each(|id| self.pass_on_of(*id))
+        dead.iter().try_for_each(|id| self.pass_on_of_the_buried(*id))
     }
 
     /// The first slot that no row has and whose byte we can lock.
@@ -237,7 +237,6 @@ impl SqliteSession {
 
     /// Gives up what this process holds and waits for, and its row.
     pub(super) fn give_everything_up(&mut self) -> Result<()> {
-        self.drop_own_tickets()?;
         self.release_own()?;
         self.bury(self.own.id)
     }

@@ -78,7 +78,8 @@ const HEAD: &str = "SELECT ifnull(max(position), 0) FROM event";
 const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOCKS: &str = "SELECT count(*) FROM lock";
-const LOCKS_HELD: &str = "SELECT count(*) FROM lock WHERE holder <> 0";
+const LOCKS_HELD: &str = "SELECT (SELECT count(*) FROM lock WHERE holder <> 0)
+    + (SELECT count(DISTINCT lock) FROM share)";
 const TICKETS: &str = "SELECT count(*) FROM ticket";
 const OTHERS_GROUPS: &str = "SELECT ifnull(sum(last_group), 0) FROM process WHERE id <> ?1";
 

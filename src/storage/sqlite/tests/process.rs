@@ -100,13 +100,13 @@ fn a_lost_sidecar_means_unknown_and_is_rebuilt() {
     let mut c = fixture.join(1);
     assert!(sidecar.exists());
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
-    assert_eq!(group(&mut *c, 1, 1, |c| c.lock_settle(&Settle { lock })).1.holder, Some(held));
+    assert_eq!(group(&mut *c, 1, 1, |c| c.lock_settle(&Settle { lock })).1.holders, [held]);
     // The others move to it with their next group, and are known again.
     group(&mut *a, 2, 1, |_| Ok(()));
     group(&mut *b, 2, 1, |_| Ok(()));
     assert_eq!(fixture.one::<i64>("SELECT count(DISTINCT sidecar) FROM process"), 1);
     drop(a);
-    let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holder.unwrap();
+    let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holders[0];
     assert_eq!((holder.ticket, holder.process), (ticket, b.process()));
 }
 
@@ -119,7 +119,7 @@ fn a_dead_process_of_a_lost_sidecar_is_void_by_time() {
     fs::remove_file(fixture.directory.path().join("a.db-sync")).unwrap();
     let mut b = fixture.join(1);
     let (lock, ticket) = waiting(&mut *b, 1, &acquire("x", 60, true));
-    assert_eq!(group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1.holder.unwrap().ticket, ticket);
+    assert_eq!(group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1.holders[0].ticket, ticket);
     let _c = fixture.join(100_000);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 2, "silent for a day: buried");
 }
@@ -248,7 +248,7 @@ fn a_presence_that_was_lent_outlives_its_process_and_nothing_else_does() {
     assert!(presence.upgrade().is_none());
     assert_eq!(view.pulse(0).unwrap().living, [process, b.process()]);
     let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().process, process, "the turn was free, and the lock was not");
+    assert_eq!(settled.holders[0].process, process, "the turn was free, and the lock was not");
     // A newcomer takes another slot.
     let c = fixture.join(59);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
@@ -256,7 +256,7 @@ fn a_presence_that_was_lent_outlives_its_process_and_nothing_else_does() {
     drop(lent);
     assert_eq!(view.pulse(0).unwrap().living, [b.process()]);
     let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().ticket, ticket);
+    assert_eq!(settled.holders[0].ticket, ticket);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_lease_under_a_presence_that_was_lent_ends_by_time() {
     let _lent = a.presence().unwrap().upgrade().unwrap().lend().unwrap();
     drop(a);
     let settled = group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().ticket, ticket);
+    assert_eq!(settled.holders[0].ticket, ticket);
 }
 
 #[test]
