@@ -212,6 +212,16 @@ pub enum Error {
         /// The ticket under which it was held.
         ticket: u64,
     },
+    /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
+    #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
+    UsedOtherwise {
+        /// The name.
+        name: String,
+        /// As what it was asked for.
+        wanted: String,
+        /// What its first use made it.
+        found: String,
+    },
     /// Another process has the writers' turn, or another program the database's write lock, and it was waited for as
     /// long as a call may take. A process that is stopped (SIGSTOP) inside a commit keeps the turn until it goes on or
     /// is killed; its death frees the turn at once.

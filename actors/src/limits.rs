@@ -31,6 +31,13 @@ pub const REQUESTS: usize = 65_536;
 /// Callers that may wait for one lock. They wait in the database, so a request slot is not held meanwhile.
 pub const WAITERS: u64 = 1_000_000;
 
+/// Most permits of a semaphore. Each holder is a row, and whoever comes or goes looks at them all, inside the one
+/// transaction that everybody waits for.
+pub const PERMITS: u32 = 10_000;
+
+/// The capacity of a lock for readers and writers: a writer wants all of it. More than any semaphore has.
+pub const READERS_AND_WRITERS: u32 = 1 << 30;
+
 /// Messages in the mailbox of a supervisor or an actor before actix makes `send` wait. The bound that counts
 /// is [`REQUESTS`]; this one must not be reached first.
 pub const MAILBOX: usize = REQUESTS * 2;

@@ -51,7 +51,9 @@ fn status_tells_who_holds_what_and_who_waits() {
     assert!(holding.contains(&format!("millpond {} ", under.wrapper.id())), "{table}");
     assert!(holding.contains(" alive ") && holding.ends_with(" ago 1 0"), "{table}");
     let held = row("x  ");
-    assert!(held.starts_with("x 1 ") && held.contains(" 1 h 0 min ") && held.contains(" 1 millpond (pid "));
+    assert!(
+        held.starts_with("x all 1 ") && held.contains(" 1 h 0 min ") && held.contains(" 1 millpond (pid ")
+    );
     drop(under);
     assert_eq!(waiter.wait().unwrap().code(), Some(0));
     let status = &bench.json(&["status"])[0];

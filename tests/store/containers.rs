@@ -47,7 +47,8 @@ fn g15_containers_see_each_other_live_exclude_each_other_and_notice_a_death() {
     assert_eq!((b.ask("try till"), b.ask("try other")), ("false".into(), "true".into()));
     b.tell("acquire till 3600000");
     waiting(&store, 1);
-    let holder = store.inspect().lock("till").unwrap().unwrap().holder.unwrap();
+    let line = store.inspect().lock("till").unwrap().unwrap();
+    let holder = line.holder().unwrap();
     assert_eq!((holder.grant.token, holder.void), (token, false));
     a.killed();
     let next: u64 = b.hear().parse().unwrap();
@@ -76,7 +77,8 @@ fn g12_a_container_with_a_clock_of_its_own_judges_leases_as_we_do() {
     let mut there = Peer::start_within(TOMORROW, &file);
     let store = Store::open(&file).unwrap();
     let remaining = |lock: &str| {
-        let holder = store.inspect().lock(lock).unwrap().unwrap().holder.unwrap();
+        let line = store.inspect().lock(lock).unwrap().unwrap();
+        let holder = line.holder().unwrap();
         (holder.void, holder.remaining_ms <= 600_000)
     };
     there.number("acquire theirs 600000");

@@ -24,4 +24,5 @@ mod lock_family;
 mod locks;
 mod processes;
 mod reading;
+mod shared_locks;
 mod threads;

@@ -126,6 +126,17 @@ fn as_a_child() {
                     guards.last().map_or(0, LockGuard::token).to_string()
                 })
             }
+            ["permit", name, permits, ttl] => {
+                let ttl = Duration::from_millis(ttl.parse().unwrap());
+                store.semaphore(name, permits.parse().unwrap()).ttl(ttl).acquire().map(|guard| {
+                    guards.push(guard);
+                    guards.last().map_or(0, LockGuard::token).to_string()
+                })
+            }
+            ["read", name] => store.rw_lock(name).read().map(|guard| {
+                guards.push(guard);
+                "reads".to_owned()
+            }),
             ["try", name] => store.lock(name).try_acquire().map(|guard| guard.is_some().to_string()),
             ["release"] => guards.pop().unwrap().release().map(|()| "released".to_owned()),
             ["lost"] => {
@@ -291,6 +302,59 @@ fn l6_a_killed_holders_lock_is_taken_over_whatever_its_ttl() {
         assert!(next.token() > token);
         next.release().unwrap();
     }
+}
+
+#[test]
+fn l6_a_killed_holders_permits_are_free_at_once_whatever_their_ttl() {
+    let (_folder, file) = file();
+    let store = Store::open(&file).unwrap();
+    let hours = Duration::from_secs(3_600);
+    let desks = store.semaphore("desks", 3).ttl(hours);
+    for round in 0..3 {
+        let kept = desks.acquire().unwrap();
+        let (mut holder, mut in_line) = (Peer::start(&file), Peer::start(&file));
+        let tokens = [0; 2].map(|_| holder.number("permit desks 3 3600000"));
+        in_line.tell("permit desks 3 3600000");
+        waiting(&store, 1);
+        let next = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| desks.clone().weight(2).acquire_within(LONG));
+            waiting(&store, 2);
+            // The one that waits before ours dies too, before or after.
+            if round % 2 == 0 {
+                in_line.killed();
+                holder.killed();
+            } else {
+                holder.killed();
+                in_line.killed();
+            }
+            waiter.join().unwrap()
+        });
+        let next = next.unwrap().expect("taken over long before the leases would have ended");
+        assert!(next.token() > tokens[1] && tokens[1] > tokens[0]);
+        next.release().unwrap();
+        kept.release().expect("what lives is not touched");
+    }
+}
+
+#[test]
+fn l1_a_writer_excludes_the_readers_of_all_processes() {
+    let (_folder, file) = file();
+    let store = Store::open(&file).unwrap();
+    let lock = store.rw_lock("catalogue");
+    let (mut a, mut b) = (Peer::start(&file), Peer::start(&file));
+    assert_eq!((a.ask("read catalogue"), b.ask("read catalogue")), ("reads".into(), "reads".into()));
+    assert!(lock.try_read().unwrap().is_some());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| lock.write_within(LONG));
+        waiting(&store, 1);
+        b.tell("read catalogue");
+        waiting(&store, 2);
+        assert_eq!(a.ask("release"), "released");
+        // The first reader of b is killed, and with it its place behind the writer.
+        b.killed();
+        writer.join().unwrap().unwrap().expect("all readers have gone").release().unwrap();
+    });
+    assert_eq!(a.ask("read catalogue"), "reads");
 }
 
 #[test]

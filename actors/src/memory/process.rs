@@ -107,7 +107,7 @@ impl Store {
     /// Removes a process's row, so that whatever it held is void, and passes on what others wait for.
     pub(super) fn bury(&mut self, me: &Caller, process: u64) {
         self.processes.remove(&process);
-        for lock in self.locks_held_by(process) {
+        for lock in self.locks_used_by(process) {
             if self.is_waited_for(lock) {
                 self.settle(me, lock);
             }
@@ -118,8 +118,9 @@ impl Store {
     pub(super) fn leave(&mut self, me: &Caller) {
         self.living.remove(&me.process);
         self.processes.remove(&me.process);
+        let moved = self.locks_used_by(me.process);
         self.drop_tickets_of(me.process);
-        for lock in self.locks_held_by(me.process) {
+        for lock in moved {
             self.settle(me, lock);
         }
     }

@@ -80,7 +80,7 @@ impl Store {
                 .collect(),
             snapshots: self.snapshots.committed().len() as u64,
             locks: locks.len() as u64,
-            locks_held: processes.iter().map(|process| process.holds).sum(),
+            locks_held: self.held(now),
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),
             file_bytes: 0,
             log_bytes: 0,

@@ -49,7 +49,7 @@ pub struct Process {
     /// Whether it lives only in what it has lent its presence to: it has ended itself, so it writes nothing, and a
     /// program that it started goes on and keeps what it held until the leases end.
     pub lent: bool,
-    /// Locks that it holds; leases that have ended do not count, nor those of the dead.
+    /// Leases that it holds, a lock or a part of one each; those that have ended do not count, nor those of the dead.
     pub holds: u64,
     /// Its tickets in the lines of all locks; 0 if it is dead.
     pub waits: u64,

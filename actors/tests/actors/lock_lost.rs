@@ -240,7 +240,6 @@ async fn l5_a_waiter_whose_grant_ended_before_it_was_taken_up_lines_up_anew() {
     foreigner.apply(Leave { lock: grant.lock, ticket: grant.ticket });
     world.clock.advance(TTL);
     foreigner.commit();
-    world.clock.advance(TTL);
     let held = soon(waiter).await.unwrap().unwrap();
     assert_eq!(world.holder("x"), Some(held.ticket()));
     world.release(held).await.unwrap();

@@ -18,7 +18,7 @@ async fn row_l1_a_request_that_was_delayed_is_not_granted_beside_a_later_one() {
     let mut ours = begun(world.acquire("x", Wait::Forever));
     world.arrived().await;
     let lock = millpond_actors::storage::Target { name: name("x"), id: None };
-    let wanted = Acquire { lock, ttl_ms: 60_000, wait: true };
+    let wanted = Acquire { lock, capacity: 1, weight: 1, ttl_ms: 60_000, wait: true };
     let Acquired::Granted(theirs) = foreigner.apply(wanted) else { panic!("it is free") };
     foreigner.commit();
     until(async || world.waiting("x") == 1).await;

@@ -77,10 +77,8 @@ fn process_trouble(process: &Process, locks: &[LockLine]) -> Option<String> {
         let held = count(process.holds, "lock", "locks");
         return Some(format!("{named} has ended, and what it started goes on and keeps {held}"));
     }
-    let has_ended = |line: &&LockLine| {
-        line.holder.as_ref().is_some_and(|holder| holder.void && holder.grant.process == process.id)
-    };
-    let ended = locks.iter().filter(has_ended).count() as u64;
+    let holders = locks.iter().flat_map(|line| &line.holders);
+    let ended = holders.filter(|holder| holder.void && holder.grant.process == process.id).count() as u64;
     (process.alive && ended > 0).then(|| {
         let leases = count(ended, "lease", "leases");
         let silent = span(process.silent_ms);

@@ -8,6 +8,7 @@ mod locks;
 mod model;
 mod processes;
 mod reads;
+mod shared;
 mod snapshots;
 mod stage;
 mod streams;
@@ -133,6 +134,27 @@ macro_rules! contract_suite {
                     a_line_shows_who_holds_and_how_many_wait
                     locks_are_listed_by_name_while_they_are_used
                     a_remembered_lock_is_found_by_its_row
+                }
+                shared {
+                    l1_no_more_is_held_than_there_is
+                    l1_a_writer_excludes_and_readers_do_not
+                    l5_whoever_does_not_fit_holds_up_those_behind
+                    l5_a_release_lets_in_as_many_as_fit
+                    l5_whoever_leaves_the_line_lets_in_those_behind
+                    l6_a_try_that_does_not_fit_leaves_no_ticket
+                    l2_each_holder_has_a_token_of_its_own
+                    l3_each_token_is_fenced_alone
+                    l4_each_lease_ends_alone
+                    l4_silence_frees_what_expired_and_no_more
+                    l4_a_renewal_is_each_holders_own
+                    d6_what_the_dead_held_is_free_at_once
+                    d6_a_burial_lets_in_whom_the_dead_held_up
+                    a_leaving_process_gives_up_its_shares_and_places
+                    l3_breaking_takes_it_from_all_who_hold_it
+                    d16_the_first_use_fixes_how_much_there_is
+                    a_ticket_is_its_processes_own
+                    a_settling_tells_who_is_first_in_line
+                    a_line_shows_all_who_hold_a_part
                 }
                 snapshots {
                     a_snapshot_is_kept_as_it_was_given

@@ -210,7 +210,7 @@ impl SqliteSession {
             ])
             .map_err(database)?;
         drop(statement);
-        dead.iter().try_for_each(|id| self.pass_on_of(*id))
+        dead.iter().try_for_each(|id| self.pass_on_of_the_buried(*id))
     }
 
     /// The first slot that no row has and whose byte we can lock.
@@ -255,7 +255,6 @@ impl SqliteSession {
 
     /// Gives up what this process holds and waits for, and its row.
     pub(super) fn give_everything_up(&mut self) -> Result<()> {
-        self.drop_own_tickets()?;
         self.release_own()?;
         self.bury(self.own.id)
     }
@@ -349,7 +348,9 @@ pub(super) fn list(
 ) -> Result<Vec<Process>> {
     let mut statement = connection.prepare_cached(LIST).map_err(database)?;
     let mut rows = statement.query([]).map_err(database)?;
-    let (held, waiting) = (lease::held(connection, now)?, lease::waiting(connection)?);
+    let mut held: HashMap<u64, u64> = HashMap::new();
+    lease::held(connection, now)?.iter().for_each(|(_, process)| *held.entry(*process).or_default() += 1);
+    let waiting: HashMap<u64, u64> = lease::waiting(connection)?.into_iter().collect();
     let mut processes = Vec::new();
     while let Some(row) = rows.next().map_err(database)? {
         let peer = Peer::from_row(row).map_err(database)?;

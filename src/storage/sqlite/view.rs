@@ -1,5 +1,6 @@
 //! The read-only connection: what anybody may see of a store.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use millpond_actors::error::Result;
@@ -124,6 +125,14 @@ impl View for SqliteView {
         self.keep_sidecar();
         let _snapshot = self.one_snapshot()?;
         let processes = self.process_list(now)?;
+        let living: HashSet<u64> =
+            processes.iter().filter(|process| process.alive).map(|process| process.id).collect();
+        // A lock that several share is one lock.
+        let held: HashSet<u64> = lease::held(&self.connection, now)?
+            .into_iter()
+            .filter_map(|(lock, process)| living.contains(&process).then_some(lock))
+            .collect();
+        let locks_held = held.len() as u64;
         let head = self.number(HEAD)?;
         Ok(Summary {
             streams: self.number(STREAMS)?,
@@ -133,7 +142,7 @@ impl View for SqliteView {
             categories: self.categories()?,
             snapshots: self.number(SNAPSHOTS)?,
             locks: self.number(LOCKS)?,
-            locks_held: processes.iter().map(|process| process.holds).sum(),
+            locks_held,
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),
             file_bytes: self.length(""),
             log_bytes: self.length("-wal"),

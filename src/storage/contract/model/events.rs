@@ -13,7 +13,8 @@ use super::super::stage::name;
 pub(super) const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
 pub(super) const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
 pub(super) const TYPES: [&str; 3] = ["Opened", "Moved", "Closed"];
-pub(super) const LOCKS: [&str; 3] = ["l", "m", "n"];
+/// With how much of each there is.
+pub(super) const LOCKS: [(&str, u32); 4] = [("l", 1), ("m", 1), ("n", 3), ("o", 5)];
 pub(super) const PLAYERS: usize = 3;
 
 /// What may happen.
@@ -43,8 +44,12 @@ pub(super) enum Step {
     },
     Acquire {
         lock: usize,
+        /// From 0 to 1; of a lock that excludes always the same.
+        part: f64,
         ttl_ms: u64,
         wait: bool,
+        /// As if it were a lock of another capacity.
+        otherwise: bool,
     },
     Leave {
         back: usize,
@@ -88,8 +93,8 @@ fn steps() -> impl Strategy<Value = Step> {
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
         ),
         2 => (0..STREAMS.len(), 1..4_usize).prop_map(|(stream, events)| Step::AppendNew { stream, events }),
-        5 => (0..LOCKS.len(), ttl_ms, prop::bool::weighted(0.8))
-            .prop_map(|(lock, ttl_ms, wait)| Step::Acquire { lock, ttl_ms, wait }),
+        6 => (0..LOCKS.len(), 0.0..1.0_f64, ttl_ms, prop::bool::weighted(0.8), prop::bool::weighted(0.03))
+            .prop_map(|(lock, part, ttl_ms, wait, otherwise)| Step::Acquire { lock, part, ttl_ms, wait, otherwise }),
         4 => (0..8_usize).prop_map(|back| Step::Leave { back }),
         2 => (0..LOCKS.len()).prop_map(|lock| Step::Settle { lock }),
         1 => (0..8_usize).prop_map(|back| Step::Renew { back }),

@@ -124,13 +124,13 @@ fn a_lost_sidecar_means_unknown_and_is_rebuilt() {
     let mut c = fixture.join(1);
     assert!(sidecar.exists());
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
-    assert_eq!(group(&mut *c, 1, 1, |c| c.lock_settle(&Settle { lock })).1.holder, Some(held));
+    assert_eq!(group(&mut *c, 1, 1, |c| c.lock_settle(&Settle { lock })).1.holders, [held]);
     // The others move to it with their next group, and are known again.
     group(&mut *a, 2, 1, |_| Ok(()));
     group(&mut *b, 2, 1, |_| Ok(()));
     assert_eq!(fixture.one::<i64>("SELECT count(DISTINCT sidecar) FROM process"), 1);
     drop(a);
-    let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holder.unwrap();
+    let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holders[0];
     assert_eq!((holder.ticket, holder.process), (ticket, b.process()));
 }
 
@@ -143,7 +143,7 @@ fn a_dead_process_of_a_lost_sidecar_is_void_by_time() {
     fs::remove_file(fixture.directory.path().join("a.db-sync")).unwrap();
     let mut b = fixture.join(1);
     let (lock, ticket) = waiting(&mut *b, 1, &acquire("x", 60, true));
-    assert_eq!(group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1.holder.unwrap().ticket, ticket);
+    assert_eq!(group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1.holders[0].ticket, ticket);
     let _c = fixture.join(100_000);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 2, "silent for a day: buried");
 }
@@ -275,7 +275,7 @@ fn a_presence_that_was_lent_outlives_its_process_and_nothing_else_does() {
     let states: Vec<_> = list.iter().map(|process| (process.alive, process.lent, process.holds)).collect();
     assert_eq!(states, [(true, true, 1), (true, false, 0)], "it runs no more, and holds what it held");
     let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().process, process, "the turn was free, and the lock was not");
+    assert_eq!(settled.holders[0].process, process, "the turn was free, and the lock was not");
     // A newcomer takes another slot.
     let c = fixture.join(59);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
@@ -283,7 +283,7 @@ fn a_presence_that_was_lent_outlives_its_process_and_nothing_else_does() {
     drop(lent);
     assert_eq!(view.pulse(0).unwrap().living, [b.process()]);
     let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().ticket, ticket);
+    assert_eq!(settled.holders[0].ticket, ticket);
 }
 
 #[test]
@@ -300,8 +300,8 @@ fn a_program_that_has_ended_holds_up_no_migration_whatever_it_has_left_behind() 
     assert_eq!(reason, "test (pid 4711) has it open with an older one; stop it first");
     drop(a);
     assert_eq!(refused(), Ok(()), "it writes nothing any more");
-    let held = fixture.backend.view().unwrap().lock(&name("x"), moment(0)).unwrap().unwrap().holder;
-    assert!(held.is_some_and(|holder| !holder.void), "what it started keeps the lock");
+    let line = fixture.backend.view().unwrap().lock(&name("x"), moment(0)).unwrap().unwrap();
+    assert!(line.holder().is_some_and(|holder| !holder.void), "what it started keeps the lock");
     drop(lent);
     assert_eq!(refused(), Ok(()));
 }
@@ -315,7 +315,7 @@ fn a_lease_under_a_presence_that_was_lent_ends_by_time() {
     let _lent = a.presence().unwrap().upgrade().unwrap().lend().unwrap();
     drop(a);
     let settled = group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().ticket, ticket);
+    assert_eq!(settled.holders[0].ticket, ticket);
 }
 
 #[test]
