@@ -8,7 +8,8 @@ use millpond::blocking::Store;
 use millpond::{Error, Expected, Health, Occupant, WriteOutcome, WriterState};
 
 use crate::backends::event;
-use crate::processes::{Peer, file};
+use crate::peer::Peer;
+use crate::processes::file;
 
 /// The slot that the first process of a store has.
 const FIRST: &str = "keep 0";

@@ -22,6 +22,7 @@ mod input;
 mod lifecycle;
 mod lock_family;
 mod locks;
+mod peer;
 mod processes;
 mod reading;
 mod shared_locks;
