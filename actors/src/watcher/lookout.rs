@@ -230,6 +230,16 @@ mod tests {
             self.found.send(Ok(Pulse { groups, living: Vec::new() })).unwrap();
         }
 
+        /// Until the thread has come so far.
+        fn until(&self, so: fn(&State) -> bool) {
+            let mut looks = 0_u64;
+            while !so(&self.lookout.state()) {
+                std::thread::yield_now();
+                looks += 1;
+                assert!(looks < 20_000_000, "{:?}", self.lookout);
+            }
+        }
+
         /// Ends it. Looks that were begun and not waited for, and how often it told.
         fn end(self) -> (usize, usize) {
             self.lookout.close();
@@ -242,12 +252,7 @@ mod tests {
     #[test]
     fn d8_while_nobody_waits_it_sleeps_for_good() {
         let scene = Scene::new(Rhythm { poll: NO_TIME, after_ring: NO_TIME, between_rings: NO_TIME });
-        let parked = || {
-            while !scene.lookout.state().parked {
-                std::thread::yield_now();
-            }
-        };
-        parked();
+        scene.until(|state| state.parked);
         scene.lookout.ring();
         assert!(
             scene.lookout.state().parked && !scene.lookout.state().rung,
@@ -257,7 +262,7 @@ mod tests {
         scene.begun();
         scene.lookout.want(false);
         scene.finds(1);
-        parked();
+        scene.until(|state| state.parked);
         assert_eq!(scene.end(), (0, 1));
     }
 
@@ -313,9 +318,7 @@ mod tests {
         scene.begun();
         scene.lookout.ring();
         scene.finds(1);
-        while scene.lookout.state().rung {
-            std::thread::yield_now();
-        }
+        scene.until(|state| !state.rung);
         // It knows of the second ring, and looks in an hour.
         assert_eq!(scene.end(), (0, 1));
     }
