@@ -6,7 +6,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Fence, Grant, Holder, Leave, Left, Line, Renew, Renewed, Settle,
-    Settled, Was,
+    Settled, Was, lease_end,
 };
 use crate::storage::{Moment, Target};
 
@@ -35,10 +35,13 @@ struct Held {
 }
 
 impl Held {
-    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end.
-    fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
+    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end. Who asks in a transaction of its
+    /// own takes up by it what is its own.
+    fn remaining(&self, census: Census<'_>, now: Moment, own: Option<u64>) -> u64 {
         census.living(self.grant.process).map_or(0, |process| {
-            self.granted.max(process.beat).saturating_add(self.ttl_ms).saturating_sub(now.boot_ms)
+            let beat =
+                if own == Some(self.grant.process) { self.granted.max(process.beat) } else { process.beat };
+            lease_end(self.granted, beat, self.ttl_ms).saturating_sub(now.boot_ms)
         })
     }
 }
@@ -191,7 +194,7 @@ impl Store {
 
     fn live_holder(&self, me: &Caller, lock: u64) -> Option<Held> {
         let held = self.locks.get(&lock)?.holder?;
-        (held.remaining(self.census(me), me.now) > 0).then_some(held)
+        (held.remaining(self.census(me), me.now, Some(me.process)) > 0).then_some(held)
     }
 
     fn clear_void_holder(&mut self, me: &Caller, lock: u64) {
@@ -259,7 +262,7 @@ impl Store {
     fn shown(&self, id: u64, lock: &Lock, now: Moment) -> Line {
         let census = self.committed_census();
         let holder = lock.holder.map(|held| {
-            let remaining_ms = held.remaining(census, now);
+            let remaining_ms = held.remaining(census, now, None);
             Holder {
                 grant: held.grant,
                 held_ms: now.boot_ms.saturating_sub(held.granted),

@@ -11,6 +11,7 @@ mod reads;
 mod snapshots;
 mod stage;
 mod streams;
+mod take_up;
 
 use millpond_actors::memory::Memory;
 use millpond_actors::storage::Backend;
@@ -132,6 +133,13 @@ macro_rules! contract_suite {
                     a_line_shows_who_holds_and_how_many_wait
                     locks_are_listed_by_name_while_they_are_used
                     a_remembered_lock_is_found_by_its_row
+                }
+                take_up {
+                    l5_a_grant_that_is_not_taken_up_goes_on_to_the_next
+                    l4_any_commit_of_its_process_takes_a_grant_up
+                    l4_a_grant_in_a_commit_of_ones_own_is_taken_up_by_it
+                    l5_a_grant_that_nobody_took_over_can_still_be_taken_up
+                    l4_a_grant_whose_time_to_live_is_over_is_not_taken_up
                 }
                 snapshots {
                     a_snapshot_is_kept_as_it_was_given

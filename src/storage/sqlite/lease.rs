@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
-use millpond_actors::storage::lock::{Grant, Holder, Line};
+use millpond_actors::storage::lock::{Grant, Holder, Line, lease_end};
 use millpond_actors::storage::{Identity, Moment};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -44,7 +44,7 @@ impl Judge<'_> {
             Some(own) if own == lease.process => Some(self.now.boot_ms),
             _ => self.last_beat(lease.process)?,
         };
-        let end = beat.map(|beat| lease.granted_at.max(beat).saturating_add(lease.ttl));
+        let end = beat.map(|beat| lease_end(lease.granted_at, beat, lease.ttl));
         Ok(end.filter(|end| *end > self.now.boot_ms))
     }
 
@@ -56,6 +56,7 @@ impl Judge<'_> {
 }
 
 impl SqliteSession {
+    // What was passed on to us while we were silent, and is still ours, is taken up by this very transaction.
     const EXPIRED: &str = "SELECT id FROM lock
         WHERE holder <> 0 AND process = ?1 AND max(granted_at, ?2) + ttl <= ?3";
 
