@@ -165,6 +165,12 @@ impl Handler<Seen> for LockActor {
         let Ok(line) = line else { return };
         self.answer_followers(line.as_ref().and_then(|line| line.holder.as_ref()));
         let Some(line) = line else { return self.tell_watcher(context) };
+        if let Some(Holder { grant, .. }) = &line.holder {
+            // The lock goes on in the order of the tickets: those before the holder's have been granted and have ended,
+            // while this process was stopped. Who waits with one would be passed by everybody.
+            let held = grant.ticket;
+            self.take_anew_where(|waiter| waiter.place.ticket() < held, context);
+        }
         let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
         let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
         // It may only seem so, until the outcome of its own commit has been dealt with; that is before the outcome of
@@ -177,6 +183,8 @@ impl Handler<Seen> for LockActor {
         self.answer_losses(|ticket| Some(ticket) != holder);
         let waits = !self.waiting.is_empty();
         let concerns_us = waits && holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
+        // Also if the reader saw the grant: until a commit of this process has taken it up it is a short one, and only
+        // that commit makes sure that it is on disk.
         if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
             let newest = self.waiting.keys().next_back().copied().unwrap_or(0);
