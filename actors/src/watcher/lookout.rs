@@ -227,7 +227,7 @@ mod tests {
         }
 
         fn finds(&self, groups: u64) {
-            self.found.send(Ok(Pulse { groups, living: Vec::new() })).unwrap();
+            self.found.send(Ok(Pulse { groups, ..Pulse::default() })).unwrap();
         }
 
         /// Until the thread has come so far.

@@ -156,6 +156,7 @@ macro_rules! contract_suite {
                     a_newcomer_buries_the_dead
                     leaving_ends_a_process
                     a_pulse_changes_with_every_commit_that_is_more_than_events
+                    d8_a_pulse_never_comes_back
                     g8_one_has_the_turn_at_a_time
                     g8_the_dead_leave_the_turn
                     two_transactions_are_busy

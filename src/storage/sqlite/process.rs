@@ -317,7 +317,8 @@ pub(super) fn list(
     Ok(processes)
 }
 
-const PULSE: &str = "SELECT id, slot, boot, sidecar, last_beat, last_group FROM process ORDER BY id";
+const PULSE: &str = "SELECT id, slot, boot, sidecar, last_beat, last_group,
+    (SELECT process FROM store WHERE id = 1) FROM process ORDER BY id";
 
 /// Who lives, how much the others have committed, and whether some of them have another sidecar than this one. It is what
 /// whoever waits does all the time: one statement, and one question a process.
@@ -332,6 +333,7 @@ pub(super) fn pulse(
     let (mut pulse, mut strangers) = (Pulse::default(), false);
     while let Some(row) = rows.next().map_err(database)? {
         let peer = Peer::from_row(row).map_err(database)?;
+        pulse.joined = row.get(6).map_err(database)?;
         if peer.id == own {
             pulse.living.push(own);
             continue;
