@@ -12,7 +12,7 @@ use millpond_actors::name::{self, Name};
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::stream::{Data, Import, Imported as Outcome, NewEvent, Scope};
-use millpond_actors::stream::{Append, StreamActor};
+use millpond_actors::stream::{Append, StreamActor, placed};
 
 use crate::codec;
 use crate::lock::LockGuard;
@@ -95,7 +95,8 @@ impl Events {
         let (name, events, known_ids) = self.prepare(stream.as_ref(), events.into())?;
         let fence = self.fence.clone();
         let build = |reply, passage| Append { expected, events, known_ids, fence, reply, passage };
-        self.runtime.ask::<StreamActor, _, _>(&name, build).await.map(Appended::from)
+        let outcome = self.runtime.ask::<StreamActor, _, _>(&name, build).await?;
+        placed(&name, expected, self.fence.as_ref(), &outcome).map(Appended::from)
     }
 
     /// The same for a thread that waits.
@@ -108,7 +109,8 @@ impl Events {
         let (name, events, known_ids) = self.prepare(stream, events)?;
         let fence = self.fence.clone();
         let build = |reply, passage| Append { expected, events, known_ids, fence, reply, passage };
-        self.runtime.call::<StreamActor, _, _>(&name, build).map(Appended::from)
+        let outcome = self.runtime.call::<StreamActor, _, _>(&name, build)?;
+        placed(&name, expected, self.fence.as_ref(), &outcome).map(Appended::from)
     }
 
     /// Checks everything about an append before it is sent; the ids are given here to events without one.

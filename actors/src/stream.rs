@@ -23,8 +23,8 @@ pub struct Append {
     pub known_ids: bool,
     /// A lock that must be held.
     pub fence: Option<Fence>,
-    /// Answered after the commit.
-    pub reply: Reply<Placed>,
+    /// Answered after the commit, with the outcome itself; [`placed`] is what it means.
+    pub reply: Reply<Appended>,
     /// The request's passage.
     pub passage: Passage,
 }
@@ -41,12 +41,10 @@ pub struct Placed {
 }
 
 /// What an outcome of the database means to whoever appended.
-pub(crate) fn placed(
-    name: &Name,
-    expected: Expected,
-    fence: Option<&Fence>,
-    appended: &Appended,
-) -> Result<Placed> {
+///
+/// # Errors
+/// What the database refused, in the words of whoever appended.
+pub fn placed(name: &Name, expected: Expected, fence: Option<&Fence>, appended: &Appended) -> Result<Placed> {
     let stream = || name.to_string();
     match *appended {
         Appended::Done { version, position, repeated, .. } => Ok(Placed { version, position, repeated }),
@@ -84,20 +82,18 @@ impl Actor for StreamActor {
 impl Handler<Visit<Append>> for StreamActor {
     type Result = ();
 
-    fn handle(&mut self, Visit { message, stay }: Visit<Append>, context: &mut Self::Context) {
+    fn handle(&mut self, Visit { message, .. }: Visit<Append>, context: &mut Self::Context) {
         let Append { expected, events, known_ids, fence, reply, passage } = message;
-        let name = self.name.clone();
-        // The outcome itself is the answer, so the reply travels with the operation. The actor wants to hear of
-        // the outcome only until it knows the row.
+        let stream = Target { name: self.name.clone(), id: self.id };
+        let append = stream::Append { stream, expected, events, known_ids, fence };
+        // The outcome itself is the answer, so the reply travels with the operation, and the actor may go meanwhile. It
+        // wants to hear of the outcome only until it knows the row.
         let learner = self.id.is_none().then(|| context.address());
-        let stream = Target { name: name.clone(), id: self.id };
-        let append = stream::Append { stream, expected, events, known_ids, fence: fence.clone() };
         self.house.writer.apply(append, Some(passage), move |outcome| {
             if let (Some(learner), Ok(Appended::Done { stream, .. })) = (learner, &outcome) {
                 learner.do_send(Learnt(*stream));
             }
-            reply.answer(outcome.and_then(|appended| placed(&name, expected, fence.as_ref(), &appended)));
-            drop(stay);
+            reply.answer(outcome);
         });
     }
 }

@@ -78,7 +78,7 @@ impl Work {
         }
         let mut alone = VecDeque::new();
         self.intake.take(1, self.clock.boot_ms(), &mut alone);
-        alone.into_iter().for_each(|write| committer.take(write));
+        committer.take(&mut alone);
         self.finish(&mut committer);
         if committer.checkpoint_due() {
             self.intake.ask_checkpoint();
@@ -138,7 +138,7 @@ impl Work {
         while committer.group_size() < cap {
             self.intake.take(cap - committer.group_size(), began_ms, batch);
             if !batch.is_empty() {
-                batch.drain(..).for_each(|write| committer.take(write));
+                committer.take(batch);
                 waiting_since = None;
                 continue;
             }

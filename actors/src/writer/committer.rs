@@ -4,6 +4,7 @@
 //! because an operation that is refused has written nothing. When one really fails, the whole group is rolled
 //! back and done again with a savepoint an operation, so that the bad one does not undo its neighbours.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,8 +31,11 @@ pub(super) struct Committer {
     began_ms: u64,
     /// When the last group on disk began; this process's beat, while it holds a lease.
     beat_ms: Arc<AtomicU64>,
-    writes: Vec<Write>,
-    outcomes: Vec<Outcome>,
+    /// The open group, moved in whole where that is possible: a write is large, and there are many.
+    writes: VecDeque<Write>,
+    /// What became of its operations, as far as they have been applied.
+    outcomes: Vec<Result<Outcome>>,
+    /// The same once it has been committed, or has failed.
     answers: Vec<Result<Outcome>>,
     /// An operation of the open group failed: nothing more is applied, all of it is done again at the end.
     spoilt: bool,
@@ -60,7 +64,7 @@ impl Committer {
             process,
             began_ms: 0,
             beat_ms,
-            writes: Vec::new(),
+            writes: VecDeque::new(),
             outcomes: Vec::new(),
             answers: Vec::new(),
             spoilt: false,
@@ -112,15 +116,22 @@ impl Committer {
         Ok(())
     }
 
-    /// Applies one write in the open group.
-    pub(super) fn take(&mut self, write: Write) {
-        if !self.spoilt && self.poisoned.is_none() {
+    /// Applies writes in the open group, in order, and takes all of them.
+    pub(super) fn take(&mut self, writes: &mut VecDeque<Write>) {
+        for write in writes.iter() {
+            if self.spoilt || self.poisoned.is_some() {
+                break;
+            }
             match self.apply(&write.operation) {
-                Ok(outcome) => self.outcomes.push(outcome),
+                Ok(outcome) => self.outcomes.push(Ok(outcome)),
                 Err(_) => self.spoil(),
             }
         }
-        self.writes.push(write);
+        if self.writes.is_empty() {
+            std::mem::swap(&mut self.writes, writes);
+        } else {
+            self.writes.append(writes);
+        }
     }
 
     pub(super) fn group_size(&self) -> usize {
@@ -154,6 +165,8 @@ impl Committer {
                 tracing::error!(%error, "a caller was not answered");
             }
         }
+        // The next group uses the same memory.
+        std::mem::swap(&mut self.outcomes, &mut self.answers);
     }
 
     /// The thread of this committer panicked, nobody knows where. Whoever was with it is told so, and the connection
@@ -198,7 +211,7 @@ impl Committer {
             });
         }
         let outcomes = std::mem::take(&mut self.outcomes);
-        self.commit(outcomes.into_iter().map(Ok).collect())
+        self.commit(outcomes)
     }
 
     /// Does the group again, each operation under a savepoint of its own.
@@ -222,7 +235,7 @@ impl Committer {
     /// One attempt at a group under savepoints; `None` if an operation panicked and must be left out.
     fn attempt(
         &mut self,
-        writes: &[Write],
+        writes: &VecDeque<Write>,
         refused: &mut [Option<Error>],
     ) -> Result<Option<Vec<Result<Outcome>>>> {
         self.session.rollback();

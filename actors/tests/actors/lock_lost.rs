@@ -6,7 +6,7 @@ use millpond_actors::clock::Clock;
 use millpond_actors::error::Error;
 use millpond_actors::lock::Wait;
 use millpond_actors::runtime::Settings;
-use millpond_actors::storage::lock::Leave;
+use millpond_actors::storage::lock::{Fence, Leave};
 
 use crate::lock::TTL;
 use crate::world::{World, assert_not_applied, begun, broken, name, soon, until};
@@ -165,20 +165,21 @@ async fn g13_a_lock_whose_guard_was_dropped_while_the_disk_was_full_becomes_free
 #[tokio::test]
 async fn l3_a_stale_token_writes_nothing() {
     use millpond_actors::error::Expected;
-    use millpond_actors::stream::{Append, StreamActor};
+    use millpond_actors::stream::{Append, StreamActor, placed};
 
     let world = World::new();
     let held = world.hold("x").await;
-    let fenced = async |fence| {
+    let fenced = async |fence: Fence| {
         let build = |reply, passage| Append {
             expected: Expected::Any,
             events: vec![crate::world::event(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, b"1"))],
             known_ids: true,
-            fence: Some(fence),
+            fence: Some(fence.clone()),
             reply,
             passage,
         };
-        soon(world.runtime.ask::<StreamActor, _, _>(&name("s"), build)).await
+        let outcome = soon(world.runtime.ask::<StreamActor, _, _>(&name("s"), build)).await?;
+        placed(&name("s"), Expected::Any, Some(&fence), &outcome)
     };
     fenced(held.fence()).await.unwrap();
     let fence = held.fence();
