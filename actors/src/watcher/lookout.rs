@@ -236,7 +236,7 @@ mod tests {
             while !so(&self.lookout.state()) {
                 std::thread::yield_now();
                 looks += 1;
-                assert!(looks < 20_000_000, "{:?}", self.lookout);
+                assert!(looks < 5_000_000, "{:?}", self.lookout);
             }
         }
 
