@@ -8,7 +8,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Fence, First, Grant, Holder, Leave, Left, Line, Renew, Renewed, Settle,
-    Settled, Was,
+    Settled, Was, lease_end,
 };
 use crate::storage::{Moment, Target};
 
@@ -40,10 +40,13 @@ struct Held {
 }
 
 impl Held {
-    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end.
-    fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
+    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end. Who asks in a transaction of its
+    /// own takes up by it what is its own.
+    fn remaining(&self, census: Census<'_>, now: Moment, own: Option<u64>) -> u64 {
         census.living(self.grant.process).map_or(0, |process| {
-            self.granted.max(process.beat).saturating_add(self.ttl_ms).saturating_sub(now.boot_ms)
+            let beat =
+                if own == Some(self.grant.process) { self.granted.max(process.beat) } else { process.beat };
+            lease_end(self.granted, beat, self.ttl_ms).saturating_sub(now.boot_ms)
         })
     }
 }
@@ -146,8 +149,10 @@ impl Store {
         let mine = self.locks_held_by(me.process);
         let void = |lock: &u64| {
             let rows = self.locks.get(lock).map_or(&[][..], |row| &row.holders);
-            rows.iter()
-                .any(|held| held.grant.process == me.process && held.remaining(self.census(me), me.now) == 0)
+            rows.iter().any(|held| {
+                held.grant.process == me.process
+                    && held.remaining(self.census(me), me.now, Some(me.process)) == 0
+            })
         };
         let expired: Vec<u64> = mine.into_iter().filter(void).collect();
         for lock in &expired {
@@ -240,7 +245,11 @@ impl Store {
 
     fn live_holders(&self, me: &Caller, lock: u64) -> Vec<Held> {
         let holders = self.locks.get(&lock).map_or(&[][..], |row| &row.holders);
-        holders.iter().filter(|held| held.remaining(self.census(me), me.now) > 0).copied().collect()
+        holders
+            .iter()
+            .filter(|held| held.remaining(self.census(me), me.now, Some(me.process)) > 0)
+            .copied()
+            .collect()
     }
 
     fn live_grants(&self, me: &Caller, lock: u64) -> Vec<Grant> {
@@ -318,7 +327,7 @@ impl Store {
     fn shown(&self, id: u64, lock: &Lock, now: Moment) -> Line {
         let census = self.committed_census();
         let shown = |held: &Held| {
-            let remaining_ms = held.remaining(census, now);
+            let remaining_ms = held.remaining(census, now, None);
             Holder {
                 grant: held.grant,
                 weight: held.weight,

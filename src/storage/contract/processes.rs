@@ -81,16 +81,34 @@ pub(super) fn a_pulse_changes_with_every_commit_that_is_more_than_events(stage: 
         a.apply(append("s", millpond_actors::error::Expected::Any, &[number]));
         a.apply(try_acquire("l", 100));
         a.commit();
-        let Pulse { groups, living } = view.pulse(0).unwrap();
+        let Pulse { groups, living, joined } = view.pulse(0).unwrap();
         assert_ne!(groups, last.groups);
         assert_eq!(living, [a.session.process()]);
         assert_eq!(view.pulse(a.session.process()).unwrap().groups, 0, "one's own do not count");
-        last = Pulse { groups, living };
+        last = Pulse { groups, living, joined };
     }
     a.begin();
     a.apply(append("s", millpond_actors::error::Expected::Any, &[9]));
     assert_eq!(view.pulse(0).unwrap(), last);
     a.rollback();
+}
+
+pub(super) fn d8_a_pulse_never_comes_back(stage: &Stage<'_>) {
+    let mut view = stage.view();
+    let mut seen = Vec::new();
+    let mut looked = |pulse: Pulse| {
+        assert!(!seen.contains(&pulse), "{pulse:?} again, after {seen:?}");
+        seen.push(pulse);
+    };
+    let own = stage.join();
+    looked(view.pulse(own.session.process()).unwrap());
+    for _ in 0..3 {
+        // Each takes the place of the one before, does as much, and dies, all between two looks.
+        let mut other = stage.join();
+        other.beat();
+        drop(other);
+        looked(view.pulse(own.session.process()).unwrap());
+    }
 }
 
 pub(super) fn g8_one_has_the_turn_at_a_time(stage: &Stage<'_>) {

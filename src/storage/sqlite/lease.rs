@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
-use millpond_actors::storage::lock::{First, Holder, Line};
+use millpond_actors::storage::lock::{First, Holder, Line, lease_end};
 use millpond_actors::storage::{Identity, Moment};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -23,7 +23,7 @@ pub(super) struct Lease {
 impl Lease {
     /// When it ends if its process beat last at `beat`.
     fn end(&self, beat: u64) -> u64 {
-        self.granted_at.max(beat).saturating_add(self.ttl)
+        lease_end(self.granted_at, beat, self.ttl)
     }
 }
 
@@ -57,6 +57,7 @@ impl Judge<'_> {
 }
 
 impl SqliteSession {
+    // What was passed on to us while we were silent, and is still ours, is taken up by this very transaction.
     const EXPIRED: &str = "SELECT id FROM lock
             WHERE holder <> 0 AND process = ?1 AND max(granted_at, ?2) + ttl <= ?3
         UNION SELECT lock FROM share
@@ -66,7 +67,9 @@ impl SqliteSession {
     pub(super) fn expire_own(&mut self, last_beat: u64) -> Result<()> {
         let (own, now) = (self.own.id, self.now.boot_ms);
         let locks = self.ids(Self::EXPIRED, &[own, last_beat, now])?;
-        let has_expired = |held: &Held| held.grant.process == own && held.lease.end(last_beat) <= now;
+        let has_expired = |Held { grant, lease, .. }: &Held| {
+            grant.process == own && lease.end(last_beat.max(lease.granted_at)) <= now
+        };
         locks.iter().try_for_each(|lock| self.pass_on_of(*lock, |held| !held.is_void() && !has_expired(held)))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use millpond_actors::error::{Error, Result};
-use millpond_actors::storage::{Identity, Moment, Process, Standing};
+use millpond_actors::storage::{Identity, Moment, Process, Pulse, Standing};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::database;
@@ -314,6 +314,37 @@ pub(super) fn list(
         });
     }
     Ok(processes)
+}
+
+const PULSE: &str = "SELECT id, slot, boot, sidecar, last_beat, last_group,
+    (SELECT process FROM store WHERE id = 1) FROM process ORDER BY id";
+
+/// Who lives, how much the others have committed, and whether some of them have another sidecar than this one. It is what
+/// whoever waits does all the time: one statement, and one question a process.
+pub(super) fn pulse(
+    connection: &Connection,
+    boot: Option<&str>,
+    sidecar: Option<&Sidecar>,
+    own: u64,
+) -> Result<(Pulse, bool)> {
+    let mut statement = connection.prepare_cached(PULSE).map_err(database)?;
+    let mut rows = statement.query([]).map_err(database)?;
+    let (mut pulse, mut strangers) = (Pulse::default(), false);
+    while let Some(row) = rows.next().map_err(database)? {
+        let peer = Peer::from_row(row).map_err(database)?;
+        pulse.joined = row.get(6).map_err(database)?;
+        if peer.id == own {
+            pulse.living.push(own);
+            continue;
+        }
+        let groups: u64 = row.get(5).map_err(database)?;
+        pulse.groups = pulse.groups.saturating_add(groups);
+        strangers |= !sidecar.is_some_and(|sidecar| peer.is_of(&sidecar.id));
+        if !peer.is_known_dead(boot, sidecar)? {
+            pulse.living.push(peer.id);
+        }
+    }
+    Ok((pulse, strangers))
 }
 
 fn identity(row: &Row<'_>, boot: String) -> rusqlite::Result<Identity> {

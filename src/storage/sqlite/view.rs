@@ -33,11 +33,17 @@ impl SqliteView {
         Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
     }
 
-    /// Looks at the sidecar that lies there now.
-    fn keep_sidecar(&mut self) {
-        if self.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current()) {
+    /// Looks at the sidecar that lies there now. Whether it is another one than before.
+    fn keep_sidecar(&mut self) -> bool {
+        let stale = self.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current());
+        if stale {
             self.sidecar = Sidecar::look(&self.place);
         }
+        stale && self.sidecar.is_some()
+    }
+
+    fn look_for_life(&self, own: u64) -> Result<(Pulse, bool)> {
+        process::pulse(&self.connection, self.boot.get().map(String::as_str), self.sidecar.as_ref(), own)
     }
 
     fn judge(&self, now: Moment) -> Judge<'_> {
@@ -81,7 +87,6 @@ const LOCKS: &str = "SELECT count(*) FROM lock";
 const LOCKS_HELD: &str = "SELECT (SELECT count(*) FROM lock WHERE holder <> 0)
     + (SELECT count(DISTINCT lock) FROM share)";
 const TICKETS: &str = "SELECT count(*) FROM ticket";
-const OTHERS_GROUPS: &str = "SELECT ifnull(sum(last_group), 0) FROM process WHERE id <> ?1";
 
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
@@ -138,11 +143,11 @@ impl View for SqliteView {
     }
 
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
-        let mut statement = self.connection.prepare_cached(OTHERS_GROUPS).map_err(database)?;
-        let groups = statement.query_row([own], |row| row.get(0)).map_err(database)?;
-        drop(statement);
-        let living = self.processes(Moment { boot_ms: 0, wall_ms: 0 })?;
-        let living = living.into_iter().filter(|process| process.alive).map(|process| process.id).collect();
-        Ok(Pulse { groups, living })
+        let (pulse, strangers) = self.look_for_life(own)?;
+        // Asking for the path takes as long as all the rest of a look, and who takes a new sidecar says so in its row.
+        if strangers && self.keep_sidecar() {
+            return self.look_for_life(own).map(|(pulse, _)| pulse);
+        }
+        Ok(pulse)
     }
 }
