@@ -17,6 +17,8 @@ use millpond_actors::storage::lock::Fence;
 /// - **Order**: first come, first served, over all processes. There are no readers' or other priorities.
 /// - **A lease ends** when it is released, when its process dies (at once), or when its process was stopped for
 ///   longer than the time to live. A running process keeps its leases by itself.
+/// - **A stopped process keeps nobody waiting for what it never used**: if the lock is passed on to one of its callers
+///   and it gives no sign of life, the lease lasts no longer than 5 seconds. Whoever had waited there lines up anew.
 /// - **Not re-entrant**: a second acquire by the holder waits like any other.
 ///
 /// A lease is a hint about time; the [token](LockGuard::token) is the safety. A process that was stopped past its

@@ -69,6 +69,10 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time to live of a lock unless told otherwise.
 pub const LOCK_TTL: Duration = Duration::from_secs(60);
 
+/// How long a lock stays with a process that gives no sign of life after the lock was passed on to it. A stopped process
+/// would keep the others waiting for its whole time to live, though it has never begun to use the lock.
+pub const TAKE_UP: Duration = Duration::from_secs(5);
+
 /// Shortest time to live: below it a busy machine alone would lose the lock.
 pub const TTL_MIN: Duration = Duration::from_millis(10);
 

@@ -180,6 +180,8 @@ impl Handler<Seen> for LockActor {
         let first = line.first.map_or(u64::MAX, |first| first.ticket);
         let oldest = self.waiting.keys().next();
         let concerns_us = oldest.is_some_and(|oldest| *oldest < first || line.is_ready());
+        // Also if the reader saw the grant: until a commit of this process has taken it up it is a short one, and only
+        // that commit makes sure that it is on disk.
         if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
             let newest = self.waiting.keys().next_back().copied().unwrap_or(0);

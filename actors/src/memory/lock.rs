@@ -8,7 +8,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Fence, First, Grant, Holder, Leave, Left, Line, Renew, Renewed, Settle,
-    Settled, Was,
+    Settled, Was, lease_end,
 };
 use crate::storage::{Moment, Target};
 
@@ -40,10 +40,13 @@ struct Held {
 }
 
 impl Held {
-    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end.
-    fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
+    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end. Who asks in a transaction of its
+    /// own takes up by it what is its own.
+    fn remaining(&self, census: Census<'_>, now: Moment, own: Option<u64>) -> u64 {
         census.living(self.grant.process).map_or(0, |process| {
-            self.granted.max(process.beat).saturating_add(self.ttl_ms).saturating_sub(now.boot_ms)
+            let beat =
+                if own == Some(self.grant.process) { self.granted.max(process.beat) } else { process.beat };
+            lease_end(self.granted, beat, self.ttl_ms).saturating_sub(now.boot_ms)
         })
     }
 }
@@ -145,8 +148,10 @@ impl Store {
         let mine = self.locks_held_by(me.process);
         let void = |lock: &u64| {
             let rows = self.locks.get(lock).map_or(&[][..], |row| &row.holders);
-            rows.iter()
-                .any(|held| held.grant.process == me.process && held.remaining(self.census(me), me.now) == 0)
+            rows.iter().any(|held| {
+                held.grant.process == me.process
+                    && held.remaining(self.census(me), me.now, Some(me.process)) == 0
+            })
         };
         let expired: Vec<u64> = mine.into_iter().filter(void).collect();
         for lock in &expired {
@@ -247,7 +252,11 @@ impl Store {
 
     fn live_holders(&self, me: &Caller, lock: u64) -> Vec<Held> {
         let holders = self.locks.get(&lock).map_or(&[][..], |row| &row.holders);
-        holders.iter().filter(|held| held.remaining(self.census(me), me.now) > 0).copied().collect()
+        holders
+            .iter()
+            .filter(|held| held.remaining(self.census(me), me.now, Some(me.process)) > 0)
+            .copied()
+            .collect()
     }
 
     fn live_grants(&self, me: &Caller, lock: u64) -> Vec<Grant> {
@@ -326,13 +335,14 @@ impl Store {
     pub(super) fn leases_of(&self, process: u64, now: Moment) -> u64 {
         let census = self.committed_census();
         let held = self.locks.committed().values().flat_map(|lock| &lock.holders);
-        held.filter(|held| held.grant.process == process && held.remaining(census, now) > 0).count() as u64
+        held.filter(|held| held.grant.process == process && held.remaining(census, now, None) > 0).count()
+            as u64
     }
 
     /// Locks that somebody holds whose lease has not ended.
     pub(super) fn held(&self, now: Moment) -> u64 {
         let census = self.committed_census();
-        let is_held = |lock: &&Lock| lock.holders.iter().any(|held| held.remaining(census, now) > 0);
+        let is_held = |lock: &&Lock| lock.holders.iter().any(|held| held.remaining(census, now, None) > 0);
         self.locks.committed().values().filter(is_held).count() as u64
     }
 
@@ -344,7 +354,7 @@ impl Store {
     fn shown(&self, id: u64, lock: &Lock, now: Moment) -> Line {
         let census = self.committed_census();
         let shown = |held: &Held| {
-            let remaining_ms = held.remaining(census, now);
+            let remaining_ms = held.remaining(census, now, None);
             Holder {
                 grant: held.grant,
                 weight: held.weight,

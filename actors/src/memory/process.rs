@@ -161,6 +161,6 @@ impl Store {
     pub(super) fn pulse(&self, own: u64) -> Pulse {
         let others = self.processes.committed().iter().filter(|(id, _)| **id != own);
         let groups = others.map(|(_, row)| row.last_group).sum();
-        Pulse { groups, living: self.living.iter().copied().collect() }
+        Pulse { groups, living: self.living.iter().copied().collect(), joined: self.last_process }
     }
 }

@@ -70,7 +70,7 @@ impl Building {
         let session = self.backend.join(&self.identity, &|| seams.clock.now())?;
         let (process, presence) = (session.process(), session.presence());
         let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
-        let watcher = WatcherActor::open(self.backend.bell(), readers.clone(), process);
+        let watcher = WatcherActor::open(Arc::clone(&self.backend), process, &seams)?;
         let on_lapse = {
             let watcher = watcher.clone();
             Box::new(move || watcher.do_send(Lapsed))

@@ -1,8 +1,8 @@
 //! Locks in the database: one line of tickets a lock, strict first come, first served over all processes.
 //!
-//! A lease hangs on its process's beat: it ends at `max(granted, the process's last beat) + ttl`, and at once
-//! when the process is known to be dead, has left, or belongs to another boot of the machine. A holder whose
-//! lease has ended is *void*: it holds nothing, even if nobody has taken the lock yet.
+//! A lease hangs on its process's beat: it ends as [`lease_end`] says, and at once when the process is known to be
+//! dead, has left, or belongs to another boot of the machine. A holder whose lease has ended is *void*: it holds
+//! nothing, even if nobody has taken the lock yet.
 //!
 //! Tickets and fencing tokens are numbers of one counter, the store's. A ticket that is still the newest number when
 //! the lock is given to it serves as the token; otherwise the token is a new number. So tokens grow from grant to
@@ -16,7 +16,23 @@
 //! Invariant: while its holders live, the first living ticket of a line does not fit. Whatever frees room passes it on.
 
 use super::Target;
+use crate::clock::millis;
 use crate::limits;
+
+/// When a lease ends if its process does not beat again; all in milliseconds of the boot clock.
+///
+/// A time to live after the process's last beat. But a lock that another process has passed on has first to be taken
+/// up: until its new holder's process beats, which any commit of it does, the lease lasts no longer than
+/// [`limits::TAKE_UP`]. A grant in a commit of the holder's own is taken up by that commit. After the limit others may
+/// pass the lock on; as long as nobody has, it can still be taken up.
+#[must_use]
+pub fn lease_end(granted_at: u64, last_beat: u64, ttl_ms: u64) -> u64 {
+    if last_beat >= granted_at {
+        last_beat.saturating_add(ttl_ms)
+    } else {
+        granted_at.saturating_add(ttl_ms.min(millis(limits::TAKE_UP)))
+    }
+}
 
 /// The right to write under a lock, as a condition inside a transaction.
 ///

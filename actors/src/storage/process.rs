@@ -100,4 +100,7 @@ pub struct Pulse {
     pub groups: u64,
     /// The living processes.
     pub living: Vec<u64>,
+    /// The last id that a process was given. Without it, one that came and went between two looks in the place of
+    /// another that had died before could leave the rest as it was.
+    pub joined: u64,
 }

@@ -12,6 +12,7 @@ mod shared;
 mod snapshots;
 mod stage;
 mod streams;
+mod take_up;
 
 use millpond_actors::memory::Memory;
 use millpond_actors::storage::Backend;
@@ -156,6 +157,13 @@ macro_rules! contract_suite {
                     a_settling_tells_who_is_first_in_line
                     a_line_shows_all_who_hold_a_part
                 }
+                take_up {
+                    l5_a_grant_that_is_not_taken_up_goes_on_to_the_next
+                    l4_any_commit_of_its_process_takes_a_grant_up
+                    l4_a_grant_in_a_commit_of_ones_own_is_taken_up_by_it
+                    l5_a_grant_that_nobody_took_over_can_still_be_taken_up
+                    l4_a_grant_whose_time_to_live_is_over_is_not_taken_up
+                }
                 snapshots {
                     a_snapshot_is_kept_as_it_was_given
                     a_later_snapshot_replaces_an_earlier_one
@@ -171,6 +179,7 @@ macro_rules! contract_suite {
                     a_newcomer_buries_the_dead
                     leaving_ends_a_process
                     a_pulse_changes_with_every_commit_that_is_more_than_events
+                    d8_a_pulse_never_comes_back
                     g8_one_has_the_turn_at_a_time
                     g8_whose_turn_it_is_is_known
                     g8_the_dead_leave_the_turn
@@ -178,6 +187,7 @@ macro_rules! contract_suite {
                     a_waiting_bell_is_rung
                     a_summary_counts_everything
                     what_has_ended_does_not_count_as_held
+                    a_grant_that_is_not_taken_up_is_soon_not_counted_any_more
                 }
                 groups {
                     g2_a_rollback_leaves_no_trace

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use millpond_actors::error::{Error, Occupant};
+use millpond_actors::limits;
 use millpond_actors::storage::{Pulse, Standing};
 
 use super::stage::*;
@@ -81,16 +82,34 @@ pub(super) fn a_pulse_changes_with_every_commit_that_is_more_than_events(stage: 
         a.apply(append("s", millpond_actors::error::Expected::Any, &[number]));
         a.apply(try_acquire("l", 100));
         a.commit();
-        let Pulse { groups, living } = view.pulse(0).unwrap();
+        let Pulse { groups, living, joined } = view.pulse(0).unwrap();
         assert_ne!(groups, last.groups);
         assert_eq!(living, [a.session.process()]);
         assert_eq!(view.pulse(a.session.process()).unwrap().groups, 0, "one's own do not count");
-        last = Pulse { groups, living };
+        last = Pulse { groups, living, joined };
     }
     a.begin();
     a.apply(append("s", millpond_actors::error::Expected::Any, &[9]));
     assert_eq!(view.pulse(0).unwrap(), last);
     a.rollback();
+}
+
+pub(super) fn d8_a_pulse_never_comes_back(stage: &Stage<'_>) {
+    let mut view = stage.view();
+    let mut seen = Vec::new();
+    let mut looked = |pulse: Pulse| {
+        assert!(!seen.contains(&pulse), "{pulse:?} again, after {seen:?}");
+        seen.push(pulse);
+    };
+    let own = stage.join();
+    looked(view.pulse(own.session.process()).unwrap());
+    for _ in 0..3 {
+        // Each takes the place of the one before, does as much, and dies, all between two looks.
+        let mut other = stage.join();
+        other.beat();
+        drop(other);
+        looked(view.pulse(own.session.process()).unwrap());
+    }
 }
 
 pub(super) fn g8_one_has_the_turn_at_a_time(stage: &Stage<'_>) {
@@ -198,4 +217,21 @@ pub(super) fn what_has_ended_does_not_count_as_held(stage: &Stage<'_>) {
     assert_eq!(counted(), ((2, 2), vec![(1, 0), (1, 1), (0, 1)]), "by time");
     drop((a, c));
     assert_eq!(counted(), ((1, 1), vec![(0, 0), (1, 1), (0, 0)]), "by death");
+}
+
+pub(super) fn a_grant_that_is_not_taken_up_is_soon_not_counted_any_more(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    let held = a.hold("l", 1_000_000);
+    b.wait("l", 1_000_000);
+    stage.pass(10);
+    a.release(held).unwrap();
+    let counted = || {
+        let list = stage.view().processes(stage.now()).unwrap();
+        (stage.view().summary(stage.now()).unwrap().locks_held, list[1].holds)
+    };
+    let take_up = u64::try_from(limits::TAKE_UP.as_millis()).unwrap();
+    stage.pass(take_up - 1);
+    assert_eq!(counted(), (1, 1));
+    stage.pass(1);
+    assert_eq!(counted(), (0, 0), "its process has been silent since before the grant");
 }

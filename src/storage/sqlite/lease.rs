@@ -1,8 +1,10 @@
 //! Leases: when one ends, what happens to all of a process's at once, and how a line looks from outside.
 
+use std::collections::HashMap;
+
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
-use millpond_actors::storage::lock::{First, Holder, Line};
+use millpond_actors::storage::lock::{First, Holder, Line, lease_end};
 use millpond_actors::storage::{Identity, Moment};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -23,7 +25,7 @@ pub(super) struct Lease {
 impl Lease {
     /// When it ends if its process beat last at `beat`.
     fn end(&self, beat: u64) -> u64 {
-        self.granted_at.max(beat).saturating_add(self.ttl)
+        lease_end(self.granted_at, beat, self.ttl)
     }
 }
 
@@ -57,6 +59,7 @@ impl Judge<'_> {
 }
 
 impl SqliteSession {
+    // What was passed on to us while we were silent, and is still ours, is taken up by this very transaction.
     const EXPIRED: &str = "SELECT id FROM lock
             WHERE holder <> 0 AND process = ?1 AND max(granted_at, ?2) + ttl <= ?3
         UNION SELECT lock FROM share
@@ -66,7 +69,9 @@ impl SqliteSession {
     pub(super) fn expire_own(&mut self, last_beat: u64) -> Result<()> {
         let (own, now) = (self.own.id, self.now.boot_ms);
         let locks = self.ids(Self::EXPIRED, &[own, last_beat, now])?;
-        let has_expired = |held: &Held| held.grant.process == own && held.lease.end(last_beat) <= now;
+        let has_expired = |Held { grant, lease, .. }: &Held| {
+            grant.process == own && lease.end(last_beat.max(lease.granted_at)) <= now
+        };
         locks.iter().try_for_each(|lock| self.pass_on_of(*lock, |held| !held.is_void() && !has_expired(held)))
     }
 
@@ -126,28 +131,32 @@ impl SqliteSession {
 }
 
 // Those that exclude stand in the lock's row, shares in rows of their own.
-const HELD: &str = "SELECT l.lock, l.process FROM
+const HELD: &str = "SELECT l.lock, l.process, l.granted_at, l.ttl, p.last_beat FROM
         (SELECT id AS lock, process, granted_at, ttl FROM lock WHERE holder <> 0
             UNION ALL SELECT lock, process, granted_at, ttl FROM share) l
-    JOIN process p ON p.id = l.process WHERE max(l.granted_at, p.last_beat) + l.ttl > ?1";
+    JOIN process p ON p.id = l.process";
 
 /// The leases that have not ended by time: lock and process of each, be it dead.
 pub(super) fn held(connection: &Connection, now: Moment) -> Result<Vec<(u64, u64)>> {
-    pairs(connection, HELD, &[now.boot_ms])
+    let mut statement = connection.prepare_cached(HELD).map_err(database)?;
+    let mut rows = statement.query([]).map_err(database)?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next().map_err(database)? {
+        let get = |column| row.get::<_, u64>(column).map_err(database);
+        let (lock, process, granted_at, ttl, last_beat) = (get(0)?, get(1)?, get(2)?, get(3)?, get(4)?);
+        if lease_end(granted_at, last_beat, ttl) > now.boot_ms {
+            held.push((lock, process));
+        }
+    }
+    Ok(held)
 }
 
 const WAITING_BY: &str = "SELECT process, count(*) FROM ticket GROUP BY process";
 
 /// How many tickets each process has, be it dead.
-pub(super) fn waiting(connection: &Connection) -> Result<Vec<(u64, u64)>> {
-    pairs(connection, WAITING_BY, &[])
-}
-
-fn pairs(connection: &Connection, sql: &'static str, values: &[u64]) -> Result<Vec<(u64, u64)>> {
-    let mut statement = connection.prepare_cached(sql).map_err(database)?;
-    let rows = statement
-        .query_map(rusqlite::params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(database)?;
+pub(super) fn waiting(connection: &Connection) -> Result<HashMap<u64, u64>> {
+    let mut statement = connection.prepare_cached(WAITING_BY).map_err(database)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(database)?;
     rows.collect::<rusqlite::Result<_>>().map_err(database)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use millpond_actors::error::{Error, Occupant, ProcessName, Result};
-use millpond_actors::storage::{Identity, Moment, Process, Standing, Turn};
+use millpond_actors::storage::{Identity, Moment, Process, Pulse, Standing, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::database;
@@ -320,25 +320,6 @@ pub(super) fn advance(last: u64, by: usize, what: &'static str) -> Result<u64> {
 const LIST: &str = "SELECT id, slot, boot, sidecar, last_beat, pid, host, program, joined_wall_ms
     FROM process ORDER BY id";
 
-/// The processes that are not known to be dead, by id.
-pub(super) fn living(
-    connection: &Connection,
-    boot: Option<&str>,
-    sidecar: Option<&Sidecar>,
-) -> Result<Vec<u64>> {
-    let mut statement = connection.prepare_cached(SqliteSession::PEERS).map_err(database)?;
-    let peers = statement.query_map([], Peer::from_row).map_err(database)?;
-    let mut living = Vec::new();
-    for peer in peers {
-        let peer = peer.map_err(database)?;
-        if !peer.is_known_dead(boot, sidecar)? {
-            living.push(peer.id);
-        }
-    }
-    living.sort_unstable();
-    Ok(living)
-}
-
 /// The processes registered, each with whether it is known to be dead, and what it holds.
 pub(super) fn list(
     connection: &Connection,
@@ -350,7 +331,7 @@ pub(super) fn list(
     let mut rows = statement.query([]).map_err(database)?;
     let mut held: HashMap<u64, u64> = HashMap::new();
     lease::held(connection, now)?.iter().for_each(|(_, process)| *held.entry(*process).or_default() += 1);
-    let waiting: HashMap<u64, u64> = lease::waiting(connection)?.into_iter().collect();
+    let waiting = lease::waiting(connection)?;
     let mut processes = Vec::new();
     while let Some(row) = rows.next().map_err(database)? {
         let peer = Peer::from_row(row).map_err(database)?;
@@ -369,6 +350,37 @@ pub(super) fn list(
         });
     }
     Ok(processes)
+}
+
+const PULSE: &str = "SELECT id, slot, boot, sidecar, last_beat, last_group,
+    (SELECT process FROM store WHERE id = 1) FROM process ORDER BY id";
+
+/// Who lives, how much the others have committed, and whether some of them have another sidecar than this one. It is what
+/// whoever waits does all the time: one statement, and one question a process.
+pub(super) fn pulse(
+    connection: &Connection,
+    boot: Option<&str>,
+    sidecar: Option<&Sidecar>,
+    own: u64,
+) -> Result<(Pulse, bool)> {
+    let mut statement = connection.prepare_cached(PULSE).map_err(database)?;
+    let mut rows = statement.query([]).map_err(database)?;
+    let (mut pulse, mut strangers) = (Pulse::default(), false);
+    while let Some(row) = rows.next().map_err(database)? {
+        let peer = Peer::from_row(row).map_err(database)?;
+        pulse.joined = row.get(6).map_err(database)?;
+        if peer.id == own {
+            pulse.living.push(own);
+            continue;
+        }
+        let groups: u64 = row.get(5).map_err(database)?;
+        pulse.groups = pulse.groups.saturating_add(groups);
+        strangers |= !sidecar.is_some_and(|sidecar| peer.is_of(&sidecar.id));
+        if !peer.is_known_dead(boot, sidecar)? {
+            pulse.living.push(peer.id);
+        }
+    }
+    Ok((pulse, strangers))
 }
 
 fn identity(row: &Row<'_>, boot: String) -> rusqlite::Result<Identity> {

@@ -34,11 +34,17 @@ impl SqliteView {
         Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
     }
 
-    /// Looks at the sidecar that lies there now.
-    fn keep_sidecar(&mut self) {
-        if self.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current()) {
+    /// Looks at the sidecar that lies there now. Whether it is another one than before.
+    fn keep_sidecar(&mut self) -> bool {
+        let stale = self.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current());
+        if stale {
             self.sidecar = Sidecar::look(&self.place);
         }
+        stale && self.sidecar.is_some()
+    }
+
+    fn look_for_life(&self, own: u64) -> Result<(Pulse, bool)> {
+        process::pulse(&self.connection, self.boot.get().map(String::as_str), self.sidecar.as_ref(), own)
     }
 
     fn judge(&self, now: Moment) -> Judge<'_> {
@@ -84,7 +90,6 @@ const HEAD: &str = "SELECT ifnull(max(position), 0) FROM event";
 const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOCKS: &str = "SELECT count(*) FROM lock";
-const OTHERS_GROUPS: &str = "SELECT ifnull(sum(last_group), 0) FROM process WHERE id <> ?1";
 
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
@@ -159,12 +164,11 @@ impl View for SqliteView {
     }
 
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
-        let mut statement = self.connection.prepare_cached(OTHERS_GROUPS).map_err(database)?;
-        let groups = statement.query_row([own], |row| row.get(0)).map_err(database)?;
-        drop(statement);
-        self.keep_sidecar();
-        let boot = self.boot.get().map(String::as_str);
-        let living = process::living(&self.connection, boot, self.sidecar.as_ref())?;
-        Ok(Pulse { groups, living })
+        let (pulse, strangers) = self.look_for_life(own)?;
+        // Asking for the path takes as long as all the rest of a look, and who takes a new sidecar says so in its row.
+        if strangers && self.keep_sidecar() {
+            return self.look_for_life(own).map(|(pulse, _)| pulse);
+        }
+        Ok(pulse)
     }
 }

@@ -19,6 +19,8 @@ pub enum Mutant {
     BeatBeforeFreeing,
     /// Time ends no lease.
     NoExpiry,
+    /// A grant that its process has not taken up lasts as long as one that it has.
+    TakeUpHasNoLimit,
     /// The newest ticket is granted, not the oldest.
     GrantByNewestTicket,
     /// An acquirer takes a void lock though somebody waits for it.
@@ -48,7 +50,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All that break something.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 19] = [
         Mutant::TakeWhatIsHeld,
         Mutant::TokenFromMaxPlusNothing,
         Mutant::CounterDiesWithItsRow,
@@ -56,6 +58,7 @@ impl Mutant {
         Mutant::BeatsDoNotCount,
         Mutant::BeatBeforeFreeing,
         Mutant::NoExpiry,
+        Mutant::TakeUpHasNoLimit,
         Mutant::GrantByNewestTicket,
         Mutant::LateComerTakesTheVoid,
         Mutant::FreeWithoutPassingOn,

@@ -87,7 +87,8 @@ fn steps() -> impl Strategy<Value = Step> {
     let run = (1..60_u128, 1..4_u128).prop_map(|(start, length)| (start..start + length).collect());
     let numbers = prop_oneof![4 => run, 1 => prop::collection::vec(1..60_u128, 1..4)];
     let guarded = prop_oneof![3 => Just(None), 1 => (0..6_usize).prop_map(Some)];
-    let ttl_ms = prop_oneof![Just(20), Just(50), Just(500)];
+    // The longest is longer than a grant may wait to be taken up.
+    let ttl_ms = prop_oneof![Just(20), Just(50), Just(500), Just(20_000)];
     prop_oneof![
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
@@ -127,7 +128,8 @@ fn events() -> BoxedStrategy<Event> {
     let savepoint = prop::option::weighted(0.3, (0..4_usize, any::<bool>()));
     let end = prop_oneof![8 => Just(End::Commit), 1 => Just(End::Rollback), 1 => Just(End::Reopen)];
     let group = (0..PLAYERS, prop::collection::vec(steps(), 0..5), savepoint, end);
-    let ms = prop_oneof![Just(1), Just(19), Just(20), Just(30), Just(50), Just(499)];
+    let ms =
+        prop_oneof![Just(1), Just(19), Just(20), Just(30), Just(50), Just(499), Just(4_999), Just(19_999)];
     prop_oneof![
         12 => group.prop_map(|(player, steps, savepoint, end)| Event::Group { player, steps, savepoint, end }),
         4 => ms.prop_map(|ms| Event::Pass { ms }),
