@@ -44,7 +44,7 @@ pub enum Mutant {
     /// asks the clock when nobody else can write any more (`Backend::join`).
     TimeBeforeTheTurn,
     /// A waiter whose ticket was granted and lost again while its process was stopped goes on waiting under it, though it
-    /// is in no line any more. The code lines such a waiter up anew, once it settles and nobody holds the lock.
+    /// is in no line any more. The code lines up anew whoever's ticket is older than the first one in the line.
     VoidTicketWaitsOn,
 }
 
