@@ -87,8 +87,7 @@ impl Desk {
             then(match outcome {
                 Ok(left) => desk.left(leave.ticket, left, stay),
                 Err(error) => {
-                    // A store that is not written to any more loses its leases by its silence.
-                    if !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. }) {
+                    if may_pass(&error) {
                         desk.tell(LeaveAgain(leave, stay));
                     }
                     Err(error)
@@ -107,6 +106,11 @@ impl Desk {
             Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
         }
     }
+}
+
+/// Whether it is worth to try again. A store that is not written to any more loses its leases by its silence.
+pub(super) fn may_pass(error: &Error) -> bool {
+    !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. })
 }
 
 /// The tickets under which somebody here holds the lock. For one that excludes this is one number, and no mutex.

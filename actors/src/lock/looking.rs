@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::{LockActor, PassedOn};
+use super::desk::may_pass;
+use super::{AGAIN, Doubt, LockActor, PassedOn};
 use crate::error::Result;
 use crate::reply::Reply;
 use crate::storage::lock::{Holder, Line, Settle, Settled};
@@ -113,6 +114,11 @@ impl LockActor {
         let look = move |view: &mut dyn crate::storage::View| view.lock(&name, clock.now());
         self.house.readers.read(look, move |line| address.do_send(Seen(line, waits)));
     }
+
+    /// Looks again in a moment: what was to be seen or written now could not be.
+    pub(super) fn look_later(&mut self, stay: Option<Stay>, context: &mut Context<Self>) {
+        context.run_later(AGAIN, move |actor, context| actor.look(stay, context));
+    }
 }
 
 impl Handler<Visit<Loss>> for LockActor {
@@ -163,7 +169,7 @@ impl Handler<Seen> for LockActor {
             // What was seen is used all the same; what it may have missed is seen by the next look.
             self.look(None, context);
         }
-        let Ok(line) = line else { return };
+        let Ok(line) = line else { return self.look_later(stay, context) };
         self.answer_followers(line.as_ref().and_then(Line::holder));
         let Some(line) = line else { return self.tell_watcher(context) };
         let remaining_ms = line.living().map(|holder| holder.remaining_ms).min().unwrap_or(0);
@@ -186,7 +192,12 @@ impl Handler<Seen> for LockActor {
             let address = context.address();
             let newest = self.waiting.keys().next_back().copied().unwrap_or(0);
             self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
-                let Ok(Settled { holders, first }) = settled else { return };
+                let Settled { holders, first } = match settled {
+                    Ok(settled) => settled,
+                    // Nothing that others write would have it tried again.
+                    Err(error) if may_pass(&error) => return address.do_send(Doubt(stay)),
+                    Err(_) => return,
+                };
                 let are_others = !holders.is_empty();
                 for holder in holders {
                     address.do_send(PassedOn(holder, stay.clone()));

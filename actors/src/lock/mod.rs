@@ -30,8 +30,8 @@ use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leav
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::Changed;
 
-/// A ticket whose leaving could not be written leaves again after this time.
-const LEAVE_AGAIN: Duration = Duration::from_millis(250);
+/// What could not be written or read is tried again after this time.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// How much of a lock there is, and how much of it is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +285,7 @@ impl Handler<Visit<BreakLock>> for LockActor {
     }
 }
 
-/// A ticket may have been taken that nobody has a place for.
+/// A ticket may have been taken that nobody has a place for, or a grant may not have been taken up.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Doubt(Stay);
@@ -294,7 +294,7 @@ impl Handler<Doubt> for LockActor {
     type Result = ();
 
     fn handle(&mut self, Doubt(stay): Doubt, context: &mut Self::Context) {
-        context.run_later(LEAVE_AGAIN, move |actor, context| actor.look(Some(stay), context));
+        self.look_later(Some(stay), context);
     }
 }
 
@@ -364,7 +364,7 @@ impl Handler<LeaveAgain> for LockActor {
     type Result = ();
 
     fn handle(&mut self, LeaveAgain(leave, stay): LeaveAgain, context: &mut Self::Context) {
-        context.run_later(LEAVE_AGAIN, move |actor, context| {
+        context.run_later(AGAIN, move |actor, context| {
             actor.desk(context).leave(leave, false, stay, None, drop);
         });
     }

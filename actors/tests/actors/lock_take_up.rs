@@ -73,3 +73,18 @@ async fn l5_a_waiter_that_was_passed_over_lines_up_anew_while_another_holds_the_
     foreigner.write(Leave { lock: grant.lock, ticket });
     soon(waiter).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn g13_a_grant_whose_taking_up_failed_is_taken_up_later() {
+    let world = World::new();
+    let mut foreigner = world.foreigner();
+    let grant = foreigner.take("x", LONG);
+    let waiter = world.in_line("x").await;
+    foreigner.begin();
+    foreigner.apply(Leave { lock: grant.lock, ticket: grant.ticket });
+    // Without the bell this process needs a moment to see it.
+    foreigner.commit_quietly();
+    world.memory.faults().fail_commit(broken(), false);
+    // Nobody writes any more, so there is no other news.
+    soon(waiter).await.unwrap().unwrap();
+}
