@@ -43,8 +43,7 @@ fn holder(place: &Place, slot: u32) -> Occupant {
 
 /// A store that is only read must be current already: nothing may be written to it.
 fn check_readable(place: &Place) -> Result<()> {
-    let connection = open::reader(place)?;
-    let found = schema(place, &connection)?;
+    let found = schema_at_once(place, &open::reader(place)?)?;
     if found == SCHEMA {
         return Ok(());
     }
@@ -60,7 +59,14 @@ fn place_is_current(place: &Place) -> Result<bool> {
     if length == 0 {
         return Ok(false);
     }
-    schema(place, &open::reader(place)?).map(|found| found == SCHEMA)
+    schema_at_once(place, &open::reader(place)?).map(|found| found == SCHEMA)
+}
+
+/// What a connection of its own sees at one moment. Another process may be making the file a store just now: half of it
+/// seen before and half after would be neither a new file nor a store.
+fn schema_at_once(place: &Place, connection: &Connection) -> Result<u32> {
+    connection.execute_batch("BEGIN").map_err(database)?;
+    schema(place, connection)
 }
 
 const APPLICATION: &str = "SELECT application_id FROM pragma_application_id";
@@ -143,4 +149,33 @@ pub(super) fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_becomes_a_store_while_it_is_looked_at_is_not_taken_for_anothers() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::find(&directory.path().join("a.db"), true).unwrap();
+        drop(open::writer(&place, &Options::default()).unwrap());
+        let mut connection = open::reader(&place).unwrap();
+        let maker = Mutex::new(Some(Connection::open(&place.path).unwrap()));
+        let made = move |context: AuthContext<'_>| {
+            let version = matches!(context.action, AuthAction::Pragma { pragma_name: "user_version", .. });
+            if version && let Some(maker) = maker.lock().unwrap().take() {
+                let id = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA};");
+                maker.execute_batch(&format!("BEGIN; {} {id} COMMIT;", LADDER[0])).unwrap();
+            }
+            Authorization::Allow
+        };
+        connection.authorizer(Some(made)).unwrap();
+        assert_eq!(schema_at_once(&place, &connection), Ok(0), "as it was when the look began");
+        assert_eq!(place_is_current(&place), Ok(true));
+    }
 }
