@@ -41,7 +41,12 @@ impl Desk {
     /// Whether a grant belongs to this process and to no holder in it. If nobody waits with its ticket either, it was
     /// taken by a commit of unknown fate, and nobody was told.
     pub(super) fn is_orphan(&self, grant: &Grant) -> bool {
-        grant.process == self.writer.process() && !self.held.contains(grant.ticket)
+        grant.process == self.writer.process() && !self.holds(grant.ticket)
+    }
+
+    /// Whether somebody here holds the lock under this ticket.
+    pub(super) fn holds(&self, ticket: u64) -> bool {
+        self.held.contains(ticket)
     }
 
     pub(super) fn follow(&self, followed: bool) {

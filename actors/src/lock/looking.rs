@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::desk::may_pass;
-use super::{AGAIN, Doubt, LockActor, PassedOn};
+use super::{AGAIN, LockActor, PassedOn};
 use crate::error::Result;
 use crate::reply::Reply;
 use crate::storage::lock::{Holder, Line, Settle, Settled};
@@ -195,7 +195,7 @@ impl Handler<Seen> for LockActor {
                 let Settled { holders, first } = match settled {
                     Ok(settled) => settled,
                     // Nothing that others write would have it tried again.
-                    Err(error) if may_pass(&error) => return address.do_send(Doubt(stay)),
+                    Err(error) if may_pass(&error) => return address.do_send(Unseen(stay)),
                     Err(_) => return,
                 };
                 let are_others = !holders.is_empty();
@@ -213,6 +213,19 @@ impl Handler<Seen> for LockActor {
             self.arm_expiry(remaining_ms, context);
         }
         self.tell_watcher(context);
+    }
+}
+
+/// What was seen could not be acted upon.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Unseen(Stay);
+
+impl Handler<Unseen> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Unseen(stay): Unseen, context: &mut Self::Context) {
+        self.look_later(Some(stay), context);
     }
 }
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use self::desk::Desk;
 pub use self::desk::Place;
+use self::desk::{Desk, may_pass};
 use self::looking::Follower;
 pub use self::looking::{Follow, Loss};
 use crate::clock::millis;
@@ -26,7 +26,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::Target;
-use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave, kind};
+use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave, Recall, Recalled, kind};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::Changed;
 
@@ -285,7 +285,7 @@ impl Handler<Visit<BreakLock>> for LockActor {
     }
 }
 
-/// A ticket may have been taken that nobody has a place for, or a grant may not have been taken up.
+/// A ticket may have been taken that nobody has a place for.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Doubt(Stay);
@@ -294,7 +294,25 @@ impl Handler<Doubt> for LockActor {
     type Result = ();
 
     fn handle(&mut self, Doubt(stay): Doubt, context: &mut Self::Context) {
-        self.look_later(Some(stay), context);
+        context.run_later(AGAIN, move |actor, context| actor.recall(stay, context));
+    }
+}
+
+/// The tickets that this process has. Each that came before was told of before.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Mine(Vec<Leave>, Stay);
+
+impl Handler<Mine> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Mine(tickets, stay): Mine, context: &mut Self::Context) {
+        let desk = self.desk(context);
+        let unknown = |leave: &Leave| !self.waiting.contains_key(&leave.ticket) && !desk.holds(leave.ticket);
+        for leave in tickets.into_iter().filter(unknown) {
+            // It may be leaving already; to leave twice changes nothing.
+            desk.leave(leave, false, stay.clone(), None, drop);
+        }
     }
 }
 
@@ -391,6 +409,17 @@ impl LockActor {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
             self.desk(context).leave(leave, false, stay, None, drop);
         }
+    }
+
+    /// Gives back what a commit of unknown fate may have left here, once it can be asked for.
+    fn recall(&mut self, stay: Stay, context: &mut Context<Self>) {
+        let lock = Target { name: self.name.clone(), id: self.id };
+        let address = context.address();
+        self.house.writer.apply(Recall { lock }, None, move |recalled| match recalled {
+            Ok(Recalled { tickets }) => address.do_send(Mine(tickets, stay)),
+            Err(error) if may_pass(&error) => address.do_send(Doubt(stay)),
+            Err(_) => {}
+        });
     }
 
     fn arm_deadline(&self, ticket: u64, at_ms: u64, context: &mut Context<Self>) -> SpawnHandle {

@@ -7,8 +7,8 @@ use super::store::{Caller, Store};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::lock::{
-    Acquire, Acquired, Break, Broken, Fence, First, Grant, Holder, Leave, Left, Line, Renew, Renewed, Settle,
-    Settled, Was, lease_end,
+    Acquire, Acquired, Break, Broken, Fence, First, Grant, Holder, Leave, Left, Line, Recall, Recalled,
+    Renew, Renewed, Settle, Settled, Was, lease_end,
 };
 use crate::storage::{Moment, Target};
 
@@ -126,6 +126,16 @@ impl Store {
         let Renew { lock, ticket } = *operation;
         let holders = self.live_grants(me, lock);
         Renewed { held: holders.iter().any(|held| held.ticket == ticket && held.process == me.process) }
+    }
+
+    /// The caller's tickets.
+    pub(super) fn lock_recall(&mut self, me: &Caller, operation: &Recall) -> Recalled {
+        let Some(lock) = self.lock_id(&operation.lock) else { return Recalled { tickets: Vec::new() } };
+        let holding = self.live_grants(me, lock).into_iter().filter(|held| held.process == me.process);
+        let line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
+        let waiting = line.filter(|(_, waiting)| waiting.process == me.process);
+        let tickets = holding.map(|held| held.ticket).chain(waiting.map(|((_, ticket), _)| *ticket));
+        Recalled { tickets: tickets.map(|ticket| Leave { lock, ticket }).collect() }
     }
 
     /// Takes the lock away from its holders and passes it on.

@@ -7,7 +7,9 @@ use super::Shared;
 use super::faults::OnApply;
 use super::store::{Caller, Store};
 use crate::error::{Error, Occupant, Result};
-use crate::storage::lock::{Acquire, Acquired, Break, Broken, Leave, Left, Renew, Renewed, Settle, Settled};
+use crate::storage::lock::{
+    Acquire, Acquired, Break, Broken, Leave, Left, Recall, Recalled, Renew, Renewed, Settle, Settled,
+};
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
 use crate::storage::{Identity, Moment, Presence, Session, Standing, Tables, Turn};
@@ -255,6 +257,10 @@ impl Tables for MemorySession {
 
     fn lock_renew(&mut self, operation: &Renew) -> Result<Renewed> {
         self.operate(|store, me| Ok(store.lock_renew(me, operation)))
+    }
+
+    fn lock_recall(&mut self, operation: &Recall) -> Result<Recalled> {
+        self.operate(|store, me| Ok(store.lock_recall(me, operation)))
     }
 
     fn lock_break(&mut self, operation: &Break) -> Result<Broken> {

@@ -164,6 +164,21 @@ pub struct Renewed {
     pub held: bool,
 }
 
+/// Ask which tickets of a lock this process has, waiting or holding. After a commit of unknown fate there may be some that
+/// nobody here knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// The lock.
+    pub lock: Target,
+}
+
+/// What became of [`Recall`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recalled {
+    /// The tickets in their order, each as it would leave.
+    pub tickets: Vec<Leave>,
+}
+
 /// Take a lock away from all who hold it, and pass it on. What its former holders still write under their tokens is
 /// refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -94,6 +94,8 @@ operations! {
     lock_settle: LockSettle(lock::Settle) => lock::Settled;
     /// Ask whether a ticket still holds its lock.
     lock_renew: LockRenew(lock::Renew) => lock::Renewed;
+    /// Ask which tickets of a lock this process has.
+    lock_recall: LockRecall(lock::Recall) => lock::Recalled;
     /// Take a lock away from its holder.
     lock_break: LockBreak(lock::Break) => lock::Broken;
     /// Append events to a stream.

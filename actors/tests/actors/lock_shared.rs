@@ -244,6 +244,24 @@ async fn g13_a_grant_by_a_commit_of_unknown_fate_is_given_back() {
 }
 
 #[tokio::test]
+async fn g13_a_ticket_of_a_commit_of_unknown_fate_does_not_stay_in_the_line() {
+    let world = World::new();
+    let kept = [world.hold_part(part(1)).await, world.hold_part(part(1)).await];
+    let waiter = world.part_in_line("x", part(3)).await;
+    world.memory.faults().fail_commit(broken(), true);
+    world.memory.faults().fail_reopen(1, broken());
+    let unknown = soon(world.acquire_part("x", part(3), Wait::Forever)).await;
+    assert!(matches!(unknown, Err(Error::CommitUnknown { .. })), "{unknown:?}");
+    assert_eq!(world.waiting("x"), 2, "it was applied, and nobody knows");
+    // Who waits here by right goes on to.
+    until(async || world.waiting("x") == 1).await;
+    for held in kept {
+        world.release(held).await.unwrap();
+    }
+    taken(waiter).await;
+}
+
+#[tokio::test]
 async fn g10_what_a_failed_actor_leaves_behind_is_given_back() {
     let world = World::new();
     let held = [world.hold_part(part(1)).await, world.hold_part(part(1)).await];

@@ -154,6 +154,7 @@ macro_rules! contract_suite {
                     l3_breaking_takes_it_from_all_who_hold_it
                     d16_the_first_use_fixes_how_much_there_is
                     a_ticket_is_its_processes_own
+                    a_process_recalls_its_own_tickets
                     a_settling_tells_who_is_first_in_line
                     a_line_shows_all_who_hold_a_part
                 }

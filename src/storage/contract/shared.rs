@@ -2,7 +2,7 @@
 
 use millpond_actors::limits::READERS_AND_WRITERS as ALL;
 use millpond_actors::storage::lock::{
-    Acquire, Acquired, Break, First, Grant, Leave, Left, Renew, Settle, Was,
+    Acquire, Acquired, Break, First, Grant, Leave, Left, Recall, Renew, Settle, Was,
 };
 use millpond_actors::storage::stream::Appended;
 use millpond_actors::storage::{Standing, Target};
@@ -281,6 +281,22 @@ pub(super) fn a_ticket_is_its_processes_own(stage: &Stage<'_>) {
         assert_eq!(b.run(foreign), Left { was: Was::Gone, next: Vec::new() });
     }
     assert_eq!(holders(stage, "s"), (vec![held.ticket], 1));
+}
+
+pub(super) fn a_process_recalls_its_own_tickets(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    let of = |stage: &str| Recall { lock: target(stage) };
+    assert_eq!(a.run(of("s")).tickets, [], "nobody has used it yet");
+    let held = a.holds(part(2));
+    let (theirs, ours) = (b.waits(part(3)), a.waits(part(1)));
+    let of_a = [leave(held.lock, held.ticket), leave(held.lock, ours)];
+    assert_eq!(a.run(of("s")).tickets, of_a);
+    assert_eq!(b.run(of("s")).tickets, [leave(held.lock, theirs)]);
+    let by_row = Target { id: Some(held.lock), ..target("s") };
+    assert_eq!(a.run(Recall { lock: by_row }).tickets, of_a);
+    a.run(of_a[0]);
+    assert_eq!(a.run(of("s")).tickets, [leave(held.lock, ours)]);
+    assert_eq!(b.run(of("s")).tickets, [leave(held.lock, theirs)], "it holds now");
 }
 
 pub(super) fn a_settling_tells_who_is_first_in_line(stage: &Stage<'_>) {

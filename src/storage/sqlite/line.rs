@@ -289,6 +289,15 @@ impl SqliteSession {
         statement.execute([lock]).map(drop).map_err(database)
     }
 
+    const OWN_IN_LINE: &str = "SELECT ticket FROM ticket WHERE lock = ?1 AND process = ?2 ORDER BY ticket";
+
+    /// The tickets of this process that wait.
+    pub(super) fn own_in_line(&self, lock: u64) -> Result<Vec<u64>> {
+        let mut statement = self.connection.prepare_cached(Self::OWN_IN_LINE).map_err(database)?;
+        let rows = statement.query_map([lock, self.own.id], |row| row.get(0)).map_err(database)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(database)
+    }
+
     const DROP_TICKET: &str = "DELETE FROM ticket WHERE lock = ?1 AND ticket = ?2 AND process = ?3";
 
     /// Takes one of our tickets out of the line; `false` if it does not wait.

@@ -6,7 +6,8 @@
 use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::storage::lock::{
-    Acquire, Acquired, Break, Broken, Fence, Grant, Leave, Left, Renew, Renewed, Settle, Settled, Was,
+    Acquire, Acquired, Break, Broken, Fence, Grant, Leave, Left, Recall, Recalled, Renew, Renewed, Settle,
+    Settled, Was,
 };
 use rusqlite::params;
 
@@ -107,6 +108,17 @@ impl SqliteSession {
     pub(super) fn renew(&self, asked: &Renew) -> Result<Renewed> {
         let found = self.judge().by_id(asked.lock)?;
         Ok(Renewed { held: found.is_some_and(|found| self.holds(&found, asked.ticket)) })
+    }
+
+    /// The tickets that this process has.
+    pub(super) fn recall(&self, asked: &Recall) -> Result<Recalled> {
+        let Some(found) = self.judge().find(&asked.lock)? else {
+            return Ok(Recalled { tickets: Vec::new() });
+        };
+        let holding = found.living().filter(|held| held.grant.process == self.own.id);
+        let mut tickets: Vec<u64> = holding.map(|held| held.grant.ticket).collect();
+        tickets.extend(self.own_in_line(found.id)?);
+        Ok(Recalled { tickets: tickets.into_iter().map(|ticket| Leave { lock: found.id, ticket }).collect() })
     }
 
     /// Takes the lock away from its holders and passes it on.

@@ -444,6 +444,11 @@ impl Tables for SqliteSession {
         self.renew(operation)
     }
 
+    fn lock_recall(&mut self, operation: &lock::Recall) -> Result<lock::Recalled> {
+        self.written.other = true;
+        self.recall(operation)
+    }
+
     fn lock_break(&mut self, operation: &lock::Break) -> Result<lock::Broken> {
         self.written.other = true;
         self.break_lock(operation)
