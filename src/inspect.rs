@@ -87,7 +87,8 @@ impl Inspector {
     /// # Errors
     /// What the database said.
     pub async fn summary(&self) -> Result<Summary> {
-        self.runtime.read(|view| view.summary()).await
+        let clock = Arc::clone(&self.runtime.seams().clock);
+        self.runtime.read(move |view| view.summary(clock.now())).await
     }
 
     /// The processes that have the store open.

@@ -61,7 +61,7 @@ impl Leader {
 
     /// Whoever holds the lock, if that is not void.
     pub(crate) fn of_line(line: Line) -> Option<Leader> {
-        line.holder.filter(|holder| !holder.void).map(Leader::of)
+        line.holder().filter(|holder| !holder.void).cloned().map(Leader::of)
     }
 }
 
@@ -127,7 +127,7 @@ impl Election {
     }
 
     pub(crate) fn name(&self) -> Result<Name> {
-        self.lock.checked().map(|(name, _)| name)
+        self.lock.checked().map(|(name, ..)| name)
     }
 }
 

@@ -1,6 +1,6 @@
-//! **Durable actors in one file.** Every store primitive - a named lock, a stream of events, an event-sourced
-//! aggregate - is an actor: found by its name, started on first use, let go when idle, started anew when it
-//! fails. All of them write through one writer into one SQLite file, many callers sharing one fsync.
+//! **Durable actors in one file.** Every store primitive - a named lock, a semaphore, a stream of events, an
+//! event-sourced aggregate - is an actor: found by its name, started on first use, let go when idle, started anew when
+//! it fails. All of them write through one writer into one SQLite file, many callers sharing one fsync.
 //!
 //! What an `Ok` means: the write is on disk and survives the loss of power. What an [`Error`] means for a write
 //! is one of two things, see [`Error::outcome`]: it left no trace, or (only if the disk failed in the very moment
@@ -40,6 +40,8 @@ mod events;
 mod leader;
 mod lock;
 mod lock_set;
+mod rw_lock;
+mod semaphore;
 
 mod inspect;
 mod reading;
@@ -64,9 +66,11 @@ pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
 pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::reading::{EventStream, Recorded};
+pub use crate::rw_lock::RwLock;
+pub use crate::semaphore::Semaphore;
 pub use crate::store::{Store, StoreBuilder};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};
-pub use millpond_actors::error::{Error, Expected, Result, WriteOutcome};
+pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result, WriteOutcome};
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::{Identity, Process, Summary};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Wait};
+use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Shape, Wait};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
@@ -17,6 +17,8 @@ use millpond_actors::storage::lock::Fence;
 /// - **Order**: first come, first served, over all processes. There are no readers' or other priorities.
 /// - **A lease ends** when it is released, when its process dies (at once), or when its process was stopped for
 ///   longer than the time to live. A running process keeps its leases by itself.
+/// - **A stopped process keeps nobody waiting for what it never used**: if the lock is passed on to one of its callers
+///   and it gives no sign of life, the lease lasts no longer than 5 seconds. Whoever had waited there lines up anew.
 /// - **Not re-entrant**: a second acquire by the holder waits like any other.
 ///
 /// A lease is a hint about time; the [token](LockGuard::token) is the safety. A process that was stopped past its
@@ -39,12 +41,18 @@ use millpond_actors::storage::lock::Fence;
 pub struct Lock {
     pub(crate) runtime: Arc<Runtime>,
     name: Result<Name>,
+    shape: Result<Shape>,
     ttl: Duration,
 }
 
 impl Lock {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Lock {
-        Lock { runtime, name: Name::new(name), ttl: limits::LOCK_TTL }
+        Lock { runtime, name: Name::new(name), shape: Ok(Shape::EXCLUSIVE), ttl: limits::LOCK_TTL }
+    }
+
+    /// One of which there is more, or a part of it is wanted.
+    pub(crate) fn shaped(self, shape: Result<Shape>) -> Lock {
+        Lock { shape, ..self }
     }
 
     /// Sets the time to live of leases taken through this handle: 10 ms to 365 days, 60 s unless set. It matters
@@ -61,8 +69,10 @@ impl Lock {
     /// same moment is given back.
     ///
     /// # Errors
-    /// A bad name or time to live; [`Error::Busy`] if the store could not be written to within the call timeout, and
-    /// [`Error::CommitUnknown`] if the disk did not answer for so long; [`Error::Overloaded`] if too many wait; what the database said. Nothing is held then.
+    /// A bad name or time to live; [`Error::UsedOtherwise`] if the name is that of a semaphore or of a lock for
+    /// readers and writers; [`Error::Busy`] if the store could not be written to within the call timeout, and
+    /// [`Error::CommitUnknown`] if the disk did not answer for so long; [`Error::Overloaded`] if too many wait; what
+    /// the database said. Nothing is held then.
     pub async fn acquire(&self) -> Result<LockGuard> {
         let guard = self.request(Wait::Forever).await?;
         guard.ok_or_else(|| Error::ActorFailed { what: format!("lock {:?}", self.name) })
@@ -85,7 +95,8 @@ impl Lock {
     }
 
     /// Takes the lock away from whoever holds it, in whatever process, and passes it on to the next in line. Whether
-    /// somebody held it.
+    /// somebody held it. Of a [semaphore](crate::Semaphore) or a [lock for readers and writers](crate::RwLock) of
+    /// this name, it is taken away from all who hold a part of it.
     ///
     /// For operators: the former holder goes on until it looks ([`LockGuard::lost`], [`LockGuard::renew`]); what it
     /// still writes under its token is refused.
@@ -104,9 +115,10 @@ impl Lock {
     }
 
     async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
-        let (name, ttl) = self.checked()?;
+        let (name, shape, ttl) = self.checked()?;
         let mut leaving = Leaving { lock: self, name: &name, waits: true };
         let place = self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| Acquire {
+            shape,
             ttl,
             wait,
             reply,
@@ -118,14 +130,14 @@ impl Lock {
         Ok(place?.map(|place| LockGuard::new(Arc::clone(&self.runtime), name.clone(), place)))
     }
 
-    /// The name and the time to live, if both are usable.
-    pub(crate) fn checked(&self) -> Result<(Name, Duration)> {
-        let name = self.name.clone()?;
+    /// The name, how much is wanted and the time to live, if all are usable.
+    pub(crate) fn checked(&self) -> Result<(Name, Shape, Duration)> {
+        let (name, shape) = (self.name.clone()?, self.shape.clone()?);
         let (min, max) = (limits::TTL_MIN, limits::DURATION_MAX);
         if self.ttl < min || self.ttl > max {
             return Err(Error::InvalidDuration { what: "time to live", given: self.ttl, min, max });
         }
-        Ok((name, self.ttl))
+        Ok((name, shape, self.ttl))
     }
 }
 
@@ -144,8 +156,11 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// A lock that is held. Dropping it releases it without waiting for the commit; [`release`](LockGuard::release)
-/// waits and tells whether it was still held.
+/// A lock that is held, or a part of one: permits of a [semaphore](crate::Semaphore), or one side of a
+/// [lock for readers and writers](crate::RwLock). Each has a lease and a token of its own.
+///
+/// Dropping it releases it without waiting for the commit; [`release`](LockGuard::release) waits and tells whether it was
+/// still held.
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct LockGuard {

@@ -30,6 +30,22 @@ fn lock() {
 }
 
 #[test]
+fn semaphore() {
+    let said = run("semaphore");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "nine downloads, never more than three at a time",
+            "a large one and a small one, and no more: true",
+            "2 readers read"
+        ]
+    );
+    assert!(lines[3].starts_with("the writer is alone, with token "), "{said}");
+    assert!(lines[4].contains("\"downloads\" cannot be used as a semaphore of 4 permits"), "{said}");
+}
+
+#[test]
 fn aggregate() {
     let said = run("aggregate");
     assert!(said.contains("alice has 500 cents\nrefused: only 500 cents are left\n"), "{said}");

@@ -44,6 +44,79 @@ impl fmt::Display for Expected {
     }
 }
 
+/// A process that shares the store, as it named itself when it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessName {
+    /// Its id in the store: unique for ever.
+    pub id: u64,
+    /// Its process id, in its own pid namespace.
+    pub pid: u32,
+    /// The machine's name, or the container's.
+    pub host: String,
+    /// The program's name.
+    pub program: String,
+}
+
+impl fmt::Display for ProcessName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ProcessName { id, pid, host, program } = self;
+        write!(f, "{program} (pid {pid} on {host}, process {id})")
+    }
+}
+
+/// Who keeps a store from being written to, as far as it is known: for [`Error::Busy`].
+///
+/// # Examples
+/// ```
+/// use millpond_actors::error::{Error, Occupant, ProcessName};
+///
+/// /// Which process to look at, if a write was refused because of one.
+/// fn culprit(error: &Error) -> Option<u32> {
+///     match error {
+///         Error::Busy { process, .. } => process.process().map(|named| named.pid),
+///         _ => None,
+///     }
+/// }
+/// let named = ProcessName { id: 3, pid: 4711, host: "here".into(), program: "shop".into() };
+/// let busy = Error::Busy { process: Occupant::Process(named), held_for: std::time::Duration::from_secs(2) };
+/// assert_eq!(culprit(&busy), Some(4711));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Occupant {
+    /// A process of this store has the writers' turn.
+    Process(ProcessName),
+    /// A process has it that is just opening the store and has not named itself yet.
+    Newcomer,
+    /// A program that does not use Millpond has locked the database: `sqlite3`, a backup.
+    OtherProgram,
+    /// This process itself: its own commit has not come back from the storage.
+    ThisProcess,
+    /// Somebody who was gone when it was asked who: he died, or passed the turn on.
+    Unknown,
+}
+
+impl Occupant {
+    /// The process, if it is known which.
+    #[must_use]
+    pub fn process(&self) -> Option<&ProcessName> {
+        if let Occupant::Process(process) = self { Some(process) } else { None }
+    }
+}
+
+impl fmt::Display for Occupant {
+    /// What it does, as the end of a sentence about the store.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Occupant::Process(process) => write!(f, "{process} has the writers' turn"),
+            Occupant::Newcomer => f.write_str("a process that is just opening it has the writers' turn"),
+            Occupant::OtherProgram => f.write_str("another program has locked the database"),
+            Occupant::ThisProcess => f.write_str("this process waits for a commit of its own"),
+            Occupant::Unknown => f.write_str("somebody has the writers' turn who cannot be named"),
+        }
+    }
+}
+
 /// Everything that can go wrong, in words for a person and variants for a program.
 ///
 /// It is `Clone` because one failed commit answers every caller that shared it, and it carries no other
@@ -139,12 +212,28 @@ pub enum Error {
         /// The ticket under which it was held.
         ticket: u64,
     },
-    /// Another process holds the writers' turn, or another program the database's write lock.
-    #[error("the store is busy: {holder} has been writing for {held_for:?}; nothing was written, try again")]
+    /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
+    #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
+    UsedOtherwise {
+        /// The name.
+        name: String,
+        /// As what it was asked for.
+        wanted: String,
+        /// What its first use made it.
+        found: String,
+    },
+    /// Another process has the writers' turn, or another program the database's write lock, and it was waited for as
+    /// long as a call may take. A process that is stopped (SIGSTOP) inside a commit keeps the turn until it goes on or
+    /// is killed; its death frees the turn at once.
+    #[error(
+        "the store is busy: {process}, for {held_for:?} at least; nothing was written, try again or see what holds \
+         that up"
+    )]
     Busy {
-        /// Who, as far as it is known.
-        holder: String,
-        /// For how long, as seen from here.
+        /// Who keeps it busy, as this process saw it last: at most a quarter of a second before.
+        process: Occupant,
+        /// For how long this very turn has lasted at least: from the first time that this process saw it to now, by its
+        /// own clock. What came before that is not known, so the turn may be older.
         held_for: Duration,
     },
     /// A bound was reached and room did not come in time.

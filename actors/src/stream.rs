@@ -82,18 +82,19 @@ impl Actor for StreamActor {
 impl Handler<Visit<Append>> for StreamActor {
     type Result = ();
 
-    fn handle(&mut self, Visit { message, .. }: Visit<Append>, context: &mut Self::Context) {
+    fn handle(&mut self, Visit { message, stay }: Visit<Append>, context: &mut Self::Context) {
         let Append { expected, events, known_ids, fence, reply, passage } = message;
         let stream = Target { name: self.name.clone(), id: self.id };
         let append = stream::Append { stream, expected, events, known_ids, fence };
-        // The outcome itself is the answer, so the reply travels with the operation, and the actor may go meanwhile. It
-        // wants to hear of the outcome only until it knows the row.
+        // The outcome itself is the answer, so the reply travels with the operation. The actor wants to hear of
+        // the outcome only until it knows the row.
         let learner = self.id.is_none().then(|| context.address());
         self.house.writer.apply(append, Some(passage), move |outcome| {
             if let (Some(learner), Ok(Appended::Done { stream, .. })) = (learner, &outcome) {
                 learner.do_send(Learnt(*stream));
             }
             reply.answer(outcome);
+            drop(stay);
         });
     }
 }

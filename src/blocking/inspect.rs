@@ -21,7 +21,8 @@ impl Inspector {
     /// # Errors
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn summary(&self) -> Result<Summary> {
-        self.inspector.runtime.read_blocking(|view| view.summary())
+        let clock = Arc::clone(&self.inspector.runtime.seams().clock);
+        self.inspector.runtime.read_blocking(move |view| view.summary(clock.now()))
     }
 
     /// See [`crate::Inspector::processes`].

@@ -53,10 +53,15 @@ impl Lock {
     }
 
     fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
-        let (name, ttl) = self.lock.checked()?;
+        let (name, shape, ttl) = self.lock.checked()?;
         let runtime = &self.lock.runtime;
-        let place =
-            runtime.call::<LockActor, _, _>(&name, |reply, passage| Acquire { ttl, wait, reply, passage })?;
+        let place = runtime.call::<LockActor, _, _>(&name, |reply, passage| Acquire {
+            shape,
+            ttl,
+            wait,
+            reply,
+            passage,
+        })?;
         Ok(place.map(|place| LockGuard { guard: crate::LockGuard::new(Arc::clone(runtime), name, place) }))
     }
 }

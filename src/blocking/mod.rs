@@ -22,6 +22,8 @@ mod inspect;
 mod leader;
 mod lock;
 mod lock_set;
+mod rw_lock;
+mod semaphore;
 mod store;
 
 pub use self::aggregate::Entity;
@@ -30,4 +32,6 @@ pub use self::inspect::Inspector;
 pub use self::leader::{Election, Leadership};
 pub use self::lock::{Lock, LockGuard};
 pub use self::lock_set::{LockSet, LockSetGuard};
+pub use self::rw_lock::RwLock;
+pub use self::semaphore::Semaphore;
 pub use self::store::{Store, StoreBuilder};

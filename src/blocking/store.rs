@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 
-use super::{Election, Entity, Events, Inspector, Lock, LockSet};
+use super::{Election, Entity, Events, Inspector, Lock, LockSet, RwLock, Semaphore};
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
@@ -74,6 +74,18 @@ impl Store {
     #[must_use]
     pub fn election(&self, name: impl AsRef<str>) -> Election {
         Election { election: self.store.election(name) }
+    }
+
+    /// See [`crate::Store::semaphore`].
+    #[must_use]
+    pub fn semaphore(&self, name: impl AsRef<str>, permits: u32) -> Semaphore {
+        Semaphore { semaphore: self.store.semaphore(name, permits) }
+    }
+
+    /// See [`crate::Store::rw_lock`].
+    #[must_use]
+    pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
+        RwLock { lock: self.store.rw_lock(name) }
     }
 
     /// See [`crate::Store::aggregate`].

@@ -16,6 +16,8 @@ use crate::leader::Election;
 use crate::location::Location;
 use crate::lock::Lock;
 use crate::lock_set::LockSet;
+use crate::rw_lock::RwLock;
+use crate::semaphore::Semaphore;
 
 /// An open store. Cheap to clone; every clone is the same store.
 ///
@@ -86,6 +88,19 @@ impl Store {
     #[must_use]
     pub fn election(&self, name: impl AsRef<str>) -> Election {
         Election::new(self.lock(name))
+    }
+
+    /// The semaphore of this name, of so many permits: 1 to 10,000. Its first use fixes how many. A bad name or number
+    /// is the first call's error.
+    #[must_use]
+    pub fn semaphore(&self, name: impl AsRef<str>, permits: u32) -> Semaphore {
+        Semaphore::new(self.lock(name), permits)
+    }
+
+    /// The lock for readers and writers of this name. A bad name is the first call's error.
+    #[must_use]
+    pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
+        RwLock::new(&self.lock(name))
     }
 
     /// The aggregate of this kind and id. A bad id is the first call's error.

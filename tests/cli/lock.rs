@@ -13,18 +13,18 @@ use serde_json::Value;
 use crate::{Bench, Ended};
 
 /// A command under lock "x" that has begun. It ends when its standard input does, which is when this is dropped.
-struct Under {
-    wrapper: Child,
+pub(crate) struct Under {
+    pub(crate) wrapper: Child,
     /// Its own process.
     command: i32,
     output: BufReader<std::process::ChildStdout>,
 }
 
 /// Reads its standard input to the end, waking for signals.
-const WAIT: &str = "while read -r line; do :; done";
+pub(crate) const WAIT: &str = "while read -r line; do :; done";
 
 impl Under {
-    fn start(bench: &Bench, options: &[&str], before: &str, wait: &str) -> Under {
+    pub(crate) fn start(bench: &Bench, options: &[&str], before: &str, wait: &str) -> Under {
         let script = format!("{before} echo $$; {wait}");
         let arguments = [&["lock", "run", "x"], options, &["--", "sh", "-c", &script]].concat();
         let mut program = bench.program(&arguments);
@@ -37,11 +37,11 @@ impl Under {
     }
 
     /// A signal for the wrapper alone.
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.wrapper.id().try_into().unwrap()), signal).unwrap();
     }
 
-    fn kill_wrapper(&mut self) {
+    pub(crate) fn kill_wrapper(&mut self) {
         self.signal(Signal::SIGKILL);
         // Without `wait`, which would close the command's standard input.
         until("the wrapper has ended", || self.wrapper.try_wait().unwrap().is_some());
@@ -57,7 +57,7 @@ impl Under {
 }
 
 /// Asks a thousand times a second until it is so, but not for ever.
-fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     for _ in 0..60_000 {
         if so() {
             return;
@@ -68,7 +68,7 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 /// Somebody who waits for the lock, in the line already.
-fn waiter(bench: &Bench) -> Child {
+pub(crate) fn waiter(bench: &Bench) -> Child {
     let mut program = bench.program(&["lock", "run", "x", "--wait", "60s", "--", "true"]);
     let waiter = program.stdin(Stdio::null()).spawn().unwrap();
     until("somebody waits", || bench.json(&["lock", "show", "x"])[0]["waiting"] == 1);
@@ -247,10 +247,10 @@ fn a_lock_is_shown_with_all_that_is_known_of_it() {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let holder = |pid: &str| format!("mill\\npond\\u{{1b}}[31m (pid {pid} on {}, process ", host.trim());
     let lines: Vec<&str> = list.lines().collect();
-    assert_eq!(lines[0], "lock          token  held for  ttl         lease left  waiting  holder");
+    assert_eq!(lines[0], "lock          in use  token  held for  ttl         lease left  waiting  holder");
     assert_eq!(lines.len(), 2, "{list}");
     assert!(
-        lines[1].starts_with(&format!("{name}  1 ")) && lines[1].contains("  1 min 30 s  1 min "),
+        lines[1].starts_with(&format!("{name}  all     1 ")) && lines[1].contains("  1 min 30 s  1 min "),
         "{list}"
     );
     let pid = lines[1].split("(pid ").nth(1).unwrap().split(' ').next().unwrap();
@@ -284,7 +284,7 @@ fn a_lock_that_nobody_holds_is_shown_as_free() {
     bench.printed(&["lock", "run", "used", "--", "true"]);
     for name in ["used", "never"] {
         assert_eq!(bench.printed(&["lock", "show", name]), format!("lock \"{name}\" is free\n"));
-        let free = serde_json::json!({"name": name, "holder": null, "waiting": 0});
+        let free = serde_json::json!({"name": name, "holder": null, "holders": [], "waiting": 0});
         assert_eq!(bench.json(&["lock", "show", name]), [free]);
     }
     let ended = bench.run(&["lock", "show", "a\nb"]);
@@ -297,9 +297,62 @@ fn a_lock_that_is_broken_is_lost_to_its_command() {
     let bench = Bench::new();
     assert_eq!(bench.printed(&["lock", "break", "x"]), "nobody held lock \"x\"\n");
     let under = Under::start(&bench, &[], "trap 'echo told; exit 3' TERM;", WAIT);
-    assert_eq!(bench.printed(&["lock", "break", "x"]), "lock \"x\" was taken away from its holder\n");
+    assert_eq!(bench.printed(&["lock", "break", "x"]), "lock \"x\" was taken away from whoever held it\n");
     until("it has ended", || kill(Pid::from_raw(under.command), None).is_err());
     assert_eq!(under.end(), ("told\n".into(), LOST.into(), Some(76)));
     let broken = serde_json::json!({"name": "it's \"x\"", "broken": false});
     assert_eq!(bench.json(&["lock", "break", "it's \"x\""]), [broken]);
+}
+
+#[test]
+fn several_commands_hold_permits_of_one_semaphore() {
+    let bench = Bench::new();
+    let run = |options: &[&str]| {
+        let arguments = [&["lock", "run", "x", "--wait", "0"], options, &["--", "true"]].concat();
+        bench.run(&arguments).code()
+    };
+    let held = [(); 2].map(|()| Under::start(&bench, &["--permits", "2", "--ttl", "90s"], "", WAIT));
+    assert_eq!(run(&["--permits", "2"]), 75);
+    let list = bench.printed(&["lock", "list"]);
+    assert!(list.contains("2 of 2") && list.ends_with("  2 holders\n"), "{list}");
+    let shown = bench.printed(&["lock", "show", "x"]);
+    let head = "lock     x\nkind     a semaphore of 2 permits\nin use   2 of 2\nwaiting  0 tickets\n\npart    token  ";
+    assert!(shown.starts_with(head), "{shown}");
+    assert_eq!(shown.lines().filter(|line| line.starts_with("1 of 2  ")).count(), 2, "{shown}");
+    let line = &bench.json(&["lock", "show", "x"])[0];
+    assert_eq!((&line["capacity"], &line["holder"]), (&2.into(), &Value::Null));
+    let pids: Vec<_> = line["holders"].as_array().unwrap().iter().map(|holder| &holder["pid"]).collect();
+    assert_eq!(pids, held.each_ref().map(|under| Value::from(under.wrapper.id())).each_ref());
+    assert_eq!(bench.json(&["status"])[0]["locks_held"], 1);
+    // As something else it is not to be had.
+    for other in [&["--permits", "3"][..], &[], &["--read"]] {
+        assert_eq!(run(other), 1);
+    }
+    assert_eq!(run(&["--permits", "0"]), 1);
+    assert_eq!(run(&["--permits", "2", "--read"]), 2);
+    let [one, two] = held;
+    drop(one);
+    until("a permit is free", || run(&["--permits", "2"]) == 0);
+    drop(two);
+    until("all are free", || bench.printed(&["lock", "show", "x"]) == "lock \"x\" is free\n");
+}
+
+#[test]
+fn readers_run_together_and_a_writer_alone() {
+    let bench = Bench::new();
+    let reader = Under::start(&bench, &["--read"], "", WAIT);
+    let try_as = |side| bench.run(&["lock", "run", "x", side, "--wait", "0", "--", "true"]).code();
+    assert_eq!((try_as("--read"), try_as("--write")), (0, 75));
+    let shown = bench.printed(&["lock", "show", "x"]);
+    assert!(
+        shown.contains("readers and writers\nin use   1 reader\n") && shown.contains("\nreads  "),
+        "{shown}"
+    );
+    drop(reader);
+    let writer = Under::start(&bench, &["--write", "--wait", "60s"], "", WAIT);
+    assert_eq!((try_as("--read"), try_as("--write")), (75, 75));
+    let shown = bench.printed(&["lock", "show", "x"]);
+    assert!(shown.contains("in use   written\n") && shown.contains("\nwrites  "), "{shown}");
+    assert_eq!(bench.printed(&["lock", "break", "x"]), "lock \"x\" was taken away from whoever held it\n");
+    assert_eq!(writer.end().2, Some(76));
 }

@@ -259,7 +259,7 @@ async fn names_do_not_disturb_one_another(store: Store) -> Result<()> {
     let page = inspect.locks(Some("lock 20"), 5).await?;
     let names: Vec<&str> = page.iter().map(|line| line.name.as_str()).collect();
     assert_eq!(names, ["lock 21", "lock 22", "lock 23", "lock 24", "lock 25"]);
-    assert!(page.iter().all(|line| line.holder.as_ref().is_some_and(|holder| !holder.void)));
+    assert!(page.iter().all(|line| line.holder().is_some_and(|holder| !holder.void)));
     drop(guards);
     until(async || Ok(inspect.summary().await?.locks_held == 0)).await
 }

@@ -14,12 +14,16 @@ mod backends;
 
 mod aggregates;
 mod blocking;
+mod busy;
+mod containers;
 mod events;
 mod executors;
 mod input;
 mod lifecycle;
 mod lock_family;
 mod locks;
+mod peer;
 mod processes;
 mod reading;
+mod shared_locks;
 mod threads;

@@ -2,91 +2,20 @@
 //!
 //! A child speaks a small language: a line in is a command, a line out that begins with `@` is its answer.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use millpond::blocking::{LockGuard, Store};
 use millpond::{CommandError, Error, Event, Expected};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::aggregates::{Account, Do, Refused};
 use crate::backends::known;
+use crate::peer::{FILE, Peer, keep_turn};
 
 /// Only a wake-up ends a wait this long; the guard around it turns a hang into a failure.
-const LONG: Duration = Duration::from_secs(40);
-
-/// In the environment of a child: the file of the store.
-const FILE: &str = "MILLPOND_TEST_FILE";
-
-/// A child process.
-struct Peer {
-    child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(file: &Path) -> Peer {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "processes::as_a_child", "--nocapture", "--test-threads=1"])
-            .env(FILE, file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let to = child.stdin.take().unwrap();
-        let from = BufReader::new(child.stdout.take().unwrap());
-        let mut peer = Peer { child, to, from };
-        assert_eq!(peer.hear(), "open");
-        peer
-    }
-
-    /// Tells it something without waiting for the answer.
-    fn tell(&mut self, command: &str) {
-        writeln!(self.to, "{command}").unwrap();
-    }
-
-    /// Its next answer.
-    fn hear(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            assert!(self.from.read_line(&mut line).unwrap() > 0, "the child ended");
-            // The test harness of the child writes lines of its own, and the start of one.
-            if let Some((_, answer)) = line.trim_end().split_once('@') {
-                return answer.to_owned();
-            }
-        }
-    }
-
-    fn ask(&mut self, command: &str) -> String {
-        self.tell(command);
-        self.hear()
-    }
-
-    fn number(&mut self, command: &str) -> u64 {
-        let answer = self.ask(command);
-        answer.parse().unwrap_or_else(|_| panic!("{command}: {answer}"))
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
-    }
-
-    fn killed(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+pub(crate) const LONG: Duration = Duration::from_secs(40);
 
 /// The child's side. As a test of its own it does nothing.
 #[test]
@@ -110,6 +39,17 @@ fn as_a_child() {
                     guards.last().map_or(0, LockGuard::token).to_string()
                 })
             }
+            ["permit", name, permits, ttl] => {
+                let ttl = Duration::from_millis(ttl.parse().unwrap());
+                store.semaphore(name, permits.parse().unwrap()).ttl(ttl).acquire().map(|guard| {
+                    guards.push(guard);
+                    guards.last().map_or(0, LockGuard::token).to_string()
+                })
+            }
+            ["read", name] => store.rw_lock(name).read().map(|guard| {
+                guards.push(guard);
+                "reads".to_owned()
+            }),
             ["try", name] => store.lock(name).try_acquire().map(|guard| guard.is_some().to_string()),
             ["release"] => guards.pop().unwrap().release().map(|()| "released".to_owned()),
             ["lost"] => {
@@ -130,6 +70,16 @@ fn as_a_child() {
             ["version", stream] => store.events().version(stream).map(|version| version.to_string()),
             ["deposit", id, count] => Ok(deposits(&store, id, count.parse().unwrap()).to_string()),
             ["withdraw", id, cents] => Ok(withdraw(&store, id, cents.parse().unwrap())),
+            ["pid"] => Ok(std::process::id().to_string()),
+            ["process"] => Ok(store.inspect().process().to_string()),
+            ["living"] => store.inspect().processes().map(|list| {
+                let living = list.iter().filter(|process| process.alive);
+                living.map(|process| process.identity.pid.to_string()).collect::<Vec<_>>().join(" ")
+            }),
+            ["keep", slot] => {
+                keep_turn(Path::new(&file), slot.parse().unwrap());
+                Ok("kept".to_owned())
+            }
             ["close"] => store.close().map(|()| "closed".to_owned()),
             _ => panic!("{line}"),
         };
@@ -166,13 +116,13 @@ fn withdraw(store: &Store, id: &str, cents: u64) -> String {
     }
 }
 
-fn waiting(store: &Store, tickets: u64) {
+pub(crate) fn waiting(store: &Store, tickets: u64) {
     while store.inspect().summary().unwrap().tickets_waiting != tickets {
         std::thread::yield_now();
     }
 }
 
-fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+pub(crate) fn file() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shared.db");
     (folder, file)
@@ -248,6 +198,59 @@ fn l6_a_killed_holders_lock_is_taken_over_whatever_its_ttl() {
         assert!(next.token() > token);
         next.release().unwrap();
     }
+}
+
+#[test]
+fn l6_a_killed_holders_permits_are_free_at_once_whatever_their_ttl() {
+    let (_folder, file) = file();
+    let store = Store::open(&file).unwrap();
+    let hours = Duration::from_secs(3_600);
+    let desks = store.semaphore("desks", 3).ttl(hours);
+    for round in 0..3 {
+        let kept = desks.acquire().unwrap();
+        let (mut holder, mut in_line) = (Peer::start(&file), Peer::start(&file));
+        let tokens = [0; 2].map(|_| holder.number("permit desks 3 3600000"));
+        in_line.tell("permit desks 3 3600000");
+        waiting(&store, 1);
+        let next = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| desks.clone().weight(2).acquire_within(LONG));
+            waiting(&store, 2);
+            // The one that waits before ours dies too, before or after.
+            if round % 2 == 0 {
+                in_line.killed();
+                holder.killed();
+            } else {
+                holder.killed();
+                in_line.killed();
+            }
+            waiter.join().unwrap()
+        });
+        let next = next.unwrap().expect("taken over long before the leases would have ended");
+        assert!(next.token() > tokens[1] && tokens[1] > tokens[0]);
+        next.release().unwrap();
+        kept.release().expect("what lives is not touched");
+    }
+}
+
+#[test]
+fn l1_a_writer_excludes_the_readers_of_all_processes() {
+    let (_folder, file) = file();
+    let store = Store::open(&file).unwrap();
+    let lock = store.rw_lock("catalogue");
+    let (mut a, mut b) = (Peer::start(&file), Peer::start(&file));
+    assert_eq!((a.ask("read catalogue"), b.ask("read catalogue")), ("reads".into(), "reads".into()));
+    assert!(lock.try_read().unwrap().is_some());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| lock.write_within(LONG));
+        waiting(&store, 1);
+        b.tell("read catalogue");
+        waiting(&store, 2);
+        assert_eq!(a.ask("release"), "released");
+        // The first reader of b is killed, and with it its place behind the writer.
+        b.killed();
+        writer.join().unwrap().unwrap().expect("all readers have gone").release().unwrap();
+    });
+    assert_eq!(a.ask("read catalogue"), "reads");
 }
 
 #[test]

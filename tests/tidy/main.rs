@@ -39,7 +39,7 @@ const SRC: [&[&str]; 8] = [
     &["storage"],
     &["codec"],
     &["reading", "lock", "inspect"],
-    &["lock_set", "leader"],
+    &["lock_set", "leader", "semaphore", "rw_lock"],
     &["events", "aggregate"],
     &["store"],
     &["blocking", "lib"],
@@ -217,7 +217,8 @@ fn twins(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for source in sources {
         let twin = match source.path.as_str() {
-            "src/lock.rs" | "src/events.rs" | "src/aggregate.rs" | "src/inspect.rs" => {
+            "src/lock.rs" | "src/lock_set.rs" | "src/semaphore.rs" | "src/rw_lock.rs" | "src/leader.rs"
+            | "src/events.rs" | "src/aggregate.rs" | "src/inspect.rs" => {
                 source.path.replace("src/", "src/blocking/")
             }
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),

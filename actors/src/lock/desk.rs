@@ -1,9 +1,10 @@
 //! What happens to a lock's outcomes where they are known first: on the thread that committed. And the place in the
 //! line, which gives itself up.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::WeakAddr;
@@ -27,21 +28,25 @@ pub(super) struct Desk {
     pub(super) writer: Writer,
     /// Weak, or the actor would keep itself.
     pub(super) line: WeakAddr<LockActor>,
-    /// The ticket under which somebody here holds the lock, or 0.
-    held: AtomicU64,
+    held: HeldHere,
     /// Somebody here follows the lock: what happens at this desk is news to the actor.
     followed: AtomicBool,
 }
 
 impl Desk {
     pub(super) fn new(name: Name, writer: Writer, line: WeakAddr<LockActor>) -> Desk {
-        Desk { name, writer, line, held: AtomicU64::new(0), followed: AtomicBool::new(false) }
+        Desk { name, writer, line, held: HeldHere::default(), followed: AtomicBool::new(false) }
     }
 
     /// Whether a grant belongs to this process and to no holder in it. If nobody waits with its ticket either, it was
     /// taken by a commit of unknown fate, and nobody was told.
     pub(super) fn is_orphan(&self, grant: &Grant) -> bool {
-        grant.process == self.writer.process() && self.held.load(Ordering::SeqCst) != grant.ticket
+        grant.process == self.writer.process() && !self.holds(grant.ticket)
+    }
+
+    /// Whether somebody here holds the lock under this ticket.
+    pub(super) fn holds(&self, ticket: u64) -> bool {
+        self.held.contains(ticket)
     }
 
     pub(super) fn follow(&self, followed: bool) {
@@ -87,8 +92,7 @@ impl Desk {
             then(match outcome {
                 Ok(left) => desk.left(leave.ticket, left, stay),
                 Err(error) => {
-                    // A store that is not written to any more loses its leases by its silence.
-                    if !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. }) {
+                    if may_pass(&error) {
                         desk.tell(LeaveAgain(leave, stay));
                     }
                     Err(error)
@@ -98,10 +102,10 @@ impl Desk {
     }
 
     fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {
-        match left.next {
-            Some(next) => self.tell(PassedOn(next, stay)),
-            None => self.tell_followers(),
+        for next in left.next {
+            self.tell(PassedOn(next, stay.clone()));
         }
+        self.tell_followers();
         match left.was {
             Was::Holding | Was::Waiting => Ok(()),
             Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
@@ -109,7 +113,42 @@ impl Desk {
     }
 }
 
-/// A place in the line of a lock: one that waits, or the one that holds it.
+/// Whether it is worth to try again. A store that is not written to any more loses its leases by its silence.
+pub(super) fn may_pass(error: &Error) -> bool {
+    !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. })
+}
+
+/// The tickets under which somebody here holds the lock. For one that excludes this is one number, and no mutex.
+#[derive(Default)]
+struct HeldHere {
+    /// One of them, or 0.
+    one: AtomicU64,
+    others: Mutex<BTreeSet<u64>>,
+}
+
+impl HeldHere {
+    fn contains(&self, ticket: u64) -> bool {
+        self.one.load(Ordering::SeqCst) == ticket || self.others().contains(&ticket)
+    }
+
+    fn insert(&self, ticket: u64) {
+        if self.one.compare_exchange(0, ticket, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            self.others().insert(ticket);
+        }
+    }
+
+    fn remove(&self, ticket: u64) {
+        if self.one.compare_exchange(ticket, 0, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            self.others().remove(&ticket);
+        }
+    }
+
+    fn others(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the line of a lock: one that waits, or one that holds it.
 ///
 /// Whoever drops it leaves the line, wherever that happens: in a guard, in a reply that nobody took, in an actor that
 /// failed. Should the lock be given to it in that very moment, leaving gives it back. While it exists, the lock's
@@ -139,7 +178,7 @@ impl Place {
     /// From now on it holds the lock, and this process sees to its lease.
     pub(super) fn granted(mut self, token: u64, ttl_ms: u64) -> Place {
         self.desk.writer.hold(ttl_ms);
-        self.desk.held.store(self.ticket, Ordering::SeqCst);
+        self.desk.held.insert(self.ticket);
         self.lease = Some(Lease { token, ttl_ms });
         self
     }
@@ -198,8 +237,10 @@ impl Place {
         let leave = Leave { lock: self.lock, ticket: self.ticket };
         self.desk.leave(leave, self.lease.is_some(), self.stay.clone(), passage, then);
         // Not before its leaving is in the line: whoever takes it for an orphan then leaves behind it, which changes
-        // nothing. And not if another one holds the lock by now.
-        let _ = self.desk.held.compare_exchange(self.ticket, 0, Ordering::SeqCst, Ordering::SeqCst);
+        // nothing.
+        if self.lease.is_some() {
+            self.desk.held.remove(self.ticket);
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the actor of a lock learns from outside: looks at how the lock stands, when there is news from other processes,
 //! when a lease may have ended, and for holders who want to know that they have lost it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::{LockActor, PassedOn};
+use super::desk::may_pass;
+use super::{AGAIN, LockActor, PassedOn};
 use crate::error::Result;
 use crate::reply::Reply;
 use crate::storage::lock::{Holder, Line, Settle, Settled};
@@ -112,6 +114,11 @@ impl LockActor {
         let look = move |view: &mut dyn crate::storage::View| view.lock(&name, clock.now());
         self.house.readers.read(look, move |line| address.do_send(Seen(line, waits)));
     }
+
+    /// Looks again in a moment: what was to be seen or written now could not be.
+    pub(super) fn look_later(&mut self, stay: Option<Stay>, context: &mut Context<Self>) {
+        context.run_later(AGAIN, move |actor, context| actor.look(stay, context));
+    }
 }
 
 impl Handler<Visit<Loss>> for LockActor {
@@ -162,34 +169,44 @@ impl Handler<Seen> for LockActor {
             // What was seen is used all the same; what it may have missed is seen by the next look.
             self.look(None, context);
         }
-        let Ok(line) = line else { return };
-        self.answer_followers(line.as_ref().and_then(|line| line.holder.as_ref()));
+        let Ok(line) = line else { return self.look_later(stay, context) };
+        self.answer_followers(line.as_ref().and_then(Line::holder));
         let Some(line) = line else { return self.tell_watcher(context) };
-        let remaining_ms = line.holder.as_ref().map_or(0, |holder| holder.remaining_ms);
-        let grant = line.holder.filter(|holder| !holder.void).map(|holder| holder.grant);
+        let remaining_ms = line.living().map(|holder| holder.remaining_ms).min().unwrap_or(0);
+        let held: HashSet<u64> = line.living().map(|holder| holder.grant.ticket).collect();
         // It may only seem so, until the outcome of its own commit has been dealt with; that is before the outcome of
         // the settling below is.
-        let orphan = grant.is_some_and(|grant| {
-            self.desk(context).is_orphan(&grant) && !self.waiting.contains_key(&grant.ticket)
-        });
-        let holder = grant.map(|grant| grant.ticket);
-        // The reader looked after the grant was committed: who is not the holder then, has lost it.
-        self.answer_losses(|ticket| Some(ticket) != holder);
-        let waits = !self.waiting.is_empty();
-        let concerns_us = waits && holder.is_none_or(|ticket| self.waiting.contains_key(&ticket));
+        let desk = self.desk(context);
+        let orphan = line
+            .living()
+            .any(|holder| desk.is_orphan(&holder.grant) && !self.waiting.contains_key(&holder.grant.ticket));
+        // The reader looked after the grant was committed: who is not a holder then, has lost it.
+        self.answer_losses(|ticket| !held.contains(&ticket));
+        // Tickets are served in their order: one that is older than the first in line has been granted, or is void.
+        let first = line.first.map_or(u64::MAX, |first| first.ticket);
+        let oldest = self.waiting.keys().next();
+        let concerns_us = oldest.is_some_and(|oldest| *oldest < first || line.is_ready());
+        // Also if the reader saw the grant: until a commit of this process has taken it up it is a short one, and only
+        // that commit makes sure that it is on disk.
         if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
             let newest = self.waiting.keys().next_back().copied().unwrap_or(0);
             self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
-                match settled {
-                    Ok(Settled { holder: Some(holder) }) => {
-                        address.do_send(PassedOn(holder, stay));
-                        // It may be another's, whose lease has to be watched from now on.
-                        address.do_send(Changed);
-                    }
-                    // Free, and so nobody living waits: the tickets that are kept here are void.
-                    Ok(Settled { holder: None }) => address.do_send(Void { newest }),
-                    Err(_) => {}
+                let Settled { holders, first } = match settled {
+                    Ok(settled) => settled,
+                    // Nothing that others write would have it tried again.
+                    Err(error) if may_pass(&error) => return address.do_send(Unseen(stay)),
+                    Err(_) => return,
+                };
+                let are_others = !holders.is_empty();
+                for holder in holders {
+                    address.do_send(PassedOn(holder, stay.clone()));
+                }
+                // Who has got it is not kept as waiting any more.
+                address.do_send(Void { before: first.unwrap_or(u64::MAX).min(newest + 1) });
+                if are_others {
+                    // The leases of others have to be watched from now on.
+                    address.do_send(Changed);
                 }
             });
         } else if self.is_watched() && remaining_ms > 0 {
@@ -199,18 +216,31 @@ impl Handler<Seen> for LockActor {
     }
 }
 
-/// The tickets up to this one are in no line any more: they were granted while this process was stopped, and ended
+/// What was seen could not be acted upon.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Unseen(Stay);
+
+impl Handler<Unseen> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Unseen(stay): Unseen, context: &mut Self::Context) {
+        self.look_later(Some(stay), context);
+    }
+}
+
+/// The tickets before this one are in no line any more: they were granted while this process was stopped, and ended
 /// before it could take them up.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Void {
-    newest: u64,
+    before: u64,
 }
 
 impl Handler<Void> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, Void { newest }: Void, context: &mut Self::Context) {
-        self.take_anew_where(|waiter| waiter.place.ticket() <= newest, context);
+    fn handle(&mut self, Void { before }: Void, context: &mut Self::Context) {
+        self.take_anew_where(|waiter| waiter.place.ticket() < before, context);
     }
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use self::desk::Desk;
 pub use self::desk::Place;
+use self::desk::{Desk, may_pass};
 use self::looking::Follower;
 pub use self::looking::{Follow, Loss};
 use crate::clock::millis;
@@ -26,16 +26,32 @@ use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::Target;
-use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave};
+use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave, Recall, Recalled, kind};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::Changed;
 
-/// A ticket whose leaving could not be written leaves again after this time.
-const LEAVE_AGAIN: Duration = Duration::from_millis(250);
+/// What could not be written or read is tried again after this time.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// How much of a lock there is, and how much of it is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// 1 for a lock that excludes. The first use fixes it.
+    pub capacity: u32,
+    /// At least 1, at most all.
+    pub weight: u32,
+}
+
+impl Shape {
+    /// Of a lock that excludes.
+    pub const EXCLUSIVE: Shape = Shape { capacity: 1, weight: 1 };
+}
 
 /// Take the lock, or a place in the line for it.
 #[derive(Debug)]
 pub struct Acquire {
+    /// How much of it.
+    pub shape: Shape,
     /// The lease's time to live.
     pub ttl: Duration,
     /// How long to wait: not at all, so long, or without limit.
@@ -57,7 +73,7 @@ pub enum Wait {
     Forever,
 }
 
-/// Take the lock away from whoever holds it. Answered with whether somebody did.
+/// Take the lock away from all who hold it. Answered with whether somebody did.
 #[derive(Debug)]
 pub struct BreakLock {
     /// Answered after the commit.
@@ -73,6 +89,7 @@ pub struct Abandoned;
 /// What a caller wants.
 struct Want {
     reply: Reply<Option<Place>>,
+    shape: Shape,
     ttl_ms: u64,
     deadline_ms: Option<u64>,
 }
@@ -158,7 +175,7 @@ impl Handler<Visit<Acquire>> for LockActor {
     type Result = ();
 
     fn handle(&mut self, Visit { message, stay }: Visit<Acquire>, context: &mut Self::Context) {
-        let Acquire { ttl, wait, reply, passage } = message;
+        let Acquire { shape, ttl, wait, reply, passage } = message;
         if reply.is_abandoned() {
             return;
         }
@@ -166,7 +183,7 @@ impl Handler<Visit<Acquire>> for LockActor {
             Wait::For(time) => Some(self.house.seams.clock.now().boot_ms.saturating_add(millis(time))),
             Wait::No | Wait::Forever => None,
         };
-        let want = Want { reply, ttl_ms: millis(ttl), deadline_ms };
+        let want = Want { reply, shape, ttl_ms: millis(ttl), deadline_ms };
         self.take(want, wait != Wait::No, stay, Some(passage), context);
     }
 }
@@ -182,7 +199,8 @@ impl LockActor {
         context: &mut Context<Self>,
     ) {
         let lock = Target { name: self.name.clone(), id: self.id };
-        let take = Take { lock, ttl_ms: want.ttl_ms, wait };
+        let Shape { capacity, weight } = want.shape;
+        let take = Take { lock, capacity, weight, ttl_ms: want.ttl_ms, wait };
         let (desk, learns) = (self.desk(context), self.id.is_none());
         // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
         // void ticket would pass for a good one. The other way round costs no more than a new ticket.
@@ -202,6 +220,10 @@ impl LockActor {
                 desk.tell(Queued { place, process, news, want });
             }
             Ok(Acquired::Held) => want.reply.answer(Ok(None)),
+            Ok(Acquired::Mismatch { capacity: fixed }) => {
+                let (wanted, found) = (kind(capacity), kind(fixed));
+                want.reply.answer(Err(Error::UsedOtherwise { name: desk.name.to_string(), wanted, found }));
+            }
             Ok(Acquired::Full) => {
                 let (what, limit) = ("the line of the lock", limits::WAITERS);
                 want.reply.answer(Err(Error::Overloaded { what, limit }));
@@ -250,15 +272,15 @@ impl Handler<Visit<BreakLock>> for LockActor {
         let desk = self.desk(context);
         self.house.writer.apply(Break { lock }, Some(passage), move |broken| {
             if let Ok(Broken { taken, next }) = &broken {
-                if let Some(next) = next {
-                    desk.tell(PassedOn(*next, stay));
+                for next in next {
+                    desk.tell(PassedOn(*next, stay.clone()));
                 }
-                if taken.is_some() {
-                    // Its holder may be in this process, and want to know.
+                if !taken.is_empty() {
+                    // A holder may be in this process, and want to know.
                     desk.tell(Changed);
                 }
             }
-            reply.answer(broken.map(|broken| broken.taken.is_some()));
+            reply.answer(broken.map(|broken| !broken.taken.is_empty()));
         });
     }
 }
@@ -272,7 +294,25 @@ impl Handler<Doubt> for LockActor {
     type Result = ();
 
     fn handle(&mut self, Doubt(stay): Doubt, context: &mut Self::Context) {
-        context.run_later(LEAVE_AGAIN, move |actor, context| actor.look(Some(stay), context));
+        context.run_later(AGAIN, move |actor, context| actor.recall(stay, context));
+    }
+}
+
+/// The tickets that this process has. Each that came before was told of before.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Mine(Vec<Leave>, Stay);
+
+impl Handler<Mine> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, Mine(tickets, stay): Mine, context: &mut Self::Context) {
+        let desk = self.desk(context);
+        let unknown = |leave: &Leave| !self.waiting.contains_key(&leave.ticket) && !desk.holds(leave.ticket);
+        for leave in tickets.into_iter().filter(unknown) {
+            // It may be leaving already; to leave twice changes nothing.
+            desk.leave(leave, false, stay.clone(), None, drop);
+        }
     }
 }
 
@@ -342,7 +382,7 @@ impl Handler<LeaveAgain> for LockActor {
     type Result = ();
 
     fn handle(&mut self, LeaveAgain(leave, stay): LeaveAgain, context: &mut Self::Context) {
-        context.run_later(LEAVE_AGAIN, move |actor, context| {
+        context.run_later(AGAIN, move |actor, context| {
             actor.desk(context).leave(leave, false, stay, None, drop);
         });
     }
@@ -369,6 +409,17 @@ impl LockActor {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
             self.desk(context).leave(leave, false, stay, None, drop);
         }
+    }
+
+    /// Gives back what a commit of unknown fate may have left here, once it can be asked for.
+    fn recall(&mut self, stay: Stay, context: &mut Context<Self>) {
+        let lock = Target { name: self.name.clone(), id: self.id };
+        let address = context.address();
+        self.house.writer.apply(Recall { lock }, None, move |recalled| match recalled {
+            Ok(Recalled { tickets }) => address.do_send(Mine(tickets, stay)),
+            Err(error) if may_pass(&error) => address.do_send(Doubt(stay)),
+            Err(_) => {}
+        });
     }
 
     fn arm_deadline(&self, ticket: u64, at_ms: u64, context: &mut Context<Self>) -> SpawnHandle {

@@ -14,7 +14,7 @@ pub struct Faults(Arc<Mutex<Plan>>);
 #[derive(Debug, Default)]
 struct Plan {
     apply: Option<(u32, OnApply)>,
-    begin: Option<Error>,
+    begin: Option<(u32, Error)>,
     commit: Option<(Error, bool)>,
     reopen: Option<(u32, Error)>,
     gate: Option<Gate>,
@@ -50,7 +50,12 @@ impl Faults {
 
     /// The next `begin` fails; no transaction is open then.
     pub fn fail_begin(&self, error: Error) {
-        self.plan().begin = Some(error);
+        self.fail_begins(1, error);
+    }
+
+    /// The next so many times `begin` fails.
+    pub fn fail_begins(&self, times: u32, error: Error) {
+        self.plan().begin = Some((times, error));
     }
 
     /// The next commit fails, having been `applied` or not. The session refuses everything until `reopen`.
@@ -83,7 +88,12 @@ impl Faults {
     }
 
     pub(super) fn on_begin(&self) -> Result<()> {
-        self.plan().begin.take().map_or(Ok(()), Err)
+        let mut plan = self.plan();
+        let Some((times, error)) = plan.begin.take() else { return Ok(()) };
+        if times > 1 {
+            plan.begin = Some((times - 1, error.clone()));
+        }
+        Err(error)
     }
 
     /// Waits at the gate, if there is one, and then tells whether and how the commit fails.

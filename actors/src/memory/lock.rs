@@ -1,12 +1,14 @@
 //! Locks in memory: a row a lock, a row a waiting ticket, and one rule for passing a lock on.
 
+use std::collections::BTreeSet;
+
 use super::process::Census;
 use super::store::{Caller, Store};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::lock::{
-    Acquire, Acquired, Break, Broken, Fence, Grant, Holder, Leave, Left, Line, Renew, Renewed, Settle,
-    Settled, Was,
+    Acquire, Acquired, Break, Broken, Fence, First, Grant, Holder, Leave, Left, Line, Recall, Recalled,
+    Renew, Renewed, Settle, Settled, Was, lease_end,
 };
 use crate::storage::{Moment, Target};
 
@@ -14,7 +16,9 @@ use crate::storage::{Moment, Target};
 #[derive(Clone, Debug)]
 pub(super) struct Lock {
     name: Name,
-    holder: Option<Held>,
+    capacity: u32,
+    /// In the order of their tickets.
+    holders: Vec<Held>,
     /// Tickets in the line.
     pub(super) waiting: u64,
 }
@@ -22,23 +26,27 @@ pub(super) struct Lock {
 impl Lock {
     /// Whether somebody has the lock, void or not.
     pub(super) fn is_held(&self) -> bool {
-        self.holder.is_some()
+        !self.holders.is_empty()
     }
 }
 
-/// What the holder of a lock was given.
+/// What a holder of a lock was given.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     grant: Grant,
+    weight: u32,
     granted: u64,
     ttl_ms: u64,
 }
 
 impl Held {
-    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end.
-    fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
+    /// Milliseconds until the lease ends; 0 means void, by time or by the process's end. Who asks in a transaction of its
+    /// own takes up by it what is its own.
+    fn remaining(&self, census: Census<'_>, now: Moment, own: Option<u64>) -> u64 {
         census.living(self.grant.process).map_or(0, |process| {
-            self.granted.max(process.beat).saturating_add(self.ttl_ms).saturating_sub(now.boot_ms)
+            let beat =
+                if own == Some(self.grant.process) { self.granted.max(process.beat) } else { process.beat };
+            lease_end(self.granted, beat, self.ttl_ms).saturating_sub(now.boot_ms)
         })
     }
 }
@@ -48,111 +56,165 @@ impl Held {
 pub(super) struct Ticket {
     process: u64,
     ttl_ms: u64,
+    weight: u32,
+}
+
+fn used(holders: &[Held]) -> u64 {
+    holders.iter().map(|held| u64::from(held.weight)).sum()
 }
 
 /// What is written.
 impl Store {
-    /// Takes a ticket: behind whoever is before, or else, by settling the line, in the holder's place.
+    /// Takes a ticket: behind whoever is before, or else, by settling the line, in a holder's place.
     pub(super) fn lock_acquire(&mut self, me: &Caller, operation: &Acquire) -> Acquired {
+        let Acquire { capacity, weight, ttl_ms, wait, .. } = *operation;
+        let ticket = Ticket { process: me.process, ttl_ms, weight };
         let known = self.lock_id(&operation.lock);
         if let Some(lock) = known
-            && self.somebody_is_before(me, lock)
+            && let Some(row) = self.locks.get(&lock)
         {
             // What is refused must have written nothing, so the refusals come first.
-            if !operation.wait {
-                return Acquired::Held;
+            if row.capacity != capacity {
+                return Acquired::Mismatch { capacity: row.capacity };
             }
-            if self.locks.get(&lock).is_some_and(|row| row.waiting >= limits::WAITERS) {
-                return Acquired::Full;
+            if !self.has_room(me, lock, weight) {
+                if !wait {
+                    return Acquired::Held;
+                }
+                if self.is_full(me, lock) {
+                    return Acquired::Full;
+                }
+                // If a holder is void, the first in line has the lock as soon as somebody settles.
+                return Acquired::Waiting { lock, ticket: self.take_ticket(lock, ticket) };
             }
-            // If the holder is void, the first in line has the lock as soon as somebody settles.
-            return Acquired::Waiting { lock, ticket: self.take_ticket(me, lock, operation.ttl_ms) };
         }
-        let lock = known.unwrap_or_else(|| self.new_lock(&operation.lock.name));
-        let ticket = self.take_ticket(me, lock, operation.ttl_ms);
-        match self.settle(me, lock) {
-            Some(grant) if grant.ticket == ticket => Acquired::Granted(grant),
-            _ => Acquired::Waiting { lock, ticket },
+        let lock = known.unwrap_or_else(|| self.new_lock(&operation.lock.name, capacity));
+        let ticket = self.take_ticket(lock, ticket);
+        match self.settle(me, lock).into_iter().find(|grant| grant.ticket == ticket) {
+            Some(grant) => Acquired::Granted(grant),
+            None => Acquired::Waiting { lock, ticket },
         }
     }
 
-    /// Takes a ticket out of the line or out of the holder's place.
+    /// Takes a ticket out of the line or out of a holder's place.
     pub(super) fn lock_leave(&mut self, me: &Caller, operation: &Leave) -> Left {
         let Leave { lock, ticket } = *operation;
-        let holder = self.live_holder(me, lock).filter(|held| held.grant.ticket == ticket);
-        if holder.is_some_and(|held| held.grant.process == me.process) {
-            self.set_holder(lock, None);
+        let own = |held: &Held| held.grant.ticket == ticket && held.grant.process == me.process;
+        if self.live_holders(me, lock).iter().any(own) {
+            self.change_holders(lock, |holders| holders.retain(|held| !own(held)));
             return Left { was: Was::Holding, next: self.settle(me, lock) };
         }
         if self.tickets.get(&(lock, ticket)).is_some_and(|waiting| waiting.process == me.process) {
             self.drop_ticket(lock, ticket);
-            return Left { was: Was::Waiting, next: None };
+            // Those behind it may fit where it did not.
+            return Left { was: Was::Waiting, next: self.settle(me, lock) };
         }
-        Left { was: Was::Gone, next: None }
+        Left { was: Was::Gone, next: Vec::new() }
     }
 
     /// Passes the lock on if it is to be passed on.
     pub(super) fn lock_settle(&mut self, me: &Caller, operation: &Settle) -> Settled {
-        Settled { holder: self.settle(me, operation.lock) }
+        let lock = operation.lock;
+        self.settle(me, lock);
+        let mut line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
+        let first = line.find(|(_, ticket)| self.census(me).living(ticket.process).is_some());
+        Settled { holders: self.live_grants(me, lock), first: first.map(|((_, ticket), _)| *ticket) }
     }
 
     /// Whether the caller's ticket holds the lock.
     pub(super) fn lock_renew(&mut self, me: &Caller, operation: &Renew) -> Renewed {
         let Renew { lock, ticket } = *operation;
-        let holder = self.live_holder(me, lock).map(|held| held.grant);
-        Renewed { held: holder.is_some_and(|held| held.ticket == ticket && held.process == me.process) }
+        let holders = self.live_grants(me, lock);
+        Renewed { held: holders.iter().any(|held| held.ticket == ticket && held.process == me.process) }
     }
 
-    /// Takes the lock away from its holder and passes it on.
+    /// The caller's tickets.
+    pub(super) fn lock_recall(&mut self, me: &Caller, operation: &Recall) -> Recalled {
+        let Some(lock) = self.lock_id(&operation.lock) else { return Recalled { tickets: Vec::new() } };
+        let holding = self.live_grants(me, lock).into_iter().filter(|held| held.process == me.process);
+        let line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
+        let waiting = line.filter(|(_, waiting)| waiting.process == me.process);
+        let tickets = holding.map(|held| held.ticket).chain(waiting.map(|((_, ticket), _)| *ticket));
+        Recalled { tickets: tickets.map(|ticket| Leave { lock, ticket }).collect() }
+    }
+
+    /// Takes the lock away from its holders and passes it on.
     pub(super) fn lock_break(&mut self, me: &Caller, operation: &Break) -> Broken {
-        let Some(lock) = self.lock_id(&operation.lock) else { return Broken { taken: None, next: None } };
-        let taken = self.live_holder(me, lock).map(|held| held.grant);
-        if taken.is_some() {
-            self.set_holder(lock, None);
-        }
+        let Some(lock) = self.lock_id(&operation.lock) else {
+            return Broken { taken: Vec::new(), next: Vec::new() };
+        };
+        let taken = self.live_grants(me, lock);
+        self.change_holders(lock, |holders| holders.retain(|held| !taken.contains(&held.grant)));
         Broken { taken, next: self.settle(me, lock) }
     }
 
     /// Whether `fence` still stands: its token is the current one of a lease that has not ended.
     pub(super) fn fence_stands(&self, me: &Caller, fence: &Fence) -> bool {
-        self.live_holder(me, fence.lock).is_some_and(|held| held.grant.token == fence.token)
+        self.live_grants(me, fence.lock).iter().any(|held| held.token == fence.token)
     }
 
     /// Frees the caller's own leases that ended before it began. Whether there were any.
     pub(super) fn free_expired(&mut self, me: &Caller) -> bool {
         let mine = self.locks_held_by(me.process);
-        let expired: Vec<u64> =
-            mine.into_iter().filter(|lock| self.live_holder(me, *lock).is_none()).collect();
+        let void = |lock: &u64| {
+            let rows = self.locks.get(lock).map_or(&[][..], |row| &row.holders);
+            rows.iter().any(|held| {
+                held.grant.process == me.process
+                    && held.remaining(self.census(me), me.now, Some(me.process)) == 0
+            })
+        };
+        let expired: Vec<u64> = mine.into_iter().filter(void).collect();
         for lock in &expired {
             self.settle(me, *lock);
         }
         !expired.is_empty()
     }
 
-    /// The one rule of passing on: while the holder's lease lasts, nothing changes; else the first ticket of a
-    /// living process holds the lock, and the tickets of the dead before it are gone. Who holds it then.
-    pub(super) fn settle(&mut self, me: &Caller, lock: u64) -> Option<Grant> {
-        if let Some(held) = self.live_holder(me, lock) {
-            return Some(held.grant);
-        }
-        self.clear_void_holder(me, lock);
-        while let Some((ticket, Ticket { process, ttl_ms })) = self.first_ticket(lock) {
+    /// The one rule of passing on: while the holders' leases last and leave no room, nothing changes; else the first
+    /// tickets of living processes hold the lock, as many as fit, and the tickets of the dead before them are gone.
+    /// Who got it.
+    pub(super) fn settle(&mut self, me: &Caller, lock: u64) -> Vec<Grant> {
+        self.clear_void_holders(me, lock);
+        let Some(row) = self.locks.get(&lock) else { return Vec::new() };
+        let (mut used, capacity) = (used(&row.holders), u64::from(row.capacity));
+        let mut granted = Vec::new();
+        while used < capacity
+            && let Some((ticket, waiting)) = self.first_ticket(lock)
+        {
+            let lives = self.census(me).living(waiting.process).is_some();
+            if lives && used + u64::from(waiting.weight) > capacity {
+                break;
+            }
             self.drop_ticket(lock, ticket);
-            if self.census(me).living(process).is_some() {
-                let newest = self.numbers.get(&()) == Some(&ticket);
-                let token = if newest { ticket } else { self.next_number() };
-                let grant = Grant { lock, ticket, token, process };
-                self.set_holder(lock, Some(Held { grant, granted: me.now.boot_ms, ttl_ms }));
-                return Some(grant);
+            if lives {
+                used += u64::from(waiting.weight);
+                granted.push(self.give(me, lock, ticket, waiting));
             }
         }
-        None
+        granted
+    }
+
+    fn give(&mut self, me: &Caller, lock: u64, ticket: u64, to: Ticket) -> Grant {
+        let Ticket { process, ttl_ms, weight } = to;
+        let newest = self.numbers.get(&()) == Some(&ticket);
+        let token = if newest { ticket } else { self.next_number() };
+        let grant = Grant { lock, ticket, token, process };
+        let held = Held { grant, weight, granted: me.now.boot_ms, ttl_ms };
+        self.change_holders(lock, |holders| holders.push(held));
+        grant
     }
 
     /// Locks that a process holds, void or not, by their ids.
     pub(super) fn locks_held_by(&self, process: u64) -> Vec<u64> {
-        let held = |lock: &Lock| lock.holder.is_some_and(|held| held.grant.process == process);
+        let held = |lock: &Lock| lock.holders.iter().any(|held| held.grant.process == process);
         self.locks.working().iter().filter(|(_, lock)| held(lock)).map(|(id, _)| *id).collect()
+    }
+
+    /// Locks that a process holds or waits for, by their ids. When it is gone, others may fit.
+    pub(super) fn locks_used_by(&self, process: u64) -> BTreeSet<u64> {
+        let waits = self.tickets.working().iter().filter(|(_, ticket)| ticket.process == process);
+        let waits = waits.map(|((lock, _), _)| *lock);
+        self.locks_held_by(process).into_iter().chain(waits).collect()
     }
 
     /// Whether a ticket is in the line, be it of the dead.
@@ -174,38 +236,61 @@ impl Store {
         target.id.or_else(|| self.lock_names.get(&target.name).copied())
     }
 
-    fn new_lock(&mut self, name: &Name) -> u64 {
+    fn new_lock(&mut self, name: &Name, capacity: u32) -> u64 {
         // Rows of locks are never removed, so their number is the last id.
         let lock = self.locks.working().len() as u64 + 1;
         self.lock_names.put(name.clone(), lock);
-        self.locks.put(lock, Lock { name: name.clone(), holder: None, waiting: 0 });
+        self.locks.put(lock, Lock { name: name.clone(), capacity, holders: Vec::new(), waiting: 0 });
         lock
     }
 
-    /// Whether a newcomer would have to wait: for a live holder, or for a living ticket in the line.
-    fn somebody_is_before(&self, me: &Caller, lock: u64) -> bool {
+    /// Whether a newcomer need not wait: nobody living is in the line, and the living holders leave room.
+    fn has_room(&self, me: &Caller, lock: u64, weight: u32) -> bool {
         let mut line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
-        self.live_holder(me, lock).is_some()
-            || line.any(|(_, ticket)| self.census(me).living(ticket.process).is_some())
+        let capacity = self.locks.get(&lock).map_or(0, |row| u64::from(row.capacity));
+        used(&self.live_holders(me, lock)) + u64::from(weight) <= capacity
+            && !line.any(|(_, ticket)| self.census(me).living(ticket.process).is_some())
     }
 
-    fn live_holder(&self, me: &Caller, lock: u64) -> Option<Held> {
-        let held = self.locks.get(&lock)?.holder?;
-        (held.remaining(self.census(me), me.now) > 0).then_some(held)
+    /// Whether as many of the living wait as may. The dead take nobody's place.
+    fn is_full(&self, me: &Caller, lock: u64) -> bool {
+        let line = || self.tickets.range((lock, 0)..=(lock, u64::MAX));
+        let living = || line().filter(|(_, ticket)| self.census(me).living(ticket.process).is_some());
+        let waiting = self.locks.get(&lock).map_or(0, |row| row.waiting);
+        waiting >= limits::WAITERS && living().count() as u64 >= limits::WAITERS
     }
 
-    fn clear_void_holder(&mut self, me: &Caller, lock: u64) {
-        let Some(void) = self.locks.get(&lock).and_then(|row| row.holder) else { return };
-        self.set_holder(lock, None);
-        // If it lives, it was only silent, and does not know yet.
-        if void.grant.process != me.process {
-            self.mark_robbed(void.grant.process, true);
+    fn live_holders(&self, me: &Caller, lock: u64) -> Vec<Held> {
+        let holders = self.locks.get(&lock).map_or(&[][..], |row| &row.holders);
+        holders
+            .iter()
+            .filter(|held| held.remaining(self.census(me), me.now, Some(me.process)) > 0)
+            .copied()
+            .collect()
+    }
+
+    fn live_grants(&self, me: &Caller, lock: u64) -> Vec<Grant> {
+        self.live_holders(me, lock).into_iter().map(|held| held.grant).collect()
+    }
+
+    fn clear_void_holders(&mut self, me: &Caller, lock: u64) {
+        let live = self.live_grants(me, lock);
+        let Some(row) = self.locks.get(&lock) else { return };
+        let void: Vec<Grant> =
+            row.holders.iter().map(|held| held.grant).filter(|grant| !live.contains(grant)).collect();
+        if void.is_empty() {
+            return;
+        }
+        self.change_holders(lock, |holders| holders.retain(|held| live.contains(&held.grant)));
+        // If one lives, it was only silent, and does not know yet.
+        for grant in void.iter().filter(|grant| grant.process != me.process) {
+            self.mark_robbed(grant.process, true);
         }
     }
 
-    fn set_holder(&mut self, lock: u64, holder: Option<Held>) {
-        if let Some(row) = self.locks.get(&lock) {
-            let row = Lock { holder, ..row.clone() };
+    fn change_holders(&mut self, lock: u64, change: impl FnOnce(&mut Vec<Held>)) {
+        if let Some(mut row) = self.locks.get(&lock).cloned() {
+            change(&mut row.holders);
             self.locks.put(lock, row);
         }
     }
@@ -214,12 +299,12 @@ impl Store {
         self.tickets.range((lock, 0)..=(lock, u64::MAX)).next().map(|((_, ticket), row)| (*ticket, *row))
     }
 
-    fn take_ticket(&mut self, me: &Caller, lock: u64, ttl_ms: u64) -> u64 {
+    fn take_ticket(&mut self, lock: u64, taken: Ticket) -> u64 {
         let Some(mut row) = self.locks.get(&lock).cloned() else { return 0 };
         row.waiting += 1;
         self.locks.put(lock, row);
         let ticket = self.next_number();
-        self.tickets.put((lock, ticket), Ticket { process: me.process, ttl_ms });
+        self.tickets.put((lock, ticket), taken);
         ticket
     }
 
@@ -256,19 +341,45 @@ impl Store {
         used.take(limit as usize).map(|(id, lock)| self.shown(id, lock, now)).collect()
     }
 
+    /// Leases of a process that have not ended.
+    pub(super) fn leases_of(&self, process: u64, now: Moment) -> u64 {
+        let census = self.committed_census();
+        let held = self.locks.committed().values().flat_map(|lock| &lock.holders);
+        held.filter(|held| held.grant.process == process && held.remaining(census, now, None) > 0).count()
+            as u64
+    }
+
+    /// Locks that somebody holds whose lease has not ended.
+    pub(super) fn held(&self, now: Moment) -> u64 {
+        let census = self.committed_census();
+        let is_held = |lock: &&Lock| lock.holders.iter().any(|held| held.remaining(census, now, None) > 0);
+        self.locks.committed().values().filter(is_held).count() as u64
+    }
+
+    /// Tickets of a process, in whatever line.
+    pub(super) fn tickets_of(&self, process: u64) -> u64 {
+        self.tickets.committed().values().filter(|ticket| ticket.process == process).count() as u64
+    }
+
     fn shown(&self, id: u64, lock: &Lock, now: Moment) -> Line {
         let census = self.committed_census();
-        let holder = lock.holder.map(|held| {
-            let remaining_ms = held.remaining(census, now);
+        let shown = |held: &Held| {
+            let remaining_ms = held.remaining(census, now, None);
             Holder {
                 grant: held.grant,
+                weight: held.weight,
                 held_ms: now.boot_ms.saturating_sub(held.granted),
                 ttl_ms: held.ttl_ms,
                 remaining_ms,
                 void: remaining_ms == 0,
                 identity: census.identity(held.grant.process),
             }
-        });
-        Line { lock: id, name: lock.name.to_string(), holder, waiting: lock.waiting }
+        };
+        let holders = lock.holders.iter().map(shown).collect();
+        let mut line = self.tickets.committed().range((id, 0)..=(id, u64::MAX));
+        let first = line.find(|(_, ticket)| census.living(ticket.process).is_some());
+        let first = first.map(|((_, ticket), row)| First { ticket: *ticket, weight: row.weight });
+        let (name, capacity) = (lock.name.to_string(), lock.capacity);
+        Line { lock: id, name, capacity, holders, waiting: lock.waiting, first }
     }
 }

@@ -25,8 +25,8 @@ use self::faults::Faults;
 use self::session::MemorySession;
 use self::store::Store;
 use self::view::MemoryView;
-use crate::error::Result;
-use crate::storage::{Backend, Bell, Identity, Moment, Session, View};
+use crate::error::{Occupant, Result};
+use crate::storage::{self, Backend, Bell, Identity, Moment, Session, View};
 
 /// A store in memory; all clones are the same store.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +66,23 @@ impl Memory {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl Memory {
+    /// Has the turn pass from whoever has it to a process that is not there, past all who wait: as when one process
+    /// commits and the next one takes the turn before us, again and again.
+    pub fn pass_the_turn_to(&self, process: Identity, id: u64) {
+        self.0.turn.taken().give(id, Occupant::Process(process.named(id)));
+    }
+
+    /// Whoever has the turn dies.
+    pub fn end_the_turn(&self) {
+        self.0.turn.taken().by = None;
+        self.0.turn.left.notify_all();
+    }
+}
+
 impl Backend for Memory {
-    fn join(&self, identity: &Identity, now: Moment) -> Result<Box<dyn Session>> {
+    fn join(&self, identity: &Identity, now: &dyn Fn() -> Moment) -> Result<Box<dyn Session>> {
         Ok(Box::new(MemorySession::join(Arc::clone(&self.0), identity, now)))
     }
 
@@ -92,36 +107,68 @@ impl Shared {
 /// Whose turn it is to write.
 #[derive(Debug, Default)]
 struct Turn {
-    taken_by: Mutex<Option<u64>>,
+    taken: Mutex<Taken>,
     left: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Taken {
+    by: Option<(u64, Occupant)>,
+    /// Turns taken so far.
+    number: u64,
+}
+
+impl Taken {
+    fn others_than(&self, seat: u64) -> bool {
+        self.by.as_ref().is_some_and(|(other, _)| *other != seat)
+    }
+
+    fn give(&mut self, seat: u64, occupant: Occupant) {
+        self.by = Some((seat, occupant));
+        self.number += 1;
+    }
+}
+
 impl Turn {
-    /// Takes the turn for `process`; waits for it if `wait`. Whether it has it then.
-    fn take(&self, process: u64, wait: bool) -> bool {
-        let mut taken_by = self.taken_by();
-        let others = |taken_by: &Option<u64>| taken_by.is_some_and(|other| other != process);
-        if others(&taken_by) && !wait {
+    /// Takes the turn for `seat`; waits for it if `wait`. Whether it has it then.
+    fn take(&self, seat: u64, occupant: Occupant, wait: bool) -> bool {
+        let mut taken = self.taken();
+        if taken.others_than(seat) && !wait {
             return false;
         }
-        while others(&taken_by) {
-            taken_by = self.left.wait(taken_by).unwrap_or_else(PoisonError::into_inner);
+        while taken.others_than(seat) {
+            taken = self.left.wait(taken).unwrap_or_else(PoisonError::into_inner);
         }
-        *taken_by = Some(process);
+        if taken.by.is_none() {
+            taken.give(seat, occupant);
+        }
         true
     }
 
-    /// Gives the turn up if `process` has it.
-    fn leave(&self, process: u64) {
-        let mut taken_by = self.taken_by();
-        if *taken_by == Some(process) {
-            *taken_by = None;
+    /// Gives the turn up if `seat` has it.
+    fn leave(&self, seat: u64) {
+        let mut taken = self.taken();
+        if taken.by.is_some() && !taken.others_than(seat) {
+            taken.by = None;
             self.left.notify_all();
         }
     }
 
-    fn taken_by(&self) -> MutexGuard<'_, Option<u64>> {
-        self.taken_by.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether `seat` has it.
+    fn is_of(&self, seat: u64) -> bool {
+        let taken = self.taken();
+        taken.by.is_some() && !taken.others_than(seat)
+    }
+
+    /// The turn that somebody has.
+    fn holder(&self) -> Option<storage::Turn> {
+        let taken = self.taken();
+        let by = taken.by.as_ref();
+        by.map(|(_, occupant)| storage::Turn { occupant: occupant.clone(), number: taken.number })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

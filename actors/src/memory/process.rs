@@ -107,7 +107,7 @@ impl Store {
     /// Removes a process's row, so that whatever it held is void, and passes on what others wait for.
     pub(super) fn bury(&mut self, me: &Caller, process: u64) {
         self.processes.remove(&process);
-        for lock in self.locks_held_by(process) {
+        for lock in self.locks_used_by(process) {
             if self.is_waited_for(lock) {
                 self.settle(me, lock);
             }
@@ -118,8 +118,9 @@ impl Store {
     pub(super) fn leave(&mut self, me: &Caller) {
         self.living.remove(&me.process);
         self.processes.remove(&me.process);
+        let moved = self.locks_used_by(me.process);
         self.drop_tickets_of(me.process);
-        for lock in self.locks_held_by(me.process) {
+        for lock in moved {
             self.settle(me, lock);
         }
     }
@@ -149,6 +150,9 @@ impl Store {
             joined_wall_ms: row.joined_wall_ms,
             silent_ms: now.boot_ms.saturating_sub(row.beat),
             alive: census.living(*id).is_some(),
+            lent: false,
+            holds: self.leases_of(*id, now),
+            waits: census.living(*id).map_or(0, |_| self.tickets_of(*id)),
         };
         self.processes.committed().iter().map(shown).collect()
     }
@@ -157,6 +161,6 @@ impl Store {
     pub(super) fn pulse(&self, own: u64) -> Pulse {
         let others = self.processes.committed().iter().filter(|(id, _)| **id != own);
         let groups = others.map(|(_, row)| row.last_group).sum();
-        Pulse { groups, living: self.living.iter().copied().collect() }
+        Pulse { groups, living: self.living.iter().copied().collect(), joined: self.last_process }
     }
 }

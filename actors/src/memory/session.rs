@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::Shared;
 use super::faults::OnApply;
 use super::store::{Caller, Store};
-use crate::error::{Error, Result};
-use crate::storage::lock::{Acquire, Acquired, Break, Broken, Leave, Left, Renew, Renewed, Settle, Settled};
+use crate::error::{Error, Occupant, Result};
+use crate::storage::lock::{
+    Acquire, Acquired, Break, Broken, Leave, Left, Recall, Recalled, Renew, Renewed, Settle, Settled,
+};
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
-use crate::storage::{Identity, Moment, Presence, Session, Standing, Tables};
+use crate::storage::{Identity, Moment, Presence, Session, Standing, Tables, Turn};
 
 /// One process of the store. Dropped without leaving, it is dead at once.
 #[derive(Debug)]
@@ -37,8 +39,9 @@ pub(super) struct MemorySession {
 impl MemorySession {
     /// Registers the process, as a small transaction of its own that disturbs no other: nobody else can know a
     /// row that is not there yet.
-    pub(super) fn join(shared: Arc<Shared>, identity: &Identity, now: Moment) -> MemorySession {
+    pub(super) fn join(shared: Arc<Shared>, identity: &Identity, now: &dyn Fn() -> Moment) -> MemorySession {
         let mut store = shared.store();
+        let now = now();
         store.last_process += 1;
         let process = store.last_process;
         store.boot.clone_from(&identity.boot);
@@ -75,8 +78,9 @@ impl MemorySession {
         if self.open.is_some() {
             return Err(storage("a transaction is open already"));
         }
-        if *self.shared.turn.taken_by() != Some(self.seat) {
-            return Err(Error::Busy { holder: self.turn_holder(), held_for: Duration::ZERO });
+        if !self.shared.turn.is_of(self.seat) {
+            let process = self.turn_holder().map_or(Occupant::Unknown, |turn| turn.occupant);
+            return Err(Error::Busy { process, held_for: Duration::ZERO });
         }
         Ok(())
     }
@@ -118,18 +122,16 @@ impl Session for MemorySession {
     }
 
     fn take_turn(&mut self, wait: bool) -> Result<bool> {
-        Ok(self.shared.turn.take(self.seat, wait))
+        let occupant = Occupant::Process(self.identity.named(self.process));
+        Ok(self.shared.turn.take(self.seat, occupant, wait))
     }
 
     fn leave_turn(&mut self) {
         self.shared.turn.leave(self.seat);
     }
 
-    fn turn_holder(&self) -> String {
-        match *self.shared.turn.taken_by() {
-            Some(process) => format!("process {process} of this store"),
-            None => "nobody".to_owned(),
-        }
+    fn turn_holder(&self) -> Option<Turn> {
+        self.shared.turn.holder().filter(|_| !self.shared.turn.is_of(self.seat))
     }
 
     fn begin(&mut self, now: Moment) -> Result<Standing> {
@@ -255,6 +257,10 @@ impl Tables for MemorySession {
 
     fn lock_renew(&mut self, operation: &Renew) -> Result<Renewed> {
         self.operate(|store, me| Ok(store.lock_renew(me, operation)))
+    }
+
+    fn lock_recall(&mut self, operation: &Recall) -> Result<Recalled> {
+        self.operate(|store, me| Ok(store.lock_recall(me, operation)))
     }
 
     fn lock_break(&mut self, operation: &Break) -> Result<Broken> {

@@ -11,7 +11,7 @@ const NOW: Moment = Moment { boot_ms: 1_000, wall_ms: 1_000 };
 
 fn join(memory: &Memory) -> Box<dyn Session> {
     let identity = Identity { pid: 1, host: "h".into(), program: "p".into(), boot: "b".into() };
-    memory.join(&identity, NOW).unwrap()
+    memory.join(&identity, &|| NOW).unwrap()
 }
 
 fn begin(session: &mut dyn Session) -> Standing {
@@ -141,7 +141,13 @@ fn a_held_commit_shows_nothing_until_the_gate_opens() {
 fn a_buried_process_registers_anew() {
     let memory = Memory::new();
     let (mut a, mut b) = (join(&memory), join(&memory));
-    let acquire = Operation::LockAcquire(Acquire { lock: target("l"), ttl_ms: 100, wait: true });
+    let acquire = Operation::LockAcquire(Acquire {
+        lock: target("l"),
+        capacity: 1,
+        weight: 1,
+        ttl_ms: 100,
+        wait: true,
+    });
     for session in [&mut a, &mut b] {
         begin(&mut **session);
         session.apply(&acquire).unwrap();
@@ -152,7 +158,7 @@ fn a_buried_process_registers_anew() {
     memory.bury(before, NOW);
     assert_eq!(begin(&mut *a), Standing::Lapsed);
     assert!(a.process() > before, "ids are never given twice");
-    assert_eq!(a.lock_settle(&Settle { lock: 1 }).unwrap().holder.unwrap().process, b.process());
+    assert_eq!(a.lock_settle(&Settle { lock: 1 }).unwrap().holders[0].process, b.process());
     assert!(matches!(a.apply(&acquire), Ok(crate::storage::Outcome::LockAcquire(Acquired::Waiting { .. }))));
     assert_eq!(a.last_group(), Ok(1), "it still knows what it committed");
     a.commit(2).unwrap();

@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::storage::lock::Line;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query};
-use crate::storage::{Moment, Process, Pulse, Summary, View};
+use crate::storage::{Moment, Process, Pulse, Summary, Turn, View};
 
 /// A reader.
 #[derive(Debug)]
@@ -45,8 +45,12 @@ impl View for MemoryView {
         Ok(self.0.store().process_list(now))
     }
 
-    fn summary(&mut self) -> Result<Summary> {
-        Ok(self.0.store().summary())
+    fn summary(&mut self, now: Moment) -> Result<Summary> {
+        Ok(self.0.store().summary(now))
+    }
+
+    fn turn_holder(&mut self) -> Result<Option<Turn>> {
+        Ok(self.0.turn.holder())
     }
 
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
@@ -58,7 +62,8 @@ impl View for MemoryView {
 const CATEGORIES_SHOWN: usize = 100;
 
 impl Store {
-    fn summary(&self) -> Summary {
+    fn summary(&self, now: Moment) -> Summary {
+        let processes = self.process_list(now);
         let mut categories: BTreeMap<&str, u64> = BTreeMap::new();
         for stream in self.streams.committed().values() {
             *categories.entry(stream.name.category()).or_default() += 1;
@@ -75,8 +80,8 @@ impl Store {
                 .collect(),
             snapshots: self.snapshots.committed().len() as u64,
             locks: locks.len() as u64,
-            locks_held: locks.values().filter(|lock| lock.is_held()).count() as u64,
-            tickets_waiting: locks.values().map(|lock| lock.waiting).sum(),
+            locks_held: self.held(now),
+            tickets_waiting: processes.iter().map(|process| process.waits).sum(),
             file_bytes: 0,
             log_bytes: 0,
             schema: 0,

@@ -11,11 +11,11 @@ use crate::gate::Gate;
 use crate::limits;
 use crate::reader::Readers;
 use crate::reply::Reply;
-use crate::storage::{Backend, Identity};
+use crate::storage::{Backend, Identity, Turn};
 use crate::supervisor::{House, Supervisor};
 use crate::thread;
 use crate::watcher::{Lapsed, WatcherActor};
-use crate::writer::{Stats, WriterActor};
+use crate::writer::{Stats, Tuning, WriterActor};
 
 /// What the first arbiter's thread builds and lives in.
 pub(super) struct Building {
@@ -67,18 +67,25 @@ impl Building {
 
     async fn open(&self) -> Result<(Doors, House)> {
         let seams = self.settings.seams.clone();
-        let session = self.backend.join(&self.identity, seams.clock.now())?;
+        let session = self.backend.join(&self.identity, &|| seams.clock.now())?;
         let (process, presence) = (session.process(), session.presence());
         let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
-        let watcher = WatcherActor::open(self.backend.bell(), readers.clone(), process);
+        let watcher = WatcherActor::open(Arc::clone(&self.backend), process, &seams)?;
         let on_lapse = {
             let watcher = watcher.clone();
             Box::new(move || watcher.do_send(Lapsed))
         };
+        let ask_turn = {
+            let readers = readers.clone();
+            let found = |found: Result<Option<Turn>>| found.ok().flatten();
+            Box::new(move |then: Box<dyn FnOnce(Option<Turn>) + Send>| {
+                readers.read(|view| view.turn_holder(), move |turn| then(found(turn)));
+            })
+        };
         let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
         let Settings { call_timeout, checkpoint_pages, .. } = self.settings;
-        let writer =
-            WriterActor::open(session, gate, seams.clone(), stats, call_timeout, checkpoint_pages, on_lapse)?;
+        let tuning = Tuning { call_timeout, checkpoint_pages };
+        let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, on_lapse, ask_turn)?;
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());

@@ -3,7 +3,7 @@
 //! - `asking` has the doors: how a request comes in, and how long its caller waits;
 //! - `building` is what the first arbiter's thread builds and lives in.
 //!
-//! Threads, however many names are used: one a arbiter, one that commits, the readers, and the bell's.
+//! Threads, however many names are used: one an arbiter, one that commits, the readers, the lookout, and the bell's.
 
 mod asking;
 mod building;

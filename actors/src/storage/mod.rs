@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 use std::sync::Weak;
 
-pub use self::process::{Identity, Process, Pulse, Standing, Summary};
+pub use self::process::{Identity, Process, Pulse, Standing, Summary, Turn};
 pub use crate::clock::Moment;
 use crate::error::Result;
 use crate::name::Name;
@@ -94,6 +94,8 @@ operations! {
     lock_settle: LockSettle(lock::Settle) => lock::Settled;
     /// Ask whether a ticket still holds its lock.
     lock_renew: LockRenew(lock::Renew) => lock::Renewed;
+    /// Ask which tickets of a lock this process has.
+    lock_recall: LockRecall(lock::Recall) => lock::Recalled;
     /// Take a lock away from its holder.
     lock_break: LockBreak(lock::Break) => lock::Broken;
     /// Append events to a stream.
@@ -106,11 +108,12 @@ operations! {
 
 /// A database that holds one store, opened.
 pub trait Backend: Debug + Send + Sync + 'static {
-    /// Registers this process and opens the one connection that writes for it.
+    /// Registers this process and opens the one connection that writes for it. `now` is asked once nobody else can write
+    /// any more: waiting for the turn takes time, and what ends meanwhile has ended.
     ///
     /// # Errors
     /// What the database said.
-    fn join(&self, identity: &Identity, now: Moment) -> Result<Box<dyn Session>>;
+    fn join(&self, identity: &Identity, now: &dyn Fn() -> Moment) -> Result<Box<dyn Session>>;
 
     /// Opens a read-only connection.
     ///
@@ -143,8 +146,8 @@ pub trait Session: Tables + Send {
     /// Passes the turn on.
     fn leave_turn(&mut self);
 
-    /// Who has the turn, for [`Error::Busy`](crate::error::Error::Busy); words for a person.
-    fn turn_holder(&self) -> String;
+    /// The turn that somebody else has at this moment; `None` if nobody has.
+    fn turn_holder(&self) -> Option<Turn>;
 
     /// Opens a transaction that may write. Never waits: a database that another program has locked is
     /// [`Error::Busy`](crate::error::Error::Busy), and the caller tries again later.
@@ -271,11 +274,17 @@ pub trait View: Send {
     /// What the database said.
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>>;
 
-    /// What is in the store, in numbers.
+    /// What is in the store at `now`, in numbers.
     ///
     /// # Errors
     /// What the database said.
-    fn summary(&mut self) -> Result<Summary>;
+    fn summary(&mut self, now: Moment) -> Result<Summary>;
+
+    /// The turn that somebody has at this moment, this process included; `None` if nobody has. Waits for no writer.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn turn_holder(&mut self) -> Result<Option<Turn>>;
 
     /// What to compare to learn whether a process other than `own` wrote, came or went.
     ///

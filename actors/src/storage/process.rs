@@ -1,5 +1,7 @@
 //! The processes that share a store, and what one sees of the others.
 
+use crate::error::{Occupant, ProcessName};
+
 /// Who a process says it is, when it registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -11,6 +13,24 @@ pub struct Identity {
     pub program: String,
     /// The running system's boot id: boot times of another boot mean nothing.
     pub boot: String,
+}
+
+impl Identity {
+    /// The process of this identity, for those who meet it.
+    #[must_use]
+    pub fn named(&self, id: u64) -> ProcessName {
+        ProcessName { id, pid: self.pid, host: self.host.clone(), program: self.program.clone() }
+    }
+}
+
+/// A turn at writing, as those see it who wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose it is.
+    pub occupant: Occupant,
+    /// Which of its turns: two looks that find the same number have found the same turn, and nobody else wrote in
+    /// between.
+    pub number: u64,
 }
 
 /// A process as the store knows it.
@@ -26,6 +46,13 @@ pub struct Process {
     pub silent_ms: u64,
     /// Whether it lives, as far as can be told.
     pub alive: bool,
+    /// Whether it lives only in what it has lent its presence to: it has ended itself, so it writes nothing, and a
+    /// program that it started goes on and keeps what it held until the leases end.
+    pub lent: bool,
+    /// Leases that it holds, a lock or a part of one each; those that have ended do not count, nor those of the dead.
+    pub holds: u64,
+    /// Its tickets in the lines of all locks; 0 if it is dead.
+    pub waits: u64,
 }
 
 /// How this process stands when it begins a group.
@@ -53,9 +80,9 @@ pub struct Summary {
     pub snapshots: u64,
     /// Names of locks that were ever used.
     pub locks: u64,
-    /// Locks held.
+    /// Locks held; leases that have ended do not count, nor those of the dead.
     pub locks_held: u64,
-    /// Tickets waiting in the lines of all locks.
+    /// Tickets of the living in the lines of all locks.
     pub tickets_waiting: u64,
     /// Bytes of the main file, 0 in memory.
     pub file_bytes: u64,
@@ -73,4 +100,7 @@ pub struct Pulse {
     pub groups: u64,
     /// The living processes.
     pub living: Vec<u64>,
+    /// The last id that a process was given. Without it, one that came and went between two looks in the place of
+    /// another that had died before could leave the rest as it was.
+    pub joined: u64,
 }

@@ -113,7 +113,7 @@ impl Work {
             return true;
         }
         // What waits in the line stays there meanwhile, to be answered at its deadline with this as the reason.
-        self.intake.stuck(committer.turn_holder(), self.clock.boot_ms());
+        self.intake.stuck(committer.hindrance(), self.clock.boot_ms());
         committer.begin(true)
     }
 

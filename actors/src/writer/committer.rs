@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::OnLapse;
 use super::intake::{Stats, Write};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Occupant, Result};
 use crate::limits;
-use crate::storage::{Operation, Outcome, Session, Standing};
+use crate::storage::{Operation, Outcome, Session, Standing, Turn};
 use crate::thread;
 
 /// Commits that fail within this time of each other count together.
@@ -43,6 +43,8 @@ pub(super) struct Committer {
     spoilt: bool,
     /// The connection is in an unknown state and is reopened before its next use.
     suspect: bool,
+    /// Who had locked the database when the turn was ours and the transaction could not be opened.
+    locked_by: Option<Occupant>,
     groups: u64,
     failures: Vec<u64>,
     /// Why nothing is written any more.
@@ -73,6 +75,7 @@ impl Committer {
             answers: Vec::new(),
             spoilt: false,
             suspect: false,
+            locked_by: None,
             groups: 0,
             failures: Vec::new(),
             poisoned: None,
@@ -87,13 +90,15 @@ impl Committer {
         if self.poisoned.is_some() {
             return true;
         }
+        self.locked_by = None;
         match self
             .session
             .take_turn(wait)
             .and_then(|had| if had { self.open().map(|()| true) } else { Ok(false) })
         {
             Ok(had) => had,
-            Err(Error::Busy { .. }) => {
+            Err(Error::Busy { process, .. }) => {
+                self.locked_by = Some(process);
                 self.session.leave_turn();
                 false
             }
@@ -357,8 +362,13 @@ impl Committer {
         self.session.leave_turn();
     }
 
-    pub(super) fn turn_holder(&self) -> String {
-        self.session.turn_holder()
+    /// What kept [`begin`](Committer::begin) from beginning.
+    pub(super) fn hindrance(&self) -> Turn {
+        let nameless = |occupant| Turn { occupant, number: 0 };
+        match &self.locked_by {
+            Some(occupant) => nameless(occupant.clone()),
+            None => self.session.turn_holder().unwrap_or_else(|| nameless(Occupant::Unknown)),
+        }
     }
 
     /// Leaves the store in order: what is held is given up, the log is emptied. Whatever fails here, the next

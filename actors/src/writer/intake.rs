@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Occupant, Result};
 use crate::gate::Passage;
-use crate::storage::{Operation, Outcome};
+use crate::storage::{Operation, Outcome, Turn};
 
 /// How often writes that wait are looked at for their deadline.
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -56,11 +56,11 @@ pub struct Stats {
 pub enum WriterState {
     /// It has nothing to do, or has just begun.
     Ready,
-    /// Another process has the writers' turn.
+    /// Somebody else has the writers' turn, or has locked the database.
     WaitingForTurn {
-        /// Who, as far as it is known.
-        holder: String,
-        /// For how long, as seen from here.
+        /// Who, as this process saw it last.
+        process: Occupant,
+        /// For how long this process has waited, whoever has had it meanwhile.
         waited: Duration,
     },
     /// The storage has had a group for so long and has not answered.
@@ -100,10 +100,20 @@ struct State {
     inline_lately: bool,
     /// The thread sleeps for a while only, and looks after the deadlines in between.
     dozes: bool,
-    /// Why the thread cannot take what is in the line, and since when.
-    stuck: Option<(String, u64)>,
+    /// Why the thread cannot take what is in the line.
+    stuck: Option<Stuck>,
     /// Since when the group that was taken last has been with the storage.
     flying_since: Option<u64>,
+}
+
+/// Somebody else writes, and the line does not move.
+struct Stuck {
+    /// Since when.
+    since_ms: u64,
+    /// Whose turn it was when it was last looked.
+    turn: Turn,
+    /// Since when that very turn has been seen.
+    seen_ms: u64,
 }
 
 impl State {
@@ -118,6 +128,15 @@ impl State {
             checkpoint: std::mem::take(&mut self.checkpoint),
             beat: std::mem::take(&mut self.beat),
             closed: self.closed,
+        }
+    }
+}
+
+impl Stuck {
+    /// A turn that has been passed on has its own time.
+    fn see(&mut self, turn: Turn, now_ms: u64) {
+        if self.turn != turn {
+            (self.turn, self.seen_ms) = (turn, now_ms);
         }
     }
 }
@@ -290,18 +309,32 @@ impl Intake {
         let waited = |since: u64| Duration::from_millis(now_ms.saturating_sub(since));
         match (&state.stuck, state.flying_since) {
             (_, Some(since)) => WriterState::InStorage { waited: waited(since) },
-            (Some((holder, since)), None) if !state.line.is_empty() => {
-                WriterState::WaitingForTurn { holder: holder.clone(), waited: waited(*since) }
-            }
+            (Some(stuck), None) if !state.line.is_empty() => WriterState::WaitingForTurn {
+                process: stuck.turn.occupant.clone(),
+                waited: waited(stuck.since_ms),
+            },
             _ => WriterState::Ready,
         }
     }
 
-    /// Says why the line does not move; the first reason in a row counts, for its time.
-    pub(super) fn stuck(&self, because: String, now_ms: u64) {
+    /// Says why the line does not move.
+    pub(super) fn stuck(&self, turn: Turn, now_ms: u64) {
         let mut state = self.state();
-        if state.stuck.is_none() {
-            state.stuck = Some((because, now_ms));
+        match &mut state.stuck {
+            Some(stuck) => stuck.see(turn, now_ms),
+            none => *none = Some(Stuck { since_ms: now_ms, turn, seen_ms: now_ms }),
+        }
+    }
+
+    /// Whether the line does not move because somebody else writes.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.state().stuck.is_some()
+    }
+
+    /// It was looked whose turn it is, while the line did not move.
+    pub(super) fn still_stuck(&self, turn: Turn, now_ms: u64) {
+        if let Some(stuck) = &mut self.state().stuck {
+            stuck.see(turn, now_ms);
         }
     }
 
@@ -315,12 +348,43 @@ impl Intake {
             state.line.drain(..).partition(|write| write.deadline_ms <= now_ms);
         state.line = kept;
         self.length.store(state.line.len(), Ordering::Release);
-        let own = || ("this process's own commit".to_owned(), now_ms);
-        let (holder, since) = state.stuck.clone().unwrap_or_else(own);
+        let (process, since) = match &state.stuck {
+            Some(stuck) => (stuck.turn.occupant.clone(), stuck.seen_ms),
+            None => (Occupant::ThisProcess, state.flying_since.unwrap_or(now_ms)),
+        };
         drop(state);
         let held_for = Duration::from_millis(now_ms.saturating_sub(since));
         for write in late {
-            write.answer(Err(Error::Busy { holder: holder.clone(), held_for }));
+            write.answer(Err(Error::Busy { process: process.clone(), held_for }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::lock::Settle;
+
+    #[test]
+    fn g8_busy_counts_the_time_of_one_turn() {
+        let intake = Intake::default();
+        let (said, heard) = std::sync::mpsc::channel();
+        let then = Box::new(move |outcome| said.send(outcome).unwrap_or(()));
+        let operation = Operation::LockSettle(Settle { lock: 1 });
+        intake.push(Write { operation, passage: None, then, deadline_ms: 100 });
+        let turn = |number| Turn { occupant: Occupant::Newcomer, number };
+        intake.still_stuck(turn(9), 5);
+        assert_eq!(intake.doing(9), WriterState::Ready, "only what the thread waits for counts");
+        intake.stuck(turn(1), 10);
+        intake.still_stuck(turn(1), 20);
+        intake.still_stuck(turn(2), 60);
+        intake.still_stuck(turn(2), 99);
+        let waited = Duration::from_millis(89);
+        assert_eq!(intake.doing(99), WriterState::WaitingForTurn { process: Occupant::Newcomer, waited });
+        intake.expire(99);
+        assert!(heard.try_recv().is_err());
+        intake.expire(100);
+        let busy = Error::Busy { process: Occupant::Newcomer, held_for: Duration::from_millis(40) };
+        assert_eq!(heard.try_recv(), Ok(Err(busy)));
     }
 }

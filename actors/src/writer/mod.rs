@@ -30,7 +30,7 @@ use crate::clock::{Clock, Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::limits;
-use crate::storage::{Apply, Session};
+use crate::storage::{Apply, Session, Turn};
 use crate::thread;
 
 /// A write of one caller at a time may have this many operations and still be committed on the arbiter.
@@ -171,6 +171,10 @@ pub struct WriterActor {
     leases: Arc<Leases>,
     thread: Option<CommitThread>,
     watched: Arc<AtomicBool>,
+    process: Arc<AtomicU64>,
+    ask_turn: AskTurn,
+    /// A reader has been asked and has not answered: one question at a time, however long the storage takes.
+    asked_turn: Arc<AtomicBool>,
     yields: u8,
     alone: u32,
     beat: Option<SpawnHandle>,
@@ -184,6 +188,18 @@ struct CommitThread {
 /// Called when leases of this process have lapsed, so that every actor that holds something looks again.
 pub(crate) type OnLapse = Box<dyn Fn() + Send>;
 
+/// Asks a reader whose turn it is, for [`Error::Busy`]; the thread that waits for the turn cannot look.
+pub(crate) type AskTurn = Box<dyn Fn(Box<dyn FnOnce(Option<Turn>) + Send>)>;
+
+/// How a writer is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuning {
+    /// How long a write may wait.
+    pub(crate) call_timeout: Duration,
+    /// Pages in the log at which it is moved into the main file.
+    pub(crate) checkpoint_pages: u32,
+}
+
 impl WriterActor {
     /// Starts the writer on the current arbiter.
     pub(crate) fn open(
@@ -191,10 +207,11 @@ impl WriterActor {
         gate: Arc<Gate>,
         seams: Seams,
         stats: Arc<Stats>,
-        call_timeout: Duration,
-        checkpoint_pages: u32,
+        tuning: Tuning,
         on_lapse: OnLapse,
+        ask_turn: AskTurn,
     ) -> Result<Writer> {
+        let Tuning { call_timeout, checkpoint_pages } = tuning;
         let intake = Arc::new(Intake::default());
         let process = Arc::new(AtomicU64::new(session.process()));
         let clock = Arc::clone(&seams.clock);
@@ -229,6 +246,9 @@ impl WriterActor {
             leases: Arc::clone(&leases),
             thread: Some(CommitThread { handle, ended }),
             watched: Arc::clone(&watched),
+            process: Arc::clone(&process),
+            ask_turn,
+            asked_turn: Arc::default(),
             yields: 0,
             alone: 0,
             beat: None,
@@ -279,10 +299,32 @@ impl WriterActor {
             // Before the look, so that a write that comes after it asks for the next one.
             actor.watched.store(false, Ordering::SeqCst);
             actor.work.watch();
+            if actor.work.intake.is_stuck() {
+                actor.look_at_the_turn();
+            }
             if !actor.work.intake.is_resting() && !actor.watched.swap(true, Ordering::SeqCst) {
                 actor.watch(context);
             }
         });
+    }
+
+    /// Others may have passed the turn on among themselves since the thread began to wait for it.
+    fn look_at_the_turn(&self) {
+        if self.asked_turn.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (asked, work, process) =
+            (Arc::clone(&self.asked_turn), Arc::clone(&self.work), Arc::clone(&self.process));
+        (self.ask_turn)(Box::new(move |turn| {
+            // Our own may be met too, just before it is given back because another program has locked the database.
+            let own = |turn: &Turn| {
+                turn.occupant.process().is_some_and(|found| found.id == process.load(Ordering::Relaxed))
+            };
+            if let Some(turn) = turn.filter(|turn| !own(turn)) {
+                work.intake.still_stuck(turn, work.clock.boot_ms());
+            }
+            asked.store(false, Ordering::SeqCst);
+        }));
     }
 
     /// While leases are held, the process's row is written often enough.

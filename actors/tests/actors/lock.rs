@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::Result;
-use millpond_actors::lock::{Abandoned, Acquire, LockActor, Loss, Place, Wait};
+use millpond_actors::lock::{Abandoned, Acquire, LockActor, Loss, Place, Shape, Wait};
 use millpond_actors::storage::Backend;
 use millpond_actors::storage::lock::{self as stored, Acquired, Line};
 
@@ -20,9 +20,19 @@ impl World {
         lock: &str,
         wait: Wait,
     ) -> impl Future<Output = Result<Option<Place>>> + Send + use<> {
+        self.acquire_part(lock, Shape::EXCLUSIVE, wait)
+    }
+
+    /// A part of a lock that is shared.
+    pub(crate) fn acquire_part(
+        &self,
+        lock: &str,
+        shape: Shape,
+        wait: Wait,
+    ) -> impl Future<Output = Result<Option<Place>>> + Send + use<> {
         let (runtime, name) = (Arc::clone(&self.runtime), name(lock));
         async move {
-            let build = |reply, passage| Acquire { ttl: TTL, wait, reply, passage };
+            let build = |reply, passage| Acquire { shape, ttl: TTL, wait, reply, passage };
             runtime.ask::<LockActor, _, _>(&name, build).await
         }
     }
@@ -40,8 +50,16 @@ impl World {
         &self,
         lock: &str,
     ) -> Begun<impl Future<Output = Result<Option<Place>>> + Send + use<>> {
+        self.part_in_line(lock, Shape::EXCLUSIVE).await
+    }
+
+    pub(crate) async fn part_in_line(
+        &self,
+        lock: &str,
+        shape: Shape,
+    ) -> Begun<impl Future<Output = Result<Option<Place>>> + Send + use<>> {
         let before = self.waiting(lock);
-        let waiter = begun(self.acquire(lock, Wait::Forever));
+        let waiter = begun(self.acquire_part(lock, shape, Wait::Forever));
         until(async || self.waiting(lock) == before + 1).await;
         // The actor knows it, too.
         self.arrived().await;
@@ -67,6 +85,17 @@ impl World {
         }
     }
 
+    /// Until the lock's actor has looked how it stands, and no look is under way any more. It answers whoever asks after
+    /// a ticket that holds nothing as soon as it has looked.
+    pub(crate) async fn has_looked(&self, lock: &str) {
+        let row = self.line(lock).unwrap().lock;
+        for _ in 0..10 {
+            let ask = |reply, _| Loss { lock: row, ticket: 0, reply };
+            soon(self.runtime.watch::<LockActor, _, _>(&name(lock), ask)).await.unwrap();
+            self.arrived().await;
+        }
+    }
+
     pub(crate) fn line(&self, lock: &str) -> Option<Line> {
         use millpond_actors::clock::Clock;
         self.memory.view().unwrap().lock(&name(lock), self.clock.now()).unwrap()
@@ -78,7 +107,8 @@ impl World {
 
     /// The ticket that holds the lock, if any does.
     pub(crate) fn holder(&self, lock: &str) -> Option<u64> {
-        let holder = self.line(lock)?.holder?;
+        let line = self.line(lock)?;
+        let holder = line.holder()?;
         (!holder.void).then_some(holder.grant.ticket)
     }
 }
@@ -95,7 +125,7 @@ impl Foreigner {
     pub(crate) fn ask_for(&mut self, lock: &str, ttl: Duration) -> Acquired {
         let lock = millpond_actors::storage::Target { name: name(lock), id: None };
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap();
-        self.write(stored::Acquire { lock, ttl_ms, wait: true })
+        self.write(stored::Acquire { lock, capacity: 1, weight: 1, ttl_ms, wait: true })
     }
 }
 

@@ -21,6 +21,8 @@ mod lock;
 mod lock_follow;
 mod lock_lost;
 mod lock_rows;
+mod lock_shared;
+mod lock_take_up;
 mod runtime;
 mod supervisor;
 mod writer;

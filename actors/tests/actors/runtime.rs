@@ -87,6 +87,7 @@ async fn g11_whoever_waits_for_a_lock_is_told_that_the_store_is_closed() {
     let runtime = Arc::clone(&world.runtime);
     let thread = tokio::task::spawn_blocking(move || {
         runtime.call::<LockActor, _, _>(&name("x"), |reply, passage| Acquire {
+            shape: millpond_actors::lock::Shape::EXCLUSIVE,
             ttl: TTL,
             wait: Wait::Forever,
             reply,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use millpond_actors::clock::{Clock, ManualClock, Moment, Rng, Seams, SystemClock, SystemRng};
-use millpond_actors::error::{Error, Expected, Result, WriteOutcome};
+use millpond_actors::error::{Error, Expected, Occupant, Result, WriteOutcome};
 use millpond_actors::memory::Memory;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::{Runtime, Settings};
@@ -93,7 +93,7 @@ impl World {
 
     /// A bare session, as a foreign process whose every step the test decides.
     pub(crate) fn foreigner(&self) -> Foreigner {
-        let session = self.memory.join(&identity(), self.clock.now()).unwrap();
+        let session = self.memory.join(&identity(), &|| self.clock.now()).unwrap();
         Foreigner { session, clock: Arc::clone(&self.clock), groups: 0 }
     }
 
@@ -208,6 +208,11 @@ impl Foreigner {
         let outcome = self.apply(operation);
         self.commit();
         outcome
+    }
+
+    /// As those know it who wait for its turn.
+    pub(crate) fn name(&self) -> Occupant {
+        Occupant::Process(identity().named(self.session.process()))
     }
 
     pub(crate) fn begin(&mut self) {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::limits;
 use millpond_actors::lock::{Abandoned, LockActor};
 use millpond_actors::runtime::Settings;
+use millpond_actors::storage::Identity;
 use millpond_actors::stream::Placed;
 use millpond_actors::writer::WriterState;
 
@@ -186,8 +187,8 @@ async fn g8_a_write_behind_a_foreign_turn_is_answered_with_who_has_it() {
     for append in late {
         let answer = world.as_time_passes(append).await;
         assert_not_applied(&answer);
-        let Err(Error::Busy { holder, held_for }) = answer else { panic!("{answer:?}") };
-        assert_eq!(holder, format!("process {} of this store", foreigner.session.process()));
+        let Err(Error::Busy { process, held_for }) = answer else { panic!("{answer:?}") };
+        assert_eq!(process, foreigner.name());
         assert!(held_for >= Duration::from_secs(1), "{held_for:?}");
     }
     assert_eq!(soon(world.runtime.read(|view| view.head())).await, Ok(0), "reads go on");
@@ -206,8 +207,8 @@ async fn g8_what_the_writer_is_stuck_in_is_seen_without_asking_it() {
     let append = begun(world.append("s"));
     until(async || matches!(doing(), WriterState::WaitingForTurn { .. })).await;
     world.clock.advance(Duration::from_secs(3));
-    let WriterState::WaitingForTurn { holder, waited } = doing() else { panic!("{:?}", doing()) };
-    assert_eq!((holder.as_str(), waited), ("process 2 of this store", Duration::from_secs(3)));
+    let WriterState::WaitingForTurn { process, waited } = doing() else { panic!("{:?}", doing()) };
+    assert_eq!((process, waited), (foreigner.name(), Duration::from_secs(3)));
     let gate = world.memory.faults().hold_commits();
     foreigner.session.rollback();
     foreigner.session.leave_turn();
@@ -221,6 +222,64 @@ async fn g8_what_the_writer_is_stuck_in_is_seen_without_asking_it() {
     world.memory.faults().fail_commit(replaced.clone(), false);
     assert_eq!(soon(world.append("s")).await, Err(replaced.clone()));
     assert_eq!(doing(), WriterState::Poisoned { error: replaced });
+}
+
+/// A process that is not there, for [`Memory::pass_the_turn_to`](millpond_actors::memory::Memory::pass_the_turn_to).
+fn absent(program: &str) -> Identity {
+    Identity { pid: 7, host: "h".into(), program: program.into(), boot: "b".into() }
+}
+
+#[tokio::test]
+async fn g8_busy_names_who_has_the_turn_now_and_not_who_had_it_first() {
+    let world = World::new();
+    let mut foreigner = world.foreigner();
+    foreigner.begin();
+    let append = begun(world.append("s"));
+    let doing = || world.runtime.writer_state();
+    let waits_for = |occupant: &Occupant| match doing() {
+        WriterState::WaitingForTurn { process, .. } => process == *occupant,
+        _ => false,
+    };
+    until(async || waits_for(&foreigner.name())).await;
+    world.clock.advance(Duration::from_secs(20));
+    let next = absent("next");
+    world.memory.pass_the_turn_to(next.clone(), 99);
+    let next = Occupant::Process(next.named(99));
+    until(async || waits_for(&next)).await;
+    let WriterState::WaitingForTurn { waited, .. } = doing() else { panic!("{:?}", doing()) };
+    assert_eq!(waited, Duration::from_secs(20), "whoever had it, we have waited");
+    world.clock.advance(limits::CALL_TIMEOUT);
+    let busy = Error::Busy { process: next, held_for: limits::CALL_TIMEOUT };
+    assert_eq!(soon(append).await, Err(busy), "the first one's time is not the next one's");
+}
+
+#[tokio::test]
+async fn g8_the_death_of_who_has_the_turn_lets_the_others_write() {
+    let world = World::new();
+    let mut foreigner = world.foreigner();
+    foreigner.begin();
+    let append = begun(world.append("s"));
+    let doing = || world.runtime.writer_state();
+    until(async || matches!(doing(), WriterState::WaitingForTurn { .. })).await;
+    world.memory.pass_the_turn_to(absent("dying"), 99);
+    foreigner.session.rollback();
+    world.memory.end_the_turn();
+    assert_eq!(soon(append).await.unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn g8_a_write_behind_this_process_own_commit_says_so() {
+    let world = World::new();
+    let gate = world.memory.faults().hold_commits();
+    let inside = begun(world.append("s"));
+    gate.wait_until_held();
+    let behind = begun(world.append("s"));
+    world.arrived().await;
+    world.clock.advance(limits::CALL_TIMEOUT);
+    let busy = Error::Busy { process: Occupant::ThisProcess, held_for: limits::CALL_TIMEOUT };
+    assert_eq!(soon(behind).await, Err(busy));
+    gate.open();
+    drop(soon(inside).await);
 }
 
 #[tokio::test]
@@ -239,9 +298,9 @@ async fn g8_the_turn_is_waited_for_and_comes() {
 #[tokio::test]
 async fn g8_a_database_that_another_program_has_locked_is_tried_again() {
     let world = World::new();
-    let busy = || Error::Busy { holder: "sqlite3".into(), held_for: Duration::ZERO };
-    for _ in 0..5 {
-        world.memory.faults().fail_begin(busy());
+    let busy = || Error::Busy { process: Occupant::OtherProgram, held_for: Duration::ZERO };
+    for times in 1..=5 {
+        world.memory.faults().fail_begins(times, busy());
         soon(world.append("s")).await.unwrap();
     }
     assert_eq!(world.head(), 5);

@@ -45,7 +45,7 @@ pub(crate) enum Command {
     /// Streams of events
     #[command(subcommand)]
     Events(EventsCommand),
-    /// Named locks
+    /// Named locks, semaphores, and locks for readers and writers
     #[command(subcommand)]
     Lock(LockCommand),
     /// How fast this machine is, beside the bare floor: rusqlite alone doing the same
@@ -192,13 +192,22 @@ pub(crate) enum LockCommand {
     List,
     /// How one lock stands
     Show { name: String },
-    /// Take a lock away from its holder, for the next in line; what it still writes under its token is refused
+    /// Take a lock away from all who hold it, for the next in line; what they still write under it is refused
     Break { name: String },
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LockRun {
     pub(crate) name: String,
+    /// Take a permit of a semaphore of so many, instead of a lock
+    #[arg(long, value_name = "N", conflicts_with_all = ["read", "write"])]
+    pub(crate) permits: Option<u32>,
+    /// Take a lock for readers and writers, as a reader: together with others
+    #[arg(long, conflicts_with = "write")]
+    pub(crate) read: bool,
+    /// Take a lock for readers and writers, as a writer: alone
+    #[arg(long)]
+    pub(crate) write: bool,
     /// How long to wait for it: 500ms, 30s, 5m; 0 only tries; without limit unless given
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub(crate) wait: Option<Duration>,

@@ -1,31 +1,91 @@
-//! `status`: what is in the store, and who uses it.
+//! `status`: what is in the store, who uses it, who holds what and who waits, and whether all is well.
 
 use millpond::blocking::Store;
-use millpond::{Location, Process, Summary};
+use millpond::{Location, LockLine, Process, Summary, WriterState};
 use serde_json::json;
 
 use crate::failure::{Done, code};
+use crate::lock;
 use crate::show::{Show, bytes, count, grouped, span};
 
 /// Categories that are shown: the largest.
 const CATEGORIES: usize = 10;
 
+/// Locks that are shown to people: the first by name.
+const LOCKS: usize = 20;
+
+/// A log is moved into the main file at 8 MB. One that has grown so large is kept from it.
+const LONG_LOG: u64 = 64 << 20;
+
+/// Everything that is shown.
+struct Status {
+    file: String,
+    summary: Summary,
+    /// Without the one that asks: it is in the store for as long as it takes to ask, and that is no news.
+    processes: Vec<Process>,
+    locks: Vec<LockLine>,
+    /// What is not as it should be, in words for a person.
+    troubles: Vec<String>,
+}
+
 pub(crate) fn status(store: &Store, show: &mut Show) -> Done<u8> {
     let inspect = store.inspect();
     let summary = inspect.summary()?;
     let mut processes = inspect.processes()?;
-    // Whoever asks is in the store too, for as long as it takes to ask. That is no news.
     processes.retain(|process| process.id != inspect.process());
+    let locks = lock::lines(store)?;
     let file = match store.location() {
         Location::File(path) => path.display().to_string(),
         _ => "memory".to_owned(),
     };
+    let mut troubles = writer_troubles(store);
+    troubles.extend(processes.iter().filter_map(|process| process_trouble(process, &locks)));
+    if summary.log_bytes > LONG_LOG {
+        let log = bytes(summary.log_bytes);
+        troubles.push(format!(
+            "the log has grown to {log}: a reader that does not end, or checkpoints that fail"
+        ));
+    }
+    let status = Status { file, summary, processes, locks, troubles };
     if show.is_json() {
-        show.json(&as_json(&file, &summary, &processes))?;
+        show.json(&as_json(&status))?
     } else {
-        print(&file, &summary, &processes, show)?;
+        print(&status, show)?
     }
     Ok(code::DONE)
+}
+
+/// What this process's own writer has met. A process that keeps the turn is met before, when the store is opened.
+fn writer_troubles(store: &Store) -> Vec<String> {
+    let health = store.health();
+    if health.is_good() {
+        return Vec::new();
+    }
+    let trouble = match health.writer {
+        WriterState::WaitingForTurn { process, waited } => format!("{process}, for {waited:?} at least"),
+        WriterState::InStorage { waited } => format!("the disk has not answered for {waited:?}"),
+        WriterState::Poisoned { error } => error.to_string(),
+        _ => "there is no room for calls".to_owned(),
+    };
+    vec![trouble]
+}
+
+/// A process that is not well, or not what it seems.
+fn process_trouble(process: &Process, locks: &[LockLine]) -> Option<String> {
+    let named = process.identity.named(process.id);
+    if process.lent {
+        let held = count(process.holds, "lock", "locks");
+        return Some(format!("{named} has ended, and what it started goes on and keeps {held}"));
+    }
+    let holders = locks.iter().flat_map(|line| &line.holders);
+    let ended = holders.filter(|holder| holder.void && holder.grant.process == process.id).count() as u64;
+    (process.alive && ended > 0).then(|| {
+        let leases = count(ended, "lease", "leases");
+        let silent = span(process.silent_ms);
+        format!(
+            "{named} is alive and has let {leases} end, silent for {silent}: it is stopped, or its disk hangs"
+        )
+    })
 }
 
 fn largest(summary: &Summary) -> Vec<&(String, u64)> {
@@ -35,7 +95,8 @@ fn largest(summary: &Summary) -> Vec<&(String, u64)> {
     categories
 }
 
-fn as_json(file: &str, summary: &Summary, processes: &[Process]) -> serde_json::Value {
+fn as_json(status: &Status) -> serde_json::Value {
+    let Status { file, summary, processes, locks, troubles } = status;
     let categories: Vec<_> = largest(summary)
         .into_iter()
         .map(|(category, streams)| json!({"category": category, "streams": streams}))
@@ -49,7 +110,10 @@ fn as_json(file: &str, summary: &Summary, processes: &[Process]) -> serde_json::
                 "program": process.identity.program,
                 "host": process.identity.host,
                 "alive": process.alive,
+                "lent": process.lent,
                 "silent_ms": process.silent_ms,
+                "holds": process.holds,
+                "waits": process.waits,
             })
         })
         .collect();
@@ -66,10 +130,13 @@ fn as_json(file: &str, summary: &Summary, processes: &[Process]) -> serde_json::
         "tickets_waiting": summary.tickets_waiting,
         "categories": categories,
         "processes": processes,
+        "locks": locks.iter().map(lock::as_json).collect::<Vec<_>>(),
+        "health": {"good": troubles.is_empty(), "troubles": troubles},
     })
 }
 
-fn print(file: &str, summary: &Summary, processes: &[Process], show: &mut Show) -> Done<()> {
+fn print(status: &Status, show: &mut Show) -> Done<()> {
+    let Status { file, summary, processes, locks, troubles } = status;
     let log = bytes(summary.log_bytes);
     let facts = [
         ("store", file.to_owned()),
@@ -83,15 +150,26 @@ fn print(file: &str, summary: &Summary, processes: &[Process], show: &mut Show) 
             "processes",
             if processes.is_empty() { "none but this".into() } else { grouped(processes.len() as u64) },
         ),
+        ("health", troubles.first().map_or("good", String::as_str).to_owned()),
     ];
-    for (name, fact) in facts {
+    let more = troubles.iter().skip(1).map(|trouble| ("", trouble.clone()));
+    for (name, fact) in facts.into_iter().chain(more) {
         show.line(&format!("{name:<11}{fact}"))?;
     }
     print_categories(summary, show)?;
     if !processes.is_empty() {
         show.line("")?;
         let rows = processes.iter().map(process_row).collect();
-        show.table(&["process", "program", "pid", "host", "state", "last heard of"], rows)?;
+        let header = &["process", "program", "pid", "host", "state", "last heard of", "holds", "waits"];
+        show.table(header, rows)?;
+    }
+    if !locks.is_empty() {
+        show.line("")?;
+        lock::table(locks.get(..LOCKS).unwrap_or(locks), show)?;
+        let more = locks.len().saturating_sub(LOCKS);
+        if more > 0 {
+            show.line(&format!("and {}", count(more as u64, "more lock", "more locks")))?;
+        }
     }
     Ok(())
 }
@@ -112,12 +190,19 @@ fn print_categories(summary: &Summary, show: &mut Show) -> Done<()> {
 
 fn process_row(process: &Process) -> Vec<String> {
     let identity = &process.identity;
+    let state = match (process.alive, process.lent) {
+        (false, _) => "dead",
+        (true, true) => "ended, outlived",
+        (true, false) => "alive",
+    };
     vec![
         process.id.to_string(),
         identity.program.clone(),
         identity.pid.to_string(),
         identity.host.clone(),
-        if process.alive { "alive" } else { "dead" }.to_owned(),
+        state.to_owned(),
         format!("{} ago", span(process.silent_ms)),
+        grouped(process.holds),
+        grouped(process.waits),
     ]
 }

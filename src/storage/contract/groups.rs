@@ -8,7 +8,7 @@ use super::stage::*;
 
 /// The store in numbers that do not depend on files.
 fn numbers(stage: &Stage<'_>) -> Summary {
-    Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..stage.view().summary().unwrap() }
+    Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..stage.view().summary(stage.now()).unwrap() }
 }
 
 pub(super) fn g2_a_rollback_leaves_no_trace(stage: &Stage<'_>) {

@@ -6,7 +6,7 @@ use millpond_actors::storage::{Standing, Target};
 
 use super::stage::*;
 
-const GONE: Left = Left { was: Was::Gone, next: None };
+const GONE: Left = Left { was: Was::Gone, next: Vec::new() };
 
 pub(super) fn a_free_lock_is_granted_at_once(stage: &Stage<'_>) {
     let mut a = stage.join();
@@ -35,7 +35,7 @@ pub(super) fn l1_a_lock_is_given_once_within_one_group(stage: &Stage<'_>) {
     let first = granted(a.apply(acquire("l", 100)));
     let (_, second) = waiting(a.apply(acquire("l", 100)));
     let left = a.apply(leave(first.lock, first.ticket));
-    assert_eq!(left.next.map(|grant| grant.ticket), Some(second));
+    assert_eq!(left.next.first().map(|grant| grant.ticket), Some(second));
     a.commit();
     assert_eq!(stage.line("l"), (Some(second), 0));
 }
@@ -62,6 +62,17 @@ pub(super) fn l2_tokens_strictly_increase(stage: &Stage<'_>) {
     later(a.hold("l", 100).token);
     stage.pass(100);
     later(b.hold("l", 100).token);
+}
+
+pub(super) fn l2_a_token_given_late_is_larger_than_those_given_meanwhile(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    let held = a.hold("l", 1_000);
+    let (_, ticket) = b.wait("l", 1_000);
+    let meanwhile = a.hold("m", 1_000);
+    assert!(meanwhile.token > ticket);
+    let late = a.release(held).unwrap();
+    assert_eq!(late.ticket, ticket);
+    assert!(late.token > meanwhile.token, "over all locks, in the order of the grants");
 }
 
 pub(super) fn l5_waiters_are_granted_in_ticket_order(stage: &Stage<'_>) {
@@ -105,7 +116,7 @@ pub(super) fn leaving_while_waiting_gives_up_the_place(stage: &Stage<'_>) {
     let held = a.hold("l", 100);
     let (lock, second) = b.wait("l", 100);
     let (_, third) = c.wait("l", 100);
-    assert_eq!(b.run(leave(lock, second)), Left { was: Was::Waiting, next: None });
+    assert_eq!(b.run(leave(lock, second)), Left { was: Was::Waiting, next: Vec::new() });
     assert_eq!(stage.line("l"), (Some(held.ticket), 1));
     assert_eq!(a.release(held).map(|grant| grant.ticket), Some(third));
 }
@@ -321,17 +332,17 @@ pub(super) fn a_line_shows_who_holds_and_how_many_wait(stage: &Stage<'_>) {
     b.wait("l", 100);
     stage.pass(30);
     let line = stage.view().lock(&name("l"), stage.now()).unwrap().unwrap();
-    let holder = line.holder.unwrap();
+    let holder = line.holder().unwrap().clone();
     assert_eq!((line.lock, &*line.name, line.waiting), (grant.lock, "l", 2));
     assert_eq!((holder.grant, holder.held_ms, holder.ttl_ms), (grant, 30, 100));
     assert_eq!((holder.remaining_ms, holder.void), (70, false));
     assert_eq!(holder.identity, Some(identity("holder", "boot")));
     a.beat();
     stage.pass(70);
-    let holder = stage.view().lock(&name("l"), stage.now()).unwrap().unwrap().holder.unwrap();
+    let holder = stage.view().lock(&name("l"), stage.now()).unwrap().unwrap().holders.remove(0);
     assert_eq!((holder.held_ms, holder.remaining_ms, holder.void), (100, 30, false), "prolonged by the beat");
     stage.pass(30);
-    let holder = stage.view().lock(&name("l"), stage.now()).unwrap().unwrap().holder.unwrap();
+    let holder = stage.view().lock(&name("l"), stage.now()).unwrap().unwrap().holders.remove(0);
     assert_eq!((holder.remaining_ms, holder.void), (0, true));
 }
 
@@ -380,20 +391,21 @@ pub(super) fn l4_a_renewal_tells_whether_the_lock_is_held(stage: &Stage<'_>) {
 
 pub(super) fn l3_a_broken_lock_is_passed_on_and_its_token_is_stale(stage: &Stage<'_>) {
     let (mut a, mut b) = (stage.join(), stage.join());
+    let nothing = || Broken { taken: Vec::new(), next: Vec::new() };
     let break_it = || Break { lock: target("l") };
-    assert_eq!(a.run(break_it()), Broken { taken: None, next: None }, "never used");
+    assert_eq!(a.run(break_it()), nothing(), "never used");
     let grant = a.hold("l", 100);
     let (_, next) = b.wait("l", 100);
     let broken = b.run(break_it());
-    assert_eq!((broken.taken, broken.next.map(|grant| grant.ticket)), (Some(grant), Some(next)));
-    assert!(broken.next.unwrap().token > grant.token);
+    assert_eq!((broken.taken, broken.next[0].ticket), (vec![grant], next));
+    assert!(broken.next[0].token > grant.token);
     assert_eq!(a.run(fenced("l", grant, "s", &[1])), Appended::Fenced);
     assert_eq!(a.run(leave(grant.lock, grant.ticket)), GONE);
     assert_eq!(stage.line("l"), (Some(next), 0), "its leaving changes nothing");
-    let last = broken.next.unwrap();
-    assert_eq!(a.run(break_it()), Broken { taken: Some(last), next: None });
-    assert_eq!(a.run(break_it()), Broken { taken: None, next: None }, "nobody holds it any more");
+    let last = broken.next[0];
+    assert_eq!(a.run(break_it()), Broken { taken: vec![last], next: Vec::new() });
+    assert_eq!(a.run(break_it()), nothing(), "nobody holds it any more");
     a.hold("l", 100);
     stage.pass(100);
-    assert_eq!(b.run(break_it()), Broken { taken: None, next: None }, "void already");
+    assert_eq!(b.run(break_it()), nothing(), "void already");
 }

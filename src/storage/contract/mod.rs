@@ -8,9 +8,11 @@ mod locks;
 mod model;
 mod processes;
 mod reads;
+mod shared;
 mod snapshots;
 mod stage;
 mod streams;
+mod take_up;
 
 use millpond_actors::memory::Memory;
 use millpond_actors::storage::Backend;
@@ -105,6 +107,7 @@ macro_rules! contract_suite {
                     l1_a_held_lock_is_not_given_twice
                     l1_a_lock_is_given_once_within_one_group
                     l2_tokens_strictly_increase
+                    l2_a_token_given_late_is_larger_than_those_given_meanwhile
                     l5_waiters_are_granted_in_ticket_order
                     l6_try_leaves_no_ticket
                     l5_a_try_does_not_pass_a_waiter
@@ -133,6 +136,35 @@ macro_rules! contract_suite {
                     locks_are_listed_by_name_while_they_are_used
                     a_remembered_lock_is_found_by_its_row
                 }
+                shared {
+                    l1_no_more_is_held_than_there_is
+                    l1_a_writer_excludes_and_readers_do_not
+                    l5_whoever_does_not_fit_holds_up_those_behind
+                    l5_a_release_lets_in_as_many_as_fit
+                    l5_whoever_leaves_the_line_lets_in_those_behind
+                    l6_a_try_that_does_not_fit_leaves_no_ticket
+                    l2_each_holder_has_a_token_of_its_own
+                    l3_each_token_is_fenced_alone
+                    l4_each_lease_ends_alone
+                    l4_silence_frees_what_expired_and_no_more
+                    l4_a_renewal_is_each_holders_own
+                    d6_what_the_dead_held_is_free_at_once
+                    d6_a_burial_lets_in_whom_the_dead_held_up
+                    a_leaving_process_gives_up_its_shares_and_places
+                    l3_breaking_takes_it_from_all_who_hold_it
+                    d16_the_first_use_fixes_how_much_there_is
+                    a_ticket_is_its_processes_own
+                    a_process_recalls_its_own_tickets
+                    a_settling_tells_who_is_first_in_line
+                    a_line_shows_all_who_hold_a_part
+                }
+                take_up {
+                    l5_a_grant_that_is_not_taken_up_goes_on_to_the_next
+                    l4_any_commit_of_its_process_takes_a_grant_up
+                    l4_a_grant_in_a_commit_of_ones_own_is_taken_up_by_it
+                    l5_a_grant_that_nobody_took_over_can_still_be_taken_up
+                    l4_a_grant_whose_time_to_live_is_over_is_not_taken_up
+                }
                 snapshots {
                     a_snapshot_is_kept_as_it_was_given
                     a_later_snapshot_replaces_an_earlier_one
@@ -148,11 +180,15 @@ macro_rules! contract_suite {
                     a_newcomer_buries_the_dead
                     leaving_ends_a_process
                     a_pulse_changes_with_every_commit_that_is_more_than_events
+                    d8_a_pulse_never_comes_back
                     g8_one_has_the_turn_at_a_time
+                    g8_whose_turn_it_is_is_known
                     g8_the_dead_leave_the_turn
                     two_transactions_are_busy
                     a_waiting_bell_is_rung
                     a_summary_counts_everything
+                    what_has_ended_does_not_count_as_held
+                    a_grant_that_is_not_taken_up_is_soon_not_counted_any_more
                 }
                 groups {
                     g2_a_rollback_leaves_no_trace

@@ -8,7 +8,7 @@ mod events;
 
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::storage::lock::{
-    Acquired, Break, Broken, Grant, Leave, Line, Renew, Settle, Settled, Was,
+    Acquire, Acquired, Break, Broken, Grant, Leave, Line, Renew, Settle, Settled, Was,
 };
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Data, Query};
@@ -29,7 +29,7 @@ struct Side {
 
 impl Side {
     fn new(fresh: Fresh, now: Moment) -> Side {
-        let join = |_| fresh.backend.join(&identity("program", "boot"), now).unwrap();
+        let join = |_| fresh.backend.join(&identity("program", "boot"), &|| now).unwrap();
         Side { players: (0..PLAYERS).map(join).collect(), view: fresh.backend.view().unwrap(), fresh }
     }
 
@@ -40,7 +40,7 @@ impl Side {
     /// Another process sits down where one has died or left.
     fn replace(&mut self, player: usize, now: Moment) {
         drop(self.players.remove(player));
-        self.players.insert(player, self.fresh.backend.join(&identity("program", "boot"), now).unwrap());
+        self.players.insert(player, self.fresh.backend.join(&identity("program", "boot"), &|| now).unwrap());
     }
 }
 
@@ -50,11 +50,25 @@ struct Known {
     /// Every ticket taken by a player who still sits, oldest first.
     tickets: Vec<(usize, Leave)>,
     /// Those of them that wait, as far as outcomes have told.
-    waiting: Vec<(usize, Leave)>,
+    waiting: Vec<Waiting>,
     /// Lock and token, oldest first.
     grants: Vec<millpond_actors::storage::lock::Grant>,
     streams: [u64; STREAMS.len()],
     locks: [u64; LOCKS.len()],
+}
+
+/// A ticket that waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Waiting {
+    player: usize,
+    place: Leave,
+    weight: u32,
+}
+
+impl Waiting {
+    fn is_of(&self, grant: &Grant) -> bool {
+        (self.place.lock, self.place.ticket) == (grant.lock, grant.ticket)
+    }
 }
 
 /// Both sides, driven alike.
@@ -115,7 +129,7 @@ impl Pair {
     fn replace(&mut self, player: usize) {
         let now = self.now;
         self.known.tickets.retain(|(owner, _)| *owner != player);
-        self.known.waiting.retain(|(owner, _)| *owner != player);
+        self.known.waiting.retain(|waiting| waiting.player != player);
         let gone = self.both(|side| side.player(player).process());
         self.auditor.dead.push(gone);
         self.both(|side| side.replace(player, now));
@@ -201,10 +215,12 @@ impl Pair {
                 append.known_ids = false;
                 Operation::StreamAppend(append)
             }
-            Step::Acquire { lock, ttl_ms, wait } => {
-                let mut acquire = acquire(LOCKS[*lock], *ttl_ms);
-                acquire.wait = *wait;
-                Operation::LockAcquire(acquire)
+            Step::Acquire { lock, part, ttl_ms, wait, otherwise } => {
+                let (name, capacity) = LOCKS[*lock];
+                let weight = weight_of(*part, capacity);
+                let capacity = capacity + u32::from(*otherwise);
+                let plain = acquire(name, *ttl_ms);
+                Operation::LockAcquire(Acquire { capacity, weight, wait: *wait, ..plain })
             }
             Step::Leave { back } => {
                 let own = |(owner, leave): &(usize, Leave)| (*owner == player).then_some(*leave);
@@ -215,7 +231,7 @@ impl Pair {
                 let Leave { lock, ticket } = self.known.tickets.iter().rev().filter_map(own).nth(*back)?;
                 Operation::LockRenew(Renew { lock, ticket })
             }
-            Step::Break { lock } => Operation::LockBreak(Break { lock: target(LOCKS[*lock]) }),
+            Step::Break { lock } => Operation::LockBreak(Break { lock: target(LOCKS[*lock].0) }),
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
             Step::Save { stream, version } => Operation::SnapshotSave(Save {
                 stream: self.known.streams[*stream],
@@ -231,21 +247,23 @@ impl Pair {
         if let (Operation::LockLeave(leave), Outcome::LockLeave(left)) = (operation, outcome)
             && left.was != Was::Gone
         {
-            self.known.waiting.retain(|(_, waiting)| waiting != leave);
+            self.known.waiting.retain(|waiting| waiting.place != *leave);
         }
         match (step, outcome) {
-            (Step::Acquire { lock, .. }, Outcome::LockAcquire(acquired)) => {
-                let (row, ticket) = match acquired {
+            (Step::Acquire { lock, part, .. }, Outcome::LockAcquire(acquired)) => {
+                let (row, ticket, waits) = match acquired {
                     Acquired::Granted(grant) => {
                         self.known.grants.push(*grant);
-                        (grant.lock, grant.ticket)
+                        (grant.lock, grant.ticket, None)
                     }
                     Acquired::Waiting { lock, ticket } => {
-                        self.known.waiting.push((player, Leave { lock: *lock, ticket: *ticket }));
-                        (*lock, *ticket)
+                        let place = Leave { lock: *lock, ticket: *ticket };
+                        (*lock, *ticket, Some(place))
                     }
-                    Acquired::Held | Acquired::Full => return,
+                    Acquired::Held | Acquired::Full | Acquired::Mismatch { .. } => return,
                 };
+                let weight = weight_of(*part, LOCKS[*lock].1);
+                self.known.waiting.extend(waits.map(|place| Waiting { player, place, weight }));
                 self.known.locks[*lock] = row;
                 self.known.tickets.push((player, Leave { lock: row, ticket }));
             }
@@ -254,18 +272,15 @@ impl Pair {
                 Outcome::StreamAppend(Appended::Done { stream: row, .. }),
             ) => self.known.streams[*stream] = *row,
             (_, Outcome::LockLeave(left)) => {
-                self.known.grants.extend(left.next);
+                self.known.grants.extend(&left.next);
             }
             (_, Outcome::LockBreak(Broken { taken, next })) => {
                 // Whoever was given the lock and lost it again in one group waits no more.
-                let of = |grant: &Grant, waiting: &Leave| {
-                    (grant.lock, grant.ticket) == (waiting.lock, waiting.ticket)
-                };
-                let moved = |waiting: &Leave| taken.iter().chain(next).any(|grant| of(grant, waiting));
-                self.known.waiting.retain(|(_, waiting)| !moved(waiting));
-                self.known.grants.extend(*next);
+                let moved = |waiting: &Waiting| taken.iter().chain(next).any(|grant| waiting.is_of(grant));
+                self.known.waiting.retain(|waiting| !moved(waiting));
+                self.known.grants.extend(next);
             }
-            (_, Outcome::LockSettle(Settled { holder })) => self.known.grants.extend(*holder),
+            (_, Outcome::LockSettle(Settled { holders, .. })) => self.known.grants.extend(holders),
             _ => {}
         }
     }
@@ -310,45 +325,62 @@ impl Pair {
         self.compare(|view| view.locks(None, 2, now));
         self.compare(|view| view.locks(Some("l"), 9, now));
         self.compare(|view| {
-            view.summary().map(|it| Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..it })
+            view.summary(now).map(|it| Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..it })
         });
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));
         }
-        let lines = LOCKS.map(|lock| self.compare(|view| view.lock(&name(lock), now)));
+        let lines = LOCKS.map(|(lock, _)| self.compare(|view| view.lock(&name(lock), now)));
         self.auditor.audit(&mut self.known.waiting, &lines);
     }
 }
 
-/// Who watches over the line with nothing but what tickets were taken and whose: whoever holds a lock must not
-/// have passed a living ticket, a lock that is free must not be waited for, and tokens must grow.
+/// Of a lock with so much capacity: a part of it, at least 1 and at most all.
+fn weight_of(part: f64, capacity: u32) -> u32 {
+    1 + (part * f64::from(capacity)) as u32
+}
+
+/// Who watches over the line with nothing but what tickets were taken, whose and how large: no more of a lock is held
+/// than there is, whoever holds it must not have passed a living ticket, nobody waits who fits, and tokens must grow.
 #[derive(Debug, Default)]
 struct Auditor {
     /// Processes that have died or left.
     dead: Vec<u64>,
-    /// A lock's last holder's ticket and token.
-    last: [(u64, u64); LOCKS.len()],
+    last: [Last; LOCKS.len()],
+}
+
+/// What was seen of a lock before.
+#[derive(Debug, Default)]
+struct Last {
+    /// The largest ticket and token of a holder.
+    largest: (u64, u64),
+    /// All tickets that held it.
+    holders: Vec<u64>,
 }
 
 impl Auditor {
-    fn audit(&mut self, waiting: &mut Vec<(usize, Leave)>, lines: &[Option<Line>]) {
+    fn audit(&mut self, waiting: &mut Vec<Waiting>, lines: &[Option<Line>]) {
         for (last, line) in self.last.iter_mut().zip(lines) {
             let Some(line) = line else { continue };
-            let here = |leave: &Leave| leave.lock == line.lock;
-            let Some(holder) = &line.holder else {
-                assert!(!waiting.iter().any(|(_, leave)| here(leave)), "free, and somebody waits");
-                continue;
-            };
-            let (ticket, token) = (holder.grant.ticket, holder.grant.token);
-            if (ticket, token) != *last {
-                assert!(ticket > last.0 && token > last.1, "{ticket}, {token} after {last:?}");
-                *last = (ticket, token);
-                waiting.retain(|(_, leave)| !here(leave) || leave.ticket != ticket);
+            assert!(line.used() <= u64::from(line.capacity), "more is held than there is");
+            for holder in &line.holders {
+                let (ticket, token) = (holder.grant.ticket, holder.grant.token);
+                if !last.holders.contains(&ticket) {
+                    let (before, after) = (last.largest, (ticket, token));
+                    assert!(ticket > before.0 && token > before.1, "{after:?} after {before:?}");
+                    last.largest = after;
+                }
+                waiting.retain(|waiting| !waiting.is_of(&holder.grant));
+                assert!(holder.void || !self.dead.contains(&holder.grant.process), "the dead hold nothing");
             }
-            let passed = waiting.iter().find(|(_, leave)| here(leave) && leave.ticket < ticket);
-            assert_eq!(passed, None, "ticket {ticket} passed another");
-            assert!(holder.void || !self.dead.contains(&holder.grant.process), "the dead hold nothing");
+            last.holders = line.holders.iter().map(|holder| holder.grant.ticket).collect();
+            let newest = last.holders.iter().max().copied().unwrap_or(0);
+            let first = waiting.iter().filter(|waiting| waiting.place.lock == line.lock);
+            let Some(first) = first.min_by_key(|waiting| waiting.place.ticket) else { continue };
+            assert!(first.place.ticket > newest, "ticket {newest} passed another");
+            let fits = line.used() + u64::from(first.weight) <= u64::from(line.capacity);
+            assert!(!fits || line.holders.iter().any(|holder| holder.void), "it fits, and waits");
         }
     }
 }
@@ -400,30 +432,36 @@ fn a_difference_is_noticed() {
     pair.happen(Event::Pass { ms: 1 });
 }
 
+/// Groups of the first player.
+fn played(groups: impl IntoIterator<Item = Vec<Step>>) -> Pair {
+    let mut pair = Pair::new(fresh_memory());
+    for steps in groups {
+        pair.happen(Event::Group { player: 0, steps, savepoint: None, end: End::Commit });
+    }
+    pair
+}
+
+fn take(lock: usize, part: f64) -> Step {
+    Step::Acquire { lock, part, ttl_ms: 500, wait: true, otherwise: false }
+}
+
 /// The auditor sees what a comparison of two equals cannot.
 #[test]
 #[should_panic(expected = "passed another")]
 fn a_passed_ticket_is_noticed() {
-    let mut pair = Pair::new(fresh_memory());
-    let take = || Step::Acquire { lock: 0, ttl_ms: 500, wait: true };
-    pair.happen(Event::Group {
-        player: 0,
-        steps: vec![take(), take(), take()],
-        savepoint: None,
-        end: End::Commit,
-    });
-    pair.happen(Event::Group {
-        player: 0,
-        steps: vec![Step::Leave { back: 1 }],
-        savepoint: None,
-        end: End::Commit,
-    });
+    let mut pair = played([vec![take(0, 0.0), take(0, 0.0), take(0, 0.0)], vec![Step::Leave { back: 1 }]]);
     // As if the second had not left: the third then gets the lock past it.
-    pair.known.waiting.push((0, Leave { lock: 1, ticket: 2 }));
-    pair.happen(Event::Group {
-        player: 0,
-        steps: vec![Step::Leave { back: 2 }],
-        savepoint: None,
-        end: End::Commit,
-    });
+    let place = Leave { lock: 1, ticket: 2 };
+    pair.known.waiting.push(Waiting { player: 0, place, weight: 1 });
+    let steps = vec![Step::Leave { back: 2 }];
+    pair.happen(Event::Group { player: 0, steps, savepoint: None, end: End::Commit });
+}
+
+#[test]
+#[should_panic(expected = "it fits, and waits")]
+fn a_ticket_that_fits_and_waits_is_noticed() {
+    let mut pair = played([vec![take(2, 0.4), take(2, 0.4)]]);
+    // As if the second wanted no more than the first has left.
+    pair.known.waiting[0].weight = 1;
+    pair.happen(Event::Pass { ms: 1 });
 }

@@ -33,7 +33,7 @@ pub(super) fn a_later_snapshot_replaces_an_earlier_one(stage: &Stage<'_>) {
         let kept = stage.view().snapshot(&name("s")).unwrap().unwrap();
         assert_eq!((kept.version, kept.data), (version, Data::Json(text.into())));
     }
-    assert_eq!(stage.view().summary().unwrap().snapshots, 1);
+    assert_eq!(stage.view().summary(stage.now()).unwrap().snapshots, 1);
 }
 
 pub(super) fn an_earlier_snapshot_is_outdated(stage: &Stage<'_>) {
@@ -49,7 +49,7 @@ pub(super) fn a_snapshot_of_no_stream_is_outdated(stage: &Stage<'_>) {
     let mut a = stage.join();
     a.append("s", &[1]);
     assert_eq!(a.run(save(stream(stage, "s") + 7, 1, "x")), Saved::Outdated);
-    assert_eq!(stage.view().summary().unwrap().snapshots, 0);
+    assert_eq!(stage.view().summary(stage.now()).unwrap().snapshots, 0);
 }
 
 pub(super) fn snapshots_of_two_streams_are_independent(stage: &Stage<'_>) {

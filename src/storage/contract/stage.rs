@@ -42,7 +42,7 @@ impl<'b> Stage<'b> {
     }
 
     pub(super) fn join_as(&self, identity: &Identity) -> Player<'_, 'b> {
-        let session = self.backend.join(identity, self.now()).unwrap();
+        let session = self.backend.join(identity, &|| self.now()).unwrap();
         Player { stage: self, session, group: 0 }
     }
 
@@ -89,7 +89,7 @@ impl<'b> Stage<'b> {
     /// The ticket that holds a lock, and how many wait.
     pub(super) fn line(&self, lock: &str) -> (Option<u64>, u64) {
         let line = self.view().lock(&name(lock), self.now()).unwrap().unwrap();
-        (line.holder.filter(|holder| !holder.void).map(|holder| holder.grant.ticket), line.waiting)
+        (line.holder().filter(|holder| !holder.void).map(|holder| holder.grant.ticket), line.waiting)
     }
 }
 
@@ -157,11 +157,11 @@ impl Player<'_, '_> {
     pub(super) fn release(&mut self, grant: Grant) -> Option<Grant> {
         let Left { was, next } = self.run(leave(grant.lock, grant.ticket));
         assert_eq!(was, Was::Holding);
-        next
+        next.first().copied()
     }
 
     pub(super) fn settle(&mut self, lock: u64) -> Option<Grant> {
-        self.run(Settle { lock }).holder
+        self.run(Settle { lock }).holders.first().copied()
     }
 }
 
@@ -242,7 +242,7 @@ pub(super) fn backward(query: Query) -> Query {
 }
 
 pub(super) fn acquire(lock: &str, ttl_ms: u64) -> Acquire {
-    Acquire { lock: target(lock), ttl_ms, wait: true }
+    Acquire { lock: target(lock), capacity: 1, weight: 1, ttl_ms, wait: true }
 }
 
 pub(super) fn try_acquire(lock: &str, ttl_ms: u64) -> Acquire {

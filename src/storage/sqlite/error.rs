@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use millpond_actors::error::Error;
+use millpond_actors::error::{Error, Occupant};
 use rusqlite::ErrorCode;
 
 /// The error of a statement.
@@ -17,7 +17,9 @@ pub(super) fn database(error: rusqlite::Error) -> Error {
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             Error::Corrupt { kind: "database", name: "main".into(), sequence: 0, detail }
         }
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => busy("another program".into()),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            busy_with(Occupant::OtherProgram, Duration::ZERO)
+        }
         _ => Error::Storage { detail },
     }
 }
@@ -33,9 +35,9 @@ fn outside_sqlite(error: &rusqlite::Error) -> Error {
     }
 }
 
-/// Somebody else writes.
-pub(super) fn busy(holder: String) -> Error {
-    Error::Busy { holder, held_for: Duration::ZERO }
+/// Somebody else writes, and has been seen at it for so long.
+pub(super) fn busy_with(process: Occupant, held_for: Duration) -> Error {
+    Error::Busy { process, held_for }
 }
 
 /// The error of a call to the operating system; `what` says what was tried, on which file.

@@ -1,12 +1,15 @@
 //! Leases: when one ends, what happens to all of a process's at once, and how a line looks from outside.
 
+use std::collections::HashMap;
+
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
-use millpond_actors::storage::lock::{Grant, Holder, Line};
+use millpond_actors::storage::lock::{First, Holder, Line, lease_end};
 use millpond_actors::storage::{Identity, Moment};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::database;
+use super::line::{Found, Held};
 use super::process;
 use super::session::SqliteSession;
 use super::sync::Sidecar;
@@ -17,6 +20,13 @@ pub(super) struct Lease {
     pub(super) process: u64,
     pub(super) granted_at: u64,
     pub(super) ttl: u64,
+}
+
+impl Lease {
+    /// When it ends if its process beat last at `beat`.
+    fn end(&self, beat: u64) -> u64 {
+        lease_end(self.granted_at, beat, self.ttl)
+    }
 }
 
 /// Tells who lives and which leases have ended, at one moment.
@@ -33,39 +43,40 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Whether a process may still take up what it is given.
-    pub(super) fn lives(&self, process: u64) -> Result<bool> {
-        Ok(self.own == Some(process) || self.last_beat(process)?.is_some())
+    /// When a lease ends, by its process's last beat; `None` if it is void already.
+    pub(super) fn end(&self, lease: &Lease, beat: u64) -> Option<u64> {
+        Some(lease.end(beat)).filter(|end| *end > self.now.boot_ms)
     }
 
-    /// When a lease ends; `None` if it is void already.
-    pub(super) fn end(&self, lease: &Lease) -> Result<Option<u64>> {
-        let beat = match self.own {
-            Some(own) if own == lease.process => Some(self.now.boot_ms),
-            _ => self.last_beat(lease.process)?,
-        };
-        let end = beat.map(|beat| lease.granted_at.max(beat).saturating_add(lease.ttl));
-        Ok(end.filter(|end| *end > self.now.boot_ms))
-    }
-
-    /// The last beat of a process that is not known to be dead.
-    fn last_beat(&self, process: u64) -> Result<Option<u64>> {
+    /// The last beat of a process that may still take up what it is given: one that is not known to be dead.
+    pub(super) fn beat(&self, process: u64) -> Result<Option<u64>> {
+        if self.own == Some(process) {
+            return Ok(Some(self.now.boot_ms));
+        }
         let Some(peer) = process::find(self.connection, process)? else { return Ok(None) };
         Ok((!peer.is_known_dead(self.boot, self.sidecar)?).then_some(peer.last_beat))
     }
 }
 
 impl SqliteSession {
+    // What was passed on to us while we were silent, and is still ours, is taken up by this very transaction.
     const EXPIRED: &str = "SELECT id FROM lock
-        WHERE holder <> 0 AND process = ?1 AND max(granted_at, ?2) + ttl <= ?3";
+            WHERE holder <> 0 AND process = ?1 AND max(granted_at, ?2) + ttl <= ?3
+        UNION SELECT lock FROM share
+            WHERE process = ?1 AND max(granted_at, ?2) + ttl <= ?3 ORDER BY 1";
 
     /// Passes on what expired while this process was silent, before a new beat would revive it.
     pub(super) fn expire_own(&mut self, last_beat: u64) -> Result<()> {
-        let expired = self.ids(Self::EXPIRED, &[self.own.id, last_beat, self.now.boot_ms])?;
-        expired.iter().try_for_each(|lock| self.pass_on(*lock).map(drop))
+        let (own, now) = (self.own.id, self.now.boot_ms);
+        let locks = self.ids(Self::EXPIRED, &[own, last_beat, now])?;
+        let has_expired = |Held { grant, lease, .. }: &Held| {
+            grant.process == own && lease.end(last_beat.max(lease.granted_at)) <= now
+        };
+        locks.iter().try_for_each(|lock| self.pass_on_of(*lock, |held| !held.is_void() && !has_expired(held)))
     }
 
     const HOLDS: &str = "SELECT EXISTS (SELECT 1 FROM lock WHERE holder <> 0 AND process = ?1)
+        OR EXISTS (SELECT 1 FROM share WHERE process = ?1)
         OR EXISTS (SELECT 1 FROM ticket WHERE process = ?1)";
 
     /// Whether this process holds or waits for anything.
@@ -74,28 +85,36 @@ impl SqliteSession {
         statement.query_row([self.own.id], |row| row.get(0)).map_err(database)
     }
 
-    const WAITED_FOR: &str = "SELECT id FROM lock WHERE holder <> 0 AND waiting > 0 AND process = ?1";
+    // Also those that it only waits for: it may hold up others there.
+    const USED: &str = "SELECT id FROM lock WHERE waiting >= ?2 AND (holder <> 0 AND process = ?1
+            OR id IN (SELECT lock FROM share WHERE process = ?1 UNION SELECT lock FROM ticket WHERE process = ?1))
+        ORDER BY id";
 
-    /// Passes on what a buried process held, where somebody waits; the rest is void and free to take.
-    pub(super) fn pass_on_of(&mut self, process: u64) -> Result<()> {
-        let locks = self.ids(Self::WAITED_FOR, &[process])?;
-        locks.iter().try_for_each(|lock| self.pass_on(*lock).map(drop))
+    /// Passes on what a buried process held or held up, where somebody waits; the rest is void and free to take.
+    pub(super) fn pass_on_of_the_buried(&mut self, process: u64) -> Result<()> {
+        let locks = self.ids(Self::USED, &[process, 1])?;
+        locks.iter().try_for_each(|lock| self.pass_on_of(*lock, |held| !held.is_void()))
     }
 
-    const HELD: &str = "SELECT id FROM lock WHERE holder <> 0 AND process = ?1";
-
-    /// Passes on everything that this process holds.
+    /// Stops waiting everywhere, and passes on everything that this process holds.
     pub(super) fn release_own(&mut self) -> Result<()> {
-        let locks = self.ids(Self::HELD, &[self.own.id])?;
-        locks.iter().try_for_each(|lock| self.pass_on(*lock).map(drop))
+        let own = self.own.id;
+        let locks = self.ids(Self::USED, &[own, 0])?;
+        self.drop_own_tickets()?;
+        let keep = |held: &Held| !held.is_void() && held.grant.process != own;
+        locks.iter().try_for_each(|lock| self.pass_on_of(*lock, keep))
+    }
+
+    fn pass_on_of(&mut self, lock: u64, keep: impl Fn(&Held) -> bool) -> Result<()> {
+        let Some(found) = self.judge().by_id(lock)? else { return Ok(()) };
+        self.pass_on(&found, keep).map(drop)
     }
 
     const SHORTEN: &str = "UPDATE lock SET waiting = waiting -
         (SELECT count(*) FROM ticket WHERE ticket.lock = lock.id AND ticket.process = ?1) WHERE waiting > 0";
     const DROP_OWN: &str = "DELETE FROM ticket WHERE process = ?1";
 
-    /// Stops waiting everywhere.
-    pub(super) fn drop_own_tickets(&self) -> Result<()> {
+    fn drop_own_tickets(&self) -> Result<()> {
         for sql in [Self::SHORTEN, Self::DROP_OWN] {
             let mut statement = self.connection.prepare_cached(sql).map_err(database)?;
             statement.execute([self.own.id]).map_err(database)?;
@@ -111,62 +130,87 @@ impl SqliteSession {
     }
 }
 
-const LINE: &str = "SELECT l.id, l.name, l.holder, l.token, l.process, l.granted_at, l.ttl, l.waiting,
-    p.pid, p.host, p.program, p.boot FROM lock l LEFT JOIN process p ON p.id = l.process WHERE l.name = ?1";
+// Those that exclude stand in the lock's row, shares in rows of their own.
+const HELD: &str = "SELECT l.lock, l.process, l.granted_at, l.ttl, p.last_beat FROM
+        (SELECT id AS lock, process, granted_at, ttl FROM lock WHERE holder <> 0
+            UNION ALL SELECT lock, process, granted_at, ttl FROM share) l
+    JOIN process p ON p.id = l.process";
+
+/// The leases that have not ended by time: lock and process of each, be it dead.
+pub(super) fn held(connection: &Connection, now: Moment) -> Result<Vec<(u64, u64)>> {
+    let mut statement = connection.prepare_cached(HELD).map_err(database)?;
+    let mut rows = statement.query([]).map_err(database)?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next().map_err(database)? {
+        let get = |column| row.get::<_, u64>(column).map_err(database);
+        let (lock, process, granted_at, ttl, last_beat) = (get(0)?, get(1)?, get(2)?, get(3)?, get(4)?);
+        if lease_end(granted_at, last_beat, ttl) > now.boot_ms {
+            held.push((lock, process));
+        }
+    }
+    Ok(held)
+}
+
+const WAITING_BY: &str = "SELECT process, count(*) FROM ticket GROUP BY process";
+
+/// How many tickets each process has, be it dead.
+pub(super) fn waiting(connection: &Connection) -> Result<HashMap<u64, u64>> {
+    let mut statement = connection.prepare_cached(WAITING_BY).map_err(database)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(database)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(database)
+}
 
 /// How one lock stands.
 pub(super) fn line(judge: &Judge<'_>, name: &Name) -> Result<Option<Line>> {
-    let mut statement = judge.connection.prepare_cached(LINE).map_err(database)?;
-    let found = statement.query_row([name.as_str()], Seen::from_row).optional().map_err(database)?;
-    found.map(|seen| seen.judged(judge)).transpose()
+    let found = judge.by_name(name.as_str())?;
+    found.map(|found| shown(judge, found, name.to_string())).transpose()
 }
 
-const LINES: &str = "SELECT l.id, l.name, l.holder, l.token, l.process, l.granted_at, l.ttl, l.waiting,
-    p.pid, p.host, p.program, p.boot FROM lock l LEFT JOIN process p ON p.id = l.process
-    WHERE l.name > ?1 AND (l.holder <> 0 OR l.waiting > 0) ORDER BY l.name LIMIT ?2";
+const LINES: &str = "SELECT id, name FROM lock
+    WHERE name > ?1 AND (holder <> 0 OR waiting > 0 OR EXISTS (SELECT 1 FROM share WHERE lock = lock.id))
+    ORDER BY name LIMIT ?2";
 
 /// The locks that are held or waited for, by name. No name is empty, so the empty one is before all.
 pub(super) fn lines(judge: &Judge<'_>, after: Option<&str>, limit: u32) -> Result<Vec<Line>> {
     let mut statement = judge.connection.prepare_cached(LINES).map_err(database)?;
-    let rows = statement.query_map(params![after.unwrap_or(""), limit], Seen::from_row).map_err(database)?;
-    rows.map(|seen| seen.map_err(database)?.judged(judge)).collect()
-}
-
-/// A lock's row with its holder's.
-struct Seen {
-    line: Line,
-    grant: Grant,
-    lease: Lease,
-    identity: Option<Identity>,
-}
-
-impl Seen {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Seen> {
-        let (lock, process) = (row.get(0)?, row.get(4)?);
-        let identity = match row.get(8)? {
-            None => None,
-            Some(pid) => Some(Identity { pid, host: row.get(9)?, program: row.get(10)?, boot: row.get(11)? }),
-        };
-        Ok(Seen {
-            line: Line { lock, name: row.get(1)?, holder: None, waiting: row.get(7)? },
-            grant: Grant { lock, ticket: row.get(2)?, token: row.get(3)?, process },
-            lease: Lease { process, granted_at: row.get(5)?, ttl: row.get(6)? },
-            identity,
-        })
-    }
-
-    fn judged(mut self, judge: &Judge<'_>) -> Result<Line> {
-        if self.grant.ticket != 0 {
-            let end = judge.end(&self.lease)?;
-            self.line.holder = Some(Holder {
-                grant: self.grant,
-                held_ms: judge.now.boot_ms.saturating_sub(self.lease.granted_at),
-                ttl_ms: self.lease.ttl,
-                remaining_ms: end.map_or(0, |end| end.saturating_sub(judge.now.boot_ms)),
-                void: end.is_none(),
-                identity: self.identity,
-            });
+    let mut rows = statement.query(params![after.unwrap_or(""), limit]).map_err(database)?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().map_err(database)? {
+        let (id, name) = (row.get(0).map_err(database)?, row.get(1).map_err(database)?);
+        if let Some(found) = judge.by_id(id)? {
+            lines.push(shown(judge, found, name)?);
         }
-        Ok(self.line)
     }
+    Ok(lines)
+}
+
+fn shown(judge: &Judge<'_>, found: Found, name: String) -> Result<Line> {
+    let Found { id: lock, capacity, waiting, holders } = found;
+    let first = if waiting > 0 { judge.first_living(lock)? } else { None };
+    let first = first.map(|first| First { ticket: first.ticket, weight: first.weight });
+    let holders = holders.iter().map(|held| holder(judge, held)).collect::<Result<_>>()?;
+    Ok(Line { lock, name, capacity, holders, waiting, first })
+}
+
+fn holder(judge: &Judge<'_>, held: &Held) -> Result<Holder> {
+    let now = judge.now.boot_ms;
+    Ok(Holder {
+        grant: held.grant,
+        weight: held.weight,
+        held_ms: now.saturating_sub(held.lease.granted_at),
+        ttl_ms: held.lease.ttl,
+        remaining_ms: held.end.map_or(0, |end| end - now),
+        void: held.is_void(),
+        identity: identity(judge, held.grant.process)?,
+    })
+}
+
+const IDENTITY: &str = "SELECT pid, host, program, boot FROM process WHERE id = ?1";
+
+fn identity(judge: &Judge<'_>, process: u64) -> Result<Option<Identity>> {
+    let mut statement = judge.connection.prepare_cached(IDENTITY).map_err(database)?;
+    let found = statement.query_row([process], |row| {
+        Ok(Identity { pid: row.get(0)?, host: row.get(1)?, program: row.get(2)?, boot: row.get(3)? })
+    });
+    found.optional().map_err(database)
 }

@@ -1,61 +1,24 @@
 //! Locks: taking a ticket, leaving the line, passing a lock on.
 //!
-//! `lock` holds the line's head, `ticket` those who wait. An uncontended acquire and release are one `UPDATE`
-//! each; everything else looks first, decides here, and then writes.
+//! An uncontended acquire and release of a lock that excludes are one `UPDATE` each; everything else looks first,
+//! decides here, and then writes (`line`).
 
 use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::storage::lock::{
-    Acquire, Acquired, Break, Broken, Fence, Grant, Leave, Left, Renew, Renewed, Settle, Settled, Was,
+    Acquire, Acquired, Break, Broken, Fence, Grant, Leave, Left, Recall, Recalled, Renew, Renewed, Settle,
+    Settled, Was,
 };
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::params;
 
 use super::error::database;
-use super::lease::{Judge, Lease};
+use super::lease::Judge;
+use super::line::{Found, Held, Ticket, Turn};
 use super::process::next;
 use super::session::SqliteSession;
 
-/// A lock's row.
-#[derive(Debug)]
-struct Found {
-    id: u64,
-    holder: u64,
-    token: u64,
-    lease: Lease,
-    waiting: u64,
-}
-
-impl Found {
-    /// From the columns of `BY_ID` and `BY_NAME`.
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Found> {
-        Ok(Found {
-            id: row.get(0)?,
-            holder: row.get(1)?,
-            token: row.get(2)?,
-            lease: Lease { process: row.get(3)?, granted_at: row.get(4)?, ttl: row.get(5)? },
-            waiting: row.get(6)?,
-        })
-    }
-}
-
-impl Found {
-    /// What its holder was given, if it has one.
-    fn grant(&self) -> Option<Grant> {
-        let Found { id: lock, holder: ticket, token, lease, .. } = *self;
-        (ticket != 0).then_some(Grant { lock, ticket, token, process: lease.process })
-    }
-}
-
-/// A ticket in line.
-#[derive(Clone, Copy, Debug)]
-struct Ticket {
-    ticket: u64,
-    process: u64,
-    ttl: u64,
-}
-
 impl SqliteSession {
-    fn judge(&self) -> Judge<'_> {
+    pub(super) fn judge(&self) -> Judge<'_> {
         Judge {
             connection: &self.connection,
             boot: Some(&self.identity.boot),
@@ -65,139 +28,139 @@ impl SqliteSession {
         }
     }
 
-    /// Takes a ticket, or the lock itself if nobody living is before us.
+    /// Takes a ticket, or the lock itself if it fits and nobody living is before us.
     pub(super) fn acquire(&mut self, wanted: &Acquire) -> Result<Acquired> {
-        if let Some(id) = wanted.lock.id
+        if wanted.capacity == 1
+            && let Some(id) = wanted.lock.id
             && let Some(grant) = self.take_free(id, wanted.ttl_ms)?
         {
             return Ok(Acquired::Granted(grant));
         }
-        let found = match wanted.lock.id {
-            Some(id) => self.by_id(id)?,
-            None => self.by_name(wanted.lock.name.as_str())?,
+        let Some(found) = self.judge().find(&wanted.lock)? else {
+            return self.make(wanted).map(Acquired::Granted);
         };
-        let Some(found) = found else {
-            return self.make(wanted.lock.name.as_str(), wanted.ttl_ms).map(Acquired::Granted);
-        };
-        if found.holder == 0
-            && let Some(grant) = self.take_free(found.id, wanted.ttl_ms)?
-        {
-            return Ok(Acquired::Granted(grant));
+        if found.capacity != wanted.capacity {
+            return Ok(Acquired::Mismatch { capacity: found.capacity });
         }
-        self.join_line(&found, wanted)
-    }
-
-    /// The lock is held, or was: waits behind those who wait, or takes the place of a void holder.
-    fn join_line(&mut self, found: &Found, wanted: &Acquire) -> Result<Acquired> {
-        if self.is_void(found)? && self.first_living(found.id)?.is_none() {
-            self.clear_line(found.id)?;
-            let ticket = self.take_ticket()?;
-            let waiter = Ticket { ticket, process: self.own.id, ttl: wanted.ttl_ms };
-            self.own.asked(wanted.ttl_ms);
-            return self.give(found.id, waiter, 0).map(Acquired::Granted);
+        if self.has_room(&found, wanted.weight)? {
+            return self.take(&found, wanted).map(Acquired::Granted);
         }
         if !wanted.wait {
             return Ok(Acquired::Held);
         }
-        if found.waiting >= limits::WAITERS {
+        if found.waiting >= limits::WAITERS && self.judge().living_in_line(found.id)? >= limits::WAITERS {
             return Ok(Acquired::Full);
         }
-        let ticket = self.take_ticket()?;
-        self.queue(found.id, ticket, wanted.ttl_ms)?;
-        self.own.asked(wanted.ttl_ms);
-        Ok(Acquired::Waiting { lock: found.id, ticket })
+        let waiter = self.own_ticket(wanted)?;
+        self.queue(found.id, &waiter)?;
+        Ok(Acquired::Waiting { lock: found.id, ticket: waiter.ticket })
+    }
+
+    /// Whether a newcomer need not wait: the living holders leave room, and nobody living is in the line.
+    fn has_room(&self, found: &Found, weight: u32) -> Result<bool> {
+        let used: u64 = found.living().map(|held| u64::from(held.weight)).sum();
+        let fits = used + u64::from(weight) <= u64::from(found.capacity);
+        Ok(fits && (found.waiting == 0 || self.judge().first_living(found.id)?.is_none()))
+    }
+
+    /// Holds a lock that has room. Void holders and the dead in the line are cleared away.
+    fn take(&mut self, found: &Found, wanted: &Acquire) -> Result<Grant> {
+        let own = self.own_ticket(wanted)?;
+        let void: Vec<Held> = found.holders.iter().filter(|held| held.is_void()).copied().collect();
+        let turn = Turn { granted: vec![own], last: own.ticket, count: found.waiting };
+        self.hand_over(found, &void, &turn)?;
+        Ok(Grant { lock: found.id, ticket: own.ticket, token: own.ticket, process: own.process })
     }
 
     /// Leaves the line: passes the lock on if `leaving` holds it, stops waiting if it waits.
     pub(super) fn leave_line(&mut self, leaving: &Leave) -> Result<Left> {
         if self.free_quickly(leaving)? {
-            return Ok(Left { was: Was::Holding, next: None });
+            return Ok(Left { was: Was::Holding, next: Vec::new() });
         }
-        let gone = Left { was: Was::Gone, next: None };
-        let Some(found) = self.by_id(leaving.lock)? else { return Ok(gone) };
-        if found.holder == leaving.ticket && found.lease.process == self.own.id {
-            return Ok(Left { was: Was::Holding, next: self.pass_on(leaving.lock)? });
-        }
-        if self.drop_ticket(leaving)? {
-            return Ok(Left { was: Was::Waiting, next: None });
-        }
-        Ok(gone)
+        let gone = Left { was: Was::Gone, next: Vec::new() };
+        let Some(mut found) = self.judge().by_id(leaving.lock)? else { return Ok(gone) };
+        let was = if self.holds(&found, leaving.ticket) {
+            Was::Holding
+        } else if self.drop_ticket(leaving.lock, leaving.ticket)? {
+            found.waiting -= 1;
+            Was::Waiting
+        } else {
+            return Ok(gone);
+        };
+        let next = self.pass_on(&found, |held| !held.is_void() && held.grant.ticket != leaving.ticket)?;
+        Ok(Left { was, next })
     }
 
-    /// Passes the lock on if its holder is void, and tells who holds it.
+    /// Passes the lock on if a holder is void, and tells who holds it.
     pub(super) fn settle(&mut self, asked: &Settle) -> Result<Settled> {
-        let Some(found) = self.by_id(asked.lock)? else { return Ok(Settled { holder: None }) };
-        if self.is_void(&found)? {
-            return Ok(Settled { holder: self.pass_on(found.id)? });
-        }
-        Ok(Settled { holder: found.grant() })
+        let Some(found) = self.judge().by_id(asked.lock)? else {
+            return Ok(Settled { holders: Vec::new(), first: None });
+        };
+        let next = self.pass_on(&found, |held| !held.is_void())?;
+        let first = if found.waiting > 0 { self.judge().first_living(found.id)? } else { None };
+        Ok(Settled {
+            holders: found.living().map(|held| held.grant).chain(next).collect(),
+            first: first.map(|first| first.ticket),
+        })
     }
 
     /// Whether our ticket holds the lock.
     pub(super) fn renew(&self, asked: &Renew) -> Result<Renewed> {
-        let Some(found) = self.by_id(asked.lock)? else { return Ok(Renewed { held: false }) };
-        let ours = found.holder == asked.ticket && found.lease.process == self.own.id;
-        Ok(Renewed { held: ours && !self.is_void(&found)? })
+        let found = self.judge().by_id(asked.lock)?;
+        Ok(Renewed { held: found.is_some_and(|found| self.holds(&found, asked.ticket)) })
     }
 
-    /// Takes the lock away from its holder and passes it on.
+    /// The tickets that this process has.
+    pub(super) fn recall(&self, asked: &Recall) -> Result<Recalled> {
+        let Some(found) = self.judge().find(&asked.lock)? else {
+            return Ok(Recalled { tickets: Vec::new() });
+        };
+        let holding = found.living().filter(|held| held.grant.process == self.own.id);
+        let mut tickets: Vec<u64> = holding.map(|held| held.grant.ticket).collect();
+        tickets.extend(self.own_in_line(found.id)?);
+        Ok(Recalled { tickets: tickets.into_iter().map(|ticket| Leave { lock: found.id, ticket }).collect() })
+    }
+
+    /// Takes the lock away from its holders and passes it on.
     pub(super) fn break_lock(&mut self, asked: &Break) -> Result<Broken> {
-        let found = match asked.lock.id {
-            Some(id) => self.by_id(id)?,
-            None => self.by_name(asked.lock.name.as_str())?,
+        let Some(found) = self.judge().find(&asked.lock)? else {
+            return Ok(Broken { taken: Vec::new(), next: Vec::new() });
         };
-        let Some(found) = found.filter(|found| found.holder != 0) else {
-            return Ok(Broken { taken: None, next: None });
-        };
-        let taken = if self.is_void(&found)? { None } else { found.grant() };
-        Ok(Broken { taken, next: self.pass_on(found.id)? })
+        let next = self.pass_on(&found, |_| false)?;
+        Ok(Broken { taken: found.living().map(|held| held.grant).collect(), next })
     }
 
     /// Whether the token is the current one of a live lease.
     pub(super) fn fence_holds(&self, fence: &Fence) -> Result<bool> {
-        match self.by_id(fence.lock)? {
-            Some(found) if found.holder != 0 && found.token == fence.token => Ok(!self.is_void(&found)?),
-            _ => Ok(false),
-        }
+        let found = self.judge().by_id(fence.lock)?;
+        Ok(found.is_some_and(|found| found.living().any(|held| held.grant.token == fence.token)))
     }
 
-    /// Whether the lock is held by somebody whose lease has ended.
-    fn is_void(&self, found: &Found) -> Result<bool> {
-        Ok(found.holder != 0 && self.judge().end(&found.lease)?.is_none())
+    fn holds(&self, found: &Found, ticket: u64) -> bool {
+        found.living().any(|held| held.grant.ticket == ticket && held.grant.process == self.own.id)
     }
 
-    const BY_ID: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting
-        FROM lock WHERE id = ?1";
-
-    fn by_id(&self, id: u64) -> Result<Option<Found>> {
-        let mut statement = self.connection.prepare_cached(Self::BY_ID).map_err(database)?;
-        statement.query_row([id], Found::from_row).optional().map_err(database)
-    }
-
-    const BY_NAME: &str = "SELECT id, holder, token, process, granted_at, ttl, waiting
-        FROM lock WHERE name = ?1";
-
-    fn by_name(&self, name: &str) -> Result<Option<Found>> {
-        let mut statement = self.connection.prepare_cached(Self::BY_NAME).map_err(database)?;
-        statement.query_row([name], Found::from_row).optional().map_err(database)
-    }
-
-    const MAKE: &str = "INSERT INTO lock (name, holder, token, process, granted_at, ttl, waiting)
-        VALUES (?1, ?2, ?2, ?3, ?4, ?5, 0)";
+    const MAKE: &str = "INSERT INTO lock (name, capacity, holder, token, process, granted_at, ttl, waiting)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)";
 
     /// A lock's first use: its row, held by the first ticket.
-    fn make(&mut self, name: &str, ttl: u64) -> Result<Grant> {
-        let ticket = self.take_ticket()?;
+    fn make(&mut self, wanted: &Acquire) -> Result<Grant> {
+        let own = self.own_ticket(wanted)?;
+        let Ticket { ticket, process, ttl, .. } = own;
+        let holder = if wanted.capacity == 1 { ticket } else { 0 };
         let mut statement = self.connection.prepare_cached(Self::MAKE).map_err(database)?;
-        let values = params![name, ticket, self.own.id, self.now.boot_ms, ttl];
-        let id = statement.insert(values).map_err(database)?;
-        drop(statement);
-        self.own.asked(ttl);
-        Ok(Grant { lock: id.unsigned_abs(), ticket, token: ticket, process: self.own.id })
+        let (name, now) = (wanted.lock.name.as_str(), self.now.boot_ms);
+        let values = params![name, wanted.capacity, holder, ticket, process, now, ttl];
+        let lock = statement.insert(values).map_err(database)?.unsigned_abs();
+        let grant = Grant { lock, ticket, token: ticket, process };
+        if holder == 0 {
+            self.put_share(&grant, &own)?;
+        }
+        Ok(grant)
     }
 
     const TAKE_FREE: &str = "UPDATE lock SET holder = ?2, token = ?2, process = ?3, granted_at = ?4, ttl = ?5
-        WHERE id = ?1 AND holder = 0 AND waiting = 0";
+        WHERE id = ?1 AND holder = 0 AND waiting = 0 AND capacity = 1";
 
     /// Takes a lock that nobody holds; `None` if somebody does, and the number of the ticket is still to be had.
     fn take_free(&mut self, lock: u64, ttl: u64) -> Result<Option<Grant>> {
@@ -224,113 +187,15 @@ impl SqliteSession {
         Ok(changed == 1)
     }
 
+    fn own_ticket(&mut self, wanted: &Acquire) -> Result<Ticket> {
+        let ticket = self.take_ticket()?;
+        self.own.asked(wanted.ttl_ms);
+        Ok(Ticket { ticket, process: self.own.id, ttl: wanted.ttl_ms, weight: wanted.weight })
+    }
+
     /// A ticket is the next number of the store's counter, so it needs no row of its own to be counted in.
-    fn take_ticket(&mut self) -> Result<u64> {
+    pub(super) fn take_ticket(&mut self) -> Result<u64> {
         self.counters.token = next(self.counters.token, "the tickets")?;
         Ok(self.counters.token)
-    }
-
-    const QUEUE: &str = "INSERT INTO ticket (lock, ticket, process, ttl) VALUES (?1, ?2, ?3, ?4)";
-    const LONGER: &str = "UPDATE lock SET waiting = waiting + 1 WHERE id = ?1";
-
-    fn queue(&self, lock: u64, ticket: u64, ttl: u64) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(Self::QUEUE).map_err(database)?;
-        statement.execute([lock, ticket, self.own.id, ttl]).map_err(database)?;
-        let mut statement = self.connection.prepare_cached(Self::LONGER).map_err(database)?;
-        statement.execute([lock]).map_err(database)?;
-        Ok(())
-    }
-
-    const DROP_TICKET: &str = "DELETE FROM ticket WHERE lock = ?1 AND ticket = ?2 AND process = ?3";
-    const SHORTER: &str = "UPDATE lock SET waiting = waiting - 1 WHERE id = ?1";
-
-    /// Stops waiting; `false` if the ticket does not wait.
-    fn drop_ticket(&self, leaving: &Leave) -> Result<bool> {
-        let mut statement = self.connection.prepare_cached(Self::DROP_TICKET).map_err(database)?;
-        let dropped = statement.execute([leaving.lock, leaving.ticket, self.own.id]).map_err(database)?;
-        if dropped == 1 {
-            let mut statement = self.connection.prepare_cached(Self::SHORTER).map_err(database)?;
-            statement.execute([leaving.lock]).map_err(database)?;
-        }
-        Ok(dropped == 1)
-    }
-
-    const LINE: &str = "SELECT ticket, process, ttl FROM ticket WHERE lock = ?1 ORDER BY ticket";
-
-    /// The first ticket of a living process, and how many of the dead stand before it.
-    fn first_living(&self, lock: u64) -> Result<Option<(Ticket, u64)>> {
-        let mut statement = self.connection.prepare_cached(Self::LINE).map_err(database)?;
-        let mut rows = statement.query([lock]).map_err(database)?;
-        let (mut dead, mut known_dead) = (0, None);
-        while let Some(row) = rows.next().map_err(database)? {
-            let read =
-                |row: &Row<'_>| Ok(Ticket { ticket: row.get(0)?, process: row.get(1)?, ttl: row.get(2)? });
-            let ticket: Ticket = read(row).map_err(database)?;
-            // The dead often have many tickets in a row: asking once is enough.
-            if known_dead != Some(ticket.process) {
-                if self.judge().lives(ticket.process)? {
-                    return Ok(Some((ticket, dead)));
-                }
-                known_dead = Some(ticket.process);
-            }
-            dead += 1;
-        }
-        Ok(None)
-    }
-
-    /// Passes a lock on to the first living ticket, or frees it. The dead before it are cleared away.
-    pub(super) fn pass_on(&mut self, lock: u64) -> Result<Option<Grant>> {
-        match self.first_living(lock)? {
-            Some((ticket, dead)) => {
-                self.clear_until(lock, ticket.ticket)?;
-                self.give(lock, ticket, dead + 1).map(Some)
-            }
-            None => {
-                self.clear_line(lock)?;
-                self.free(lock)?;
-                Ok(None)
-            }
-        }
-    }
-
-    const GIVE: &str = "UPDATE lock SET holder = ?2, token = ?3, process = ?4, granted_at = ?5, ttl = ?6,
-        waiting = waiting - ?7 WHERE id = ?1";
-
-    /// Gives the lock to a ticket; `cleared` rows have left the line for it.
-    fn give(&mut self, lock: u64, to: Ticket, cleared: u64) -> Result<Grant> {
-        // A ticket that is the newest number of all serves as the token too.
-        let token = if to.ticket == self.counters.token { to.ticket } else { self.take_ticket()? };
-        let mut statement = self.connection.prepare_cached(Self::GIVE).map_err(database)?;
-        let values = [lock, to.ticket, token, to.process, self.now.boot_ms, to.ttl, cleared];
-        statement.execute(values).map_err(database)?;
-        Ok(Grant { lock, ticket: to.ticket, token, process: to.process })
-    }
-
-    const FREE: &str = "UPDATE lock SET holder = 0 WHERE id = ?1";
-
-    fn free(&self, lock: u64) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(Self::FREE).map_err(database)?;
-        statement.execute([lock]).map_err(database)?;
-        Ok(())
-    }
-
-    const CLEAR_UNTIL: &str = "DELETE FROM ticket WHERE lock = ?1 AND ticket <= ?2";
-
-    fn clear_until(&self, lock: u64, ticket: u64) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(Self::CLEAR_UNTIL).map_err(database)?;
-        statement.execute([lock, ticket]).map_err(database)?;
-        Ok(())
-    }
-
-    const CLEAR_LINE: &str = "DELETE FROM ticket WHERE lock = ?1";
-    const NOBODY: &str = "UPDATE lock SET waiting = 0 WHERE id = ?1";
-
-    /// Removes the tickets of a line in which nobody lives.
-    fn clear_line(&self, lock: u64) -> Result<()> {
-        for sql in [Self::CLEAR_LINE, Self::NOBODY] {
-            let mut statement = self.connection.prepare_cached(sql).map_err(database)?;
-            statement.execute([lock]).map_err(database)?;
-        }
-        Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! The ladder of schemas: what makes a new file a store, and an old store a current one.
 
 use millpond_actors::clock::{Clock, Rng, SystemClock, SystemRng};
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::{Error, Occupant, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::Options;
 use super::error::database;
 use super::open;
 use super::place::{Place, sync_directory};
 use super::process;
 use super::sync::Sidecar;
-use super::{Options, sync};
 
 /// "MPND": in the header of every store, so that `file` and other programs can tell.
 pub(super) const APPLICATION_ID: u32 = 0x4D50_4E44;
@@ -30,16 +30,20 @@ pub(super) fn bring_up(place: &Place, options: &Options) -> Result<()> {
         return Ok(());
     }
     // Two processes may find the same empty file: the turn lets one of them make it a store.
-    sidecar.wait_for_turn(sync::SLOTS)?;
+    sidecar.wait_for_turn(|slot| holder(place, slot))?;
     let result = climb(place, options, &sidecar);
     sidecar.leave_turn();
     result
 }
 
+/// Who keeps us from it.
+fn holder(place: &Place, slot: u32) -> Occupant {
+    open::reader(place).map_or(Occupant::Unknown, |connection| process::occupant(&connection, slot))
+}
+
 /// A store that is only read must be current already: nothing may be written to it.
 fn check_readable(place: &Place) -> Result<()> {
-    let connection = open::reader(place)?;
-    let found = schema(place, &connection)?;
+    let found = schema_at_once(place, &open::reader(place)?)?;
     if found == SCHEMA {
         return Ok(());
     }
@@ -55,7 +59,14 @@ fn place_is_current(place: &Place) -> Result<bool> {
     if length == 0 {
         return Ok(false);
     }
-    schema(place, &open::reader(place)?).map(|found| found == SCHEMA)
+    schema_at_once(place, &open::reader(place)?).map(|found| found == SCHEMA)
+}
+
+/// What a connection of its own sees at one moment. Another process may be making the file a store just now: half of it
+/// seen before and half after would be neither a new file nor a store.
+fn schema_at_once(place: &Place, connection: &Connection) -> Result<u32> {
+    connection.execute_batch("BEGIN").map_err(database)?;
+    schema(place, connection)
 }
 
 const APPLICATION: &str = "SELECT application_id FROM pragma_application_id";
@@ -128,13 +139,14 @@ fn checkpoint(connection: &Connection) -> Result<()> {
 
 const OLDER: &str = "SELECT id, slot, boot, sidecar, last_beat, pid, program FROM process WHERE schema < ?1";
 
-/// A process of an older schema would go on writing rows of the old shape.
-fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -> Result<()> {
+/// A process of an older schema would go on writing rows of the old shape. One that runs no more does not, though a
+/// command that it has left behind may keep its lock for it.
+pub(super) fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -> Result<()> {
     let mut statement = connection.prepare(OLDER).map_err(database)?;
     let mut rows = statement.query([SCHEMA]).map_err(database)?;
     while let Some(row) = rows.next().map_err(database)? {
         let peer = process::Peer::from_row(row).map_err(database)?;
-        if !peer.is_known_dead(None, Some(sidecar))? {
+        if !peer.is_known_dead(None, Some(sidecar))? && !peer.only_lent(Some(sidecar))? {
             let pid: u32 = row.get(5).map_err(database)?;
             let program: String = row.get(6).map_err(database)?;
             return Err(Error::Unsupported {
@@ -144,4 +156,33 @@ fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -> Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_becomes_a_store_while_it_is_looked_at_is_not_taken_for_anothers() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::find(&directory.path().join("a.db"), true).unwrap();
+        drop(open::writer(&place, &Options::default()).unwrap());
+        let mut connection = open::reader(&place).unwrap();
+        let maker = Mutex::new(Some(Connection::open(&place.path).unwrap()));
+        let made = move |context: AuthContext<'_>| {
+            let version = matches!(context.action, AuthAction::Pragma { pragma_name: "user_version", .. });
+            if version && let Some(maker) = maker.lock().unwrap().take() {
+                let id = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA};");
+                maker.execute_batch(&format!("BEGIN; {} {id} COMMIT;", LADDER[0])).unwrap();
+            }
+            Authorization::Allow
+        };
+        connection.authorizer(Some(made)).unwrap();
+        assert_eq!(schema_at_once(&place, &connection), Ok(0), "as it was when the look began");
+        assert_eq!(place_is_current(&place), Ok(true));
+    }
 }

@@ -8,7 +8,7 @@
 //! | `sync`, `presence`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
 //! | `process` | registration, and who is dead |
-//! | `lock`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
 //! | `view` | the read-only connection |
 
 mod bell;
@@ -16,6 +16,7 @@ mod error;
 mod events;
 mod import;
 mod lease;
+mod line;
 mod lock;
 mod migrate;
 mod open;
@@ -73,7 +74,7 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn join(&self, identity: &Identity, now: Moment) -> Result<Box<dyn Session>> {
+    fn join(&self, identity: &Identity, now: &dyn Fn() -> Moment) -> Result<Box<dyn Session>> {
         if self.options.read_only {
             return Err(Error::ReadOnly { detail: "it was opened for reading only".into() });
         }

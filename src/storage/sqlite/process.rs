@@ -1,12 +1,13 @@
 //! The processes that share a store: registration, beats, and who is dead.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use millpond_actors::error::{Error, Result};
-use millpond_actors::storage::{Identity, Moment, Process, Standing};
+use millpond_actors::error::{Error, Occupant, ProcessName, Result};
+use millpond_actors::storage::{Identity, Moment, Process, Pulse, Standing, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::database;
+use super::lease;
 use super::migrate::SCHEMA;
 use super::session::{Counters, SqliteSession};
 use super::sync::{SLOTS, Sidecar, SidecarId};
@@ -34,8 +35,13 @@ pub(super) struct Own {
 
 impl Own {
     /// Before registration: a slot that no row has.
-    pub(super) fn nobody(now: Moment) -> Own {
-        Own { id: 0, slot: SLOTS, least_ttl: None, idle: false, sidecar_checked: now.boot_ms, beat_at: 0 }
+    pub(super) fn nobody() -> Own {
+        Own { id: 0, slot: SLOTS, least_ttl: None, idle: false, sidecar_checked: 0, beat_at: 0 }
+    }
+
+    /// The sidecar was found in its place.
+    pub(super) fn looked_at_sidecar(&mut self, now: Moment) {
+        self.sidecar_checked = now.boot_ms;
     }
 
     /// A ticket was taken with this time to live.
@@ -96,6 +102,16 @@ impl Peer {
         }
         match sidecar {
             Some(sidecar) if self.is_of(&sidecar.id) => Ok(!sidecar.slot_is_taken(self.slot)?),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether it lives only through the programs to which it has lent its presence: it runs no more, and writes nothing.
+    pub(super) fn only_lent(&self, sidecar: Option<&Sidecar>) -> Result<bool> {
+        match sidecar {
+            Some(sidecar) if self.is_of(&sidecar.id) => {
+                Ok(sidecar.slot_is_taken(self.slot)? && !sidecar.runs(self.slot)?)
+            }
             _ => Ok(false),
         }
     }
@@ -169,7 +185,9 @@ impl SqliteSession {
         let slot = self.claim_first_free(&occupied)?;
         if before != slot && before < SLOTS {
             self.presence.leave(before);
+            self.sidecar.leave_run(before);
         }
+        self.sidecar.claim_run(slot)?;
         self.counters.process = next(self.counters.process, "the process id")?;
         self.processes_changed = true;
         self.own.slot = slot;
@@ -192,7 +210,7 @@ impl SqliteSession {
             ])
             .map_err(database)?;
         drop(statement);
-        dead.iter().try_for_each(|id| self.pass_on_of(*id))
+        dead.iter().try_for_each(|id| self.pass_on_of_the_buried(*id))
     }
 
     /// The first slot that no row has and whose byte we can lock.
@@ -205,7 +223,7 @@ impl SqliteSession {
         Err(Error::Overloaded { what: "the list of processes that share the store", limit: SLOTS.into() })
     }
 
-    const PEERS: &str = "SELECT id, slot, boot, sidecar, last_beat FROM process";
+    pub(super) const PEERS: &str = "SELECT id, slot, boot, sidecar, last_beat FROM process";
 
     /// The ids of the dead, and the slots of the others.
     fn sort_peers(&self) -> Result<(Vec<u64>, BTreeSet<u32>)> {
@@ -237,7 +255,6 @@ impl SqliteSession {
 
     /// Gives up what this process holds and waits for, and its row.
     pub(super) fn give_everything_up(&mut self) -> Result<()> {
-        self.drop_own_tickets()?;
         self.release_own()?;
         self.bury(self.own.id)
     }
@@ -264,19 +281,29 @@ impl SqliteSession {
         let mut statement = self.connection.prepare_cached(Self::LAST_GROUP).map_err(database)?;
         statement.query_row(params![self.own.slot, self.own.id], |row| row.get(0)).map_err(database)
     }
+}
 
-    const DESCRIBE: &str = "SELECT program, pid, host FROM process WHERE slot = ?1";
+/// The turn that another description has, with its process's name.
+pub(super) fn turn_holder(connection: &Connection, sidecar: &Sidecar) -> Result<Option<Turn>> {
+    let holder = sidecar.turn_holder()?;
+    Ok(holder.map(|(slot, number)| Turn { occupant: occupant(connection, slot), number }))
+}
 
-    /// The process of a slot, in words.
-    pub(super) fn describe_slot(&self, slot: u32) -> String {
-        let named = self.connection.prepare_cached(Self::DESCRIBE).and_then(|mut statement| {
-            statement.query_row([slot], |row| {
-                let (program, pid, host): (String, u32, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(format!("{program} (pid {pid} on {host})"))
-            })
-        });
-        named.unwrap_or_else(|_| "a process that is just opening the store".into())
+const OCCUPANT: &str = "SELECT id, pid, host, program FROM process WHERE slot = ?1";
+
+/// Who has a slot.
+pub(super) fn occupant(connection: &Connection, slot: u32) -> Occupant {
+    if slot == SLOTS {
+        return Occupant::Newcomer;
     }
+    let named = connection.prepare_cached(OCCUPANT).and_then(|mut statement| {
+        statement.query_row([slot], |row| {
+            let (id, pid, host, program) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok(Occupant::Process(ProcessName { id, pid, host, program }))
+        })
+    });
+    // Without a row it was buried while it was stopped, or its name cannot be read.
+    named.unwrap_or(Occupant::Unknown)
 }
 
 /// The number after `last`; the file's numbers end at 2^63-1.
@@ -293,7 +320,7 @@ pub(super) fn advance(last: u64, by: usize, what: &'static str) -> Result<u64> {
 const LIST: &str = "SELECT id, slot, boot, sidecar, last_beat, pid, host, program, joined_wall_ms
     FROM process ORDER BY id";
 
-/// The processes registered, each with whether it is known to be dead.
+/// The processes registered, each with whether it is known to be dead, and what it holds.
 pub(super) fn list(
     connection: &Connection,
     boot: Option<&str>,
@@ -302,19 +329,58 @@ pub(super) fn list(
 ) -> Result<Vec<Process>> {
     let mut statement = connection.prepare_cached(LIST).map_err(database)?;
     let mut rows = statement.query([]).map_err(database)?;
+    let mut held: HashMap<u64, u64> = HashMap::new();
+    lease::held(connection, now)?.iter().for_each(|(_, process)| *held.entry(*process).or_default() += 1);
+    let waiting = lease::waiting(connection)?;
     let mut processes = Vec::new();
     while let Some(row) = rows.next().map_err(database)? {
         let peer = Peer::from_row(row).map_err(database)?;
         let alive = !peer.is_known_dead(boot, sidecar)?;
+        // What the dead have is void.
+        let of = |counts: &HashMap<u64, u64>| counts.get(&peer.id).copied().filter(|_| alive).unwrap_or(0);
         processes.push(Process {
             id: peer.id,
             joined_wall_ms: row.get(8).map_err(database)?,
             silent_ms: now.boot_ms.saturating_sub(peer.last_beat),
             alive,
+            lent: alive && peer.only_lent(sidecar)?,
+            holds: of(&held),
+            waits: of(&waiting),
             identity: identity(row, peer.boot).map_err(database)?,
         });
     }
     Ok(processes)
+}
+
+const PULSE: &str = "SELECT id, slot, boot, sidecar, last_beat, last_group,
+    (SELECT process FROM store WHERE id = 1) FROM process ORDER BY id";
+
+/// Who lives, how much the others have committed, and whether some of them have another sidecar than this one. It is what
+/// whoever waits does all the time: one statement, and one question a process.
+pub(super) fn pulse(
+    connection: &Connection,
+    boot: Option<&str>,
+    sidecar: Option<&Sidecar>,
+    own: u64,
+) -> Result<(Pulse, bool)> {
+    let mut statement = connection.prepare_cached(PULSE).map_err(database)?;
+    let mut rows = statement.query([]).map_err(database)?;
+    let (mut pulse, mut strangers) = (Pulse::default(), false);
+    while let Some(row) = rows.next().map_err(database)? {
+        let peer = Peer::from_row(row).map_err(database)?;
+        pulse.joined = row.get(6).map_err(database)?;
+        if peer.id == own {
+            pulse.living.push(own);
+            continue;
+        }
+        let groups: u64 = row.get(5).map_err(database)?;
+        pulse.groups = pulse.groups.saturating_add(groups);
+        strangers |= !sidecar.is_some_and(|sidecar| peer.is_of(&sidecar.id));
+        if !peer.is_known_dead(boot, sidecar)? {
+            pulse.living.push(peer.id);
+        }
+    }
+    Ok((pulse, strangers))
 }
 
 fn identity(row: &Row<'_>, boot: String) -> rusqlite::Result<Identity> {

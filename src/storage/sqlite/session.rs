@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use millpond_actors::error::{Error, Result};
-use millpond_actors::storage::{self, Identity, Moment, Session, Standing, Tables, lock, snapshot, stream};
+use millpond_actors::error::{Error, Occupant, Result};
+use millpond_actors::storage::{
+    self, Identity, Moment, Session, Standing, Tables, Turn, lock, snapshot, stream,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::error::{busy, database};
+use super::error::{busy_with, database};
 use super::place::Place;
 use super::presence::Presence;
-use super::process::Own;
-use super::sync::{SLOTS, Sidecar};
+use super::process::{self, Own};
+use super::sync::Sidecar;
 use super::{Options, open};
 
 /// A process that writes says that it lives at least so often, in milliseconds, even if nobody needs to know.
@@ -82,12 +84,12 @@ pub(super) struct SqliteSession {
 }
 
 impl SqliteSession {
-    /// Registers a process and opens its connection.
+    /// Registers a process and opens its connection. `now` is asked when nobody else can write any more.
     pub(super) fn join(
         place: Arc<Place>,
         options: Options,
         identity: &Identity,
-        now: Moment,
+        now: &dyn Fn() -> Moment,
     ) -> Result<SqliteSession> {
         let (sidecar, slot) = Sidecar::open_with_slot(&place)?;
         let log = Arc::new(AtomicU32::new(0));
@@ -98,8 +100,8 @@ impl SqliteSession {
             identity: identity.clone(),
             sidecar,
             presence: Arc::new(Presence::new(slot)),
-            own: Own::nobody(now),
-            now,
+            own: Own::nobody(),
+            now: Moment { boot_ms: 0, wall_ms: 0 },
             counters: Counters::default(),
             processes_changed: false,
             written: Written::default(),
@@ -112,16 +114,19 @@ impl SqliteSession {
             replaced: false,
             last_group: 0,
         };
-        session.sidecar.wait_for_turn(SLOTS)?;
+        session.sidecar.wait_for_turn(|slot| process::occupant(&session.connection, slot))?;
         let registered = open::try_twice(|| session.register_alone(now));
         session.sidecar.leave_turn();
         registered.map(|()| session)
     }
 
     /// The first transaction of a session.
-    fn register_alone(&mut self, now: Moment) -> Result<()> {
+    fn register_alone(&mut self, now: &dyn Fn() -> Moment) -> Result<()> {
         self.connection.busy_timeout(PATIENCE).map_err(database)?;
         self.open_transaction()?;
+        // Not before: what ended while the turn was waited for must not be given away as if it had not.
+        let now = now();
+        self.own.looked_at_sidecar(now);
         let done = self.enter(now).and_then(|_| self.finish());
         if done.is_err() {
             self.rollback();
@@ -140,10 +145,7 @@ impl SqliteSession {
     }
 
     fn open_transaction(&self) -> Result<()> {
-        self.run("BEGIN IMMEDIATE").map_err(|error| match error {
-            Error::Busy { .. } => busy(self.turn_holder()),
-            other => other,
-        })
+        self.run("BEGIN IMMEDIATE")
     }
 
     /// Reads where the store stands, inside a new transaction, and puts this process's own house in order.
@@ -222,6 +224,7 @@ impl SqliteSession {
     pub(super) fn renew_sidecar(&mut self) -> Result<bool> {
         let (fresh, slot) = Sidecar::open_with_slot(&self.place)?;
         let claimed = slot.claim_slot(self.own.slot)?;
+        fresh.claim_run(self.own.slot)?;
         if self.has_turn {
             fresh.take_turn(self.own.slot, false)?;
         }
@@ -268,11 +271,8 @@ impl Session for SqliteSession {
         }
     }
 
-    fn turn_holder(&self) -> String {
-        match self.sidecar.turn_holder() {
-            Ok(Some(slot)) => self.describe_slot(slot),
-            _ => "another program".into(),
-        }
+    fn turn_holder(&self) -> Option<Turn> {
+        process::turn_holder(&self.connection, &self.sidecar).ok().flatten()
     }
 
     fn begin(&mut self, now: Moment) -> Result<Standing> {
@@ -378,7 +378,7 @@ impl Session for SqliteSession {
         let (interrupted, pages, moved) = result.map_err(database)?;
         self.log.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
         self.moved = u32::try_from(moved).unwrap_or(0);
-        if whole && interrupted { Err(busy("a reader or another writer".into())) } else { Ok(()) }
+        if whole && interrupted { Err(busy_with(Occupant::OtherProgram, Duration::ZERO)) } else { Ok(()) }
     }
 
     fn leave(&mut self, now: Moment) -> Result<()> {
@@ -386,7 +386,10 @@ impl Session for SqliteSession {
         self.begin(now)?;
         let left = self.give_everything_up().and_then(|()| self.finish());
         match left {
-            Ok(()) => self.presence.leave(self.own.slot),
+            Ok(()) => {
+                self.presence.leave(self.own.slot);
+                self.sidecar.leave_run(self.own.slot);
+            }
             Err(_) => self.rollback(),
         }
         left
@@ -442,6 +445,11 @@ impl Tables for SqliteSession {
     fn lock_renew(&mut self, operation: &lock::Renew) -> Result<lock::Renewed> {
         self.written.other = true;
         self.renew(operation)
+    }
+
+    fn lock_recall(&mut self, operation: &lock::Recall) -> Result<lock::Recalled> {
+        self.written.other = true;
+        self.recall(operation)
     }
 
     fn lock_break(&mut self, operation: &lock::Break) -> Result<lock::Broken> {

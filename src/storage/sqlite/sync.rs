@@ -7,22 +7,24 @@
 //! | --- | --- |
 //! | 1 | shared by everybody who waits for a ring |
 //! | 64 + slot | held by process `slot` while it lives, through a description of its own (see `presence`) |
-//! | 8192 .. 8192 + slot | the writers' turn; all turns begin at the same byte and so exclude each other, and the length of the one that refuses us tells whose it is |
+//! | 8192 + slot | held by process `slot` while it runs itself, whatever it has lent its presence to |
+//! | 16384 .. | the writers' turn; all turns begin at the same byte and so exclude each other, and the length of the one that refuses us tells whose it is and which of his |
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use millpond_actors::clock::{Rng, SystemRng};
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::{Error, Occupant, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::error::{busy, system};
+use super::error::{busy_with, system};
 use super::place::{Place, sync_directory};
 
 /// Processes that can have one store open.
@@ -30,7 +32,14 @@ pub(super) const SLOTS: u32 = 4_096;
 
 const WAITING: i64 = 1;
 const ALIVE: i64 = 64;
-const TURN: i64 = 8_192;
+const RUNS: i64 = 8_192;
+const TURN: i64 = 16_384;
+
+/// A turn's length is 1 + slot + number * this.
+const STRIDE: i64 = SLOTS as i64 + 1;
+
+/// The numbers of turns begin anew after so many, which nobody can take between two looks.
+const NUMBERS: u32 = 1 << 20;
 
 /// The first bytes of every sidecar; the 16 bytes after them are its id.
 const MAGIC: &[u8; 16] = b"millpond sync 1\n";
@@ -41,8 +50,11 @@ const BELL: u64 = 40;
 /// Whole length of the file.
 const LENGTH: usize = 64;
 
-/// How often opening asks for the turn, a millisecond apart, before it gives up.
+/// How often opening asks for the turn before it gives up.
 const TURN_ATTEMPTS: u32 = 10_000;
+
+/// How long it waits in between.
+const ATTEMPT: Duration = Duration::from_millis(1);
 
 /// Names one sidecar for ever, so that a replaced one is not taken for the old.
 pub(super) type SidecarId = [u8; 16];
@@ -53,6 +65,8 @@ pub(super) struct Sidecar {
     path: PathBuf,
     file: File,
     inode: (u64, u64),
+    /// Turns taken through it.
+    turns: AtomicU32,
     /// The id in its header.
     pub(super) id: SidecarId,
 }
@@ -119,7 +133,9 @@ impl Sidecar {
         match head.split_first_chunk::<16>() {
             Some((magic, rest)) if magic == MAGIC => {
                 let id = rest.try_into().map_err(|_| foreign())?;
-                Ok(Sidecar { inode: (found.dev(), found.ino()), path, file, id })
+                // Newcomers have one slot together: so their turns differ all the same.
+                let turns = AtomicU32::new(std::process::id());
+                Ok(Sidecar { inode: (found.dev(), found.ino()), path, file, turns, id })
             }
             _ => Err(foreign()),
         }
@@ -146,9 +162,25 @@ impl Sidecar {
         self.refused(ALIVE + i64::from(slot), 1).map(|by| by.is_some())
     }
 
+    /// Says that the process of this slot runs, for the life of this description.
+    pub(super) fn claim_run(&self, slot: u32) -> Result<()> {
+        self.try_lock(libc::F_WRLCK, RUNS + i64::from(slot), 1).map(|_| ())
+    }
+
+    /// Gives that up.
+    pub(super) fn leave_run(&self, slot: u32) {
+        self.unlock(RUNS + i64::from(slot), 1);
+    }
+
+    /// Whether another description says so of the slot.
+    pub(super) fn runs(&self, slot: u32) -> Result<bool> {
+        self.refused(RUNS + i64::from(slot), 1).map(|by| by.is_some())
+    }
+
     /// Takes the writers' turn for `slot`.
     pub(super) fn take_turn(&self, slot: u32, wait: bool) -> Result<bool> {
-        let length = i64::from(slot) + 1;
+        let number = self.turns.fetch_add(1, Ordering::Relaxed) % NUMBERS;
+        let length = 1 + i64::from(slot) + i64::from(number) * STRIDE;
         if !wait {
             return self.try_lock(libc::F_WRLCK, TURN, length);
         }
@@ -157,28 +189,31 @@ impl Sidecar {
     }
 
     /// Takes the turn while a store is opened, when no thread can be left blocked: asks again and again, and
-    /// gives up after ten seconds. Whoever holds it that long is stopped.
-    pub(super) fn wait_for_turn(&self, slot: u32) -> Result<()> {
+    /// gives up after ten seconds. Whoever holds it that long is stopped. `name` tells who has a slot.
+    pub(super) fn wait_for_turn(&self, name: impl FnOnce(u32) -> Occupant) -> Result<()> {
+        let mut same = (None, 0_u32);
         for _ in 0..TURN_ATTEMPTS {
-            if self.take_turn(slot, false)? {
+            if self.take_turn(SLOTS, false)? {
                 return Ok(());
             }
-            std::thread::park_timeout(Duration::from_millis(1));
+            let found = self.turn_holder()?;
+            same = if found == same.0 { (found, same.1 + 1) } else { (found, 0) };
+            std::thread::park_timeout(ATTEMPT);
         }
-        let holder =
-            self.turn_holder()?.map_or("another process".into(), |slot| format!("process slot {slot}"));
-        Err(busy(holder))
+        let process = same.0.map_or(Occupant::Unknown, |(slot, _)| name(slot));
+        Err(busy_with(process, ATTEMPT * same.1))
     }
 
     /// Passes the turn on.
     pub(super) fn leave_turn(&self) {
-        self.unlock(TURN, i64::from(SLOTS) + 1);
+        self.unlock(TURN, 0);
     }
 
-    /// The slot of whoever else has the turn.
-    pub(super) fn turn_holder(&self) -> Result<Option<u32>> {
-        let holder = self.refused(TURN, i64::from(SLOTS) + 1)?;
-        Ok(holder.and_then(|lock| u32::try_from(lock.l_len - 1).ok()))
+    /// The slot of whoever else has the turn, and the number of his turn.
+    pub(super) fn turn_holder(&self) -> Result<Option<(u32, u64)>> {
+        let Some(lock) = self.refused(TURN, 1)? else { return Ok(None) };
+        let (slot, number) = ((lock.l_len - 1) % STRIDE, (lock.l_len - 1) / STRIDE);
+        Ok(u32::try_from(slot).ok().zip(u64::try_from(number).ok()))
     }
 
     /// Says that somebody here waits for a ring, or that nobody does any more.

@@ -1,5 +1,6 @@
 //! The read-only connection: what anybody may see of a store.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use millpond_actors::error::Result;
@@ -7,7 +8,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
-use millpond_actors::storage::{Moment, Process, Pulse, Summary, View};
+use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View};
 use rusqlite::{Connection, Transaction};
 
 use super::error::database;
@@ -33,11 +34,17 @@ impl SqliteView {
         Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
     }
 
-    /// Looks at the sidecar that lies there now.
-    fn keep_sidecar(&mut self) {
-        if self.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current()) {
+    /// Looks at the sidecar that lies there now. Whether it is another one than before.
+    fn keep_sidecar(&mut self) -> bool {
+        let stale = self.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current());
+        if stale {
             self.sidecar = Sidecar::look(&self.place);
         }
+        stale && self.sidecar.is_some()
+    }
+
+    fn look_for_life(&self, own: u64) -> Result<(Pulse, bool)> {
+        process::pulse(&self.connection, self.boot.get().map(String::as_str), self.sidecar.as_ref(), own)
     }
 
     fn judge(&self, now: Moment) -> Judge<'_> {
@@ -52,6 +59,11 @@ impl SqliteView {
 
     fn one_snapshot(&self) -> Result<Transaction<'_>> {
         self.connection.unchecked_transaction().map_err(database)
+    }
+
+    fn process_list(&self, now: Moment) -> Result<Vec<Process>> {
+        let boot = self.boot.get().map(String::as_str);
+        process::list(&self.connection, boot, self.sidecar.as_ref(), now)
     }
 
     fn number(&self, sql: &'static str) -> Result<u64> {
@@ -78,9 +90,6 @@ const HEAD: &str = "SELECT ifnull(max(position), 0) FROM event";
 const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOCKS: &str = "SELECT count(*) FROM lock";
-const LOCKS_HELD: &str = "SELECT count(*) FROM lock WHERE holder <> 0";
-const TICKETS: &str = "SELECT count(*) FROM ticket";
-const OTHERS_GROUPS: &str = "SELECT ifnull(sum(last_group), 0) FROM process WHERE id <> ?1";
 
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
@@ -113,12 +122,22 @@ impl View for SqliteView {
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         self.keep_sidecar();
-        let boot = self.boot.get().map(String::as_str);
-        process::list(&self.connection, boot, self.sidecar.as_ref(), now)
+        let _snapshot = self.one_snapshot()?;
+        self.process_list(now)
     }
 
-    fn summary(&mut self) -> Result<Summary> {
+    fn summary(&mut self, now: Moment) -> Result<Summary> {
+        self.keep_sidecar();
         let _snapshot = self.one_snapshot()?;
+        let processes = self.process_list(now)?;
+        let living: HashSet<u64> =
+            processes.iter().filter(|process| process.alive).map(|process| process.id).collect();
+        // A lock that several share is one lock.
+        let held: HashSet<u64> = lease::held(&self.connection, now)?
+            .into_iter()
+            .filter_map(|(lock, process)| living.contains(&process).then_some(lock))
+            .collect();
+        let locks_held = held.len() as u64;
         let head = self.number(HEAD)?;
         Ok(Summary {
             streams: self.number(STREAMS)?,
@@ -128,20 +147,28 @@ impl View for SqliteView {
             categories: self.categories()?,
             snapshots: self.number(SNAPSHOTS)?,
             locks: self.number(LOCKS)?,
-            locks_held: self.number(LOCKS_HELD)?,
-            tickets_waiting: self.number(TICKETS)?,
+            locks_held,
+            tickets_waiting: processes.iter().map(|process| process.waits).sum(),
             file_bytes: self.length(""),
             log_bytes: self.length("-wal"),
             schema: SCHEMA,
         })
     }
 
+    fn turn_holder(&mut self) -> Result<Option<Turn>> {
+        self.keep_sidecar();
+        match &self.sidecar {
+            Some(sidecar) => process::turn_holder(&self.connection, sidecar),
+            None => Ok(None),
+        }
+    }
+
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
-        let mut statement = self.connection.prepare_cached(OTHERS_GROUPS).map_err(database)?;
-        let groups = statement.query_row([own], |row| row.get(0)).map_err(database)?;
-        drop(statement);
-        let living = self.processes(Moment { boot_ms: 0, wall_ms: 0 })?;
-        let living = living.into_iter().filter(|process| process.alive).map(|process| process.id).collect();
-        Ok(Pulse { groups, living })
+        let (pulse, strangers) = self.look_for_life(own)?;
+        // Asking for the path takes as long as all the rest of a look, and who takes a new sidecar says so in its row.
+        if strangers && self.keep_sidecar() {
+            return self.look_for_life(own).map(|(pulse, _)| pulse);
+        }
+        Ok(pulse)
     }
 }

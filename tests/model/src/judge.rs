@@ -3,7 +3,7 @@
 //! It keeps its own account of the leases and of the highest token, and asks the operating system who lives, so a
 //! rule that is wrong does not also judge itself.
 
-use crate::state::{Event, File, Holder, Id, Life, Number, Presence};
+use crate::state::{Bounds, Event, File, Holder, Id, Life, Number, Presence};
 
 /// Promises that are broken in a step, one bit each.
 pub mod breach {
@@ -19,6 +19,8 @@ pub mod breach {
     pub const L5_ORDER: u16 = 1 << 4;
     /// A dead process was left in possession, or given it.
     pub const L6: u16 = 1 << 5;
+    /// Somebody whose lease had ended was left in possession.
+    pub const L5_TAKE_UP: u16 = 1 << 6;
 }
 
 /// What the transaction was for, as far as it matters to the judge.
@@ -41,6 +43,8 @@ pub enum Cause {
 /// One transaction before the judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
+    /// How long leases last.
+    pub bounds: Bounds,
     /// The file before it.
     pub before: &'a File,
     /// Who lived when it began.
@@ -66,13 +70,17 @@ impl Case<'_> {
         self.enter_own(after);
         convict(self.taken_early(after), breach::L4_EARLY);
         convict(self.leaves_it_to_the_dead(after), breach::L6);
+        convict(self.leaves_it_to_the_idle(after), breach::L5_TAKE_UP);
         if let Some(holder) = granted {
             convict(holder.token <= after.highest, breach::L2);
             convict(self.passes_a_living(&holder), breach::L5_ORDER);
             convict(!self.lives(holder.process), breach::L6);
             after.highest = after.highest.max(holder.token);
             after.leases.retain(|(id, _)| *id != holder.process);
-            after.leases.push((holder.process, 0));
+            // What another has passed on lasts no longer than until it must have been taken up.
+            let own = holder.process == self.own;
+            let age = if own { 0 } else { self.bounds.ttl.saturating_sub(self.bounds.take_up) };
+            after.leases.push((holder.process, age));
             after.leases.sort_unstable();
         }
         (broken, self.event(after.holder.as_ref(), granted.as_ref()))
@@ -92,15 +100,26 @@ impl Case<'_> {
         if released {
             after.leases.retain(|(id, _)| *id != self.own);
         }
+        if after.holder.is_some_and(|holder| self.takes_up(&holder)) && !after.has_lease(self.own) {
+            after.leases.push((self.own, 0));
+            after.leases.sort_unstable();
+        }
         for (_, age) in after.leases.iter_mut().filter(|(id, _)| *id == self.own) {
             *age = 0;
         }
     }
 
-    /// The process whose transaction this is still holds what had ended by its silence.
+    /// The process whose transaction this is still holds what had ended by its silence, and was more than a grant that
+    /// nobody there knew of.
     fn revived(&self, after: &File) -> bool {
-        let kept = after.holder.is_some_and(|holder| holder.process == self.own && !self.is_new(&holder));
-        kept && !self.before.has_lease(self.own)
+        let kept = after.holder.filter(|holder| holder.process == self.own && !self.is_new(holder));
+        kept.is_some_and(|holder| !self.takes_up(&holder)) && !self.before.has_lease(self.own)
+    }
+
+    /// The process whose transaction this is takes up what another has passed on to it.
+    fn takes_up(&self, holder: &Holder) -> bool {
+        let untouched = self.before.holder.is_some_and(|before| !before.taken_up);
+        holder.process == self.own && !self.is_new(holder) && untouched
     }
 
     /// Somebody who lives had a lease, has not given it back, and is not the holder any more.
@@ -119,6 +138,12 @@ impl Case<'_> {
             _ => false,
         };
         responsible && after.holder.is_some_and(|holder| !self.lives(holder.process))
+    }
+
+    /// Whoever settles passes the lock on from a holder whose lease has ended, taken up or not.
+    fn leaves_it_to_the_idle(&self, after: &File) -> bool {
+        let kept = after.holder.filter(|holder| !self.is_new(holder) && holder.process != self.own);
+        self.cause == Cause::Settle && kept.is_some_and(|holder| !self.before.has_lease(holder.process))
     }
 
     fn passes_a_living(&self, holder: &Holder) -> bool {

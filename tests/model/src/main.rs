@@ -8,8 +8,7 @@ use model::mutant::Mutant;
 use model::run::{FULL, explore};
 use model::world::World;
 
-const USAGE: &str =
-    "usage: model [--ttl N] [--numbers N] [--restarts N] [--mutant NAME] [--fair BOOL] [--threads N]";
+const USAGE: &str = "usage: model [--ttl N] [--take-up N] [--numbers N] [--restarts N] [--mutant NAME] [--fair BOOL] [--threads N]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +31,7 @@ fn parse(arguments: &[String]) -> Option<(World, usize)> {
         let [name, value] = option else { return None };
         match name.as_str() {
             "--ttl" => bounds.ttl = value.parse().ok()?,
+            "--take-up" => bounds.take_up = value.parse().ok()?,
             "--numbers" => bounds.numbers = value.parse().ok()?,
             "--restarts" => bounds.restarts = value.parse().ok()?,
             "--mutant" => bounds.mutant = Mutant::named(value)?,

@@ -19,6 +19,8 @@ pub enum Mutant {
     BeatBeforeFreeing,
     /// Time ends no lease.
     NoExpiry,
+    /// A grant that its process has not taken up lasts as long as one that it has.
+    TakeUpHasNoLimit,
     /// The newest ticket is granted, not the oldest.
     GrantByNewestTicket,
     /// An acquirer takes a void lock though somebody waits for it.
@@ -31,21 +33,24 @@ pub enum Mutant {
     TurnOutlivesItsHolder,
     /// A death is no news.
     DeathIsNoNews,
-    /// Whoever settles and finds the lock given to another does not look again: its own commit is no news to it.
+    /// A waiter that settles and finds the lock given to another takes that for the end of it, so that nobody in its
+    /// process sees when the new holder's lease ends. The code looks again after every settling.
     SettlingIsNoNews,
     /// Whoever settles in vain, because the transaction fails, does not try again.
     FailureIsForgotten,
     /// After a commit of unknown fate a process looks once whether it holds the lock, not whether it waits for it.
     DoubtLooksOnce,
-    /// A process that starts reads the time first, and waits for the turn then: it grants leases that are over.
+    /// A process that starts reads the time first, and waits for the turn then: it grants leases that are over. The code
+    /// asks the clock when nobody else can write any more (`Backend::join`).
     TimeBeforeTheTurn,
-    /// Whoever waits does not notice that its ticket was granted and lost while it was stopped.
+    /// A waiter whose ticket was granted and lost again while its process was stopped goes on waiting under it, though it
+    /// is in no line any more. The code lines up anew whoever's ticket is older than the first one in the line.
     VoidTicketWaitsOn,
 }
 
 impl Mutant {
     /// All that break something.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 19] = [
         Mutant::TakeWhatIsHeld,
         Mutant::TokenFromMaxPlusNothing,
         Mutant::CounterDiesWithItsRow,
@@ -53,6 +58,7 @@ impl Mutant {
         Mutant::BeatsDoNotCount,
         Mutant::BeatBeforeFreeing,
         Mutant::NoExpiry,
+        Mutant::TakeUpHasNoLimit,
         Mutant::GrantByNewestTicket,
         Mutant::LateComerTakesTheVoid,
         Mutant::FreeWithoutPassingOn,

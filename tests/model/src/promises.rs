@@ -9,6 +9,7 @@ use stateright::{Expectation, Property};
 use crate::fair;
 use crate::judge::breach;
 use crate::state::{Caller, Event, Life, Process, State};
+use crate::transaction::has_ended;
 use crate::world::World;
 
 /// All of them.
@@ -21,6 +22,9 @@ pub fn all() -> Vec<Property<World>> {
         Property::always("l4_not_before_its_ttl", |_, state| kept(state, breach::L4_EARLY)),
         Property::always("l4_an_expired_lease_is_not_revived", |_, state| kept(state, breach::L4_REVIVED)),
         Property::always("l5_in_ticket_order_among_the_living", |_, state| kept(state, breach::L5_ORDER)),
+        Property::always("l5_what_is_not_taken_up_in_time_goes_on", |_, state| {
+            kept(state, breach::L5_TAKE_UP)
+        }),
         Property::always("l5_no_free_lock_with_a_living_waiter", |_, state| {
             no_free_lock_is_waited_for(state)
         }),
@@ -72,12 +76,11 @@ fn is_up(state: &State, seat: usize) -> bool {
 }
 
 fn who_waits_is_woken(world: &World, state: &State) -> bool {
-    let ttl = world.bounds.ttl;
     state.processes.iter().enumerate().filter(|(_, process)| process.waits()).all(|(seat, process)| {
         // A timer serves a lease that goes on, and one that has just ended by time; not one that ended otherwise.
         let timed = process.wake.timer
             && (!world.is_concerned(state, seat)
-                || state.file.holder.is_some_and(|holder| holder.age >= ttl));
+                || state.file.holder.is_some_and(|holder| has_ended(world.bounds, &holder)));
         is_up(state, seat) || timed
     })
 }

@@ -12,10 +12,10 @@ use crate::symmetry::representative;
 use crate::world::World;
 
 /// What `cargo test` explores: every rule can break in it.
-pub const SMALL: Bounds = Bounds { ttl: 2, numbers: 3, restarts: 0, mutant: Mutant::None };
+pub const SMALL: Bounds = Bounds { ttl: 2, take_up: 1, numbers: 3, restarts: 0, mutant: Mutant::None };
 
 /// What the program explores unless told otherwise.
-pub const FULL: Bounds = Bounds { ttl: 3, numbers: 5, restarts: 1, mutant: Mutant::None };
+pub const FULL: Bounds = Bounds { ttl: 3, take_up: 1, numbers: 5, restarts: 1, mutant: Mutant::None };
 
 /// What an exploration found.
 #[derive(Clone, Debug)]
@@ -44,11 +44,11 @@ impl Report {
     /// One line.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Bounds { ttl, numbers, restarts, mutant } = self.bounds;
+        let Bounds { ttl, take_up, numbers, restarts, mutant } = self.bounds;
         let properties: serde_json::Map<String, Value> =
             self.properties.iter().map(|(name, broken)| ((*name).to_owned(), json!(!broken))).collect();
         json!({
-            "program": "model", "ttl": ttl, "numbers": numbers, "restarts": restarts,
+            "program": "model", "ttl": ttl, "take_up": take_up, "numbers": numbers, "restarts": restarts,
             "mutant": format!("{mutant:?}"), "states": self.states, "steps": self.steps, "depth": self.depth,
             "properties": properties, "broken": self.broken(),
         })

@@ -24,6 +24,8 @@ pub type Age = u8;
 pub struct Bounds {
     /// A lease's time to live, in ticks.
     pub ttl: Age,
+    /// How long a lease lasts that its process has not taken up.
+    pub take_up: Age,
     /// Nobody takes a ticket once the counter stands here. Grants to those who wait still go on.
     pub numbers: Number,
     /// Processes that start in place of one that was killed.
@@ -50,8 +52,10 @@ pub struct Holder {
     pub token: Number,
     /// Whose it is.
     pub process: Id,
-    /// Ticks since `max(granted, the process's last beat)`: all that a lease's end depends on.
+    /// Ticks since the grant, or since the process's last beat after it.
     pub age: Age,
+    /// Its process has committed since the grant, or by it.
+    pub taken_up: bool,
 }
 
 /// The file, as one transaction leaves it to the next. All but `leases` and `highest` is in the real one too.

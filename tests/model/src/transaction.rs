@@ -28,8 +28,11 @@ pub enum Acquired {
     Waiting(Number),
 }
 
-fn has_ended(bounds: Bounds, holder: &Holder) -> bool {
-    holder.age >= bounds.ttl && bounds.mutant != Mutant::NoExpiry
+/// Whether the lease has ended by time.
+pub(crate) fn has_ended(bounds: Bounds, holder: &Holder) -> bool {
+    let unlimited = holder.taken_up || bounds.mutant == Mutant::TakeUpHasNoLimit;
+    let lasts = if unlimited { bounds.ttl } else { bounds.take_up };
+    holder.age >= lasts && bounds.mutant != Mutant::NoExpiry
 }
 
 fn seems_alive(bounds: Bounds, presence: Presence<'_>, file: &File, process: Id) -> bool {
@@ -52,7 +55,11 @@ impl<'a> Transaction<'a> {
         if transaction.is(Mutant::BeatBeforeFreeing) {
             transaction.beat();
         }
-        if transaction.file.holder.is_some_and(|holder| holder.process == own && has_ended(bounds, &holder)) {
+        if transaction
+            .file
+            .holder
+            .is_some_and(|holder| holder.process == own && transaction.has_ended(&holder))
+        {
             transaction.pass_on();
         }
         transaction
@@ -106,6 +113,12 @@ impl<'a> Transaction<'a> {
         self.file
     }
 
+    /// What is one's own and was not taken up yet is taken up by this.
+    fn has_ended(&self, holder: &Holder) -> bool {
+        let taken_up = holder.taken_up || holder.process == self.own;
+        has_ended(self.bounds, &Holder { taken_up, ..*holder })
+    }
+
     fn is(&self, mutant: Mutant) -> bool {
         self.bounds.mutant == mutant
     }
@@ -114,7 +127,7 @@ impl<'a> Transaction<'a> {
         if let Some(holder) = &mut self.file.holder
             && holder.process == self.own
         {
-            holder.age = 0;
+            (holder.age, holder.taken_up) = (0, true);
         }
     }
 
@@ -124,7 +137,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn is_void(&self) -> bool {
-        let ended = |holder: Holder| !self.lives(holder.process) || has_ended(self.bounds, &holder);
+        let ended = |holder: Holder| !self.lives(holder.process) || self.has_ended(&holder);
         self.file.holder.is_some_and(ended)
     }
 
@@ -142,7 +155,8 @@ impl<'a> Transaction<'a> {
         let Ticket { number, process } = ticket;
         let is_newest = number == self.file.counter || self.is(Mutant::TokenFromMaxPlusNothing);
         let token = if is_newest { self.file.counter } else { self.number() };
-        self.file.holder = Some(Holder { ticket: number, token, process, age: self.late });
+        let taken_up = process == self.own;
+        self.file.holder = Some(Holder { ticket: number, token, process, age: self.late, taken_up });
         token
     }
 

@@ -11,7 +11,7 @@ use crate::promises;
 use crate::state::{
     Bounds, Caller, Event, File, Id, Life, Number, Open, Presence, Process, SEATS, State, Wake,
 };
-use crate::transaction::{Acquired, Transaction, looks_void};
+use crate::transaction::{Acquired, Transaction, has_ended, looks_void};
 
 /// What a process wants of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl World {
                 steps.push(Step::Look(seat));
             }
             // One that goes off earlier, at an end that has been put off, only looks and is set again.
-            if process.wake.timer && state.file.holder.is_none_or(|holder| holder.age >= self.bounds.ttl) {
+            if process.wake.timer && state.file.holder.is_none_or(|holder| has_ended(self.bounds, &holder)) {
                 steps.push(Step::Timer(seat));
             }
         }
@@ -206,7 +206,7 @@ impl World {
         *process = Process { id, life: Life::Running, ..*process };
         let presence = Presence(&next.processes);
         let transaction = Transaction::register(self.bounds, presence, seat, next.file.clone());
-        let case = Case { before: &next.file, presence, own: id, cause: Cause::Start };
+        let case = Case { bounds: self.bounds, before: &next.file, presence, own: id, cause: Cause::Start };
         next.open = Some(close(transaction, case, Outcome { seat, ..Outcome::default() }));
         Some(())
     }
@@ -220,7 +220,7 @@ impl World {
         let presence = Presence(&next.processes);
         let mut transaction = Transaction::begin(self.bounds, presence, id, next.file.clone());
         let (cause, outcome) = self.wish(&mut transaction, id, caller, wish);
-        let case = Case { before: &next.file, presence, own: id, cause };
+        let case = Case { bounds: self.bounds, before: &next.file, presence, own: id, cause };
         next.open = Some(close(transaction, case, Outcome { seat, ..outcome }));
         Some(())
     }

@@ -63,6 +63,11 @@ fn l5_in_ticket_order_among_the_living_holds_and_its_mutants_do_not() {
 }
 
 #[test]
+fn l5_what_is_not_taken_up_in_time_goes_on_holds_and_its_mutants_do_not() {
+    breaks("l5_what_is_not_taken_up_in_time_goes_on", Mutant::TakeUpHasNoLimit, 0);
+}
+
+#[test]
 fn l5_no_free_lock_with_a_living_waiter_holds_and_its_mutants_do_not() {
     breaks("l5_no_free_lock_with_a_living_waiter", Mutant::FreeWithoutPassingOn, 0);
 }

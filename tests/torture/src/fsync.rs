@@ -174,7 +174,7 @@ fn record(settings: &Settings, seed: u64, nth: u64) -> Result<Recording> {
         Some(Mutant::Unsynced) => Durability::ProcessCrash,
         _ => Durability::PowerLoss,
     };
-    let fault = Fault { call: Call::Sync, file: None, nth, for_good: false, harm };
+    let fault = Fault { call: Call::Sync, file: None, nth, for_good: false, again: 0, harm };
     Recording::of(&Life { seed, rounds: settings.rounds, durability, fault: Some(fault) })
 }
 

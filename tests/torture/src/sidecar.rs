@@ -8,7 +8,7 @@ use nix::libc;
 
 use crate::Result;
 
-const TURN: i64 = 8_192;
+const TURN: i64 = 16_384;
 
 /// No process has this slot, so that nobody takes us for one.
 const NOBODY: i64 = 4_096;
@@ -62,7 +62,8 @@ fn region(kind: libc::c_int) -> libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: TURN,
-        l_len: NOBODY + 1,
+        // To its end, whatever number it has: a turn's length tells which of its process's turns it is.
+        l_len: if kind == libc::F_WRLCK { NOBODY + 1 } else { 0 },
         l_pid: 0,
     }
 }

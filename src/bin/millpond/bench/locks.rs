@@ -143,8 +143,8 @@ pub(super) fn takeover(file: &Path, rounds: usize) -> Done<Figures> {
                 guard.release().map(|()| got)
             });
             let killed = until_waited_for(&store).and_then(|()| {
-                // Anywhere between two of the looks that are taken every 100 ms.
-                pause(Duration::from_millis(round * 37 % 100));
+                // Anywhere between two of the looks that are taken every 150 ms.
+                pause(Duration::from_millis(round * 37 % 150));
                 let since = stamp_us();
                 holder.kill().map(|()| since)
             });

@@ -55,16 +55,31 @@ pub(crate) fn run(store: &Store, run: &LockRun) -> Done<u8> {
 
 /// By the async face, because a guard's loss can be waited for there together with other things.
 fn acquire(store: &Store, run: &LockRun) -> Done<Option<LockGuard>> {
-    let mut lock = store.asynchronous().lock(&run.name);
-    if let Some(ttl) = run.ttl {
-        lock = lock.ttl(ttl);
-    }
+    let (store, name) = (store.asynchronous(), &run.name);
+    let time = run.wait.unwrap_or(Duration::MAX);
     let guard = wait_for(async {
-        match run.wait {
-            None => lock.acquire().await.map(Some),
-            Some(Duration::ZERO) => lock.try_acquire().await,
-            Some(wait) => lock.acquire_within(wait).await,
+        if let Some(permits) = run.permits {
+            let semaphore = store.semaphore(name, permits);
+            let semaphore = run.ttl.map_or(semaphore.clone(), |ttl| semaphore.ttl(ttl));
+            return if time.is_zero() {
+                semaphore.try_acquire().await
+            } else {
+                semaphore.acquire_within(time).await
+            };
         }
+        if run.read || run.write {
+            let lock = store.rw_lock(name);
+            let lock = run.ttl.map_or(lock.clone(), |ttl| lock.ttl(ttl));
+            return match (run.read, time.is_zero()) {
+                (true, true) => lock.try_read().await,
+                (true, false) => lock.read_within(time).await,
+                (false, true) => lock.try_write().await,
+                (false, false) => lock.write_within(time).await,
+            };
+        }
+        let lock = store.lock(name);
+        let lock = run.ttl.map_or(lock.clone(), |ttl| lock.ttl(ttl));
+        if time.is_zero() { lock.try_acquire().await } else { lock.acquire_within(time).await }
     });
     Ok(guard?)
 }

@@ -13,7 +13,8 @@ use super::super::stage::name;
 pub(super) const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
 pub(super) const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
 pub(super) const TYPES: [&str; 3] = ["Opened", "Moved", "Closed"];
-pub(super) const LOCKS: [&str; 3] = ["l", "m", "n"];
+/// With how much of each there is.
+pub(super) const LOCKS: [(&str, u32); 4] = [("l", 1), ("m", 1), ("n", 3), ("o", 5)];
 pub(super) const PLAYERS: usize = 3;
 
 /// What may happen.
@@ -43,8 +44,12 @@ pub(super) enum Step {
     },
     Acquire {
         lock: usize,
+        /// From 0 to 1; of a lock that excludes always the same.
+        part: f64,
         ttl_ms: u64,
         wait: bool,
+        /// As if it were a lock of another capacity.
+        otherwise: bool,
     },
     Leave {
         back: usize,
@@ -82,14 +87,15 @@ fn steps() -> impl Strategy<Value = Step> {
     let run = (1..60_u128, 1..4_u128).prop_map(|(start, length)| (start..start + length).collect());
     let numbers = prop_oneof![4 => run, 1 => prop::collection::vec(1..60_u128, 1..4)];
     let guarded = prop_oneof![3 => Just(None), 1 => (0..6_usize).prop_map(Some)];
-    let ttl_ms = prop_oneof![Just(20), Just(50), Just(500)];
+    // The longest is longer than a grant may wait to be taken up.
+    let ttl_ms = prop_oneof![Just(20), Just(50), Just(500), Just(20_000)];
     prop_oneof![
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
         ),
         2 => (0..STREAMS.len(), 1..4_usize).prop_map(|(stream, events)| Step::AppendNew { stream, events }),
-        5 => (0..LOCKS.len(), ttl_ms, prop::bool::weighted(0.8))
-            .prop_map(|(lock, ttl_ms, wait)| Step::Acquire { lock, ttl_ms, wait }),
+        6 => (0..LOCKS.len(), 0.0..1.0_f64, ttl_ms, prop::bool::weighted(0.8), prop::bool::weighted(0.03))
+            .prop_map(|(lock, part, ttl_ms, wait, otherwise)| Step::Acquire { lock, part, ttl_ms, wait, otherwise }),
         4 => (0..8_usize).prop_map(|back| Step::Leave { back }),
         2 => (0..LOCKS.len()).prop_map(|lock| Step::Settle { lock }),
         1 => (0..8_usize).prop_map(|back| Step::Renew { back }),
@@ -122,7 +128,8 @@ fn events() -> BoxedStrategy<Event> {
     let savepoint = prop::option::weighted(0.3, (0..4_usize, any::<bool>()));
     let end = prop_oneof![8 => Just(End::Commit), 1 => Just(End::Rollback), 1 => Just(End::Reopen)];
     let group = (0..PLAYERS, prop::collection::vec(steps(), 0..5), savepoint, end);
-    let ms = prop_oneof![Just(1), Just(19), Just(20), Just(30), Just(50), Just(499)];
+    let ms =
+        prop_oneof![Just(1), Just(19), Just(20), Just(30), Just(50), Just(499), Just(4_999), Just(19_999)];
     prop_oneof![
         12 => group.prop_map(|(player, steps, savepoint, end)| Event::Group { player, steps, savepoint, end }),
         4 => ms.prop_map(|ms| Event::Pass { ms }),

@@ -61,10 +61,12 @@ CREATE TABLE event (
 -- SQLite appends the rowid, so this serves a category by position.
 CREATE INDEX event_by_category ON event (category);
 
--- A lock is free if holder is 0; then nobody waits either.
+-- With a capacity of 1 a lock excludes, and its holder stands here; it is free if holder is 0, and then nobody waits
+-- either. With more it is shared, holder stays 0, and its holders stand in share.
 CREATE TABLE lock (
     id          INTEGER PRIMARY KEY,
     name        TEXT    NOT NULL UNIQUE,
+    capacity    INTEGER NOT NULL DEFAULT 1,
     holder      INTEGER NOT NULL, -- the ticket that holds it, or 0
     token       INTEGER NOT NULL, -- of the last grant
     process     INTEGER NOT NULL, -- of the last grant
@@ -73,12 +75,25 @@ CREATE TABLE lock (
     waiting     INTEGER NOT NULL  -- rows in ticket
 ) STRICT;
 
--- The tickets that wait; the holder's is not among them.
+-- The tickets that hold a part of a lock that is shared.
+CREATE TABLE share (
+    lock       INTEGER NOT NULL,
+    ticket     INTEGER NOT NULL,
+    token      INTEGER NOT NULL,
+    process    INTEGER NOT NULL,
+    granted_at INTEGER NOT NULL, -- milliseconds since boot
+    ttl        INTEGER NOT NULL,
+    weight     INTEGER NOT NULL, -- how much of the capacity
+    PRIMARY KEY (lock, ticket)
+) STRICT, WITHOUT ROWID;
+
+-- The tickets that wait; the holders' are not among them.
 CREATE TABLE ticket (
     lock    INTEGER NOT NULL,
     ticket  INTEGER NOT NULL,
     process INTEGER NOT NULL,
     ttl     INTEGER NOT NULL,
+    weight  INTEGER NOT NULL,
     PRIMARY KEY (lock, ticket)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,12 +1,13 @@
 //! Locks over several processes, each a session with a sidecar description of its own.
 
+use millpond_actors::limits;
 use millpond_actors::storage::lock::{Acquired, Grant, Leave, Left, Settle, Was};
 use millpond_actors::storage::{Backend, Session, Standing, Target};
 
 use super::{Fixture, acquire, granted, group, moment, name, waiting};
 
 fn settled(session: &mut dyn Session, at: u64, lock: u64) -> Option<Grant> {
-    group(session, at, 1, |session| session.lock_settle(&Settle { lock })).1.holder
+    group(session, at, 1, |session| session.lock_settle(&Settle { lock })).1.holders.first().copied()
 }
 
 fn left(session: &mut dyn Session, at: u64, lock: u64, ticket: u64) -> Left {
@@ -25,12 +26,12 @@ fn the_line_is_strict_over_processes() {
     assert_eq!(group(&mut *b, 0, 1, |b| b.lock_acquire(&acquire("x", 60, false))).1, Acquired::Held);
     // A ticket is its process's own.
     assert_eq!(left(&mut *b, 0, lock, first.ticket).was, Was::Gone);
-    assert_eq!(left(&mut *a, 0, lock, third), Left { was: Was::Waiting, next: None });
-    let next = left(&mut *a, 0, lock, first.ticket).next.unwrap();
+    assert_eq!(left(&mut *a, 0, lock, third), Left { was: Was::Waiting, next: Vec::new() });
+    let next = left(&mut *a, 0, lock, first.ticket).next[0];
     assert_eq!((next.ticket, next.process), (second, b.process()));
     assert!(next.token > first.token);
-    assert_eq!(left(&mut *b, 0, lock, second).next.unwrap().ticket, fourth);
-    assert_eq!(left(&mut *b, 0, lock, fourth), Left { was: Was::Holding, next: None });
+    assert_eq!(left(&mut *b, 0, lock, second).next[0].ticket, fourth);
+    assert_eq!(left(&mut *b, 0, lock, fourth), Left { was: Was::Holding, next: Vec::new() });
     assert_eq!(left(&mut *b, 0, lock, fourth).was, Was::Gone);
     let known = millpond_actors::storage::lock::Acquire {
         lock: Target { name: name("x"), id: Some(lock) },
@@ -51,7 +52,7 @@ fn a_lock_that_is_held_is_not_given_by_its_row_either() {
         assert_eq!(group(&mut **session, 0, 1, |session| session.lock_acquire(&known)).1, Acquired::Held);
     }
     assert_eq!(settled(&mut *b, 0, held.lock), Some(held));
-    assert_eq!(left(&mut *a, 0, held.lock, held.ticket), Left { was: Was::Holding, next: None });
+    assert_eq!(left(&mut *a, 0, held.lock, held.ticket), Left { was: Was::Holding, next: Vec::new() });
     assert_eq!(granted(&mut *b, 0, &known).ticket, held.ticket + 1);
     assert_eq!(settled(&mut *a, 0, 99), None);
 }
@@ -65,14 +66,14 @@ fn a_killed_holder_is_noticed_at_once() {
     let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 3_600, true));
     assert_eq!(settled(&mut *b, 0, lock), Some(held));
     let mut view = fixture.backend.view().unwrap();
-    assert!(!view.lock(&name("x"), moment(0)).unwrap().unwrap().holder.unwrap().void);
+    assert!(!view.lock(&name("x"), moment(0)).unwrap().unwrap().holders[0].void);
     drop((a, c));
-    assert!(view.lock(&name("x"), moment(0)).unwrap().unwrap().holder.unwrap().void);
+    assert!(view.lock(&name("x"), moment(0)).unwrap().unwrap().holders[0].void);
     let holder = settled(&mut *b, 0, lock).unwrap();
     assert_eq!((holder.ticket, holder.process), (ticket, b.process()));
     assert!(holder.token > held.token && dead < ticket);
     let line = view.lock(&name("x"), moment(0)).unwrap().unwrap();
-    assert_eq!((line.waiting, line.holder.unwrap().grant), (0, holder));
+    assert_eq!((line.waiting, line.holders[0].grant), (0, holder));
 }
 
 #[test]
@@ -82,6 +83,31 @@ fn a_killed_holder_without_waiters_gives_way() {
     let held = granted(&mut *a, 0, &acquire("x", 3_600, false));
     drop(a);
     assert!(granted(&mut *b, 0, &acquire("x", 60, false)).token > held.token);
+}
+
+#[test]
+fn the_dead_in_a_line_take_nobodys_place() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let wanted = acquire("x", 3_600, true);
+    granted(&mut *a, 0, &wanted);
+    let (lock, _) = waiting(&mut *b, 0, &wanted);
+    // As if it had asked again and again.
+    let fill =
+        "INSERT INTO ticket WITH RECURSIVE n(n) AS (SELECT 2000000 UNION ALL SELECT n + 1 FROM n LIMIT ?1)
+        SELECT lock, n, process, ttl, weight FROM n JOIN ticket";
+    let plain = fixture.plain();
+    plain.execute(fill, [limits::WAITERS - 1]).unwrap();
+    plain.execute("UPDATE lock SET waiting = (SELECT count(*) FROM ticket)", []).unwrap();
+    plain.execute("UPDATE process SET token = 4000000", []).unwrap();
+    assert_eq!(group(&mut *a, 0, 1, |a| a.lock_acquire(&wanted)).1, Acquired::Full);
+    assert_eq!(fixture.one::<u64>("SELECT waiting FROM lock"), limits::WAITERS);
+    drop(b);
+    let (_, ticket) = waiting(&mut *a, 0, &wanted);
+    assert_eq!(fixture.one::<u64>("SELECT waiting FROM lock"), limits::WAITERS + 1);
+    let held = settled(&mut *a, 0, lock).unwrap();
+    assert_eq!(left(&mut *a, 0, lock, held.ticket).next[0].ticket, ticket);
+    assert_eq!(fixture.one::<u64>("SELECT waiting FROM lock"), 0);
 }
 
 #[test]
@@ -110,7 +136,7 @@ fn what_expired_in_silence_is_freed_before_the_beat_would_revive_it() {
     assert_eq!(a.begin(moment(20)), Ok(Standing::Lapsed));
     a.rollback();
     let (standing, holder) = group(&mut *a, 20, 1, |a| a.lock_settle(&Settle { lock }));
-    assert_eq!((standing, holder.holder.unwrap().ticket), (Standing::Lapsed, ticket));
+    assert_eq!((standing, holder.holders[0].ticket), (Standing::Lapsed, ticket));
     assert_eq!(left(&mut *a, 20, lock, held.ticket).was, Was::Gone);
     assert_eq!(left(&mut *a, 20, long.lock, long.ticket).was, Was::Holding);
     // Nothing is held any more: silence is no lapse.
@@ -129,7 +155,7 @@ fn leaving_gives_up_what_is_held_and_waited_for() {
     let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 60, true));
     a.leave(moment(0)).unwrap();
     assert_eq!(settled(&mut *b, 0, lock).unwrap().ticket, ticket);
-    assert_eq!(left(&mut *b, 0, other.lock, other.ticket), Left { was: Was::Holding, next: None });
+    assert_eq!(left(&mut *b, 0, other.lock, other.ticket), Left { was: Was::Holding, next: Vec::new() });
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM ticket"), 0);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 1);
 }

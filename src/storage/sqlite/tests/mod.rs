@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     pub(super) fn join(&self, at: u64) -> Box<dyn Session> {
-        self.backend.join(&identity(), moment(at)).unwrap()
+        self.backend.join(&identity(), &|| moment(at)).unwrap()
     }
 
     /// A connection that knows nothing of Millpond.
@@ -105,7 +105,7 @@ pub(super) fn all() -> Query {
 }
 
 pub(super) fn acquire(lock: &str, ttl_seconds: u64, wait: bool) -> Acquire {
-    Acquire { lock: target(lock), ttl_ms: ttl_seconds * 1_000, wait }
+    Acquire { lock: target(lock), capacity: 1, weight: 1, ttl_ms: ttl_seconds * 1_000, wait }
 }
 
 /// Acquires in a group of its own and must get the lock.

@@ -97,7 +97,7 @@ fn a_symbolic_link_leads_to_one_store_with_one_sidecar() {
     std::os::unix::fs::symlink(fixture.path(), &link).unwrap();
     let linked = Sqlite::open(&link, Options::default()).unwrap();
     let first = fixture.join(0);
-    let second = linked.join(&identity(), moment(0)).unwrap();
+    let second = linked.join(&identity(), &|| moment(0)).unwrap();
     assert_ne!(first.process(), second.process());
     assert!(!fixture.directory.path().join("link.db-sync").exists());
 }
@@ -116,7 +116,7 @@ fn an_empty_file_and_one_whose_creation_was_cut_short_become_stores() {
     drop(connection);
     assert!(fs::metadata(&begun).unwrap().len() > 0);
     let store = Sqlite::open(&begun, Options::default()).unwrap();
-    assert_eq!(store.view().unwrap().summary().unwrap().schema, 1);
+    assert_eq!(store.view().unwrap().summary(moment(0)).unwrap().schema, 1);
 }
 
 #[test]
@@ -126,7 +126,9 @@ fn two_that_create_at_once_both_succeed() {
     std::thread::scope(|scope| {
         let opening: Vec<_> = (0..4)
             .map(|_| {
-                scope.spawn(|| Sqlite::open(&path, Options::default()).unwrap().join(&identity(), moment(0)))
+                scope.spawn(|| {
+                    Sqlite::open(&path, Options::default()).unwrap().join(&identity(), &|| moment(0))
+                })
             })
             .collect();
         for opened in opening {
@@ -155,7 +157,7 @@ fn read_only_creates_nothing_and_joins_nobody() {
     assert!(!absent.exists());
     let store = Sqlite::open(&fixture.path(), options).unwrap();
     assert_eq!(store.view().unwrap().head(), Ok(0));
-    assert!(matches!(store.join(&identity(), moment(0)).map(|_| ()), Err(Error::ReadOnly { .. })));
+    assert!(matches!(store.join(&identity(), &|| moment(0)).map(|_| ()), Err(Error::ReadOnly { .. })));
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn a_creation_that_was_cut_short_is_begun_anew() {
         fs::write(directory.path().join("a.db-journal"), &journal).unwrap();
         fs::write(&path, first_page).unwrap();
         let backend = Sqlite::open(&path, Options::default()).unwrap();
-        backend.join(&identity(), moment(0)).unwrap();
+        backend.join(&identity(), &|| moment(0)).unwrap();
         let pages: i64 = rusqlite::Connection::open(&path)
             .unwrap()
             .query_row("PRAGMA page_size", [], |row| row.get(0))
@@ -196,5 +198,5 @@ fn a_first_page_that_was_torn_is_mended_by_the_log() {
     fs::write(&path, torn).unwrap();
     fs::copy(fixture.directory.path().join("a.db-wal"), directory.path().join("a.db-wal")).unwrap();
     let backend = Sqlite::open(&path, Options::default()).unwrap();
-    backend.join(&identity(), moment(0)).unwrap();
+    backend.join(&identity(), &|| moment(0)).unwrap();
 }

@@ -3,12 +3,14 @@
 use std::fs;
 use std::sync::Arc;
 
-use millpond_actors::error::{Error, Expected};
+use millpond_actors::error::{Error, Expected, Occupant};
 use millpond_actors::storage::lock::Settle;
 use millpond_actors::storage::stream::Appended;
-use millpond_actors::storage::{Backend, Identity, Session, Standing, Tables};
+use millpond_actors::storage::{Backend, Identity, Session, Standing, Tables, Turn};
 
+use super::super::migrate;
 use super::super::session::SqliteSession;
+use super::super::sync::Sidecar;
 use super::{Fixture, Options, acquire, append, event, granted, group, identity, moment, name, waiting};
 
 #[test]
@@ -17,7 +19,11 @@ fn one_has_the_turn_and_the_other_learns_whose_it_is() {
     let (mut a, mut b) = (fixture.join(0), fixture.join(0));
     assert!(a.take_turn(true).unwrap() && a.take_turn(false).unwrap());
     assert!(!b.take_turn(false).unwrap());
-    assert_eq!(b.turn_holder(), "test (pid 4711 on here)");
+    let turn = b.turn_holder().unwrap();
+    assert_eq!(turn.occupant.to_string(), "test (pid 4711 on here, process 1) has the writers' turn");
+    // Of one that was buried while it was stopped there is no name any more, and still the turn.
+    fixture.plain().execute("DELETE FROM process WHERE id = ?1", [a.process()]).unwrap();
+    assert_eq!(b.turn_holder(), Some(Turn { occupant: Occupant::Unknown, ..turn }));
     a.leave_turn();
     assert!(b.take_turn(false).unwrap());
     drop(b);
@@ -30,8 +36,8 @@ fn another_program_that_writes_makes_us_busy() {
     let mut session = fixture.join(0);
     let other = fixture.plain();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let Err(Error::Busy { holder, .. }) = session.begin(moment(0)) else { panic!("not busy") };
-    assert_eq!(holder, "another program");
+    let Err(Error::Busy { process, .. }) = session.begin(moment(0)) else { panic!("not busy") };
+    assert_eq!(process, Occupant::OtherProgram);
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(session.begin(moment(0)), Ok(Standing::Good));
 }
@@ -79,12 +85,30 @@ fn joining_passes_on_what_the_dead_held() {
 }
 
 #[test]
+fn whoever_joins_reads_the_clock_when_nobody_else_can_write() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    granted(&mut *a, 0, &acquire("x", 3_600, true));
+    waiting(&mut *b, 0, &acquire("x", 60, true));
+    drop(a);
+    let now = || {
+        let whose = b.turn_holder().map(|turn| turn.occupant);
+        assert_eq!(whose, Some(Occupant::Newcomer), "the turn is not ours yet");
+        let other = fixture.plain().execute_batch("BEGIN IMMEDIATE");
+        assert!(other.is_err(), "another program may keep us waiting yet");
+        moment(50)
+    };
+    let _c = fixture.backend.join(&identity(), &now).unwrap();
+    assert_eq!(fixture.one::<u64>("SELECT granted_at FROM lock"), moment(50).boot_ms);
+}
+
+#[test]
 fn another_boot_makes_everything_void() {
     let fixture = Fixture::new();
     let mut a = fixture.join(0);
     let held = granted(&mut *a, 0, &acquire("x", 3_600, true));
     let later = Identity { boot: "boot-2".into(), ..identity() };
-    let mut b = fixture.backend.join(&later, moment(0)).unwrap();
+    let mut b = fixture.backend.join(&later, &|| moment(0)).unwrap();
     assert!(granted(&mut *b, 0, &acquire("x", 60, false)).token > held.token);
 }
 
@@ -100,13 +124,13 @@ fn a_lost_sidecar_means_unknown_and_is_rebuilt() {
     let mut c = fixture.join(1);
     assert!(sidecar.exists());
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
-    assert_eq!(group(&mut *c, 1, 1, |c| c.lock_settle(&Settle { lock })).1.holder, Some(held));
+    assert_eq!(group(&mut *c, 1, 1, |c| c.lock_settle(&Settle { lock })).1.holders, [held]);
     // The others move to it with their next group, and are known again.
     group(&mut *a, 2, 1, |_| Ok(()));
     group(&mut *b, 2, 1, |_| Ok(()));
     assert_eq!(fixture.one::<i64>("SELECT count(DISTINCT sidecar) FROM process"), 1);
     drop(a);
-    let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holder.unwrap();
+    let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holders[0];
     assert_eq!((holder.ticket, holder.process), (ticket, b.process()));
 }
 
@@ -119,7 +143,7 @@ fn a_dead_process_of_a_lost_sidecar_is_void_by_time() {
     fs::remove_file(fixture.directory.path().join("a.db-sync")).unwrap();
     let mut b = fixture.join(1);
     let (lock, ticket) = waiting(&mut *b, 1, &acquire("x", 60, true));
-    assert_eq!(group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1.holder.unwrap().ticket, ticket);
+    assert_eq!(group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1.holders[0].ticket, ticket);
     let _c = fixture.join(100_000);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 2, "silent for a day: buried");
 }
@@ -139,7 +163,7 @@ fn a_buried_process_registers_anew() {
 fn a_foreign_file_in_the_sidecars_place_is_refused() {
     let fixture = Fixture::new();
     fs::write(fixture.directory.path().join("a.db-sync"), "something else").unwrap();
-    let refused = fixture.backend.join(&identity(), moment(0)).map(|_| ());
+    let refused = fixture.backend.join(&identity(), &|| moment(0)).map(|_| ());
     assert!(matches!(refused, Err(Error::NotOurFile { .. })));
 }
 
@@ -154,7 +178,7 @@ fn the_log_is_counted_and_moved() {
     group(&mut *session, 0, 2, |_| Ok(()));
     assert!(session.log_pages() > 0);
     session.checkpoint(true).unwrap();
-    assert_eq!(fixture.backend.view().unwrap().summary().unwrap().log_bytes, 0);
+    assert_eq!(fixture.backend.view().unwrap().summary(moment(0)).unwrap().log_bytes, 0);
 }
 
 #[test]
@@ -190,7 +214,7 @@ fn the_bell_rings_for_those_who_wait_and_when_somebody_dies() {
 fn g4_a_group_of_events_alone_is_known_by_its_last_event() {
     let fixture = Fixture::new();
     let place = Arc::clone(&fixture.backend.place);
-    let mut a = SqliteSession::join(place, Options::default(), &identity(), moment(0)).unwrap();
+    let mut a = SqliteSession::join(place, Options::default(), &identity(), &|| moment(0)).unwrap();
     let row = || fixture.one::<u64>("SELECT last_group FROM process");
     let append = |number: u128| append("s", Expected::Any, vec![event(number, "{}")]);
     group(&mut a, 0, 1, |a| a.stream_append(&append(1)));
@@ -247,8 +271,11 @@ fn a_presence_that_was_lent_outlives_its_process_and_nothing_else_does() {
     drop(a);
     assert!(presence.upgrade().is_none());
     assert_eq!(view.pulse(0).unwrap().living, [process, b.process()]);
+    let list = view.processes(moment(0)).unwrap();
+    let states: Vec<_> = list.iter().map(|process| (process.alive, process.lent, process.holds)).collect();
+    assert_eq!(states, [(true, true, 1), (true, false, 0)], "it runs no more, and holds what it held");
     let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().process, process, "the turn was free, and the lock was not");
+    assert_eq!(settled.holders[0].process, process, "the turn was free, and the lock was not");
     // A newcomer takes another slot.
     let c = fixture.join(59);
     assert_eq!(fixture.one::<i64>("SELECT count(*) FROM process"), 3);
@@ -256,7 +283,27 @@ fn a_presence_that_was_lent_outlives_its_process_and_nothing_else_does() {
     drop(lent);
     assert_eq!(view.pulse(0).unwrap().living, [b.process()]);
     let settled = group(&mut *b, 59, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().ticket, ticket);
+    assert_eq!(settled.holders[0].ticket, ticket);
+}
+
+#[test]
+fn a_program_that_has_ended_holds_up_no_migration_whatever_it_has_left_behind() {
+    let fixture = Fixture::new();
+    let mut a = fixture.join(0);
+    granted(&mut *a, 0, &acquire("x", 60, true));
+    let plain = fixture.plain();
+    plain.execute("UPDATE process SET schema = 0", []).unwrap();
+    let sidecar = Sidecar::open(&fixture.backend.place).unwrap();
+    let refused = || migrate::refuse_if_older_live(&plain, &sidecar);
+    let lent = a.presence().unwrap().upgrade().unwrap().lend().unwrap();
+    let Err(Error::Unsupported { reason, .. }) = refused() else { panic!("{:?}", refused()) };
+    assert_eq!(reason, "test (pid 4711) has it open with an older one; stop it first");
+    drop(a);
+    assert_eq!(refused(), Ok(()), "it writes nothing any more");
+    let line = fixture.backend.view().unwrap().lock(&name("x"), moment(0)).unwrap().unwrap();
+    assert!(line.holder().is_some_and(|holder| !holder.void), "what it started keeps the lock");
+    drop(lent);
+    assert_eq!(refused(), Ok(()));
 }
 
 #[test]
@@ -268,7 +315,7 @@ fn a_lease_under_a_presence_that_was_lent_ends_by_time() {
     let _lent = a.presence().unwrap().upgrade().unwrap().lend().unwrap();
     drop(a);
     let settled = group(&mut *b, 61, 1, |b| b.lock_settle(&Settle { lock })).1;
-    assert_eq!(settled.holder.unwrap().ticket, ticket);
+    assert_eq!(settled.holders[0].ticket, ticket);
 }
 
 #[test]

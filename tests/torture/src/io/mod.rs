@@ -160,7 +160,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
             for for_good in [false, true] {
                 let mut nth = 1;
                 loop {
-                    let fault = Fault { call, file: None, nth, for_good, harm: *harm };
+                    let fault = Fault { call, file: None, nth, for_good, again: 0, harm: *harm };
                     let ran = script::run(settings, fault)?;
                     if ran.fired == 0 || !goes_on(&report) {
                         break;
@@ -176,15 +176,24 @@ pub fn run(settings: &Settings) -> Result<Report> {
     Ok(report)
 }
 
+/// How the writes of a group fail: once, in the first attempt; again while it is done anew under savepoints; for good.
+const STROKES: [(Harm, bool, u64); 7] = [
+    (Harm::Error, false, 0),
+    (Harm::Full, false, 0),
+    (Harm::Error, false, 1),
+    (Harm::Error, false, 6),
+    (Harm::Full, false, 15),
+    (Harm::Error, true, 0),
+    (Harm::Short, true, 0),
+];
+
 fn sweep_groups(settings: &Settings, goes_on: &impl Fn(&Report) -> bool, report: &mut Report) -> Result<()> {
     let _small = group::SmallCache::new()?;
-    for callers in [2, 5, 16, 64] {
-        for (harm, for_good) in
-            [(Harm::Error, false), (Harm::Full, false), (Harm::Error, true), (Harm::Short, true)]
-        {
+    for callers in [2, 8, 64] {
+        for (harm, for_good, again) in STROKES {
             let mut nth = 1;
             loop {
-                let fault = Fault { call: Call::Write, file: Some(File::Log), nth, for_good, harm };
+                let fault = Fault { call: Call::Write, file: Some(File::Log), nth, for_good, again, harm };
                 let (ran, spilled) = group::run(settings, callers, fault)?;
                 if ran.fired == 0 || !goes_on(report) {
                     break;

@@ -61,7 +61,7 @@ fn take(store: &Store, random: &mut Random) -> Result<()> {
 /// The ticket that our token was given to, as everybody can see it while we hold the lock.
 fn ticket(store: &Store, guard: &LockGuard) -> Result<u64> {
     let lines = store.inspect().locks(None, 2)?;
-    let holder = lines.iter().find(|line| line.name == LOCK).and_then(|line| line.holder.as_ref());
+    let holder = lines.iter().find(|line| line.name == LOCK).and_then(|line| line.holder());
     match holder {
         Some(holder) if holder.grant.token == guard.token() && !holder.void => Ok(holder.grant.ticket),
         other => Err(format!("the holder of token {} is shown as {other:?}", guard.token()).into()),

@@ -53,6 +53,8 @@ pub struct Fault {
     pub nth: u64,
     /// Whether all later ones fail too.
     pub for_good: bool,
+    /// So many calls later it strikes once more; 0 is never.
+    pub again: u64,
     /// How.
     pub harm: Harm,
 }
@@ -64,6 +66,7 @@ impl Fault {
 
     /// Whether the call with this number fails.
     pub(super) fn strikes(&self, number: u64) -> bool {
-        number == self.nth || (self.for_good && number > self.nth)
+        let again = self.again > 0 && number == self.nth + self.again;
+        number == self.nth || again || (self.for_good && number > self.nth)
     }
 }
