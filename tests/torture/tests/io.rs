@@ -49,8 +49,9 @@ fn every_lie_about_a_failed_sync_is_noticed() {
         let settings = fsync::Settings {
             seed,
             rounds: 6,
-            images: 600,
-            images_a_run: 98,
+            images: 1_000,
+            images_a_run: 210,
+            every: 3,
             stride: 3,
             mutant: Some(mutant),
             ..fsync::Settings::default()

@@ -24,6 +24,8 @@ pub(super) struct Ran {
     pub(super) counts: [u64; 4],
     pub(super) unopened: bool,
     pub(super) poisoned: bool,
+    /// The writer's, of the handle that met the fault.
+    pub(super) figures: WriterFigures,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -68,16 +70,16 @@ pub(super) fn run(settings: &Settings, fault: Fault) -> Result<Ran> {
         workload.group(&store, 1 + random.below(3) * random.below(3));
         workload.turn(&store);
     }
-    let hidden = match settings.mutant {
-        Some(Mutant::Silent) => WriterFigures::default(),
-        _ => store.health().figures,
-    };
     let mut ran = finish(settings, &stage, Some(store))?;
+    let figures = match settings.mutant {
+        Some(Mutant::Silent) => WriterFigures::default(),
+        _ => ran.figures,
+    };
     let said = ran.counts.iter().skip(1).any(|count| *count > 0);
-    let told = hidden.redone + hidden.failed_commits + hidden.failed_checkpoints > 0
+    let told = figures.redone + figures.failed_commits + figures.failed_checkpoints > 0
         || (said && settings.mutant != Some(Mutant::Silent));
     if matches!(fault.call, Call::Write | Call::Sync) && ran.fired > before && !told {
-        ran.violations.push((Broken::Hidden, format!("nobody was told: {hidden:?}")));
+        ran.violations.push((Broken::Hidden, format!("nobody was told: {figures:?}")));
     }
     Ok(ran)
 }
@@ -94,6 +96,8 @@ pub(super) fn finish(settings: &Settings, stage: &Stage, store: Option<Store>) -
             use_again(&store, stage, &mut ran)?;
         }
         block_on(store.close())?;
+        // Only now is all done that was begun: a log is moved after the answers.
+        ran.figures = store.health().figures;
     }
     // Opened anew, whatever was said through the old handle.
     match stage.open() {

@@ -104,7 +104,8 @@ pub fn run(settings: &Settings) -> Result<Report> {
             seed,
             lanes: settings.lanes,
             every: settings.every,
-            from: 0,
+            // What a mutant spoils lies behind the making of the store.
+            from: if settings.mutant.is_some() { recording.born } else { 0 },
             beginning: true,
             image: settings.mutant.and_then(Mutant::image),
             seen: settings.mutant.and_then(Mutant::seen),

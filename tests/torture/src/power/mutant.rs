@@ -12,7 +12,7 @@ use crate::vfs::{Entry, File};
 pub enum Mutant {
     /// The store does not sync its commits: opened with [`Durability::ProcessCrash`](millpond::Durability).
     Unsynced,
-    /// Callers are answered before the commit is synced.
+    /// Callers are answered before the commit is written.
     Early,
     /// The disk says that it has synced, and has not.
     Liar,
@@ -62,15 +62,18 @@ impl Mutant {
                 });
             }
             Mutant::Early => {
-                // The words that follow a sync of the log come before the last write that it brought to disk.
-                let mut written = None;
+                // The words that follow a sync of the log come before the first write that it brought to disk.
+                let (mut synced, mut written) = (from, None);
                 for at in from..journal.len() {
                     match (journal.get(at), written) {
-                        (Some(Entry::Sync(File::Log)), _) => written = at.checked_sub(1),
+                        (Some(Entry::Sync(File::Log)), _) => {
+                            written = Some(synced);
+                            synced = at + 1;
+                        }
                         (Some(Entry::Mark(_)), Some(before)) => {
                             let mark = journal.remove(at);
                             journal.insert(before, mark);
-                            written = Some(before + 1);
+                            (synced, written) = (synced + 1, Some(before + 1));
                         }
                         _ => {}
                     }
