@@ -153,7 +153,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::default();
     let in_time = || settings.seconds.is_none_or(|limit| start.elapsed().as_secs() < limit);
     let goes_on = |report: &Report| {
-        in_time() && !settings.mutant.is_some_and(|mutant| report.count(&[mutant.breaks()]) > 0)
+        in_time() && settings.mutant.is_none_or(|mutant| report.count(&[mutant.breaks()]) == 0)
     };
     for call in Call::ALL {
         for harm in harms(call) {
