@@ -45,18 +45,20 @@ fn g1_g3_what_a_failed_sync_dropped_was_not_acknowledged() {
 
 #[test]
 fn every_lie_about_a_failed_sync_is_noticed() {
-    for (seed, mutant) in (1..).zip(fsync::Mutant::ALL) {
-        let settings = fsync::Settings {
-            seed,
-            rounds: 6,
-            images: 600,
-            images_a_run: 98,
-            stride: 3,
-            mutant: Some(mutant),
-            ..fsync::Settings::default()
+    for mutant in fsync::Mutant::ALL {
+        // Which groups there are depends on the threads too, so that one run may have no group that it shows in.
+        let is_noticed = |seed| {
+            let settings = fsync::Settings {
+                seed,
+                rounds: 6,
+                images: 600,
+                images_a_run: 98,
+                stride: 3,
+                mutant: Some(mutant),
+                ..fsync::Settings::default()
+            };
+            fsync::run(&settings).unwrap().figures.count(&[mutant.breaks()]) > 0
         };
-        let report = fsync::run(&settings).unwrap();
-        let shown = report.json(&settings);
-        assert!(report.figures.count(&[mutant.breaks()]) > 0, "{mutant:?}: {shown}");
+        assert!((1..=8).any(is_noticed), "{mutant:?}");
     }
 }
