@@ -19,11 +19,13 @@ fn g3_g6_g13_a_call_that_fails_is_told_and_nothing_else_is_lost() {
 
 #[test]
 fn every_lie_about_a_failed_call_is_noticed() {
-    for (seed, mutant) in (1..).zip(io::Mutant::ALL) {
-        let settings =
-            io::Settings { seed, rounds: 3, stride: 1, mutant: Some(mutant), ..io::Settings::default() };
-        let report = io::run(&settings).unwrap();
-        assert!(report.count(&[mutant.breaks()]) > 0, "{mutant:?}: {}", report.json(&settings));
+    for mutant in io::Mutant::ALL {
+        let is_noticed = |seed| {
+            let settings =
+                io::Settings { seed, rounds: 3, stride: 1, mutant: Some(mutant), ..io::Settings::default() };
+            io::run(&settings).unwrap().count(&[mutant.breaks()]) > 0
+        };
+        assert!((1..=8).any(is_noticed), "{mutant:?}");
     }
 }
 
