@@ -16,11 +16,13 @@ fn g3_g6_g13_a_call_that_fails_is_told_and_nothing_else_is_lost() {
 
 #[test]
 fn every_lie_about_a_failed_call_is_noticed() {
-    for (seed, mutant) in (1..).zip(io::Mutant::ALL) {
-        let settings =
-            io::Settings { seed, rounds: 3, stride: 1, mutant: Some(mutant), ..io::Settings::default() };
-        let report = io::run(&settings).unwrap();
-        assert!(report.count(&[mutant.breaks()]) > 0, "{mutant:?}: {}", report.json(&settings));
+    for mutant in io::Mutant::ALL {
+        let is_noticed = |seed| {
+            let settings =
+                io::Settings { seed, rounds: 3, stride: 1, mutant: Some(mutant), ..io::Settings::default() };
+            io::run(&settings).unwrap().count(&[mutant.breaks()]) > 0
+        };
+        assert!((1..=8).any(is_noticed), "{mutant:?}");
     }
 }
 
@@ -45,19 +47,21 @@ fn g1_g3_what_a_failed_sync_dropped_was_not_acknowledged() {
 
 #[test]
 fn every_lie_about_a_failed_sync_is_noticed() {
-    for (seed, mutant) in (1..).zip(fsync::Mutant::ALL) {
-        let settings = fsync::Settings {
-            seed,
-            rounds: 6,
-            images: 1_000,
-            images_a_run: 210,
-            every: 3,
-            stride: 3,
-            mutant: Some(mutant),
-            ..fsync::Settings::default()
+    for mutant in fsync::Mutant::ALL {
+        // Which groups there are depends on the threads too, so that one run may have no group that it shows in.
+        let is_noticed = |seed| {
+            let settings = fsync::Settings {
+                seed,
+                rounds: 6,
+                images: 1_000,
+                images_a_run: 210,
+                every: 3,
+                stride: 3,
+                mutant: Some(mutant),
+                ..fsync::Settings::default()
+            };
+            fsync::run(&settings).unwrap().figures.count(&[mutant.breaks()]) > 0
         };
-        let report = fsync::run(&settings).unwrap();
-        let shown = report.json(&settings);
-        assert!(report.figures.count(&[mutant.breaks()]) > 0, "{mutant:?}: {shown}");
+        assert!((1..=8).any(is_noticed), "{mutant:?}");
     }
 }

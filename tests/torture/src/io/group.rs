@@ -1,6 +1,6 @@
 //! A group that is too large for the cache: SQLite writes to the log while its operations are applied, and that fails.
 
-use millpond::WriteOutcome;
+use std::collections::BTreeMap;
 
 use super::script::{Ran, Stage, finish};
 use super::{Mutant, Settings};
@@ -39,34 +39,40 @@ pub(super) fn run(settings: &Settings, callers: u64, fault: Fault) -> Result<(Ra
     let store = stage.open()?;
     let mut workload = Workload::new(&stage.told, settings.seed);
     workload.group(&store, callers);
-    let before = stage.told.so_far().len();
+    let before = (stage.told.so_far().len(), store.health().figures.operations);
     stage.disk.fail(fault);
     workload.group(&store, callers);
     let figures = store.health().figures;
     let mut words = stage.told.so_far();
     let mut ran = finish(settings, &stage, Some(store))?;
-    let mut answers = words.split_off(before);
+    let mut answers = words.split_off(before.0);
     if settings.mutant == Some(Mutant::Apart) {
         set_apart(&mut answers);
     }
-    ran.violations.extend(alike(&answers));
+    ran.violations.extend(alike(&answers, figures.operations - before.1));
     Ok((ran, figures.redone > 0))
 }
 
-/// What was answered, in the order of the callers: those who were committed in another group may have fared otherwise,
-/// but groups are made in the order in which they asked. So all who failed stand side by side and heard the same.
-fn alike(answers: &[Word]) -> Option<Violation> {
-    let failed = |word: &Word| match word {
-        Word::Refused(_, error) | Word::Unknown(_, error) => Some(error.outcome()),
-        _ => None,
-    };
-    let outcomes: Vec<Option<WriteOutcome>> = answers.iter().map(failed).collect();
-    // Runs of the same outcome.
-    let mut runs = outcomes.clone();
-    runs.dedup();
-    let worst = runs.iter().filter(|outcome| outcome.is_some()).count();
-    let apart = worst > 2 || runs.iter().filter(|outcome| outcome.is_none()).count() > 2;
-    apart.then(|| (Broken::Apart, format!("{outcomes:?}")))
+/// Whoever asked at once need not have been committed at once, so some may have fared otherwise than others. But the
+/// store tells how many operations there were in the groups that it has committed: as many callers have heard that all is
+/// well, or a group was torn apart. And of one call's events none fares otherwise than the others.
+fn alike(answers: &[Word], committed: u64) -> Option<Violation> {
+    let mut calls: BTreeMap<u128, (u64, u64)> = BTreeMap::new();
+    for word in answers {
+        let (event, good) = match word {
+            Word::Acked(event) => (event, true),
+            Word::Refused(event, _) | Word::Unknown(event, _) => (event, false),
+            Word::Settled(..) | Word::Granted(_) | Word::Failed(_) => continue,
+        };
+        // The lowest two bytes of an id tell which part of a call it is.
+        let (acked, failed) = calls.entry(event.id.as_u128() >> 16).or_default();
+        *(if good { acked } else { failed }) += 1;
+    }
+    let torn = calls.values().any(|(acked, failed)| *acked > 0 && *failed > 0);
+    let acked = calls.values().filter(|(acked, _)| *acked > 0).count() as u64;
+    let words =
+        || format!("{acked} of {} callers were acknowledged, {committed} operations committed", calls.len());
+    (torn || acked != committed).then(|| (Broken::Apart, words()))
 }
 
 /// One in the middle of those who failed hears the opposite.
