@@ -5,7 +5,7 @@ use torture::power::{Mutant, Settings, run};
 
 #[test]
 fn g1_g2_g7_nothing_acknowledged_is_lost_when_the_power_fails() {
-    let settings = Settings { rounds: 16, images: 800, every: 3, ..Settings::default() };
+    let settings = Settings { rounds: 16, images: 1_200, every: 2, ..Settings::default() };
     let report = run(&settings).unwrap();
     let shown = report.json(&settings);
     assert!(report.figures.violations.is_empty(), "{shown}");
@@ -22,8 +22,8 @@ fn every_mistake_of_store_disk_or_reader_is_noticed() {
             let settings = Settings {
                 seed,
                 rounds: 8,
-                images: 245,
-                every: 7,
+                images: 400,
+                every: 3,
                 mutant: Some(mutant),
                 ..Settings::default()
             };
