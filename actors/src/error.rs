@@ -16,7 +16,8 @@ pub enum WriteOutcome {
     /// The write left no trace and never will.
     NotApplied,
     /// The write may have been applied: the storage failed at the moment of the commit and could not be asked
-    /// afterwards, or it did not answer for as long as a call may take. It is settled, one way or the other, when the next write on the store succeeds.
+    /// afterwards, or it did not answer for as long as a call may take. It is settled, one way or the other, when the
+    /// next write on the store succeeds.
     Unknown,
 }
 
@@ -355,7 +356,9 @@ pub enum Error {
     /// Commits failed again and again: nothing more is written until the store is opened anew. Reads go on.
     ///
     /// A disk whose fsync fails may say that all is well the next time, and have lost what it was given (Rebello et
-    /// al., "Can Applications Recover from fsync Failures?", 2020); so trying for ever is not safe.
+    /// al., "Can Applications Recover from fsync Failures?", 2020); so trying for ever is not safe. Nor is opening anew
+    /// on such a disk while the machine runs on: what the kernel still shows of a commit that failed may be gone after a
+    /// loss of power, and what was committed behind it with it. Look after the disk first.
     #[error("the store is closed for writing, open it again: {detail}; nothing was written")]
     Poisoned {
         /// What happened.

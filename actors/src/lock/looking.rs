@@ -101,8 +101,9 @@ impl LockActor {
     }
 
     /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
-    pub(super) fn look(&mut self, doubt: Option<Stay>, context: &mut Context<Self>) {
-        let waits = doubt.or_else(|| self.waiting.values().next().map(|waiter| waiter.place.stay()));
+    /// `stay` is of an earlier look that led to nothing.
+    pub(super) fn look(&mut self, stay: Option<Stay>, context: &mut Context<Self>) {
+        let waits = stay.or_else(|| self.waiting.values().next().map(|waiter| waiter.place.stay()));
         if waits.is_none() && self.losses.is_empty() && self.followers.is_empty() {
             return;
         }
@@ -195,7 +196,7 @@ impl Handler<Seen> for LockActor {
                 let Settled { holders, first } = match settled {
                     Ok(settled) => settled,
                     // Nothing that others write would have it tried again.
-                    Err(error) if may_pass(&error) => return address.do_send(Unseen(stay)),
+                    Err(error) if may_pass(&error) => return address.do_send(Unsettled(stay)),
                     Err(_) => return,
                 };
                 let are_others = !holders.is_empty();
@@ -216,15 +217,15 @@ impl Handler<Seen> for LockActor {
     }
 }
 
-/// What was seen could not be acted upon.
+/// The settling that a look asked for could not be written.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Unseen(Stay);
+struct Unsettled(Stay);
 
-impl Handler<Unseen> for LockActor {
+impl Handler<Unsettled> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, Unseen(stay): Unseen, context: &mut Self::Context) {
+    fn handle(&mut self, Unsettled(stay): Unsettled, context: &mut Self::Context) {
         self.look_later(Some(stay), context);
     }
 }

@@ -56,12 +56,22 @@ macro_rules! operations {
             /// Only what went wrong in the database; a refusal is an outcome.
             fn $method(&mut self, operation: &$operation) -> Result<$outcome>; )+
 
-            /// Applies any operation.
+            /// Applies any operation. A database that has something to do with every one of them does it here.
             ///
             /// # Errors
             /// As the operation's own method.
             fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
-                match operation { $( Operation::$variant(operation) => self.$method(operation).map(Outcome::$variant), )+ }
+                dispatch(self, operation)
+            }
+        }
+
+        /// Calls the method of an operation.
+        ///
+        /// # Errors
+        /// As the method.
+        pub fn dispatch(tables: &mut (impl Tables + ?Sized), operation: &Operation) -> Result<Outcome> {
+            match operation {
+                $( Operation::$variant(operation) => tables.$method(operation).map(Outcome::$variant), )+
             }
         }
 

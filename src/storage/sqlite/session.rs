@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::storage::{
-    self, Identity, Moment, Session, Standing, Tables, Turn, lock, snapshot, stream,
+    self, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn, lock, snapshot, stream,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -427,33 +427,33 @@ impl SqliteSession {
 }
 
 impl Tables for SqliteSession {
+    /// An operation that is not known to write events alone has the process's row written.
+    fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
+        self.written.other |= !matches!(operation, Operation::StreamAppend(_));
+        storage::dispatch(self, operation)
+    }
+
     fn lock_acquire(&mut self, operation: &lock::Acquire) -> Result<lock::Acquired> {
-        self.written.other = true;
         self.acquire(operation)
     }
 
     fn lock_leave(&mut self, operation: &lock::Leave) -> Result<lock::Left> {
-        self.written.other = true;
         self.leave_line(operation)
     }
 
     fn lock_settle(&mut self, operation: &lock::Settle) -> Result<lock::Settled> {
-        self.written.other = true;
         self.settle(operation)
     }
 
     fn lock_renew(&mut self, operation: &lock::Renew) -> Result<lock::Renewed> {
-        self.written.other = true;
         self.renew(operation)
     }
 
     fn lock_recall(&mut self, operation: &lock::Recall) -> Result<lock::Recalled> {
-        self.written.other = true;
         self.recall(operation)
     }
 
     fn lock_break(&mut self, operation: &lock::Break) -> Result<lock::Broken> {
-        self.written.other = true;
         self.break_lock(operation)
     }
 
@@ -462,12 +462,10 @@ impl Tables for SqliteSession {
     }
 
     fn stream_import(&mut self, operation: &stream::Import) -> Result<stream::Imported> {
-        self.written.other = true;
         self.import(operation)
     }
 
     fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
-        self.written.other = true;
         self.save_snapshot(operation)
     }
 }

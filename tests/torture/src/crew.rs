@@ -15,6 +15,23 @@ use crate::Result;
 /// Who said what; `None` is a child's end.
 pub type Heard = (usize, Option<String>);
 
+/// Has what a child says sent on, line by line, until its end.
+///
+/// # Errors
+/// If it has no pipe, or the machine no thread left to give.
+pub(crate) fn listen(child: &mut Child, who: usize, to_lines: &Sender<Heard>) -> Result<()> {
+    let out = child.stdout.take().ok_or("no pipe")?;
+    let to_lines = to_lines.clone();
+    // Ends with the pipe, which ends with the child.
+    std::thread::Builder::new().spawn(move || {
+        for line in BufReader::new(out).lines().map_while(std::result::Result::ok) {
+            let _ = to_lines.send((who, Some(line)));
+        }
+        let _ = to_lines.send((who, None));
+    })?;
+    Ok(())
+}
+
 /// The children, by number. None of them outlives it.
 #[derive(Debug)]
 pub struct Crew {
@@ -49,15 +66,7 @@ impl Crew {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let out = child.stdout.take().ok_or("no pipe")?;
-        let to_lines = self.to_lines.clone();
-        // Ends with the pipe, which ends with the child.
-        std::thread::Builder::new().spawn(move || {
-            for line in BufReader::new(out).lines().map_while(std::result::Result::ok) {
-                let _ = to_lines.send((who, Some(line)));
-            }
-            let _ = to_lines.send((who, None));
-        })?;
+        listen(&mut child, who, &self.to_lines)?;
         *self.running.get_mut(who).ok_or("no room for this child")? = Some(child);
         Ok(())
     }

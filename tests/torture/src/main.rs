@@ -96,14 +96,14 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
     Ok(kept)
 }
 
-/// The options in pairs.
-fn pairs(options: &[String]) -> Result<Vec<(&str, &str)>> {
-    let mut pairs = Vec::new();
+/// Settings from options in pairs, each of which `set` knows.
+fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> Result<()>) -> Result<S> {
+    let mut settings = S::default();
     for pair in options.chunks(2) {
         let [name, value] = pair else { return Err(USAGE.into()) };
-        pairs.push((name.as_str(), value.as_str()));
+        set(&mut settings, name, value)?;
     }
-    Ok(pairs)
+    Ok(settings)
 }
 
 /// One of `all` by its name in lower case.
@@ -113,8 +113,7 @@ fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>>
 }
 
 fn kill(options: &[String]) -> Result<kill::Settings> {
-    let mut settings = kill::Settings::default();
-    for (name, value) in pairs(options)? {
+    settings(options, |settings: &mut kill::Settings, name, value| {
         match name {
             "--kills" => settings.kills = value.parse()?,
             "--seed" => settings.seed = value.parse()?,
@@ -122,13 +121,12 @@ fn kill(options: &[String]) -> Result<kill::Settings> {
             "--mutant" => settings.mutant = mutant(value, &kill::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
-    }
-    Ok(settings)
+        Ok(())
+    })
 }
 
 fn locks(options: &[String]) -> Result<locks::Settings> {
-    let mut settings = locks::Settings::default();
-    for (name, value) in pairs(options)? {
+    settings(options, |settings: &mut locks::Settings, name, value| {
         match name {
             "--seed" => settings.seed = value.parse()?,
             "--grants" => settings.grants = value.parse()?,
@@ -139,26 +137,24 @@ fn locks(options: &[String]) -> Result<locks::Settings> {
             "--mutant" => settings.mutant = mutant(value, &locks::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
-    }
-    Ok(settings)
+        Ok(())
+    })
 }
 
 fn zombies(options: &[String]) -> Result<zombies::Settings> {
-    let mut settings = zombies::Settings::default();
-    for (name, value) in pairs(options)? {
+    settings(options, |settings: &mut zombies::Settings, name, value| {
         match name {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &zombies::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
-    }
-    Ok(settings)
+        Ok(())
+    })
 }
 
 fn power(options: &[String]) -> Result<power::Settings> {
-    let mut settings = power::Settings::default();
-    for (name, value) in pairs(options)? {
+    settings(options, |settings: &mut power::Settings, name, value| {
         match name {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
@@ -168,13 +164,12 @@ fn power(options: &[String]) -> Result<power::Settings> {
             "--mutant" => settings.mutant = mutant(value, &power::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
-    }
-    Ok(settings)
+        Ok(())
+    })
 }
 
 fn fsync(options: &[String]) -> Result<fsync::Settings> {
-    let mut settings = fsync::Settings::default();
-    for (name, value) in pairs(options)? {
+    settings(options, |settings: &mut fsync::Settings, name, value| {
         match name {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
@@ -185,13 +180,12 @@ fn fsync(options: &[String]) -> Result<fsync::Settings> {
             "--mutant" => settings.mutant = mutant(value, &fsync::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
-    }
-    Ok(settings)
+        Ok(())
+    })
 }
 
 fn io(options: &[String]) -> Result<io::Settings> {
-    let mut settings = io::Settings::default();
-    for (name, value) in pairs(options)? {
+    settings(options, |settings: &mut io::Settings, name, value| {
         match name {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
@@ -200,19 +194,18 @@ fn io(options: &[String]) -> Result<io::Settings> {
             "--mutant" => settings.mutant = mutant(value, &io::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
-    }
-    Ok(settings)
+        Ok(())
+    })
 }
 
 fn clock(options: &[String]) -> Result<clocks::Settings> {
-    let mut settings = clocks::Settings::default();
-    for (name, value) in pairs(options)? {
+    settings(options, |settings: &mut clocks::Settings, name, value| {
         match name {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &clocks::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
-    }
-    Ok(settings)
+        Ok(())
+    })
 }

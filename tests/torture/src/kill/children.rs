@@ -1,6 +1,5 @@
 //! The children as their parent sees them: started, heard, killed, started again where they were.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,9 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::child::{Call, LANES, LEDGER, ROLES, ledger_id};
 use super::oracle::{Acked, Broken, Violation};
 use crate::Result;
-
-/// A line from the child of a role, or its end.
-type Heard = (usize, Option<String>);
+use crate::crew::{Heard, listen};
 
 /// All children, and what they have said.
 #[derive(Debug)]
@@ -64,15 +61,7 @@ impl<'a> Children<'a> {
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .spawn()?;
-            let out = child.stdout.take().ok_or("no pipe")?;
-            let to_lines = self.to_lines.clone();
-            // Ends with the pipe, which ends with the child.
-            std::thread::Builder::new().spawn(move || {
-                for line in BufReader::new(out).lines().map_while(std::result::Result::ok) {
-                    let _ = to_lines.send((role, Some(line)));
-                }
-                let _ = to_lines.send((role, None));
-            })?;
+            listen(&mut child, role, &self.to_lines)?;
             *running = Some(Running { child, open: false });
         }
         Ok(())
