@@ -1,10 +1,11 @@
 //! Locks over several processes, each a session with a sidecar description of its own.
 
+use millpond_actors::error::Expected;
 use millpond_actors::limits;
 use millpond_actors::storage::lock::{Acquired, Grant, Leave, Left, Settle, Was};
 use millpond_actors::storage::{Backend, Session, Standing, Target};
 
-use super::{Fixture, acquire, granted, group, moment, name, waiting};
+use super::{Fixture, acquire, append, event, granted, group, moment, name, target, waiting};
 
 fn settled(session: &mut dyn Session, at: u64, lock: u64) -> Option<Grant> {
     group(session, at, 1, |session| session.lock_settle(&Settle { lock })).1.holders.first().copied()
@@ -175,4 +176,25 @@ fn tokens_are_the_stores_and_only_grow() {
     assert!(granted(&mut *later, 1, &acquire("a", 60, false)).token > last);
     let lines = fixture.backend.view().unwrap().locks(None, 10, moment(1)).unwrap();
     assert_eq!(lines.into_iter().map(|line| line.name).collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn l2_a_token_given_beside_an_event_is_not_given_again() {
+    use millpond_actors::storage::Apply;
+    use millpond_actors::storage::lock::Break;
+
+    let fixture = Fixture::new();
+    let (mut idle, mut holder, mut next) = (fixture.join(0), fixture.join(0), fixture.join(0));
+    granted(&mut *holder, 0, &acquire("x", 60, true));
+    waiting(&mut *next, 0, &acquire("x", 60, true));
+    // A later number, so that the waiter's ticket cannot be its token.
+    let other = granted(&mut *holder, 0, &acquire("y", 60, true));
+    let event = |id| append("s", Expected::Any, vec![event(id, "{}")]).into_operation();
+    // It has beaten now, and neither holds nor waits for anything: events alone leave its row alone.
+    group(&mut *idle, 0, 1, |idle| idle.apply(&event(1)));
+    let broken = Break { lock: target("x") }.into_operation();
+    group(&mut *idle, 0, 2, |idle| idle.apply(&broken).and_then(|_| idle.apply(&event(2))));
+    let token = fixture.one::<u64>("SELECT token FROM lock WHERE name = 'x'");
+    assert!(token > other.token);
+    assert!(granted(&mut *next, 0, &acquire("z", 60, true)).token > token);
 }
