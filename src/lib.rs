@@ -31,7 +31,7 @@
 //! | --- | --- | --- |
 //! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
 //! | `cli` | yes | the program `millpond`; a library user leaves it out |
-//! | `testing` | no | a clock that tests own, and checkpoints as often as they like |
+//! | `testing` | no | for tests: a clock of their own, checkpoints as often as they like, and what is done to the log past SQLite |
 
 mod store;
 
@@ -68,6 +68,8 @@ pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::rw_lock::RwLock;
 pub use crate::semaphore::Semaphore;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+pub use crate::store::watched;
 pub use crate::store::{Store, StoreBuilder};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};

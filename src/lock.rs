@@ -203,7 +203,8 @@ impl LockGuard {
     }
 
     /// Prolongs the lease by a commit of its own, and tells whether the lock is still held. A running process need
-    /// not do that; it is for one that wants to know before its next step.
+    /// not do that; it is for one that wants to know before its next step. The commit is not synced, because no lease
+    /// outlives a power cut.
     ///
     /// # Errors
     /// [`Error::Lost`] if it is not held any more; nothing is changed then. What the database said.

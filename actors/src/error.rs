@@ -356,9 +356,8 @@ pub enum Error {
     /// Commits failed again and again: nothing more is written until the store is opened anew. Reads go on.
     ///
     /// A disk whose fsync fails may say that all is well the next time, and have lost what it was given (Rebello et
-    /// al., "Can Applications Recover from fsync Failures?", 2020); so trying for ever is not safe. Nor is opening anew
-    /// on such a disk while the machine runs on: what the kernel still shows of a commit that failed may be gone after a
-    /// loss of power, and what was committed behind it with it. Look after the disk first.
+    /// al., "Can Applications Recover from fsync Failures?", 2020); so trying for ever is not safe. Look after the disk
+    /// first. Whoever opens the store then writes again what the disk has lost of the log and can still be read.
     #[error("the store is closed for writing, open it again: {detail}; nothing was written")]
     Poisoned {
         /// What happened.

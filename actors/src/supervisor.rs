@@ -19,7 +19,7 @@ use crate::clock::Seams;
 use crate::limits;
 use crate::name::Name;
 use crate::reader::Readers;
-use crate::watcher::WatcherActor;
+use crate::watcher::Watcher;
 use crate::writer::Writer;
 
 /// What every actor is given: the ways to write, to read and to be woken.
@@ -29,8 +29,8 @@ pub struct House {
     pub writer: Writer,
     /// Reads.
     pub readers: Readers,
-    /// Tells that another process wrote or died.
-    pub watcher: Addr<WatcherActor>,
+    /// Has it looked when another process wrote or died.
+    pub watcher: Watcher,
     /// Time, ids, threads.
     pub seams: Seams,
 }

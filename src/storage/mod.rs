@@ -17,6 +17,8 @@ use millpond_actors::memory::Memory;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::{Backend, Identity};
 
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+pub use self::sqlite::watched;
 use crate::location::{Durability, Location};
 
 /// The stores that are open in this process, by their file.

@@ -18,6 +18,8 @@ use crate::lock::Lock;
 use crate::lock_set::LockSet;
 use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+pub use crate::storage::watched;
 
 /// An open store. Cheap to clone; every clone is the same store.
 ///

@@ -10,14 +10,13 @@ use std::time::Duration;
 use actix::WeakAddr;
 use actix::prelude::*;
 
-use super::{LeaveAgain, LockActor, PassedOn};
+use super::{Changed, LeaveAgain, LockActor, PassedOn};
 use crate::error::{Error, Result};
 use crate::gate::Passage;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::lock::{Fence, Grant, Leave, Left, Renew, Renewed, Was};
 use crate::supervisor::Stay;
-use crate::watcher::Changed;
 use crate::writer::Writer;
 
 /// What is needed to deal with an outcome without the actor. A lock that nobody fights for never comes back to it.

@@ -2,17 +2,21 @@
 //! when a lease may have ended, and for holders who want to know that they have lost it.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
 
 use super::desk::may_pass;
 use super::{AGAIN, LockActor, PassedOn};
+use crate::clock::Clock;
 use crate::error::Result;
+use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::lock::{Holder, Line, Settle, Settled};
+use crate::storage::View;
+use crate::storage::lock::{Grant, Holder, Line, Renew, Renewed, Settle, Settled};
 use crate::supervisor::{Stay, Visit};
-use crate::watcher::{Changed, Watch};
 
 /// Be told when the lock is lost.
 #[derive(Debug)]
@@ -37,8 +41,61 @@ pub struct Follow {
 /// Somebody who follows a lock. The lock's actor stays for it.
 pub(super) struct Follower {
     known: u64,
+    /// Looks that began earlier may have seen what was before it asked.
+    since: u64,
     reply: Reply<Option<Holder>>,
     _stay: Stay,
+}
+
+/// A holder who wants to know when it loses the lock.
+pub(super) struct Keeper {
+    ticket: u64,
+    /// Looks that began earlier may have seen what was before it held the lock.
+    since: u64,
+    reply: Reply<()>,
+}
+
+/// Looks, on whatever thread has a view.
+pub(super) struct Outlook {
+    name: Name,
+    clock: Arc<dyn Clock>,
+    /// Grows with everybody who begins to want to know something.
+    asked: AtomicU64,
+    /// What the lookout has seen last and the actor has not: `None` inside if it could see nothing.
+    news: Mutex<Option<Option<Glance>>>,
+}
+
+/// How the lock stands, as a reader saw it.
+#[derive(Debug)]
+struct Glance {
+    line: Result<Option<Line>>,
+    /// How many had asked when it began.
+    asked: u64,
+}
+
+impl Outlook {
+    pub(super) fn new(name: Name, clock: Arc<dyn Clock>) -> Outlook {
+        Outlook { name, clock, asked: AtomicU64::new(0), news: Mutex::default() }
+    }
+
+    /// Somebody wants to know something: which looks are made for it.
+    fn ask(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn look(&self, view: &mut dyn View) -> Glance {
+        let asked = self.asked.load(Ordering::SeqCst);
+        Glance { line: view.lock(&self.name, self.clock.now()), asked }
+    }
+
+    /// Keeps what was seen for the actor. Whether it has to be told: what it has not come to see yet is replaced.
+    fn keep(&self, seen: Option<Glance>) -> bool {
+        self.news().replace(seen).is_none()
+    }
+
+    fn news(&self) -> MutexGuard<'_, Option<Option<Glance>>> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl LockActor {
@@ -51,30 +108,18 @@ impl LockActor {
         self.expiry = Some(context.run_later(end, |actor, context| actor.look(None, context)));
     }
 
-    pub(super) fn answer_losses(&mut self, lost: impl Fn(u64) -> bool) {
-        for (ticket, reply) in std::mem::take(&mut self.losses) {
-            if lost(ticket) {
-                reply.answer(Ok(()));
-            } else if !reply.is_abandoned() {
-                self.losses.push((ticket, reply));
-            }
-        }
-    }
-
     /// Tells those who follow the lock who holds it, if they do not know yet.
-    fn answer_followers(&mut self, holder: Option<&Holder>) {
+    fn answer_followers(&mut self, holder: Option<&Holder>, asked: u64) {
         let holder = holder.filter(|holder| !holder.void);
         let now = holder.map_or(0, |holder| holder.grant.token);
-        for follower in std::mem::take(&mut self.followers) {
-            if follower.known != now {
-                follower.reply.answer(Ok(holder.cloned()));
-            } else if !follower.reply.is_abandoned() {
-                self.followers.push(follower);
-            }
-        }
+        let is_news = |follower: &mut Follower| follower.since <= asked && follower.known != now;
+        let told = self.followers.extract_if(.., is_news);
+        told.for_each(|follower| follower.reply.answer(Ok(holder.cloned())));
     }
 
-    pub(super) fn drop_abandoned_followers(&mut self) {
+    /// Those who have gone away want to know nothing any more.
+    pub(super) fn drop_abandoned(&mut self) {
+        self.losses.retain(|keeper| !keeper.reply.is_abandoned());
         self.followers.retain(|follower| !follower.reply.is_abandoned());
     }
 
@@ -83,27 +128,55 @@ impl LockActor {
         !self.waiting.is_empty() || !self.followers.is_empty() || !self.losses.is_empty()
     }
 
-    /// Tells the watcher whether this actor wants to be told, where that has changed.
+    /// Tells the watcher whether this actor wants to look, where that has changed.
     pub(super) fn tell_watcher(&mut self, context: &mut Context<Self>) {
         self.desk(context).follow(!self.followers.is_empty());
         let watched = self.is_watched();
-        if std::mem::replace(&mut self.told_watched, watched) != watched {
-            self.watch(watched.then(|| context.address().recipient()));
+        if std::mem::replace(&mut self.told_watched, watched) == watched {
+            return;
         }
-        if !watched && let Some(armed) = self.expiry.take() {
-            // A timer would keep the actor.
-            context.cancel_future(armed);
+        if watched {
+            self.watch(context);
+        } else {
+            self.house.watcher.leave(self.key);
+            if let Some(armed) = self.expiry.take() {
+                // A timer would keep the actor.
+                context.cancel_future(armed);
+            }
         }
     }
 
-    pub(super) fn watch(&self, tell: Option<Recipient<Changed>>) {
-        self.house.watcher.do_send(Watch { key: self.key, tell });
+    /// From now on the lookout looks for this actor, which it does not keep.
+    fn watch(&mut self, context: &mut Context<Self>) {
+        let (line, outlook) = (context.address().downgrade(), Arc::clone(&self.outlook));
+        let look = move |view: Option<&mut dyn View>| {
+            let Some(line) = line.upgrade() else { return };
+            if outlook.keep(view.map(|view| outlook.look(view))) {
+                line.do_send(News);
+            }
+        };
+        self.house.watcher.watch(self.key, Arc::new(look));
+        // What happened before it began to watch.
+        self.learn(context);
+        self.look(None, context);
+    }
+
+    /// What may have become of this process: others have taken it for dead, or it writes no more.
+    fn learn(&mut self, context: &mut Context<Self>) {
+        let Some(error) = self.house.writer.poisoned().cloned() else { return self.take_anew(context) };
+        // No lock will be given to anybody here. Their leases end by this process's silence.
+        for waiter in std::mem::take(&mut self.waiting).into_values() {
+            if let Some(deadline) = waiter.deadline {
+                context.cancel_future(deadline);
+            }
+            waiter.want.reply.answer(Err(error.clone()));
+        }
     }
 
     /// Looks how the lock stands; only if that concerns somebody who waits, the transaction is asked.
     /// `stay` is of an earlier look that led to nothing.
     pub(super) fn look(&mut self, stay: Option<Stay>, context: &mut Context<Self>) {
-        let waits = stay.or_else(|| self.waiting.values().next().map(|waiter| waiter.place.stay()));
+        let waits = stay.or_else(|| self.a_waiter_stays());
         if waits.is_none() && self.losses.is_empty() && self.followers.is_empty() {
             return;
         }
@@ -111,9 +184,13 @@ impl LockActor {
             self.look_again = true;
             return;
         }
-        let (name, clock, address) = (self.name.clone(), self.house.seams.clock.clone(), context.address());
-        let look = move |view: &mut dyn crate::storage::View| view.lock(&name, clock.now());
-        self.house.readers.read(look, move |line| address.do_send(Seen(line, waits)));
+        let (outlook, address) = (Arc::clone(&self.outlook), context.address());
+        let look = move |view: &mut dyn View| Ok(outlook.look(view));
+        self.house.readers.read(look, move |seen| address.do_send(Seen(seen.ok(), waits)));
+    }
+
+    fn a_waiter_stays(&self) -> Option<Stay> {
+        self.waiting.values().next().map(|waiter| waiter.place.stay())
     }
 
     /// Looks again in a moment: what was to be seen or written now could not be.
@@ -128,7 +205,7 @@ impl Handler<Visit<Loss>> for LockActor {
     fn handle(&mut self, Visit { message, .. }: Visit<Loss>, context: &mut Self::Context) {
         let Loss { lock, ticket, reply } = message;
         self.id = Some(lock);
-        self.losses.push((ticket, reply));
+        self.losses.push(Keeper { ticket, since: self.outlook.ask(), reply });
         self.tell_watcher(context);
         // It may be lost already.
         self.look(None, context);
@@ -140,38 +217,72 @@ impl Handler<Visit<Follow>> for LockActor {
 
     fn handle(&mut self, Visit { message, stay }: Visit<Follow>, context: &mut Self::Context) {
         let Follow { known, reply } = message;
-        self.followers.push(Follower { known, reply, _stay: stay });
+        self.followers.push(Follower { known, since: self.outlook.ask(), reply, _stay: stay });
         self.tell_watcher(context);
         self.look(None, context);
     }
 }
 
+/// Something happened in this process that those who watch the lock want to know.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Changed;
+
 impl Handler<Changed> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: Changed, context: &mut Self::Context) {
-        self.news += 1;
-        self.take_anew(context);
         self.look(None, context);
     }
 }
 
-/// How the lock stands, as a reader saw it.
+/// The lookout has looked: something may have happened elsewhere.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Seen(Result<Option<Line>>, Option<Stay>);
+struct News;
+
+impl Handler<News> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, _: News, context: &mut Self::Context) {
+        let Some(seen) = self.outlook.news().take() else { return };
+        self.news += 1;
+        self.learn(context);
+        match seen {
+            Some(glance) => self.saw(glance, None, context),
+            None => self.look(None, context),
+        }
+    }
+}
+
+/// A reader has looked; `None` if it could not.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Seen(Option<Glance>, Option<Stay>);
 
 impl Handler<Seen> for LockActor {
     type Result = ();
 
-    fn handle(&mut self, Seen(line, stay): Seen, context: &mut Self::Context) {
+    fn handle(&mut self, Seen(glance, stay): Seen, context: &mut Self::Context) {
         self.looking = false;
         if std::mem::take(&mut self.look_again) {
             // What was seen is used all the same; what it may have missed is seen by the next look.
             self.look(None, context);
         }
+        match glance {
+            Some(glance) => self.saw(glance, stay, context),
+            None => self.look_later(stay, context),
+        }
+    }
+}
+
+impl LockActor {
+    /// Makes of a look what concerns somebody here.
+    fn saw(&mut self, glance: Glance, stay: Option<Stay>, context: &mut Context<Self>) {
+        let Glance { line, asked } = glance;
+        let stay = stay.or_else(|| self.a_waiter_stays());
         let Ok(line) = line else { return self.look_later(stay, context) };
-        self.answer_followers(line.as_ref().and_then(Line::holder));
+        self.answer_followers(line.as_ref().and_then(Line::holder), asked);
         let Some(line) = line else { return self.tell_watcher(context) };
         let remaining_ms = line.living().map(|holder| holder.remaining_ms).min().unwrap_or(0);
         let held: HashSet<u64> = line.living().map(|holder| holder.grant.ticket).collect();
@@ -181,14 +292,17 @@ impl Handler<Seen> for LockActor {
         let orphan = line
             .living()
             .any(|holder| desk.is_orphan(&holder.grant) && !self.waiting.contains_key(&holder.grant.ticket));
-        // The reader looked after the grant was committed: who is not a holder then, has lost it.
-        self.answer_losses(|ticket| !held.contains(&ticket));
+        tell_of_losses(&mut self.losses, &held, asked);
+        // Whoever sees his grant has it for the price of a beat, once it is known to be on disk.
+        let granted: Vec<Grant> = line.living().map(|holder| holder.grant).filter(|_| line.synced).collect();
+        let granted = |ticket: &u64| granted.iter().find(|grant| grant.ticket == *ticket).copied();
+        for grant in self.waiting.keys().filter_map(granted) {
+            self.take_up(grant, context);
+        }
         // Tickets are served in their order: one that is older than the first in line has been granted, or is void.
         let first = line.first.map_or(u64::MAX, |first| first.ticket);
-        let oldest = self.waiting.keys().next();
+        let oldest = self.waiting.keys().find(|ticket| granted(ticket).is_none());
         let concerns_us = oldest.is_some_and(|oldest| *oldest < first || line.is_ready());
-        // Also if the reader saw the grant: until a commit of this process has taken it up it is a short one, and only
-        // that commit makes sure that it is on disk.
         if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
             let newest = self.waiting.keys().next_back().copied().unwrap_or(0);
@@ -214,6 +328,29 @@ impl Handler<Seen> for LockActor {
             self.arm_expiry(remaining_ms, context);
         }
         self.tell_watcher(context);
+    }
+}
+
+/// Tells those who hold the lock no more. Who has it is known from a look for those who had `asked`.
+fn tell_of_losses(losses: &mut Vec<Keeper>, held: &HashSet<u64>, asked: u64) {
+    let is_lost = |keeper: &mut Keeper| keeper.since <= asked && !held.contains(&keeper.ticket);
+    losses.extract_if(.., is_lost).for_each(|keeper| keeper.reply.answer(Ok(())));
+}
+
+impl LockActor {
+    /// Takes up what another process has passed on, and answers then: until a commit of this process, the lease is a
+    /// short one.
+    fn take_up(&self, grant: Grant, context: &mut Context<Self>) {
+        let Some(stay) = self.waiting.get(&grant.ticket).map(|waiter| waiter.place.stay()) else { return };
+        let address = context.address();
+        let renew = Renew { lock: grant.lock, ticket: grant.ticket };
+        self.house.writer.apply(renew, None, move |renewed| match renewed {
+            Ok(Renewed { held: true }) => address.do_send(PassedOn(grant, stay)),
+            // It was too late: how the lock stands now, says another look.
+            Ok(Renewed { held: false }) => address.do_send(Changed),
+            Err(error) if may_pass(&error) => address.do_send(Unsettled(stay)),
+            Err(_) => {}
+        });
     }
 }
 
@@ -243,5 +380,44 @@ impl Handler<Void> for LockActor {
 
     fn handle(&mut self, Void { before }: Void, context: &mut Self::Context) {
         self.take_anew_where(|waiter| waiter.place.ticket() < before, context);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::memory::Memory;
+    use crate::storage::Backend as _;
+
+    #[test]
+    fn l4_a_look_that_began_before_somebody_held_the_lock_does_not_tell_him_that_he_lost_it() {
+        let mut view = Memory::new().view().unwrap();
+        let outlook = Outlook::new(Name::new("x").unwrap(), ManualClock::new());
+        let (reply, mut answer) = Reply::future();
+        // The look is under way while the lock is granted and its holder asks to be told.
+        let early = outlook.look(&mut *view);
+        let mut losses = vec![Keeper { ticket: 7, since: outlook.ask(), reply }];
+        let late = outlook.look(&mut *view);
+        let nobody = HashSet::new();
+        tell_of_losses(&mut losses, &nobody, early.asked);
+        assert_eq!(losses.len(), 1, "what it saw was before");
+        tell_of_losses(&mut losses, &HashSet::from([7]), late.asked);
+        assert_eq!(losses.len(), 1, "it holds the lock");
+        tell_of_losses(&mut losses, &nobody, late.asked);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let answered = std::pin::Pin::new(&mut answer).poll(&mut context);
+        assert!(losses.is_empty() && answered.is_ready());
+    }
+
+    #[test]
+    fn g9_what_the_actor_has_not_come_to_see_is_replaced_by_what_is_newer() {
+        let mut view = Memory::new().view().unwrap();
+        let outlook = Outlook::new(Name::new("x").unwrap(), ManualClock::new());
+        assert!(outlook.keep(None), "it has to be told");
+        outlook.ask();
+        assert!(!outlook.keep(Some(outlook.look(&mut *view))), "it was told already");
+        assert_eq!(outlook.news().take().flatten().map(|glance| glance.asked), Some(1));
+        assert!(outlook.keep(None), "it has to be told again");
     }
 }

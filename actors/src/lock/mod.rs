@@ -17,7 +17,7 @@ use actix::prelude::*;
 
 pub use self::desk::Place;
 use self::desk::{Desk, may_pass};
-use self::looking::Follower;
+use self::looking::{Changed, Follower, Keeper, Outlook};
 pub use self::looking::{Follow, Loss};
 use crate::clock::millis;
 use crate::error::{Error, WriteOutcome};
@@ -28,7 +28,6 @@ use crate::reply::Reply;
 use crate::storage::Target;
 use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave, Recall, Recalled, kind};
 use crate::supervisor::{House, Primitive, Stay, Visit};
-use crate::watcher::Changed;
 
 /// What could not be written or read is tried again after this time.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -112,9 +111,10 @@ pub struct LockActor {
     desk: Option<Arc<Desk>>,
     waiting: BTreeMap<u64, Waiter>,
     /// Holders who want to be told when they lose the lock, by their tickets.
-    losses: Vec<(u64, Reply<()>)>,
+    losses: Vec<Keeper>,
     /// Who wants to know who holds the lock.
     followers: Vec<Follower>,
+    outlook: Arc<Outlook>,
     /// The watcher was told that somebody here wants to know what happens to the lock.
     told_watched: bool,
     sweeping: bool,
@@ -131,6 +131,7 @@ impl Primitive for LockActor {
     fn open(name: Name, house: House) -> LockActor {
         static KEYS: AtomicUsize = AtomicUsize::new(0);
         LockActor {
+            outlook: Arc::new(Outlook::new(name.clone(), Arc::clone(&house.seams.clock))),
             name,
             house,
             id: None,
@@ -161,7 +162,7 @@ impl Drop for LockActor {
     /// Also when a handler panicked. Who waited here is told so by the reply and gives up the place in the line;
     /// what is held is its holder's, not this actor's.
     fn drop(&mut self) {
-        self.watch(None);
+        self.house.watcher.leave(self.key);
     }
 }
 
@@ -455,8 +456,7 @@ impl Handler<Sweep> for LockActor {
     fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
         self.sweeping = false;
         self.waiting.retain(|_, waiter| !waiter.want.reply.is_abandoned());
-        self.answer_losses(|_| false);
-        self.drop_abandoned_followers();
+        self.drop_abandoned();
         self.tell_watcher(context);
     }
 }

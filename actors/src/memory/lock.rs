@@ -380,6 +380,8 @@ impl Store {
         let first = line.find(|(_, ticket)| census.living(ticket.process).is_some());
         let first = first.map(|((_, ticket), row)| First { ticket: *ticket, weight: row.weight });
         let (name, capacity) = (lock.name.to_string(), lock.capacity);
-        Line { lock: id, name, capacity, holders, waiting: lock.waiting, first }
+        // There is no disk behind which it could be.
+        let synced = true;
+        Line { lock: id, name, capacity, holders, waiting: lock.waiting, first, synced }
     }
 }

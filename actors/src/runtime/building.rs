@@ -14,7 +14,7 @@ use crate::reply::Reply;
 use crate::storage::{Backend, Identity, Turn};
 use crate::supervisor::{House, Supervisor};
 use crate::thread;
-use crate::watcher::{Lapsed, WatcherActor};
+use crate::watcher::Watcher;
 use crate::writer::{Stats, Tuning, WriterActor};
 
 /// What the first arbiter's thread builds and lives in.
@@ -51,6 +51,7 @@ impl Building {
                 let _ = tokio::time::timeout(limits::CLOSE_WAIT, gate.emptied()).await;
                 house.writer.close().await;
             }
+            house.watcher.close();
             // By hand: the system's own way to stop them is a message to a task of this thread, which runs no more.
             for arbiter in others {
                 arbiter.stop();
@@ -70,10 +71,10 @@ impl Building {
         let session = self.backend.join(&self.identity, &|| seams.clock.now())?;
         let (process, presence) = (session.process(), session.presence());
         let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
-        let watcher = WatcherActor::open(Arc::clone(&self.backend), process, &seams)?;
+        let watcher = Watcher::open(Arc::clone(&self.backend), process, &seams)?;
         let on_lapse = {
             let watcher = watcher.clone();
-            Box::new(move || watcher.do_send(Lapsed))
+            Box::new(move || watcher.lapsed())
         };
         let ask_turn = {
             let readers = readers.clone();

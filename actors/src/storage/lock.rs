@@ -211,6 +211,8 @@ pub struct Line {
     pub waiting: u64,
     /// The first living ticket of those.
     pub first: Option<First>,
+    /// Whether all that is seen here survives a power cut: no process has written it that does not sync its commits.
+    pub synced: bool,
 }
 
 /// Who is next.

@@ -95,6 +95,14 @@ pub trait Apply: Send + 'static {
     fn from_outcome(outcome: Outcome) -> Option<Self::Outcome>;
 }
 
+impl Operation {
+    /// Whether it changes nothing: its commit says that this process lives, which is all that is asked for.
+    #[must_use]
+    pub fn is_beat(&self) -> bool {
+        matches!(self, Operation::LockRenew(_))
+    }
+}
+
 operations! {
     /// Take a ticket, or the lock itself if nobody is before us.
     lock_acquire: LockAcquire(lock::Acquire) => lock::Acquired;
@@ -169,6 +177,15 @@ pub trait Session: Tables + Send {
     /// # Errors
     /// What the database said; no transaction is open then.
     fn begin(&mut self, now: Moment) -> Result<Standing>;
+
+    /// The same for a transaction that writes nothing but [beats](Operation::is_beat): its commit need not survive a power
+    /// cut, because no lease does. What has to be freed on the way makes it one that must.
+    ///
+    /// # Errors
+    /// As [`begin`](Session::begin).
+    fn begin_beat(&mut self, now: Moment) -> Result<Standing> {
+        self.begin(now)
+    }
 
     /// Within a transaction: starts a part that can be undone alone. There is at most one.
     ///

@@ -1,11 +1,14 @@
-//! The lookout: a thread that looks whether other processes wrote, came or went, and says so only when they did.
+//! The lookout: a thread that looks whether other processes wrote, came or went, and has those look who want to know.
 //!
 //! It has a view of its own and waits for the disk by itself: one that hangs keeps neither the arbiter nor a reader.
-//! A look that finds nothing wakes nobody else. While nobody waits, the thread sleeps for good.
+//! A look that finds nothing wakes nobody else. While nobody watches, the thread sleeps for good.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Look;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::limits;
@@ -15,7 +18,7 @@ use crate::thread;
 /// How often it is looked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rhythm {
-    /// While somebody waits, whether the bell rang or not.
+    /// While somebody watches, whether the bell rang or not.
     pub(super) poll: Duration,
     /// After a ring once more, for a process that was just dying when it rang.
     pub(super) after_ring: Duration,
@@ -32,23 +35,40 @@ impl Default for Rhythm {
 }
 
 /// What the thread is asked for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
-    /// Somebody waits.
-    wanted: bool,
-    /// The bell has rung since the last look began.
-    rung: bool,
+    /// Who watches, by key.
+    watching: HashMap<usize, Look>,
+    call: Call,
     closed: bool,
-    /// The thread sleeps until somebody waits.
+    /// The thread sleeps until somebody watches.
     parked: bool,
 }
 
+/// Why a look is to be made before its time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Call {
+    /// The bell has rung since the last look began.
+    rung: bool,
+    /// Leases of this process have lapsed since then.
+    lapsed: bool,
+}
+
 /// What the thread and those who call it have in common.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Lookout {
     rhythm: Rhythm,
     state: Mutex<State>,
     called: Condvar,
+}
+
+/// What is looked at, and with.
+pub(super) trait Sight {
+    /// What to compare with what was there before.
+    fn pulse(&mut self) -> Result<Pulse>;
+
+    /// Something may have changed: has all of them look.
+    fn show(&mut self, watching: Vec<Look>);
 }
 
 impl Lookout {
@@ -56,47 +76,66 @@ impl Lookout {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody waits from now on, or nobody does any more. Who begins to wait looks by himself.
-    pub(super) fn want(&self, somebody: bool) {
+    /// Somebody watches from now on. Whether he is the first.
+    pub(super) fn add(&self, key: usize, look: Look) -> bool {
         let mut state = self.state();
-        state.wanted = somebody;
+        let first = state.watching.is_empty();
+        state.watching.insert(key, look);
         // A thread that is not parked finds out at its next look, which is soon; so waits that come and go wake nobody.
-        if somebody && state.parked {
+        if state.parked {
             self.called.notify_one();
         }
+        first
+    }
+
+    /// He does so no more. Whether he was the last.
+    pub(super) fn remove(&self, key: usize) -> bool {
+        let mut state = self.state();
+        state.watching.remove(&key).is_some() && state.watching.is_empty()
     }
 
     /// The bell has rung. One that was not looked at yet stands for all that follow.
     pub(super) fn ring(&self) {
+        self.call(|call| std::mem::replace(&mut call.rung, true));
+    }
+
+    /// Leases of this process have lapsed.
+    pub(super) fn lapsed(&self) {
+        self.call(|call| std::mem::replace(&mut call.lapsed, true));
+    }
+
+    /// `enter` says whether the same call is there already.
+    fn call(&self, enter: impl FnOnce(&mut Call) -> bool) {
         let mut state = self.state();
-        if state.wanted && !std::mem::replace(&mut state.rung, true) {
+        if !state.watching.is_empty() && !enter(&mut state.call) {
             self.called.notify_one();
         }
     }
 
     /// The thread ends.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        let mut state = self.state();
+        state.closed = true;
+        state.watching.clear();
         self.called.notify_one();
     }
 
-    /// Sleeps until somebody waits, and then until `patience` is over or the bell rings. Whether it rang; `None` at the
-    /// end.
-    fn wait(&self, patience: Duration) -> Option<bool> {
+    /// Sleeps until somebody watches, and then until `patience` is over or somebody calls. Who called; `None` at the end.
+    fn wait(&self, patience: Duration) -> Option<Call> {
         let mut state = self.state();
         loop {
-            if !state.wanted {
+            if state.watching.is_empty() {
                 state.parked = true;
-                let idle = |state: &mut State| !state.wanted && !state.closed;
+                let idle = |state: &mut State| state.watching.is_empty() && !state.closed;
                 state = self.called.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
                 state.parked = false;
             }
-            state = self.doze(state, patience, |state| !state.rung);
+            state = self.doze(state, patience, |call| !call.rung && !call.lapsed);
             if state.closed {
                 return None;
             }
-            if state.wanted {
-                return Some(std::mem::take(&mut state.rung));
+            if !state.watching.is_empty() {
+                return Some(std::mem::take(&mut state.call));
             }
         }
     }
@@ -106,9 +145,9 @@ impl Lookout {
         &'a self,
         state: MutexGuard<'a, State>,
         time: Duration,
-        quiet: fn(&State) -> bool,
+        quiet: fn(&Call) -> bool,
     ) -> MutexGuard<'a, State> {
-        let on = |state: &mut State| !state.closed && quiet(state);
+        let on = |state: &mut State| !state.closed && quiet(&state.call);
         self.called.wait_timeout_while(state, time, on).unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -119,20 +158,15 @@ impl Lookout {
             return true;
         }
         let mut state = self.doze(self.state(), time, |_| true);
-        state.rung = false;
+        state.call.rung = false;
         !state.closed
     }
 
-    /// The thread: until it is closed, has it looked by `look`, and calls `tell` when something may have changed.
-    pub(super) fn run(
-        &self,
-        clock: &dyn Clock,
-        mut look: impl FnMut() -> Result<Pulse>,
-        mut tell: impl FnMut(),
-    ) {
+    /// The thread: until it is closed, looks, and has those who watch look when something may have changed.
+    pub(super) fn run(&self, clock: &dyn Clock, sight: &mut dyn Sight) {
         thread::mark_as_ours();
         let (mut last, mut looked_us, mut patience) = (None, None, self.rhythm.poll);
-        while let Some(rung) = self.wait(patience) {
+        while let Some(Call { rung, lapsed }) = self.wait(patience) {
             if rung && let Some(looked_us) = looked_us {
                 let since = Duration::from_micros(clock.monotonic_us().saturating_sub(looked_us));
                 if !self.rest(self.rhythm.between_rings.saturating_sub(since)) {
@@ -142,12 +176,26 @@ impl Lookout {
             patience = if rung { self.rhythm.after_ring } else { self.rhythm.poll };
             looked_us = Some(clock.monotonic_us());
             // An error tells nothing, and better one look too many than one too few.
-            let pulse = look().ok();
-            if pulse.is_none() || pulse != last {
+            let pulse = sight.pulse().ok();
+            if lapsed || pulse.is_none() || pulse != last {
                 last = pulse;
-                tell();
+                // Called without the lock: a look may take as long as the disk does.
+                let watching = self.state().watching.values().cloned().collect();
+                sight.show(watching);
             }
         }
+    }
+}
+
+impl fmt::Debug for Lookout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let State { watching, call, closed, parked } = &*self.state();
+        f.debug_struct("Lookout")
+            .field("watching", &watching.len())
+            .field("call", call)
+            .field("closed", closed)
+            .field("parked", parked)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,9 +207,9 @@ pub(super) struct Eye {
     pub(super) view: Option<Box<dyn View>>,
 }
 
-impl Eye {
+impl Sight for Eye {
     /// Opens the view at the first look, and anew after one that failed.
-    pub(super) fn look(&mut self) -> Result<Pulse> {
+    fn pulse(&mut self) -> Result<Pulse> {
         let (kept, backend, own) = (self.view.take(), &self.backend, self.own);
         let look = || {
             let mut view = kept.map_or_else(|| backend.view(), Ok)?;
@@ -170,6 +218,17 @@ impl Eye {
         let (pulse, view) = thread::contain(|| "a look".into(), look).flatten()?;
         self.view = Some(view);
         Ok(pulse)
+    }
+
+    fn show(&mut self, watching: Vec<Look>) {
+        for look in watching {
+            let view = self.view.as_deref_mut();
+            if thread::contain(|| "a look".into(), || look(view.map(|view| view as &mut dyn View))).is_err() {
+                // The view may be half way through something.
+                self.view = None;
+                let _ = thread::contain(|| "a look".into(), || look(None));
+            }
+        }
     }
 }
 
@@ -187,6 +246,24 @@ mod tests {
     const NEVER: Duration = Duration::from_secs(3_600);
     const NO_TIME: Duration = Duration::ZERO;
 
+    /// What the test says is seen.
+    struct Told {
+        look: Sender<()>,
+        finds: Receiver<Result<Pulse>>,
+        told: Arc<AtomicUsize>,
+    }
+
+    impl Sight for Told {
+        fn pulse(&mut self) -> Result<Pulse> {
+            self.look.send(()).unwrap();
+            self.finds.recv().unwrap_or(Err(Error::Closed))
+        }
+
+        fn show(&mut self, _: Vec<Look>) {
+            self.told.fetch_add(1, SeqCst);
+        }
+    }
+
     /// A lookout whose every look is a step of the test.
     struct Scene {
         lookout: Arc<Lookout>,
@@ -202,15 +279,8 @@ mod tests {
             let (look, looks) = unbounded();
             let (found, finds) = bounded(1);
             let told = Arc::new(AtomicUsize::new(0));
-            let (here, tell) = (Arc::clone(&lookout), Arc::clone(&told));
-            let body = move || {
-                let look = || {
-                    look.send(()).unwrap();
-                    finds.recv().unwrap_or(Err(Error::Closed))
-                };
-                let tell = || _ = tell.fetch_add(1, SeqCst);
-                here.run(&SystemClock, look, tell);
-            };
+            let (here, shown) = (Arc::clone(&lookout), Arc::clone(&told));
+            let body = move || here.run(&SystemClock, &mut Told { look, finds, told: shown });
             let thread = SystemSpawner.spawn("lookout", Box::new(body)).unwrap();
             Scene { lookout, looks, found, told, thread }
         }
@@ -218,8 +288,12 @@ mod tests {
         /// Only rings are a reason to look.
         fn with_bell_alone() -> Scene {
             let scene = Scene::new(Rhythm { poll: NEVER, after_ring: NEVER, between_rings: NO_TIME });
-            scene.lookout.want(true);
+            scene.watch();
             scene
+        }
+
+        fn watch(&self) {
+            self.lookout.add(1, Arc::new(|_| {}));
         }
 
         fn begun(&self) {
@@ -255,12 +329,12 @@ mod tests {
         scene.until(|state| state.parked);
         scene.lookout.ring();
         assert!(
-            scene.lookout.state().parked && !scene.lookout.state().rung,
+            scene.lookout.state().parked && !scene.lookout.state().call.rung,
             "a ring is none of its business"
         );
-        scene.lookout.want(true);
+        scene.watch();
         scene.begun();
-        scene.lookout.want(false);
+        scene.lookout.remove(1);
         scene.finds(1);
         scene.until(|state| state.parked);
         assert_eq!(scene.end(), (0, 1));
@@ -269,7 +343,7 @@ mod tests {
     #[test]
     fn d8_while_somebody_waits_it_looks_whether_the_bell_rang_or_not() {
         let scene = Scene::new(Rhythm { poll: NO_TIME, after_ring: NEVER, between_rings: NO_TIME });
-        scene.lookout.want(true);
+        scene.watch();
         for _ in 0..3 {
             scene.begun();
             scene.finds(1);
@@ -301,7 +375,7 @@ mod tests {
     #[test]
     fn d8_after_a_ring_it_looks_once_more_for_a_process_that_was_dying() {
         let scene = Scene::new(Rhythm { poll: NEVER, after_ring: NO_TIME, between_rings: NO_TIME });
-        scene.lookout.want(true);
+        scene.watch();
         scene.lookout.ring();
         scene.begun();
         scene.finds(1);
@@ -313,12 +387,12 @@ mod tests {
     #[test]
     fn g9_rings_that_follow_fast_are_looked_at_together() {
         let scene = Scene::new(Rhythm { poll: NEVER, after_ring: NEVER, between_rings: NEVER });
-        scene.lookout.want(true);
+        scene.watch();
         scene.lookout.ring();
         scene.begun();
         scene.lookout.ring();
         scene.finds(1);
-        scene.until(|state| !state.rung);
+        scene.until(|state| !state.call.rung);
         // It knows of the second ring, and looks in an hour.
         assert_eq!(scene.end(), (0, 1));
     }
@@ -336,5 +410,41 @@ mod tests {
         scene.lookout.close();
         scene.finds(1);
         assert_eq!(scene.end(), (0, 3));
+    }
+
+    #[test]
+    fn l4_a_lapse_is_told_though_the_others_did_nothing() {
+        let scene = Scene::with_bell_alone();
+        for _ in 0..2 {
+            scene.lookout.lapsed();
+            scene.begun();
+            scene.finds(1);
+        }
+        // The first look is always news; a ring that leads to nothing new is not.
+        scene.lookout.ring();
+        scene.begun();
+        scene.lookout.close();
+        scene.finds(1);
+        assert_eq!(scene.end(), (0, 2));
+    }
+
+    #[test]
+    fn g10_a_look_that_panics_is_told_to_look_elsewhere_and_the_others_look() {
+        let (seen, looks) = unbounded();
+        let look = |who: u32, panics: bool| -> Look {
+            let seen = seen.clone();
+            Arc::new(move |view| {
+                seen.send((who, view.is_some())).unwrap();
+                assert!(!panics || view.is_none(), "asked for");
+            })
+        };
+        let backend = Arc::new(crate::memory::Memory::new());
+        let mut eye = Eye { backend, own: 1, view: None };
+        eye.pulse().unwrap();
+        eye.show(vec![look(1, false), look(2, true), look(3, false)]);
+        eye.pulse().unwrap();
+        eye.show(vec![look(4, false)]);
+        let all: Vec<_> = looks.try_iter().collect();
+        assert_eq!(all, [(1, true), (2, true), (2, false), (3, false), (4, true)]);
     }
 }

@@ -47,12 +47,13 @@ impl Work {
             let asked = self.intake.wait(|| self.watch());
             let mut committer = self.committer();
             if asked.writes || asked.beat {
-                if !self.begin(&mut committer) {
+                let beats = self.intake.has_only_beats();
+                if !self.begin(&mut committer, beats) {
                     drop(committer);
                     self.leave_alone(asked);
                     continue;
                 }
-                self.gather(&mut committer, &mut batch, likely);
+                self.gather(&mut committer, &mut batch, beats, likely);
                 // Who came while it was committed is not among those who are answered now.
                 likely = self.finish(&mut committer) + self.intake.len();
             }
@@ -73,11 +74,12 @@ impl Work {
     pub(super) fn commit_here(&self) -> bool {
         let Some(_inline) = self.intake.begin_inline() else { return false };
         let mut committer = self.committer();
-        if !committer.begin(false) {
+        let beats = self.intake.has_only_beats();
+        if !committer.begin(false, beats) {
             return false;
         }
         let mut alone = VecDeque::new();
-        self.intake.take(1, self.clock.boot_ms(), &mut alone);
+        self.intake.take(1, beats, self.clock.boot_ms(), &mut alone);
         committer.take(&mut alone);
         self.finish(&mut committer);
         if committer.checkpoint_due() {
@@ -108,13 +110,13 @@ impl Work {
     }
 
     /// Has the turn and an open transaction, or `false`: another program has locked the database.
-    fn begin(&self, committer: &mut Committer) -> bool {
-        if committer.begin(false) {
+    fn begin(&self, committer: &mut Committer, beats: bool) -> bool {
+        if committer.begin(false, beats) {
             return true;
         }
         // What waits in the line stays there meanwhile, to be answered at its deadline with this as the reason.
         self.intake.stuck(committer.hindrance(), self.clock.boot_ms());
-        committer.begin(true)
+        committer.begin(true, beats)
     }
 
     fn leave_alone(&self, asked: Asked) {
@@ -131,12 +133,12 @@ impl Work {
     /// of the floor instead of 0.79 (hotpath). And callers who were answered a moment ago are likely to come back:
     /// until the group holds as many as were answered and as had waited meanwhile, it stays open a moment longer.
     /// Without that, 64 callers fall apart into groups of 40 and 24, which write more pages together than one of 64.
-    fn gather(&self, committer: &mut Committer, batch: &mut VecDeque<Write>, likely: usize) {
+    fn gather(&self, committer: &mut Committer, batch: &mut VecDeque<Write>, beats: bool, likely: usize) {
         let cap = self.gate.inside().clamp(limits::GROUP_FLOOR, limits::GROUP_OPERATIONS);
         let began_ms = self.clock.boot_ms();
         let mut waiting_since = None;
         while committer.group_size() < cap {
-            self.intake.take(cap - committer.group_size(), began_ms, batch);
+            self.intake.take(cap - committer.group_size(), beats, began_ms, batch);
             if !batch.is_empty() {
                 committer.take(batch);
                 waiting_since = None;

@@ -29,6 +29,8 @@ pub(super) struct Committer {
     on_lapse: OnLapse,
     /// Our id, for whoever wants to know it.
     process: Arc<AtomicU64>,
+    /// The open group has only beats in it, if all goes well.
+    beats: bool,
     /// When the open group began.
     began_ms: u64,
     /// When the last group on disk began; this process's beat, while it holds a lease.
@@ -68,6 +70,7 @@ impl Committer {
             checkpoint_pages,
             on_lapse,
             process,
+            beats: false,
             began_ms: 0,
             beat_ms,
             writes: VecDeque::new(),
@@ -85,12 +88,13 @@ impl Committer {
     /// Takes the turn and opens a transaction. `false`: somebody else has one of them; try again later.
     ///
     /// A database that cannot be opened at all is not a reason to wait: the group then begins without it, and
-    /// every write that is taken is answered with the error.
-    pub(super) fn begin(&mut self, wait: bool) -> bool {
+    /// every write that is taken is answered with the error. `beats`: no other writes will be taken.
+    pub(super) fn begin(&mut self, wait: bool, beats: bool) -> bool {
         if self.poisoned.is_some() {
             return true;
         }
         self.locked_by = None;
+        self.beats = beats;
         match self
             .session
             .take_turn(wait)
@@ -118,7 +122,8 @@ impl Committer {
         }
         let now = self.clock.now();
         self.began_ms = now.boot_ms;
-        if self.session.begin(now)? == Standing::Lapsed {
+        let standing = if self.beats { self.session.begin_beat(now) } else { self.session.begin(now) };
+        if standing? == Standing::Lapsed {
             self.process.store(self.session.process(), Ordering::Relaxed);
             (self.on_lapse)();
         }
@@ -227,6 +232,7 @@ impl Committer {
     ///
     /// An error here means that the storage, not an operation, has failed: all of the group fails alike.
     fn redo(&mut self) -> Result<Vec<Result<Outcome>>> {
+        self.beats = false;
         let writes = std::mem::take(&mut self.writes);
         // Operations that panic are left out of the next attempt; each attempt loses one, so this ends.
         let mut refused: Vec<Option<Error>> = vec![None; writes.len()];
@@ -308,6 +314,7 @@ impl Committer {
     /// failed frames would still stand behind the log's end, and a crash could bring them back.
     fn was_committed(&mut self, group: u64) -> Result<bool> {
         self.suspect = true;
+        self.beats = false;
         let settled = self.ask_again(group);
         if settled.is_err() {
             // Whatever is half open must not keep other processes from writing.
@@ -344,6 +351,8 @@ impl Committer {
     fn poison(&mut self, error: Error) {
         let _ = self.stats.poisoned.set(error.clone());
         self.poisoned = Some(error);
+        // Whoever waits would wait for ever.
+        (self.on_lapse)();
     }
 
     pub(super) fn checkpoint_due(&self) -> bool {

@@ -276,14 +276,24 @@ impl Intake {
         drop(self.wake.wait_timeout(self.state(), time).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Takes up to `most` writes, in order: from `now_ms` on they are with the storage.
-    pub(super) fn take(&self, most: usize, now_ms: u64, into: &mut VecDeque<Write>) {
+    /// Whether there is nothing in the line that would have to survive a power cut.
+    pub(super) fn has_only_beats(&self) -> bool {
+        self.state().line.iter().all(|write| write.operation.is_beat())
+    }
+
+    /// Takes up to `most` writes, in order: from `now_ms` on they are with the storage. For a group of beats, none behind
+    /// the first that is none.
+    pub(super) fn take(&self, most: usize, beats: bool, now_ms: u64, into: &mut VecDeque<Write>) {
         if self.len() == 0 {
             return;
         }
         let mut state = self.state();
         state.stuck = None;
         state.flying_since.get_or_insert(now_ms);
+        let most = match beats {
+            true => state.line.iter().take(most).take_while(|write| write.operation.is_beat()).count(),
+            false => most,
+        };
         if state.line.len() <= most && into.is_empty() {
             std::mem::swap(&mut state.line, into);
         } else {

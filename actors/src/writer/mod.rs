@@ -73,6 +73,7 @@ struct Way {
     leases: Arc<Leases>,
     process: Arc<AtomicU64>,
     beat_ms: Arc<AtomicU64>,
+    stats: Arc<Stats>,
 }
 
 impl Writer {
@@ -117,6 +118,12 @@ impl Writer {
     #[must_use]
     pub fn beat_ms(&self) -> u64 {
         self.0.beat_ms.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing is written any more, if that is so.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<&Error> {
+        self.0.stats.poisoned.get()
     }
 
     /// What the writer is doing, as far as can be told without waiting for it.
@@ -185,7 +192,8 @@ struct CommitThread {
     ended: tokio::sync::oneshot::Receiver<()>,
 }
 
-/// Called when leases of this process have lapsed, so that every actor that holds something looks again.
+/// Called when leases of this process have lapsed, and when it writes no more, so that every actor that waits or holds
+/// something looks again.
 pub(crate) type OnLapse = Box<dyn Fn() + Send>;
 
 /// Asks a reader whose turn it is, for [`Error::Busy`]; the thread that waits for the turn cannot look.
@@ -218,6 +226,7 @@ impl WriterActor {
         let beat_ms = Arc::new(AtomicU64::new(clock.boot_ms()));
         let committer = {
             let (clock, process, beat_ms) = (Arc::clone(&clock), Arc::clone(&process), Arc::clone(&beat_ms));
+            let stats = Arc::clone(&stats);
             Committer::new(session, clock, stats, checkpoint_pages, on_lapse, process, beat_ms)
         };
         let work = Arc::new(Work {
@@ -264,6 +273,7 @@ impl WriterActor {
             leases,
             process,
             beat_ms,
+            stats,
         })))
     }
 

@@ -98,6 +98,26 @@ async fn g4_a_disk_that_fails_again_and_again_is_not_written_to_any_more() {
 }
 
 #[tokio::test]
+async fn g4_whoever_waits_for_a_lock_is_told_when_nothing_is_written_any_more() {
+    let world = World::new();
+    let mut foreigner = world.foreigner();
+    let grant = foreigner.take("theirs", std::time::Duration::from_secs(600));
+    let held = world.hold("ours").await;
+    let waiters = [world.in_line("ours").await, world.in_line("theirs").await];
+    for _ in 0..limits::FAILED_COMMITS {
+        world.memory.faults().fail_commit(broken(), false);
+        assert_eq!(soon(world.append("s")).await, Err(broken()));
+    }
+    for waiter in waiters {
+        assert!(matches!(soon(waiter).await, Err(Error::Poisoned { .. })));
+    }
+    // Nobody rings for it, and nobody writes.
+    assert_eq!(world.holder("theirs"), Some(grant.ticket));
+    drop(held);
+    soon(world.runtime.close()).await.unwrap();
+}
+
+#[tokio::test]
 async fn g4_failures_far_apart_do_not_add_up() {
     let world = World::new();
     for _ in 0..2 * limits::FAILED_COMMITS {

@@ -189,7 +189,8 @@ fn shown(judge: &Judge<'_>, found: Found, name: String) -> Result<Line> {
     let first = if waiting > 0 { judge.first_living(lock)? } else { None };
     let first = first.map(|first| First { ticket: first.ticket, weight: first.weight });
     let holders = holders.iter().map(|held| holder(judge, held)).collect::<Result<_>>()?;
-    Ok(Line { lock, name, capacity, holders, waiting, first })
+    let synced = process::all_sync(judge.connection)?;
+    Ok(Line { lock, name, capacity, holders, waiting, first, synced })
 }
 
 fn holder(judge: &Judge<'_>, held: &Held) -> Result<Holder> {

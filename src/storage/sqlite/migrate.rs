@@ -5,6 +5,7 @@ use millpond_actors::error::{Error, Occupant, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::Options;
+use super::anchor::anchor;
 use super::error::database;
 use super::open;
 use super::place::{Place, sync_directory};
@@ -107,6 +108,7 @@ fn run_scripts(connection: &mut Connection, place: &Place, sidecar: &Sidecar) ->
     if found == SCHEMA {
         return Ok(());
     }
+    anchor(place, sidecar)?;
     if found > 0 {
         refuse_if_older_live(&transaction, sidecar)?;
     }

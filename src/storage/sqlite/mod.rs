@@ -5,12 +5,15 @@
 //! | `place` | which file it is, and what a path must be |
 //! | `open` | connections and their pragmas |
 //! | `migrate` | makes a new file a store, and an old store a current one |
+//! | `anchor` | brings the log to disk before the first process builds on it |
 //! | `sync`, `presence`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
 //! | `process` | registration, and who is dead |
+//! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
 //! | `view` | the read-only connection |
 
+mod anchor;
 mod bell;
 mod error;
 mod events;
@@ -27,6 +30,7 @@ mod session;
 mod snapshot;
 mod stream;
 mod sync;
+mod trace;
 mod view;
 
 #[cfg(test)]
@@ -38,6 +42,8 @@ use std::sync::{Arc, OnceLock};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::{Backend, Bell, Identity, Moment, Session, View};
 
+#[cfg(feature = "testing")]
+pub use self::anchor::watched;
 use self::place::Place;
 use crate::location::Durability;
 
@@ -48,6 +54,13 @@ pub(crate) struct Options {
     pub(crate) durability: Durability,
     /// Only views: nothing is created or written, and joining is refused.
     pub(crate) read_only: bool,
+}
+
+impl Options {
+    /// Whether each commit is synced.
+    fn syncs(&self) -> bool {
+        self.durability == Durability::PowerLoss
+    }
 }
 
 /// A store in a SQLite file, opened.

@@ -6,9 +6,9 @@ use millpond_actors::error::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::Options;
 use super::error::database;
 use super::place::Place;
-use super::{Durability, Options};
 
 /// Every statement of a session stays prepared; rusqlite keeps 16 by default.
 const STATEMENTS: usize = 128;
@@ -59,10 +59,6 @@ pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
     }
     // Another connection may be switching a new file to WAL at this moment; that is over soon.
     connection.busy_timeout(READER_PATIENCE).map_err(database)?;
-    let synchronous = match options.durability {
-        Durability::PowerLoss => "PRAGMA synchronous = FULL;",
-        Durability::ProcessCrash => "PRAGMA synchronous = NORMAL;",
-    };
     if std::fs::metadata(&place.path).is_ok_and(|found| found.len() == 0) {
         connection.execute_batch(NEW_FILE).map_err(database)?;
     }
@@ -73,11 +69,16 @@ pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
             reason: format!("SQLite cannot keep a write-ahead log there (it stays in mode {mode})"),
         });
     }
-    for pragmas in [WRITER, synchronous] {
-        connection.execute_batch(pragmas).map_err(database)?;
-    }
+    connection.execute_batch(WRITER).map_err(database)?;
+    sync(&connection, options.syncs())?;
     connection.busy_timeout(Duration::ZERO).map_err(database)?;
     Ok(connection)
+}
+
+/// From now on every commit is synced, or only checkpoints are. Not within a transaction.
+pub(super) fn sync(connection: &Connection, commits: bool) -> Result<()> {
+    let pragma = if commits { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+    connection.execute_batch(pragma).map_err(database)
 }
 
 /// A connection that keeps the log's index alive while the one that writes is opened anew.

@@ -170,9 +170,9 @@ impl SqliteSession {
         Ok(())
     }
 
-    const REGISTER: &str = "INSERT INTO process (slot, id, pid, host, program, boot, sidecar, schema,
+    const REGISTER: &str = "INSERT INTO process (slot, id, pid, host, program, boot, sidecar, schema, syncs,
         joined_wall_ms, last_beat, last_group, position, token, recorded_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, 0, 0)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, 0)";
 
     /// Buries the dead, takes the first free slot, and writes our row under a new id. What the dead held and
     /// others wait for is passed on.
@@ -204,9 +204,10 @@ impl SqliteSession {
                 identity.boot,
                 &self.sidecar.id[..],
                 SCHEMA,
+                self.options.syncs(),
                 now.wall_ms,
                 now.boot_ms,
-                self.known_group(),
+                self.known_group,
             ])
             .map_err(database)?;
         drop(statement);
@@ -315,6 +316,16 @@ pub(super) fn next(last: u64, what: &'static str) -> Result<u64> {
 pub(super) fn advance(last: u64, by: usize, what: &'static str) -> Result<u64> {
     let after = last.checked_add(by as u64).filter(|after| i64::try_from(*after).is_ok());
     after.ok_or(Error::Exhausted { what })
+}
+
+const ALL_SYNC: &str = "SELECT NOT EXISTS (SELECT 1 FROM process WHERE NOT syncs)";
+
+/// Whether what a connection sees is on disk. A commit that was synced is seen only then, and brings all before it to
+/// disk. The row of a process that does not sync goes in a commit that does: its own last one, or that of whoever
+/// buries it. So it is missing only where nothing of it is in doubt.
+pub(super) fn all_sync(connection: &Connection) -> Result<bool> {
+    let mut statement = connection.prepare_cached(ALL_SYNC).map_err(database)?;
+    statement.query_row([], |row| row.get(0)).map_err(database)
 }
 
 const LIST: &str = "SELECT id, slot, boot, sidecar, last_beat, pid, host, program, joined_wall_ms

@@ -10,18 +10,16 @@ use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::storage::{
     self, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn, lock, snapshot, stream,
 };
-use rusqlite::{Connection, OptionalExtension, params};
-use uuid::Uuid;
+use rusqlite::{Connection, params};
 
+use super::anchor::anchor;
 use super::error::{busy_with, database};
 use super::place::Place;
 use super::presence::Presence;
 use super::process::{self, Own};
 use super::sync::Sidecar;
+use super::trace::Trace;
 use super::{Options, open};
-
-/// A process that writes says that it lives at least so often, in milliseconds, even if nobody needs to know.
-const BEAT_MS: u64 = 250;
 
 /// How long joining waits for another program's transaction, and a whole checkpoint for readers.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,13 +33,6 @@ pub(super) struct Counters {
     pub(super) recorded_at: i64,
 }
 
-/// An event that tells by being there that its group is on disk.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Trace {
-    pub(super) position: u64,
-    pub(super) id: Uuid,
-}
-
 /// What a transaction has written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Written {
@@ -52,14 +43,19 @@ pub(super) struct Written {
 }
 
 /// One process's way of writing. Dropped without [`leave`](Session::leave) it is a process that was killed.
+///
+/// The sidecar is opened before the connection, and closed before it too, by us and by the kernel: as long as we are seen
+/// to run, the log's index lives (`anchor`).
 pub(super) struct SqliteSession {
-    pub(super) connection: Connection,
-    place: Arc<Place>,
-    options: Options,
-    pub(super) identity: Identity,
     /// For the turn, the bell, and looking at the others.
     pub(super) sidecar: Sidecar,
     pub(super) presence: Arc<Presence>,
+    pub(super) connection: Connection,
+    /// Keeps the log's index alive while the connection is opened anew.
+    keeper: Option<Connection>,
+    place: Arc<Place>,
+    pub(super) options: Options,
+    pub(super) identity: Identity,
     pub(super) own: Own,
     /// When the open transaction happens.
     pub(super) now: Moment,
@@ -70,7 +66,7 @@ pub(super) struct SqliteSession {
     pub(super) written: Written,
     at_savepoint: (Counters, Written),
     /// The group that was committed, or tried, last without a word in the process's row, and its last event.
-    unmarked: Option<(u64, Trace)>,
+    pub(super) unmarked: Option<(u64, Trace)>,
     /// Ids of categories by name. A rollback may take rows with it, so it empties this.
     pub(super) categories: HashMap<Box<str>, i64>,
     /// Pages in the log after the last commit, told by SQLite.
@@ -78,9 +74,12 @@ pub(super) struct SqliteSession {
     /// How many of them had been moved by the last checkpoint.
     moved: u32,
     has_turn: bool,
+    /// The connection syncs its commits.
+    syncs: bool,
     /// The file was found replaced: nothing is written any more.
     replaced: bool,
-    last_group: u64,
+    /// The last group of which this session knows that it is on disk.
+    pub(super) known_group: u64,
 }
 
 impl SqliteSession {
@@ -94,12 +93,13 @@ impl SqliteSession {
         let (sidecar, slot) = Sidecar::open_with_slot(&place)?;
         let log = Arc::new(AtomicU32::new(0));
         let mut session = SqliteSession {
+            sidecar,
+            presence: Arc::new(Presence::new(slot)),
             connection: connect(&place, &options, &log)?,
+            keeper: None,
             place,
             options,
             identity: identity.clone(),
-            sidecar,
-            presence: Arc::new(Presence::new(slot)),
             own: Own::nobody(),
             now: Moment { boot_ms: 0, wall_ms: 0 },
             counters: Counters::default(),
@@ -111,8 +111,9 @@ impl SqliteSession {
             log,
             moved: 0,
             has_turn: false,
+            syncs: options.syncs(),
             replaced: false,
-            last_group: 0,
+            known_group: 0,
         };
         session.sidecar.wait_for_turn(|slot| process::occupant(&session.connection, slot))?;
         let registered = open::try_twice(|| session.register_alone(now));
@@ -127,7 +128,8 @@ impl SqliteSession {
         // Not before: what ended while the turn was waited for must not be given away as if it had not.
         let now = now();
         self.own.looked_at_sidecar(now);
-        let done = self.enter(now).and_then(|_| self.finish());
+        let done =
+            anchor(&self.place, &self.sidecar).and_then(|()| self.enter(now)).and_then(|_| self.finish());
         if done.is_err() {
             self.rollback();
         }
@@ -144,8 +146,30 @@ impl SqliteSession {
         Ok(())
     }
 
+    /// From now on commits are synced, or not. Outside of transactions only.
+    fn sync(&mut self, commits: bool) -> Result<()> {
+        if self.syncs != commits {
+            open::sync(&self.connection, commits)?;
+            self.syncs = commits;
+        }
+        Ok(())
+    }
+
     fn open_transaction(&self) -> Result<()> {
         self.run("BEGIN IMMEDIATE")
+    }
+
+    /// Opens a transaction, and enters it.
+    fn start(&mut self, now: Moment) -> Result<Standing> {
+        if self.replaced {
+            return Err(Error::FileReplaced { path: self.place.path.display().to_string() });
+        }
+        self.open_transaction()?;
+        let standing = self.enter(now);
+        if standing.is_err() {
+            self.rollback();
+        }
+        standing
     }
 
     /// Reads where the store stands, inside a new transaction, and puts this process's own house in order.
@@ -276,15 +300,19 @@ impl Session for SqliteSession {
     }
 
     fn begin(&mut self, now: Moment) -> Result<Standing> {
-        if self.replaced {
-            return Err(Error::FileReplaced { path: self.place.path.display().to_string() });
+        self.sync(self.options.syncs())?;
+        self.start(now)
+    }
+
+    fn begin_beat(&mut self, now: Moment) -> Result<Standing> {
+        self.sync(false)?;
+        match self.start(now)? {
+            Standing::Good => Ok(Standing::Good),
+            Standing::Lapsed => {
+                self.rollback();
+                self.begin(now)
+            }
         }
-        self.open_transaction()?;
-        let standing = self.enter(now);
-        if standing.is_err() {
-            self.rollback();
-        }
-        standing
     }
 
     fn savepoint(&mut self) -> Result<()> {
@@ -312,7 +340,7 @@ impl Session for SqliteSession {
             self.beat(group)?;
         }
         self.finish()?;
-        self.last_group = group;
+        self.known_group = group;
         self.own.committed(marked.then_some(self.now.boot_ms));
         Ok(())
     }
@@ -332,8 +360,9 @@ impl Session for SqliteSession {
     fn reopen(&mut self) -> Result<()> {
         self.forget();
         let same = self.place.check_same();
-        // It ends when the new one is there.
-        let _index = same.is_ok().then(|| open::keeper(&self.place)).transpose()?;
+        if same.is_ok() && self.keeper.is_none() {
+            self.keeper = Some(open::keeper(&self.place)?);
+        }
         // The old connection goes before it, so that nothing of its state, locks least of all, outlives it.
         self.connection = Connection::open_in_memory().map_err(database)?;
         if same.is_err() {
@@ -341,16 +370,13 @@ impl Session for SqliteSession {
             return same;
         }
         self.connection = connect(&self.place, &self.options, &self.log)?;
+        self.syncs = self.options.syncs();
+        self.keeper = None;
         Ok(())
     }
 
     fn last_group(&mut self) -> Result<u64> {
-        if let Some((group, trace)) = self.unmarked
-            && self.is_there(&trace)?
-        {
-            return Ok(group);
-        }
-        Ok(self.read_last_group()?.max(self.last_group))
+        self.find_last_group()
     }
 
     fn ring(&self) {
@@ -383,7 +409,9 @@ impl Session for SqliteSession {
 
     fn leave(&mut self, now: Moment) -> Result<()> {
         self.rollback();
-        self.begin(now)?;
+        // With our row goes the word that not all we wrote may be on disk.
+        self.sync(true)?;
+        self.start(now)?;
         let left = self.give_everything_up().and_then(|()| self.finish());
         match left {
             Ok(()) => {
@@ -393,36 +421,6 @@ impl Session for SqliteSession {
             Err(_) => self.rollback(),
         }
         left
-    }
-}
-
-impl SqliteSession {
-    /// What tells that the open group is on disk, if the process's row need not be written for it: a group that only
-    /// appends is known by its last event, and a process that neither holds nor waits for anything needs no beat. It
-    /// saves a page in the commit of a lone append, of six.
-    fn trace(&self) -> Option<Trace> {
-        let silent = self.now.boot_ms.saturating_sub(self.own.beat_at());
-        let needed = self.written.other || self.processes_changed || self.own.may_hold() || silent >= BEAT_MS;
-        self.written.last_event.filter(|_| !needed)
-    }
-
-    const IS_THERE: &str = "SELECT event_id = ?2 FROM event WHERE position = ?1";
-
-    fn is_there(&self, trace: &Trace) -> Result<bool> {
-        let mut statement = self.connection.prepare_cached(Self::IS_THERE).map_err(database)?;
-        let found = statement.query_row(params![trace.position, trace.id.as_bytes()], |row| row.get(0));
-        Ok(found.optional().map_err(database)?.unwrap_or(false))
-    }
-
-    /// As if the last commit had returned an error, though it is on disk.
-    #[cfg(test)]
-    pub(super) fn forget_last_commit(&mut self) {
-        self.last_group -= 1;
-    }
-
-    /// The last group of which this session knows that it is on disk.
-    pub(super) fn known_group(&self) -> u64 {
-        self.last_group
     }
 }
 

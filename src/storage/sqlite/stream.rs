@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::error::database;
 use super::process::{advance, next};
-use super::session::{SqliteSession, Trace};
+use super::session::SqliteSession;
+use super::trace::Trace;
 
 /// Categories whose ids a session remembers. A name without a dash is a category of its own, so there may be
 /// as many as streams.

@@ -177,6 +177,11 @@ impl Sidecar {
         self.refused(RUNS + i64::from(slot), 1).map(|by| by.is_some())
     }
 
+    /// Whether any process says so through another description.
+    pub(super) fn anybody_runs(&self) -> Result<bool> {
+        self.refused(RUNS, i64::from(SLOTS)).map(|by| by.is_some())
+    }
+
     /// Takes the writers' turn for `slot`.
     pub(super) fn take_turn(&self, slot: u32, wait: bool) -> Result<bool> {
         let number = self.turns.fetch_add(1, Ordering::Relaxed) % NUMBERS;

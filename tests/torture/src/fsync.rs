@@ -1,4 +1,7 @@
-//! The n-th sync fails once, and what it should have brought to disk is dropped, for every n; then the power fails.
+//! The n-th sync fails, and what it should have brought to disk is dropped, for every n; then the power fails.
+//!
+//! Every other time it fails once, and the process goes on. In between it is the first of those that fail until the
+//! process ends, without having settled anything, and another one opens the store.
 //!
 //! Promises: G1, G3. This is what Linux does: it says once that a sync has failed, and takes the pages for clean. They can
 //! still be read, so a store that goes on as if the next sync had brought them to disk loses them with the power. What
@@ -59,6 +62,8 @@ impl Default for Settings {
 pub enum Mutant {
     /// The store does not notice that the sync failed.
     Deaf,
+    /// Whoever opens the store does not see what of the log is missing on disk.
+    Blind,
     /// The store does not sync its commits.
     Unsynced,
     /// Whoever was told that all is well is told that nothing was applied.
@@ -69,13 +74,13 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 4] = [Mutant::Deaf, Mutant::Unsynced, Mutant::Hasty, Mutant::Hole];
+    pub const ALL: [Mutant; 5] = [Mutant::Deaf, Mutant::Blind, Mutant::Unsynced, Mutant::Hasty, Mutant::Hole];
 
     /// What must be said of it.
     #[must_use]
     pub fn breaks(self) -> Broken {
         match self {
-            Mutant::Deaf | Mutant::Unsynced | Mutant::Hole => Broken::Lost,
+            Mutant::Deaf | Mutant::Blind | Mutant::Unsynced | Mutant::Hole => Broken::Lost,
             Mutant::Hasty => Broken::Lie,
         }
     }
@@ -127,7 +132,11 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let caught =
         |report: &Report| settings.mutant.is_some_and(|mutant| report.figures.count(&[mutant.breaks()]) > 0);
     while report.figures.images < settings.images && in_time() && !caught(&report) {
-        let mut recording = record(settings, seed, nth)?;
+        let dies = match settings.mutant {
+            Some(mutant) => mutant == Mutant::Blind,
+            None => report.runs % 2 == 1,
+        };
+        let mut recording = record(settings, seed, nth, dies)?;
         if recording.fired == 0 {
             if nth == first {
                 return Err("nothing is ever synced".into());
@@ -145,8 +154,9 @@ pub fn run(settings: &Settings) -> Result<Report> {
             recording.count(|word| matches!(word, Word::Settled(..))),
         ];
         report.words.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        // The last of them: what comes then is built on what they left.
         let failed =
-            recording.journal.iter().position(|entry| matches!(entry, Entry::Dropped(_))).unwrap_or(0);
+            recording.journal.iter().rposition(|entry| matches!(entry, Entry::Dropped(_))).unwrap_or(0);
         if settings.mutant == Some(Mutant::Hasty) {
             be_hasty(&mut recording);
         }
@@ -168,14 +178,15 @@ pub fn run(settings: &Settings) -> Result<Report> {
     Ok(report)
 }
 
-fn record(settings: &Settings, seed: u64, nth: u64) -> Result<Recording> {
+fn record(settings: &Settings, seed: u64, nth: u64, dies: bool) -> Result<Recording> {
     let harm = if settings.mutant == Some(Mutant::Deaf) { Harm::Unheard } else { Harm::Dropped };
     let durability = match settings.mutant {
         Some(Mutant::Unsynced) => Durability::ProcessCrash,
         _ => Durability::PowerLoss,
     };
-    let fault = Fault { call: Call::Sync, file: None, nth, for_good: false, again: 0, harm };
-    Recording::of(&Life { seed, rounds: settings.rounds, durability, fault: Some(fault) })
+    let boasts = settings.mutant == Some(Mutant::Blind);
+    let fault = Fault { call: Call::Sync, file: None, nth, for_good: dies, again: 0, harm };
+    Recording::of(&Life { seed, rounds: settings.rounds, durability, fault: Some(fault), dies, boasts })
 }
 
 /// Whoever was told that all is well is told that nothing was applied.

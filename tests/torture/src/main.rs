@@ -14,7 +14,7 @@ const USAGE: &str = "usage:
   torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
                   [--mutant unsynced|early|liar|flipped|headless|hole|swapped]
   torture fsync   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N] [--stride N]
-                  [--mutant deaf|unsynced|hasty|hole]
+                  [--mutant deaf|blind|unsynced|hasty|hole]
   torture io      [--seed N] [--rounds N] [--seconds N] [--stride N]
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";

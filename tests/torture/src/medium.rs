@@ -118,6 +118,17 @@ impl Medium {
         }
     }
 
+    /// What is on disk, or on the way there. Before SQLite has made a file, there is nothing in it.
+    #[must_use]
+    pub fn read(&self, file: File) -> Vec<u8> {
+        let Some(content) = self.seen.get(&file).and_then(|at| self.contents.get(*at)) else {
+            return Vec::new();
+        };
+        let mut bytes = content.synced.clone();
+        content.waiting.iter().for_each(|change| change.apply(&mut bytes));
+        bytes
+    }
+
     fn content(&mut self, file: File) -> Option<&mut Content> {
         self.contents.get_mut(*self.seen.get(&file)?)
     }

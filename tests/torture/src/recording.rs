@@ -5,12 +5,12 @@ use std::path::Path;
 use futures_executor::block_on;
 use millpond::{Durability, Store};
 
-use crate::Result;
 use crate::kill::Found;
 use crate::look::look;
 use crate::random::Random;
 use crate::vfs::{Disk, Entry, Fault};
 use crate::workload::{Told, Word, Workload};
+use crate::{Result, clock};
 
 /// Pages in the log at which it is moved into the main file: a few groups.
 pub const CHECKPOINT_PAGES: u32 = 24;
@@ -26,6 +26,11 @@ pub struct Life {
     pub durability: Durability,
     /// What fails meanwhile.
     pub fault: Option<Fault>,
+    /// The process ends, as if it were killed, in the round in which something fails; the next one finds a disk that
+    /// works.
+    pub dies: bool,
+    /// The next process is told that everything it can read is on disk.
+    pub boasts: bool,
 }
 
 /// What happened, and what was said.
@@ -63,11 +68,14 @@ impl Recording {
         let file = folder.path().join("power.db");
         let disk = Disk::watch(&file)?;
         let told = Told::new(disk.clone());
+        if life.boasts {
+            disk.boast();
+        }
         if let Some(fault) = life.fault {
             disk.fail(fault);
         }
         let mut born = 0;
-        let operations = live(life, &file, &told, || born = disk.recorded());
+        let operations = live(life, &file, &disk, &told, || born = disk.recorded());
         let fired = disk.heal();
         let journal = disk.take_journal();
         disk.forget();
@@ -96,20 +104,34 @@ pub fn folder() -> Result<tempfile::TempDir> {
     Ok(made?)
 }
 
-fn live(life: &Life, file: &Path, told: &Told, born: impl FnOnce()) -> Result<(u64, u64)> {
+fn live(life: &Life, file: &Path, disk: &Disk, told: &Told, born: impl FnOnce()) -> Result<(u64, u64)> {
     let open = || {
         let builder = || Store::builder().readers(1).checkpoint_pages(CHECKPOINT_PAGES);
         let open = || block_on(builder().durability(life.durability).open(file));
-        // What failed once must not keep the store closed.
-        open().or_else(|error| if life.fault.is_some() { open() } else { Err(error) })
+        let again = |error| {
+            if life.dies {
+                disk.heal();
+            }
+            // What failed once must not keep the store closed.
+            if life.fault.is_some() { open() } else { Err(error) }
+        };
+        open().or_else(again)
     };
     let (mut random, mut workload) = (Random::new(life.seed), Workload::new(told, life.seed));
     let mut operations = (0, 0);
     let mut store = open()?;
+    let mut dead = disk.fired() > 0;
     born();
     for _ in 0..life.rounds {
         workload.round(&store);
         workload.settle(&store)?;
+        if life.dies && disk.fired() > 0 && !std::mem::replace(&mut dead, true) {
+            drop(store);
+            until_closed(file)?;
+            disk.heal();
+            store = open()?;
+            workload.settle(&store)?;
+        }
         match random.below(12) {
             // Another connection moves the log, in a way in which Millpond's own does not.
             0 => foreign_checkpoint(file, random.below(3)).or_else(|error| match life.fault {
@@ -127,6 +149,21 @@ fn live(life: &Life, file: &Path, told: &Told, born: impl FnOnce()) -> Result<(u
     count(&store, &mut operations);
     block_on(store.close())?;
     Ok(operations)
+}
+
+/// A store that is dropped ends without anybody waiting for it; at its end it has no file open any more.
+fn until_closed(file: &Path) -> Result<()> {
+    let (name, began) = (file.to_str().ok_or("no name")?, clock::now());
+    let is_open = |entry: std::fs::DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|to| to.to_str().is_some_and(|to| to.starts_with(name)))
+    };
+    while std::fs::read_dir("/proc/self/fd")?.flatten().any(is_open) {
+        if began.elapsed() > std::time::Duration::from_secs(30) {
+            return Err("a store that was dropped does not end".into());
+        }
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 fn count(store: &Store, operations: &mut (u64, u64)) {

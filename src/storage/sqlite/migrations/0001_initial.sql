@@ -21,6 +21,7 @@ CREATE TABLE process (
     boot           TEXT    NOT NULL,     -- boot times of another boot mean nothing
     sidecar        BLOB    NOT NULL,     -- the sidecar its slot is locked in
     schema         INTEGER NOT NULL,     -- the newest schema it knows
+    syncs          INTEGER NOT NULL,     -- 1 if it syncs every commit
     joined_wall_ms INTEGER NOT NULL,
     last_beat      INTEGER NOT NULL,     -- milliseconds since boot
     last_group     INTEGER NOT NULL,     -- the last group it committed

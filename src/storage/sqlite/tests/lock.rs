@@ -2,10 +2,12 @@
 
 use millpond_actors::error::Expected;
 use millpond_actors::limits;
-use millpond_actors::storage::lock::{Acquired, Grant, Leave, Left, Settle, Was};
-use millpond_actors::storage::{Backend, Session, Standing, Target};
+use millpond_actors::storage::lock::{Acquired, Grant, Leave, Left, Renew, Settle, Was};
+use millpond_actors::storage::{Backend, Session, Standing, Tables, Target};
 
 use super::{Fixture, acquire, append, event, granted, group, moment, name, target, waiting};
+use crate::location::Durability;
+use crate::storage::sqlite::session::SqliteSession;
 
 fn settled(session: &mut dyn Session, at: u64, lock: u64) -> Option<Grant> {
     group(session, at, 1, |session| session.lock_settle(&Settle { lock })).1.holders.first().copied()
@@ -197,4 +199,55 @@ fn l2_a_token_given_beside_an_event_is_not_given_again() {
     let token = fixture.one::<u64>("SELECT token FROM lock WHERE name = 'x'");
     assert!(token > other.token);
     assert!(granted(&mut *next, 0, &acquire("z", 60, true)).token > token);
+}
+
+/// Whether the connection syncs what it commits.
+fn syncs(session: &SqliteSession) -> bool {
+    session.connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap() == 2
+}
+
+#[test]
+fn l4_a_beat_is_not_synced_unless_something_has_to_be_freed_on_the_way() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join_with(Durability::PowerLoss), fixture.join(0));
+    let held = granted(&mut a, 0, &acquire("x", 60, false));
+    let renew = |session: &mut SqliteSession, at| {
+        assert!(session.take_turn(false).unwrap());
+        let standing = session.begin_beat(moment(at)).unwrap();
+        let renewed = session.lock_renew(&Renew { lock: held.lock, ticket: held.ticket }).unwrap();
+        let synced = syncs(session);
+        session.commit(1).unwrap();
+        session.leave_turn();
+        (standing, renewed.held, synced)
+    };
+    assert_eq!(renew(&mut a, 50), (Standing::Good, true, false));
+    let (_, ticket) = waiting(&mut *b, 100, &acquire("x", 60, true));
+    assert_eq!(settled(&mut *b, 109, held.lock), Some(held), "the beat was seen");
+    // What it frees is granted to another, and that must last.
+    assert_eq!(renew(&mut a, 111), (Standing::Lapsed, false, true));
+    assert_eq!(settled(&mut *b, 111, held.lock).unwrap().ticket, ticket);
+    group(&mut a, 111, 2, |a| a.stream_append(&append("s", Expected::Any, vec![event(1, "1")])));
+    assert!(syncs(&a), "any other commit is synced");
+}
+
+#[test]
+fn l2_a_grant_is_known_to_be_on_disk_only_if_all_processes_sync() {
+    let fixture = Fixture::new();
+    let mut a = fixture.join(0);
+    granted(&mut *a, 0, &acquire("x", 60, false));
+    let mut view = fixture.backend.view().unwrap();
+    let mut synced = || view.lock(&name("x"), moment(0)).unwrap().unwrap().synced;
+    assert!(synced());
+    let mut hasty = fixture.join_with(Durability::ProcessCrash);
+    assert!(!syncs(&hasty) && !synced(), "it may have written what is seen");
+    assert!(hasty.take_turn(false).unwrap());
+    hasty.leave(moment(1)).unwrap();
+    hasty.leave_turn();
+    assert!(syncs(&hasty) && synced(), "with its row goes all doubt");
+    let killed = fixture.join_with(Durability::ProcessCrash);
+    drop(killed);
+    assert!(!synced());
+    // Whoever buries it syncs what it wrote.
+    let _third = fixture.join(0);
+    assert!(synced());
 }

@@ -15,7 +15,9 @@ use millpond_actors::storage::stream::{Append, Appended, Data, NewEvent, Query, 
 use millpond_actors::storage::{Backend, Identity, Moment, Session, Standing, Target};
 use uuid::Uuid;
 
+use super::session::SqliteSession;
 use super::{Options, Sqlite};
+use crate::location::Durability;
 
 /// A directory that goes with the test, and a store in it.
 pub(super) struct Fixture {
@@ -36,6 +38,12 @@ impl Fixture {
 
     pub(super) fn join(&self, at: u64) -> Box<dyn Session> {
         self.backend.join(&identity(), &|| moment(at)).unwrap()
+    }
+
+    /// As its own type, and with another durability.
+    pub(super) fn join_with(&self, durability: Durability) -> SqliteSession {
+        let options = Options { durability, ..Options::default() };
+        SqliteSession::join(self.backend.place.clone(), options, &identity(), &|| moment(0)).unwrap()
     }
 
     /// A connection that knows nothing of Millpond.

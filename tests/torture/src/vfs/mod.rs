@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `journal` | what was done to the files of a store, in order |
 //! | `fault` | which call is to fail, and how |
+//! | `past` | the few calls of the store itself |
 //! | `shim` | the calls of SQLite, recorded, refused or passed on; the only unsafe code of the project |
 //!
 //! Once [`install`]ed it is the default of the process, so the product needs no hook. Files of a store that nobody
@@ -12,6 +13,7 @@
 
 mod fault;
 mod journal;
+mod past;
 #[allow(unsafe_code, reason = "a VFS is a table of C functions")]
 mod shim;
 
@@ -39,6 +41,8 @@ struct State {
     recording: bool,
     journal: Vec<Entry>,
     fault: Option<Fault>,
+    /// Whoever asks what is on disk is told that everything is.
+    boasts: bool,
     /// Calls so far that the fault could have met.
     seen: u64,
     fired: u64,
@@ -91,6 +95,11 @@ impl Disk {
     pub fn fail(&self, fault: Fault) {
         let mut state = self.state();
         (state.fault, state.seen, state.fired) = (Some(fault), 0, 0);
+    }
+
+    /// From now on it says that everything that can be read is on disk.
+    pub fn boast(&self) {
+        self.state().boasts = true;
     }
 
     /// Calls that have failed since the fault was set.

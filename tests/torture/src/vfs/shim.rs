@@ -15,6 +15,7 @@ use rusqlite::ffi::{
     sqlite3_vfs_register,
 };
 
+use super::past::PastSqlite;
 use super::{Call, Disk, Entry, File, Harm};
 
 /// A watched file, followed by the real one.
@@ -54,6 +55,7 @@ pub fn install() {
             Real(real)
         }
     });
+    let _ = millpond::watched::BY.set(Box::new(PastSqlite));
 }
 
 fn real_vfs() -> *mut sqlite3_vfs {
