@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, fsync, hands, io, kill, locks, power, zombies};
+use torture::{Result, clocks, fsync, hands, history, io, kill, locks, power, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -17,6 +17,8 @@ const USAGE: &str = "usage:
                   [--mutant deaf|blind|unsynced|hasty|hole]
   torture io      [--seed N] [--rounds N] [--seconds N] [--stride N]
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
+  torture history [--seed N] [--rounds N] [--seconds N] [--lanes N] [--operations N]
+                  [--mutant stale|cached|lost|holders|twice|back]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -45,6 +47,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         [name, seed, file, fault] if name == hands::CHILD => {
             let fault = Fault::named(fault).ok_or(USAGE)?;
             hands::child::live(seed.parse()?, file.as_ref(), fault)?;
+            Ok(true)
+        }
+        [name, who, file, lanes, operations] if name == history::CHILD => {
+            history::child::live(who.parse()?, file.as_ref(), lanes.parse()?, operations.parse()?)?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -83,6 +89,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "io" => {
             let settings = io(options)?;
             let report = io::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "history" => {
+            let settings = history(options)?;
+            let report = history::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
@@ -192,6 +203,21 @@ fn io(options: &[String]) -> Result<io::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--stride" => settings.stride = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &io::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn history(options: &[String]) -> Result<history::Settings> {
+    settings(options, |settings: &mut history::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
+            "--operations" => settings.operations = value.parse::<u64>()?.max(1),
+            "--mutant" => settings.mutant = mutant(value, &history::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -71,8 +71,8 @@ pub enum Broken {
 pub type Violation = (Broken, String);
 
 /// Some of them in words: two of each kind.
-pub(crate) fn samples(violations: &[Violation]) -> Vec<String> {
-    let mut counts: BTreeMap<Broken, u64> = BTreeMap::new();
+pub(crate) fn samples<B: Copy + Ord + std::fmt::Debug>(violations: &[(B, String)]) -> Vec<String> {
+    let mut counts: BTreeMap<B, u64> = BTreeMap::new();
     let mut samples = Vec::new();
     for (broken, words) in violations {
         let count = counts.entry(*broken).or_insert(0);
