@@ -186,7 +186,8 @@ fn record(settings: &Settings, seed: u64, nth: u64, dies: bool) -> Result<Record
     };
     let boasts = settings.mutant == Some(Mutant::Blind);
     let fault = Fault { call: Call::Sync, file: None, nth, for_good: dies, again: 0, harm };
-    Recording::of(&Life { seed, rounds: settings.rounds, durability, fault: Some(fault), dies, boasts })
+    let (rounds, fault) = (settings.rounds, Some(fault));
+    Recording::of(&Life { seed, rounds, durability, fault, dies, readers: 0, boasts })
 }
 
 /// Whoever was told that all is well is told that nothing was applied.

@@ -23,6 +23,7 @@ pub mod random;
 pub mod real_time;
 pub mod recording;
 pub mod sections;
+pub mod serial;
 pub mod sidecar;
 pub mod vfs;
 pub mod workload;

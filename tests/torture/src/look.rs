@@ -136,6 +136,10 @@ impl Seen {
             Word::Settled(event, there) if self.has(event) != *there => {
                 Some((Broken::Unsettled, format!("{event:?} was there: {there}")))
             }
+            Word::Saw(shown) => shown
+                .iter()
+                .find(|shown| self.found.get(shown.position as usize - 1) != Some(shown))
+                .map(|shown| (Broken::Lost, format!("was read, and is gone or another: {shown:?}"))),
             Word::Granted(token) => self
                 .token
                 .filter(|now| now <= token)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, fsync, hands, history, io, kill, locks, power, zombies};
+use torture::{Result, clocks, fsync, hands, history, io, kill, locks, power, serial, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -19,6 +19,8 @@ const USAGE: &str = "usage:
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
   torture history [--seed N] [--rounds N] [--seconds N] [--lanes N] [--operations N]
                   [--mutant stale|cached|lost|holders|twice|back]
+  torture serial  [--seed N] [--writes N] [--images N] [--seconds N] [--lanes N]
+                  [--mutant swapped|half|stale|unsynced]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -51,6 +53,11 @@ fn run(arguments: &[String]) -> Result<bool> {
         }
         [name, who, file, lanes, operations] if name == history::CHILD => {
             history::child::live(who.parse()?, file.as_ref(), lanes.parse()?, operations.parse()?)?;
+            Ok(true)
+        }
+        [name, role, file, lanes, first, seed] if name == serial::CHILD => {
+            let (lanes, first) = (lanes.parse()?, first.parse()?);
+            serial::child::live(role.parse()?, file.as_ref(), lanes, first, seed.parse()?)?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -94,6 +101,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "history" => {
             let settings = history(options)?;
             let report = history::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "serial" => {
+            let settings = serial(options)?;
+            let report = serial::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
@@ -218,6 +230,21 @@ fn history(options: &[String]) -> Result<history::Settings> {
             "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
             "--operations" => settings.operations = value.parse::<u64>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &history::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn serial(options: &[String]) -> Result<serial::Settings> {
+    settings(options, |settings: &mut serial::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--writes" => settings.writes = value.parse()?,
+            "--images" => settings.images = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
+            "--mutant" => settings.mutant = mutant(value, &serial::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -29,6 +29,8 @@ pub struct Life {
     /// The process ends, as if it were killed, in the round in which something fails; the next one finds a disk that
     /// works.
     pub dies: bool,
+    /// Readers in each round.
+    pub readers: u64,
     /// The next process is told that everything it can read is on disk.
     pub boasts: bool,
 }
@@ -83,7 +85,7 @@ impl Recording {
         let sidecar = std::fs::read(folder.path().join("power.db-sync"))?;
         let seen = look(&file, false);
         let words = told.so_far();
-        let said_no = |word: &&Word| !matches!(word, Word::Acked(_) | Word::Granted(_));
+        let said_no = |word: &&Word| !matches!(word, Word::Acked(_) | Word::Saw(_) | Word::Granted(_));
         let failed = words.iter().find(|word| life.fault.is_none() && said_no(word));
         match (seen.violations.first(), seen.accuse(&words).first(), failed) {
             (None, None, None) => {
@@ -117,7 +119,8 @@ fn live(life: &Life, file: &Path, disk: &Disk, told: &Told, born: impl FnOnce())
         };
         open().or_else(again)
     };
-    let (mut random, mut workload) = (Random::new(life.seed), Workload::new(told, life.seed));
+    let (mut random, mut workload) =
+        (Random::new(life.seed), Workload::new(told, life.seed).read_by(life.readers));
     let mut operations = (0, 0);
     let mut store = open()?;
     let mut dead = disk.fired() > 0;

@@ -62,7 +62,7 @@ fn alike(answers: &[Word], committed: u64) -> Option<Violation> {
         let (event, good) = match word {
             Word::Acked(event) => (event, true),
             Word::Refused(event, _) | Word::Unknown(event, _) => (event, false),
-            Word::Settled(..) | Word::Granted(_) | Word::Failed(_) => continue,
+            Word::Settled(..) | Word::Saw(_) | Word::Granted(_) | Word::Failed(_) => continue,
         };
         // The lowest two bytes of an id tell which part of a call it is.
         let (acked, failed) = calls.entry(event.id.as_u128() >> 16).or_default();

@@ -155,7 +155,7 @@ fn count(words: &[Word]) -> [u64; 4] {
             Word::Refused(..) | Word::Failed(_) => *refused += 1,
             Word::Unknown(..) => *unknown += 1,
             Word::Settled(..) => *settled += 1,
-            Word::Granted(_) => {}
+            Word::Saw(_) | Word::Granted(_) => {}
         }
     }
     counts

@@ -38,6 +38,19 @@ pub struct Found {
     pub content: String,
 }
 
+impl From<&millpond::Recorded> for Found {
+    fn from(event: &millpond::Recorded) -> Found {
+        Found {
+            position: event.position(),
+            stream: event.stream().to_owned(),
+            version: event.version(),
+            id: event.id(),
+            event_type: event.event_type().to_owned(),
+            content: event.json().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Broken {
@@ -63,6 +76,8 @@ pub enum Broken {
     Apart,
     /// A write failed, and neither an answer nor a figure tells of it (G13).
     Hidden,
+    /// No one order of the commits explains what was read (G5).
+    Order,
     /// A child got an error, or the file is damaged (G7).
     Failed,
 }
@@ -91,15 +106,7 @@ pub(crate) fn samples<B: Copy + Ord + std::fmt::Debug>(violations: &[(B, String)
 pub(crate) fn collect(store: &Store) -> Result<(Vec<Found>, Vec<Violation>)> {
     let mut all = Vec::new();
     for event in store.events().read_all() {
-        let event = event?;
-        all.push(Found {
-            position: event.position(),
-            stream: event.stream().to_owned(),
-            version: event.version(),
-            id: event.id(),
-            event_type: event.event_type().to_owned(),
-            content: event.json().unwrap_or_default().to_owned(),
-        });
+        all.push(Found::from(&event?));
     }
     let mut by_stream: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
     for found in &all {

@@ -90,8 +90,15 @@ pub fn run(settings: &Settings) -> Result<Report> {
             Some(Mutant::Unsynced) => Durability::ProcessCrash,
             _ => Durability::PowerLoss,
         };
-        let life =
-            Life { seed, rounds: settings.rounds, durability, fault: None, dies: false, boasts: false };
+        let life = Life {
+            seed,
+            rounds: settings.rounds,
+            durability,
+            fault: None,
+            dies: false,
+            readers: 0,
+            boasts: false,
+        };
         let mut recording = Recording::of(&life)?;
         report.runs += 1;
         report.acked += recording.count(|word| matches!(word, Word::Acked(_)));

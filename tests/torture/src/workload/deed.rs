@@ -4,9 +4,12 @@ use millpond::{CommandError, Error, Event, Expected, Store};
 
 use super::tally::{Happened, Tally};
 use super::told::{NO_ID, Told, Word, answer};
-use crate::kill::Acked;
 use crate::kill::child::{Call, ENTER, LEAVE, LEDGER, TALLIES, ledger_id};
+use crate::kill::{Acked, Found};
 use crate::random::Random;
+
+/// Events that a reader looks at.
+const TAIL: u64 = 12;
 
 /// One thing that a caller does.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub(super) enum Deed {
     Call(Call),
     /// Has an aggregate count.
     Count { tally: u64, who: u64, number: u64 },
+    /// Reads the last events.
+    Read,
     /// Takes the lock, says so in the ledger under its guard, gives it back.
     Turn { who: u64, number: u64 },
 }
@@ -32,6 +37,11 @@ impl Deed {
     /// An append, or an import.
     pub(super) fn append(who: u64, number: u64) -> Deed {
         Deed::Call(Call { who, number })
+    }
+
+    /// A read.
+    pub(super) fn read() -> Deed {
+        Deed::Read
     }
 
     pub(super) async fn perform(&self, store: &Store, told: &Told) {
@@ -56,6 +66,10 @@ impl Deed {
                 };
                 told.say(answer(vec![event], done));
             }
+            Deed::Read => match perform_read(store).await {
+                Ok(seen) => told.say([Word::Saw(seen)]),
+                Err(error) => told.say([Word::Failed(error)]),
+            },
             Deed::Turn { who, number } => {
                 if let Err(error) = perform_turn(*who, *number, store, told).await {
                     told.say([Word::Failed(error)]);
@@ -83,6 +97,15 @@ async fn perform_call(call: &Call, store: &Store, told: &Told) {
         done.map(|done| Some((done.version, done.position)))
     };
     told.say(answer(acked.collect(), done));
+}
+
+async fn perform_read(store: &Store) -> Result<Vec<Found>, Error> {
+    let mut events = store.events().read_all().backward().limit(TAIL);
+    let mut seen = Vec::new();
+    while let Some(event) = events.next().await {
+        seen.push(Found::from(&event?));
+    }
+    Ok(seen)
 }
 
 async fn perform_turn(who: u64, number: u64, store: &Store, told: &Told) -> Result<(), Error> {

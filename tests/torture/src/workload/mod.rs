@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use millpond::Store;
 
 use self::deed::Deed;
-pub use self::tally::Tally;
+pub use self::tally::{Happened, Tally};
 pub use self::told::{Told, Word};
 use crate::Result;
 use crate::random::Random;
@@ -29,13 +29,15 @@ pub struct Workload<'a> {
     random: Random,
     /// What has been done so far: the number of the next deed.
     next: u64,
+    /// Readers in a round.
+    readers: u64,
 }
 
 impl<'a> Workload<'a> {
     /// Nothing done yet.
     #[must_use]
     pub fn new(told: &'a Told, seed: u64) -> Workload<'a> {
-        Workload { told, random: Random::new(seed), next: 1 }
+        Workload { told, random: Random::new(seed), next: 1, readers: 0 }
     }
 
     /// Goes on behind a deed that has this number.
@@ -44,11 +46,18 @@ impl<'a> Workload<'a> {
         Workload { next: number, ..self }
     }
 
+    /// With so many readers in each round.
+    #[must_use]
+    pub fn read_by(self, readers: u64) -> Workload<'a> {
+        Workload { readers, ..self }
+    }
+
     /// A round of some callers, who ask at once. Returns when all have been answered.
     pub fn round(&mut self, store: &Store) {
         let callers = CALLERS.get(self.random.below(CALLERS.len() as u64) as usize).copied().unwrap_or(1);
-        let deeds: Vec<Deed> =
+        let mut deeds: Vec<Deed> =
             (0..callers).map(|who| Deed::draw(who, self.number(), &mut self.random)).collect();
+        deeds.extend((0..self.readers).map(|_| Deed::read()));
         self.perform(store, &deeds);
     }
 

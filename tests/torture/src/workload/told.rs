@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millpond::{Error, WriteOutcome};
 use uuid::Uuid;
 
-use crate::kill::Acked;
+use crate::kill::{Acked, Found};
 use crate::vfs::Disk;
 
 /// A caller was told something.
@@ -19,6 +19,8 @@ pub enum Word {
     Unknown(Acked, Error),
     /// An event that nobody knew about is there, or is not.
     Settled(Acked, bool),
+    /// A reader was shown these events, whoever wrote them.
+    Saw(Vec<Found>),
     /// The lock was granted under this token.
     Granted(u64),
     /// A lock could not be had, or be given back.
