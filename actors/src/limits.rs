@@ -102,6 +102,10 @@ pub const SLOW_POLL: Duration = Duration::from_millis(150);
 /// Pages in the write-ahead log at which the writer runs a passive checkpoint, after it has replied.
 pub const CHECKPOINT_PAGES: u32 = 1_000;
 
+/// How many times as long as at a checkpoint the log may become before it waits for its readers: with the usual
+/// checkpoint 32 MiB, so that it stays below 64 MiB even if it has to try a few times.
+pub const LONG_LOG: u32 = 4;
+
 /// How long a closing store waits for the requests it has accepted.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 

@@ -221,6 +221,14 @@ impl Session for MemorySession {
         0
     }
 
+    fn log_length(&self) -> u32 {
+        0
+    }
+
+    fn clear_log(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     fn checkpoint(&mut self, _whole: bool) -> Result<()> {
         Ok(())
     }

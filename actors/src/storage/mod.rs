@@ -234,6 +234,16 @@ pub trait Session: Tables + Send {
     /// Pages in the log since the last checkpoint.
     fn log_pages(&self) -> u32;
 
+    /// Pages in the log, moved or not.
+    fn log_length(&self) -> u32;
+
+    /// Moves all of the log into the main file, and waits a moment until nobody reads in it any more, so that the next
+    /// commit begins it anew. Whether that can be told from [`log_length`](Session::log_length) after that commit.
+    ///
+    /// # Errors
+    /// What the database said; nothing is lost by it.
+    fn clear_log(&mut self) -> Result<()>;
+
     /// Moves the log into the main file; `whole` waits for readers and truncates the log.
     ///
     /// # Errors

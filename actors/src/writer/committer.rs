@@ -26,6 +26,8 @@ pub(super) struct Committer {
     stats: Arc<Stats>,
     /// Pages in the log at which it is moved into the main file.
     checkpoint_pages: u32,
+    /// Pages at which it is not only moved, but has to begin anew.
+    long: u32,
     on_lapse: OnLapse,
     /// Our id, for whoever wants to know it.
     process: Arc<AtomicU64>,
@@ -68,6 +70,7 @@ impl Committer {
             clock,
             stats,
             checkpoint_pages,
+            long: limits::LONG_LOG.saturating_mul(checkpoint_pages),
             on_lapse,
             process,
             beats: false,
@@ -361,11 +364,26 @@ impl Committer {
 
     /// Moves what readers do not need any more out of the log. Under the turn, so that two processes never do
     /// it at once.
+    ///
+    /// A log begins anew if nobody reads in it at the moment of a commit. Where pages are read all the time that moment
+    /// does not come by itself; so a log that has become long waits for it. If it waited for nothing (a process may be
+    /// stopped in the middle of a page), it waits again only when it has become longer by a quarter.
     pub(super) fn checkpoint(&mut self) {
         if self.poisoned.is_some() || !matches!(self.session.take_turn(false), Ok(true)) {
             return;
         }
-        if self.session.checkpoint(false).is_err() {
+        let length = self.session.log_length();
+        let short = limits::LONG_LOG.saturating_mul(self.checkpoint_pages);
+        if length < short {
+            self.long = short;
+        }
+        let moved = if length < self.long {
+            self.session.checkpoint(false)
+        } else {
+            self.long = length.saturating_add(length / 4);
+            self.session.clear_log()
+        };
+        if moved.is_err() {
             self.stats.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
         }
         self.session.leave_turn();

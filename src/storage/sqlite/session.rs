@@ -24,6 +24,9 @@ use super::{Options, open};
 /// How long joining waits for another program's transaction, and a whole checkpoint for readers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a log that has become long waits for its readers: a few of their pages. Nobody writes meanwhile.
+const A_MOMENT: Duration = Duration::from_millis(100);
+
 /// The store's counters, in memory while a transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
@@ -153,6 +156,19 @@ impl SqliteSession {
             self.syncs = commits;
         }
         Ok(())
+    }
+
+    /// A checkpoint that waits so long for others; whether it was kept from its end.
+    fn move_log(&mut self, patience: Duration, sql: &'static str) -> Result<bool> {
+        self.connection.busy_timeout(patience).map_err(database)?;
+        let result = self.connection.query_row(sql, [], |row| {
+            Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        self.connection.busy_timeout(Duration::ZERO).map_err(database)?;
+        let (interrupted, pages, moved) = result.map_err(database)?;
+        self.log.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+        self.moved = u32::try_from(moved).unwrap_or(0);
+        Ok(interrupted)
     }
 
     fn open_transaction(&self) -> Result<()> {
@@ -391,19 +407,19 @@ impl Session for SqliteSession {
         pages.checked_sub(self.moved).unwrap_or(pages)
     }
 
+    fn log_length(&self) -> u32 {
+        self.log.load(Ordering::Relaxed)
+    }
+
+    fn clear_log(&mut self) -> Result<()> {
+        self.move_log(A_MOMENT, "PRAGMA wal_checkpoint(RESTART)").map(drop)
+    }
+
     fn checkpoint(&mut self, whole: bool) -> Result<()> {
-        let (patience, sql) = match whole {
-            true => (PATIENCE, "PRAGMA wal_checkpoint(TRUNCATE)"),
-            false => (Duration::ZERO, "PRAGMA wal_checkpoint(PASSIVE)"),
-        };
-        self.connection.busy_timeout(patience).map_err(database)?;
-        let result = self.connection.query_row(sql, [], |row| {
-            Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        });
-        self.connection.busy_timeout(Duration::ZERO).map_err(database)?;
-        let (interrupted, pages, moved) = result.map_err(database)?;
-        self.log.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-        self.moved = u32::try_from(moved).unwrap_or(0);
+        let interrupted = match whole {
+            true => self.move_log(PATIENCE, "PRAGMA wal_checkpoint(TRUNCATE)"),
+            false => self.move_log(Duration::ZERO, "PRAGMA wal_checkpoint(PASSIVE)"),
+        }?;
         if whole && interrupted { Err(busy_with(Occupant::OtherProgram, Duration::ZERO)) } else { Ok(()) }
     }
 

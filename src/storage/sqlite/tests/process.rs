@@ -181,6 +181,29 @@ fn the_log_is_counted_and_moved() {
     assert_eq!(fixture.backend.view().unwrap().summary(moment(0)).unwrap().log_bytes, 0);
 }
 
+/// A reader that comes before the last one goes keeps a log for ever that only begins anew by chance.
+#[test]
+fn g13_a_log_is_cleared_as_soon_as_nobody_reads_in_it() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    group(&mut *session, 0, 1, |_| Ok(()));
+    let reader = fixture.plain();
+    reader.execute_batch("BEGIN; SELECT id FROM store").unwrap();
+    session.checkpoint(false).unwrap();
+    let before = session.log_length();
+    group(&mut *session, 0, 2, |_| Ok(()));
+    assert!(session.log_length() > before, "it goes on behind what is read");
+    // It waits a moment in vain, which is no error.
+    session.clear_log().unwrap();
+    let before = session.log_length();
+    group(&mut *session, 0, 3, |_| Ok(()));
+    assert!(session.log_length() > before);
+    reader.execute_batch("COMMIT").unwrap();
+    session.clear_log().unwrap();
+    group(&mut *session, 0, 4, |_| Ok(()));
+    assert!(session.log_length() < before, "it has begun anew");
+}
+
 #[test]
 fn the_pulse_changes_with_the_commits_of_others() {
     let fixture = Fixture::new();
