@@ -117,7 +117,11 @@ impl Crew {
         Ok(())
     }
 
-    fn pid(&self, who: usize) -> Result<Pid> {
+    /// Its number in the system.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn pid(&self, who: usize) -> Result<Pid> {
         let child = self.running.get(who).and_then(Option::as_ref).ok_or("no such child")?;
         Ok(Pid::from_raw(child.id().try_into()?))
     }

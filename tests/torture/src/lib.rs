@@ -20,6 +20,7 @@ pub mod look;
 pub mod medium;
 pub mod power;
 pub mod random;
+pub mod readers;
 pub mod real_time;
 pub mod recording;
 pub mod sections;

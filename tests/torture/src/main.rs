@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, fsync, hands, history, io, kill, locks, power, serial, zombies};
+use torture::{Result, clocks, fsync, hands, history, io, kill, locks, power, readers, serial, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -21,6 +21,8 @@ const USAGE: &str = "usage:
                   [--mutant stale|cached|lost|holders|twice|back]
   torture serial  [--seed N] [--writes N] [--images N] [--seconds N] [--lanes N]
                   [--mutant swapped|half|stale|unsynced]
+  torture readers [--seed N] [--writes N] [--lanes N] [--readers N] [--left N] [--stops N]
+                  [--mutant endless|hole|twice]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -58,6 +60,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         [name, role, file, lanes, first, seed] if name == serial::CHILD => {
             let (lanes, first) = (lanes.parse()?, first.parse()?);
             serial::child::live(role.parse()?, file.as_ref(), lanes, first, seed.parse()?)?;
+            Ok(true)
+        }
+        [name, file] if name == readers::CHILD => {
+            readers::child::live(file.as_ref())?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -106,6 +112,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "serial" => {
             let settings = serial(options)?;
             let report = serial::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "readers" => {
+            let settings = readers(options)?;
+            let report = readers::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
@@ -245,6 +256,22 @@ fn serial(options: &[String]) -> Result<serial::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &serial::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn readers(options: &[String]) -> Result<readers::Settings> {
+    settings(options, |settings: &mut readers::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--writes" => settings.writes = value.parse()?,
+            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
+            "--readers" => settings.readers = value.parse()?,
+            "--left" => settings.left = value.parse()?,
+            "--stops" => settings.stops = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &readers::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())
