@@ -63,6 +63,30 @@ pub(crate) fn split_event(event: &impl Serialize) -> Result<(Cow<'static, str>, 
     Ok((Cow::Borrowed(variant), Data::Json(content)))
 }
 
+/// What a stored payload is read with, for tests that feed it what nobody has stored.
+#[cfg(feature = "testing")]
+pub mod decode {
+    use millpond_actors::error::Result;
+    use millpond_actors::storage::stream::Data;
+    use serde::de::DeserializeOwned;
+
+    /// A value out of a payload of either format: the content of an event, or a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Decode`](crate::Error::Decode).
+    pub fn value<T: DeserializeOwned>(data: &Data) -> Result<T> {
+        super::from_data("what was fed", data)
+    }
+
+    /// An event of an aggregate out of its type and content.
+    ///
+    /// # Errors
+    /// [`Error::Decode`](crate::Error::Decode).
+    pub fn event<E: DeserializeOwned>(event_type: &str, data: &Data) -> Result<E> {
+        super::join_event("what was fed", event_type, data)
+    }
+}
+
 /// The other way.
 pub(crate) fn join_event<E: DeserializeOwned>(what: &str, event_type: &str, data: &Data) -> Result<E> {
     let Data::Json(content) = data else {

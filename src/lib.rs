@@ -59,6 +59,8 @@ mod storage;
 struct Readme;
 
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
+#[cfg(feature = "testing")]
+pub use crate::codec::decode;
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::inspect::{Health, Inspector, WriterFigures, WriterState};
 pub use crate::leader::{Election, Leader, Leadership};
