@@ -74,7 +74,7 @@ impl Building {
         let watcher = Watcher::open(Arc::clone(&self.backend), process, &seams)?;
         let on_lapse = {
             let watcher = watcher.clone();
-            Box::new(move || watcher.lapsed())
+            Box::new(move || watcher.call_all())
         };
         let ask_turn = {
             let readers = readers.clone();
