@@ -189,7 +189,7 @@ async fn g13_a_lock_whose_guard_was_dropped_while_the_disk_was_full_becomes_free
 #[tokio::test]
 async fn l3_a_stale_token_writes_nothing() {
     use millpond_actors::error::Expected;
-    use millpond_actors::stream::{Append, StreamActor, placed};
+    use millpond_actors::stream::{Append, placed};
 
     let world = World::new();
     let held = world.hold("x").await;
@@ -202,7 +202,8 @@ async fn l3_a_stale_token_writes_nothing() {
             reply,
             passage,
         };
-        let outcome = soon(world.runtime.ask::<StreamActor, _, _>(&name("s"), build)).await?;
+        let append = |reply, passage| world.runtime.streams().append(&name("s"), build(reply, passage));
+        let outcome = soon(world.runtime.enter_and(append)).await?;
         placed(&name("s"), Expected::Any, Some(&fence), &outcome)
     };
     fenced(held.fence()).await.unwrap();

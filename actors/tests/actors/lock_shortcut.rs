@@ -87,7 +87,7 @@ async fn r1_whoever_waits_by_the_short_way_keeps_the_actor_and_is_served_in_orde
     world.release(held).await.unwrap();
     for (number, waiter) in waiters.into_iter().enumerate() {
         // Others come and go meanwhile: by their going the idle time has passed.
-        soon(world.append("s")).await.unwrap();
+        soon(world.number_of("other")).await.unwrap();
         until_left(&world, 1).await;
         let (next, short) = soon(waiter).await;
         let next = next.unwrap().expect("granted");
