@@ -37,6 +37,9 @@ pub struct Read {
     pub shown: Shown,
 }
 
+/// The first and the last position of a write.
+type Place = (u64, u64);
+
 /// Compares what was done with what there is at the end, in the order of its positions.
 #[must_use]
 pub fn judge(found: &[Found], written: &[Written], reads: &[Read]) -> Vec<Violation> {
@@ -59,13 +62,12 @@ pub fn judge(found: &[Found], written: &[Written], reads: &[Read]) -> Vec<Violat
 }
 
 /// Where the writes are: whole or not at all, one behind the other. The numbers of writes are twice their last
-/// positions, so that a read can have one in between. Also the first and last position of the write to which each
-/// position belongs.
+/// positions, so that a read can have one in between. Also the place of the write to which each position belongs.
 fn place(
     found: &[Found],
     written: &[Written],
     violations: &mut Vec<Violation>,
-) -> (Vec<(Span, usize)>, Vec<(u64, u64)>) {
+) -> (Vec<(Span, usize)>, Vec<Place>) {
     let by_content: HashMap<(&str, &str), u64> =
         found.iter().map(|found| ((&*found.stream, &*found.content), found.position)).collect();
     let mut wholes = vec![(0, 0); found.len()];
@@ -100,7 +102,7 @@ fn place(
 }
 
 /// Between which two writes a read can have looked.
-fn look(read: &Read, found: &[Found], wholes: &[(u64, u64)]) -> Result<Span, Violation> {
+fn look(read: &Read, found: &[Found], wholes: &[Place]) -> Result<Span, Violation> {
     let is_in = |found: &&Found| read.scope.holds(&found.stream);
     let shown: Vec<&Found> = match &read.shown {
         Shown::Count(count) => found.iter().filter(is_in).take(*count as usize).collect(),
