@@ -367,7 +367,7 @@ impl Committer {
     ///
     /// A log begins anew if nobody reads in it at the moment of a commit. Where pages are read all the time that moment
     /// does not come by itself; so a log that has become long waits for it. If it waited for nothing (a process may be
-    /// stopped in the middle of a page), it waits again only when it has become longer by a quarter.
+    /// stopped in the middle of a page), it waits again only when it has become longer by an eighth.
     pub(super) fn checkpoint(&mut self) {
         if self.poisoned.is_some() || !matches!(self.session.take_turn(false), Ok(true)) {
             return;
@@ -380,7 +380,7 @@ impl Committer {
         let moved = if length < self.long {
             self.session.checkpoint(false)
         } else {
-            self.long = length.saturating_add(length / 4);
+            self.long = length.saturating_add(length / 8);
             self.session.clear_log()
         };
         if moved.is_err() {

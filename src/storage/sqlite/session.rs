@@ -25,7 +25,7 @@ use super::{Options, open};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a log that has become long waits for its readers: a few of their pages. Nobody writes meanwhile.
-const A_MOMENT: Duration = Duration::from_millis(100);
+const A_MOMENT: Duration = Duration::from_millis(250);
 
 /// The store's counters, in memory while a transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -67,7 +67,8 @@ impl Write {
     }
 }
 
-fn stream_of(tally: u64) -> String {
+/// The stream of an aggregate.
+pub(super) fn stream_of(tally: u64) -> String {
     format!("{TALLIES}{tally}")
 }
 

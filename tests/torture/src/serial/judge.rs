@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::deed::{Scope, Shown, Write};
+use super::deed::{Scope, Shown, Write, stream_of};
 use crate::kill::{Broken, Found, Violation};
 use crate::real_time::{Span, late};
 
@@ -47,8 +47,17 @@ pub fn judge(found: &[Found], written: &[Written], reads: &[Read]) -> Vec<Violat
     let (spans, wholes) = place(found, written, &mut violations);
     let mut spans: Vec<(Span, String)> =
         spans.into_iter().map(|(span, at)| (span, format!("{:?}", written.get(at)))).collect();
+    let mut lists: HashMap<&str, Vec<&Found>> = HashMap::new();
+    for found in found {
+        lists.entry(&found.stream).or_default().push(found);
+    }
     for read in reads {
-        match look(read, found, &wholes) {
+        // A state is that of one list from its beginning; no other one need be looked through.
+        let list = match &read.scope {
+            Scope::State(tally) => lists.get(&*stream_of(*tally)).map_or(&[][..], Vec::as_slice),
+            _ => &[],
+        };
+        match look(read, found, list, &wholes) {
             Ok(span) => spans.push((span, format!("{read:?}"))),
             Err(violation) => violations.push(violation),
         }
@@ -102,10 +111,10 @@ fn place(
 }
 
 /// Between which two writes a read can have looked.
-fn look(read: &Read, found: &[Found], wholes: &[Place]) -> Result<Span, Violation> {
+fn look(read: &Read, found: &[Found], list: &[&Found], wholes: &[Place]) -> Result<Span, Violation> {
     let is_in = |found: &&Found| read.scope.holds(&found.stream);
     let shown: Vec<&Found> = match &read.shown {
-        Shown::Count(count) => found.iter().filter(is_in).take(*count as usize).collect(),
+        Shown::Count(count) => list.iter().copied().take(*count as usize).collect(),
         Shown::Tail(tail) => {
             let mut shown = Vec::new();
             for (position, stream, version) in tail {
@@ -128,10 +137,16 @@ fn look(read: &Read, found: &[Found], wholes: &[Place]) -> Result<Span, Violatio
         Shown::Tail(_) => shown.first().map_or(1, |found| found.position),
         Shown::Count(_) => 1,
     };
-    let behind = found.iter().skip(from as usize - 1).filter(is_in);
-    let hidden = behind.zip(shown.iter().map(Some).chain(std::iter::repeat(None)));
-    let hidden = hidden.into_iter().find(|(there, shown)| shown.is_none_or(|shown| shown != there));
-    let hidden = hidden.map_or(found.len() as u64 + 1, |(there, _)| there.position);
+    let hidden = match read.shown {
+        Shown::Count(count) => list.get(count as usize).copied(),
+        Shown::Tail(_) => {
+            let behind = found.iter().skip(from as usize - 1).filter(is_in);
+            let mut behind = behind.zip(shown.iter().map(Some).chain(std::iter::repeat(None)));
+            let hidden = behind.find(|(there, shown)| shown.is_none_or(|shown| shown != there));
+            hidden.map(|(there, _)| there)
+        }
+    };
+    let hidden = hidden.map_or(found.len() as u64 + 1, |there| there.position);
     // Whoever saw the last of a write in its lists saw all of it, wherever the rest is.
     let whole = |position: u64| wholes.get((position as usize).checked_sub(1)?).copied();
     let (_, newest) = whole(newest).unwrap_or((0, newest));
