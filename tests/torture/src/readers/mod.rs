@@ -111,7 +111,7 @@ impl Default for Settings {
             writes: 20_000,
             lanes: 4,
             readers: 3,
-            left: 200,
+            left: 50,
             stops: 5,
             checkpoint_pages: 1_000,
             mutant: None,
