@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, fsync, hands, io, kill, locks, power, zombies};
+use torture::{Result, cancel, clocks, fsync, hands, io, kill, locks, power, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -17,7 +17,9 @@ const USAGE: &str = "usage:
                   [--mutant deaf|blind|unsynced|hasty|hole]
   torture io      [--seed N] [--rounds N] [--seconds N] [--stride N]
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
-  torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
+  torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]
+  torture cancel  [--seed N] [--rounds N] [--seconds N]
+                  [--mutant forgotten|halved|boastful|stuck|lasting|crowded|silent]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -88,6 +90,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "clock" => {
             let settings = clock(options)?;
             let report = clocks::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "cancel" => {
+            let settings = cancel(options)?;
+            let report = cancel::run(&settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         _ => return Err(USAGE.into()),
@@ -204,6 +211,19 @@ fn clock(options: &[String]) -> Result<clocks::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &clocks::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn cancel(options: &[String]) -> Result<cancel::Settings> {
+    settings(options, |settings: &mut cancel::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--mutant" => settings.mutant = mutant(value, &cancel::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -63,6 +63,10 @@ pub enum Broken {
     Apart,
     /// A write failed, and neither an answer nor a figure tells of it (G13).
     Hidden,
+    /// Something is held, waited for or alive that belongs to nobody any more (L6, R1, G11).
+    Leaked,
+    /// A caller was not answered (G3, G10).
+    Unanswered,
     /// A child got an error, or the file is damaged (G7).
     Failed,
 }

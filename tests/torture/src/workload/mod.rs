@@ -17,6 +17,7 @@ use self::deed::Deed;
 pub use self::tally::Tally;
 pub use self::told::{Told, Word};
 use crate::Result;
+use crate::callers::Caller;
 use crate::random::Random;
 
 /// Callers in a round, by chance.
@@ -50,6 +51,19 @@ impl<'a> Workload<'a> {
         let deeds: Vec<Deed> =
             (0..callers).map(|who| Deed::draw(who, self.number(), &mut self.random)).collect();
         self.perform(store, &deeds);
+    }
+
+    /// Some callers, for somebody who does not let all of them come to their end.
+    pub fn callers<'s>(&mut self, store: &'s Store, callers: u64) -> Vec<Caller<'s>>
+    where
+        'a: 's,
+    {
+        let told = self.told;
+        let draw = |who| {
+            let deed = Deed::draw(who, self.number(), &mut self.random);
+            Box::pin(async move { deed.perform(store, told).await }) as Caller<'s>
+        };
+        (0..callers).map(draw).collect()
     }
 
     /// Looks which of the events that nobody knew about are there, once something else has been acknowledged.
