@@ -2,8 +2,7 @@
 //! chance, and some are dropped before they have come to their end.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock;
@@ -52,16 +51,16 @@ impl std::fmt::Debug for Ended<'_> {
     }
 }
 
-/// Asks them until the last one has ended, but not longer than `time`. `lose` is what happens to those who lose their
-/// patience, at that very moment.
+/// Asks them until the last one has ended, but not longer than `time`. They need not be woken, but whoever
+/// wakes one wakes `waker`. `lose` is what happens to those who lose their patience, at that very moment.
 pub fn drive<'a>(
     callers: impl IntoIterator<Item = Patient<'a>>,
     random: &mut Random,
     time: Duration,
+    waker: &Waker,
     mut lose: impl FnMut(Caller<'a>),
 ) -> Ended<'a> {
-    let (start, waker) = (clock::now(), Waker::from(Arc::new(Nobody)));
-    let mut context = Context::from_waker(&waker);
+    let (start, mut context) = (clock::now(), Context::from_waker(waker));
     let mut inside: Vec<Patient<'a>> = callers.into_iter().collect();
     let mut ended = Ended::default();
     while !inside.is_empty() && start.elapsed() < time {
@@ -82,13 +81,6 @@ pub fn drive<'a>(
     }
     ended.unanswered = inside.into_iter().map(|patient| patient.caller).collect();
     ended
-}
-
-/// Is woken by nobody: it asks by itself.
-struct Nobody;
-
-impl Wake for Nobody {
-    fn wake(self: Arc<Nobody>) {}
 }
 
 /// Asks until it is so; `false` if it is not so in all that time.

@@ -19,6 +19,7 @@ pub mod kill;
 pub mod locks;
 pub mod look;
 pub mod medium;
+pub mod panics;
 pub mod power;
 pub mod random;
 pub mod recording;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, cancel, clocks, fsync, hands, io, kill, locks, power, zombies};
+use torture::{Result, cancel, clocks, fsync, hands, io, kill, locks, panics, power, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -19,7 +19,9 @@ const USAGE: &str = "usage:
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]
   torture cancel  [--seed N] [--rounds N] [--seconds N]
-                  [--mutant forgotten|halved|boastful|stuck|lasting|crowded|silent]";
+                  [--mutant forgotten|halved|boastful|stuck|lasting|crowded|silent]
+  torture panics  [--seed N] [--rounds N] [--seconds N] [--place NAME]
+                  [--mutant silent|selfish|liar|forgetful|torn|lasting]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -97,6 +99,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
             let report = cancel::run(&settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
+        "panics" => {
+            let settings = panics(options)?;
+            let report = panics::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
         _ => return Err(USAGE.into()),
     };
     println!("{json}");
@@ -113,7 +120,7 @@ fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> 
     Ok(settings)
 }
 
-/// One of `all` by its name in lower case.
+/// One of `all` by its name in lower case: a mutant, a place.
 fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
     let named = all.iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name));
     named.copied().map(Some).ok_or_else(|| USAGE.into())
@@ -224,6 +231,20 @@ fn cancel(options: &[String]) -> Result<cancel::Settings> {
             "--rounds" => settings.rounds = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--mutant" => settings.mutant = mutant(value, &cancel::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn panics(options: &[String]) -> Result<panics::Settings> {
+    settings(options, |settings: &mut panics::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--place" => settings.place = mutant(value, &panics::Place::ALL)?,
+            "--mutant" => settings.mutant = mutant(value, &panics::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -11,6 +11,7 @@ mod rest;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use futures_executor::block_on;
@@ -132,7 +133,8 @@ impl Report {
     /// One line of figures.
     #[must_use]
     pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count = |which: &[Broken]| self.violations.iter().filter(|(what, _)| which.contains(what)).count();
+        let count =
+            |which: &[Broken]| self.violations.iter().filter(|(what, _)| which.contains(what)).count();
         serde_json::json!({
             "name": "cancel", "seed": settings.seed, "callers": self.callers, "cancelled": self.cancelled,
             "acked": self.acked, "events": self.events, "acked_lost": count(&[Broken::Lost]),
@@ -233,7 +235,7 @@ fn go_away<'s>(settings: &Settings, callers: Vec<Caller<'s>>, random: &mut Rando
         Some(Mutant::Forgotten) => std::mem::forget(caller),
         _ => drop(caller),
     };
-    let ended = drive(patients, random, settings.patience, lose);
+    let ended = drive(patients, random, settings.patience, Waker::noop(), lose);
     report.cancelled += ended.dropped;
     if !ended.unanswered.is_empty() {
         report.violations.push((Broken::Unanswered, format!("{ended:?}")));
@@ -253,7 +255,8 @@ fn rest_of_round(settings: &Settings, file: &Path, store: &Store) -> Result<Vec<
             let Ok(event) = Event::from_json("Called", "{}") else { return };
             let _ = store.events().append("stuck", Expected::Any, [event]).await;
         }) as Caller<'_>;
-        drive([Patient { caller: append, looks: Some(1) }], &mut Random::new(1), settings.patience, drop);
+        let soon_gone = Patient { caller: append, looks: Some(1) };
+        drive([soon_gone], &mut Random::new(1), settings.patience, Waker::noop(), drop);
     }
     let mut violations = rest::leaks(store, settings.patience)?;
     drop(turn);
@@ -273,8 +276,7 @@ fn judge(settings: &Settings, file: &Path, mut words: Vec<Word>, report: &mut Re
     report.acked = words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64;
     report.violations.append(&mut seen.violations);
     report.violations.extend(seen.accuse(&words));
-    let failed = words.iter().filter(|word| {
-        matches!(word, Word::Refused(..) | Word::Unknown(..) | Word::Failed(_))
-    });
+    let failed =
+        words.iter().filter(|word| matches!(word, Word::Refused(..) | Word::Unknown(..) | Word::Failed(_)));
     report.violations.extend(failed.map(|word| (Broken::Failed, format!("{word:?}"))));
 }

@@ -36,8 +36,7 @@ pub(super) fn leaks(store: &Store, time: Duration) -> Result<Vec<Violation>> {
         return Ok(Vec::new());
     }
     let left = left(store)?;
-    let leaks =
-        [("held", !left.held.is_empty()), ("waiting", left.waiting > 0), ("inside", left.inside > 0)];
+    let leaks = [("held", !left.held.is_empty()), ("waiting", left.waiting > 0), ("inside", left.inside > 0)];
     let named = |what| (Broken::Leaked, format!("{what}: {left:?}"));
     Ok(leaks.into_iter().filter(|(_, leaks)| *leaks).map(|(what, _)| named(what)).collect())
 }
