@@ -13,6 +13,7 @@ pub mod clocks;
 pub mod crew;
 pub mod cuts;
 pub mod fsync;
+pub mod full;
 pub mod hands;
 pub mod io;
 pub mod kill;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, cancel, clocks, fsync, hands, io, kill, locks, panics, power, zombies};
+use torture::{Result, cancel, clocks, fsync, full, hands, io, kill, locks, panics, power, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -21,7 +21,9 @@ const USAGE: &str = "usage:
   torture cancel  [--seed N] [--rounds N] [--seconds N]
                   [--mutant forgotten|halved|boastful|stuck|lasting|crowded|silent]
   torture panics  [--seed N] [--rounds N] [--seconds N] [--place NAME]
-                  [--mutant silent|selfish|liar|forgetful|torn|lasting]";
+                  [--mutant silent|selfish|liar|forgetful|torn|lasting]
+  torture full    [--seed N] [--writes N] [--stride N] [--seconds N]
+                  [--mutant sure|forgetful|vague|blind|sick]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +51,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         [name, seed, file, fault] if name == hands::CHILD => {
             let fault = Fault::named(fault).ok_or(USAGE)?;
             hands::child::live(seed.parse()?, file.as_ref(), fault)?;
+            Ok(true)
+        }
+        [name, folder, seed, left] if name == full::CHILD => {
+            full::live(folder.as_ref(), seed.parse()?, left.parse()?)?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -102,6 +108,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "panics" => {
             let settings = panics(options)?;
             let report = panics::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "full" => {
+            let settings = full(options)?;
+            let report = full::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         _ => return Err(USAGE.into()),
@@ -245,6 +256,20 @@ fn panics(options: &[String]) -> Result<panics::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--place" => settings.place = mutant(value, &panics::Place::ALL)?,
             "--mutant" => settings.mutant = mutant(value, &panics::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn full(options: &[String]) -> Result<full::Settings> {
+    settings(options, |settings: &mut full::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--writes" => settings.writes = value.parse()?,
+            "--stride" => settings.stride = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--mutant" => settings.mutant = mutant(value, &full::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

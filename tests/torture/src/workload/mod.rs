@@ -30,19 +30,27 @@ pub struct Workload<'a> {
     random: Random,
     /// What has been done so far: the number of the next deed.
     next: u64,
+    /// Bytes that come with each event of a group, besides its content.
+    pad: usize,
 }
 
 impl<'a> Workload<'a> {
     /// Nothing done yet.
     #[must_use]
     pub fn new(told: &'a Told, seed: u64) -> Workload<'a> {
-        Workload { told, random: Random::new(seed), next: 1 }
+        Workload { told, random: Random::new(seed), next: 1, pad: 0 }
     }
 
     /// Goes on behind a deed that has this number.
     #[must_use]
     pub fn after(self, number: u64) -> Workload<'a> {
         Workload { next: number, ..self }
+    }
+
+    /// The events of its groups are larger by so many bytes, which may be 65,000 at most.
+    #[must_use]
+    pub fn padded(self, pad: usize) -> Workload<'a> {
+        Workload { pad, ..self }
     }
 
     /// A round of some callers, who ask at once. Returns when all have been answered.
@@ -82,7 +90,7 @@ impl<'a> Workload<'a> {
 
     /// A group of appends of so many callers.
     pub fn group(&mut self, store: &Store, callers: u64) {
-        let deeds: Vec<Deed> = (0..callers).map(|who| Deed::append(who, self.number())).collect();
+        let deeds: Vec<Deed> = (0..callers).map(|who| Deed::append(who, self.number(), self.pad)).collect();
         self.perform(store, &deeds);
     }
 
