@@ -26,6 +26,7 @@ pub mod random;
 pub mod recording;
 pub mod sections;
 pub mod sidecar;
+pub mod stopped;
 pub mod vfs;
 pub mod workload;
 pub mod zombies;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, cancel, clocks, fsync, full, hands, io, kill, locks, panics, power, zombies};
+use torture::{Result, cancel, clocks, fsync, full, hands, io, kill, locks, panics, power, stopped, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -23,7 +23,8 @@ const USAGE: &str = "usage:
   torture panics  [--seed N] [--rounds N] [--seconds N] [--place NAME]
                   [--mutant silent|selfish|liar|forgetful|torn|lasting]
   torture full    [--seed N] [--writes N] [--stride N] [--seconds N]
-                  [--mutant sure|forgetful|vague|blind|sick]";
+                  [--mutant sure|forgetful|vague|blind|sick]
+  torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,6 +56,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         }
         [name, folder, seed, left] if name == full::CHILD => {
             full::live(folder.as_ref(), seed.parse()?, left.parse()?)?;
+            Ok(true)
+        }
+        [name, file, who, next, timeout_ms] if name == stopped::CHILD => {
+            stopped::child::live(file.as_ref(), who.parse()?, next.parse()?, timeout_ms.parse()?)?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -113,6 +118,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "full" => {
             let settings = full(options)?;
             let report = full::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "stopped" => {
+            let settings = stopped(options)?;
+            let report = stopped::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         _ => return Err(USAGE.into()),
@@ -270,6 +280,18 @@ fn full(options: &[String]) -> Result<full::Settings> {
             "--stride" => settings.stride = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--mutant" => settings.mutant = mutant(value, &full::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn stopped(options: &[String]) -> Result<stopped::Settings> {
+    settings(options, |settings: &mut stopped::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &stopped::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())
