@@ -20,6 +20,7 @@ pub mod kill;
 pub mod locks;
 pub mod look;
 pub mod medium;
+pub mod overload;
 pub mod panics;
 pub mod power;
 pub mod random;

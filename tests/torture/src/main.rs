@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, cancel, clocks, fsync, full, hands, io, kill, locks, panics, power, stopped, zombies};
+use torture::{
+    Result, cancel, clocks, fsync, full, hands, io, kill, locks, overload, panics, power, stopped, zombies,
+};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -24,7 +26,8 @@ const USAGE: &str = "usage:
                   [--mutant silent|selfish|liar|forgetful|torn|lasting]
   torture full    [--seed N] [--writes N] [--stride N] [--seconds N]
                   [--mutant sure|forgetful|vague|blind|sick]
-  torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]";
+  torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]
+  torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,6 +63,11 @@ fn run(arguments: &[String]) -> Result<bool> {
         }
         [name, file, who, next, timeout_ms] if name == stopped::CHILD => {
             stopped::child::live(file.as_ref(), who.parse()?, next.parse()?, timeout_ms.parse()?)?;
+            Ok(true)
+        }
+        [name, file, seed, waves, spoilt] if name == overload::CHILD => {
+            let mutant = overload::Mutant::named(spoilt);
+            overload::child::live(file.as_ref(), seed.parse()?, waves.parse()?, mutant)?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -123,6 +131,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "stopped" => {
             let settings = stopped(options)?;
             let report = stopped::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "overload" => {
+            let settings = overload(options)?;
+            let report = overload::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         _ => return Err(USAGE.into()),
@@ -292,6 +305,18 @@ fn stopped(options: &[String]) -> Result<stopped::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &stopped::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn overload(options: &[String]) -> Result<overload::Settings> {
+    settings(options, |settings: &mut overload::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--waves" => settings.waves = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &overload::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -74,6 +74,19 @@ impl<'a> Workload<'a> {
         (0..callers).map(draw).collect()
     }
 
+    /// Appends and imports of so many callers, for somebody who does not let all of them come to their end.
+    pub fn appends<'s>(&mut self, store: &'s Store, callers: u64) -> Vec<Caller<'s>>
+    where
+        'a: 's,
+    {
+        let (told, pad) = (self.told, self.pad);
+        let append = |who| {
+            let deed = Deed::append(who, self.number(), pad);
+            Box::pin(async move { deed.perform(store, told).await }) as Caller<'s>
+        };
+        (0..callers).map(append).collect()
+    }
+
     /// Looks which of the events that nobody knew about are there, once something else has been acknowledged.
     ///
     /// # Errors
