@@ -33,7 +33,7 @@ const PAD: usize = 16_000;
 const WAVE_KIB: u64 = CALLERS * 2 * PAD as u64 / 1_024;
 
 /// What the process may need beyond what it had: its callers' events, a copy of those, what is inside, and the caches.
-const BOUND_KIB: u64 = 3 * WAVE_KIB + (48 << 10);
+const BOUND_KIB: u64 = 2 * WAVE_KIB + (32 << 10);
 
 /// No child takes this long.
 const PATIENCE: Duration = Duration::from_secs(170);
