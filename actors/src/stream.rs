@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use crate::error::{Error, Expected, Result};
+use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
@@ -84,6 +85,9 @@ impl Handler<Visit<Append>> for StreamActor {
 
     fn handle(&mut self, Visit { message, stay }: Visit<Append>, context: &mut Self::Context) {
         let Append { expected, events, known_ids, fence, reply, passage } = message;
+        if let Err(error) = reach(Point::StreamActor) {
+            return reply.answer(Err(error));
+        }
         let stream = Target { name: self.name.clone(), id: self.id };
         let append = stream::Append { stream, expected, events, known_ids, fence };
         // The outcome itself is the answer, so the reply travels with the operation. The actor wants to hear of

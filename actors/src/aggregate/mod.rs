@@ -21,6 +21,7 @@ use self::deciding::{Decided, Flight, decide};
 pub use self::model::{Inspect, Model, Policy};
 use self::model::{Loaded, load};
 use crate::error::{Error, Expected, Result};
+use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
@@ -144,6 +145,9 @@ impl<M: Model> Handler<Visit<Execute<M>>> for AggregateActor<M> {
 
     fn handle(&mut self, Visit { message, stay }: Visit<Execute<M>>, context: &mut Self::Context) {
         let Execute { command, reply, mut passage } = message;
+        if let Err(error) = reach(Point::AggregateActor) {
+            return reply.answer(Err(error));
+        }
         // It waits here for the flight before it; the writer must not linger for it.
         passage.arrive();
         self.enqueue(Item::Execute { command, reply, _passage: passage, stay }, context);

@@ -21,6 +21,7 @@ use self::looking::{Changed, Follower, Keeper, Outlook};
 pub use self::looking::{Follow, Loss};
 use crate::clock::millis;
 use crate::error::{Error, WriteOutcome};
+use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
@@ -179,6 +180,9 @@ impl Handler<Visit<Acquire>> for LockActor {
         let Acquire { shape, ttl, wait, reply, passage } = message;
         if reply.is_abandoned() {
             return;
+        }
+        if let Err(error) = reach(Point::LockActor) {
+            return reply.answer(Err(error));
         }
         let deadline_ms = match wait {
             Wait::For(time) => Some(self.house.seams.clock.now().boot_ms.saturating_add(millis(time))),

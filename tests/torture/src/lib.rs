@@ -1,6 +1,6 @@
 //! Programs that hurt a store and look whether it kept its promises.
 //!
-//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io|cancel|panics|full|stopped|overload
+//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io|cancel|panics|full|stopped|overload|failpoints
 //! [--seed N] [--mutant NAME] ...` prints one line of JSON with figures, and exits with 1 if a promise was broken. A run is described by its seed: what is done is the same
 //! each time, the moments at which the machine does it are not.
 //!
@@ -12,6 +12,7 @@ pub mod clock;
 pub mod clocks;
 pub mod crew;
 pub mod cuts;
+pub mod failpoints;
 pub mod fsync;
 pub mod full;
 pub mod hands;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, cancel, clocks, fsync, full, hands, io, kill, locks, overload, panics, power, stopped, zombies,
+    Result, cancel, clocks, failpoints, fsync, full, hands, io, kill, locks, overload, panics, power,
+    stopped, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -27,7 +28,8 @@ const USAGE: &str = "usage:
   torture full    [--seed N] [--writes N] [--stride N] [--seconds N]
                   [--mutant sure|forgetful|vague|blind|sick]
   torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]
-  torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]";
+  torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
+  torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,6 +70,12 @@ fn run(arguments: &[String]) -> Result<bool> {
         [name, file, seed, waves, spoilt] if name == overload::CHILD => {
             let mutant = overload::Mutant::named(spoilt);
             overload::child::live(file.as_ref(), seed.parse()?, waves.parse()?, mutant)?;
+            Ok(true)
+        }
+        [name, file, seed, point, how, passed, times] if name == failpoints::CHILD => {
+            let how = failpoints::How::named(how).ok_or(USAGE)?;
+            let strikes = (passed.parse()?, times.parse()?);
+            failpoints::child::live(file.as_ref(), seed.parse()?, point, how, strikes)?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -136,6 +144,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "overload" => {
             let settings = overload(options)?;
             let report = overload::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "failpoints" => {
+            let settings = failpoints(options)?;
+            let report = failpoints::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         _ => return Err(USAGE.into()),
@@ -317,6 +330,18 @@ fn overload(options: &[String]) -> Result<overload::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--waves" => settings.waves = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &overload::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn failpoints(options: &[String]) -> Result<failpoints::Settings> {
+    settings(options, |settings: &mut failpoints::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &failpoints::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())
