@@ -78,7 +78,9 @@ impl<T> DerefMut for Theirs<T> {
 
 impl<T> Drop for Theirs<T> {
     fn drop(&mut self) {
-        self.0.take().map(discard);
+        if let Some(theirs) = self.0.take() {
+            discard(theirs);
+        }
     }
 }
 
