@@ -144,7 +144,7 @@ impl Report {
             "name": "overload", "seed": settings.seed, "callers": self.callers, "cancelled": self.cancelled,
             "inside_limit": INSIDE, "most_inside": self.most_inside, "overloaded": self.overloaded,
             "busy": self.busy, "acked": self.acked, "returns": self.returns,
-            "offered_mib": (settings.waves + 1) * WAVE_KIB >> 10, "base_kib": self.base_kib,
+            "offered_mib": ((settings.waves + 1) * WAVE_KIB) >> 10, "base_kib": self.base_kib,
             "peak_kib": self.peak_kib, "bound_kib": self.base_kib + BOUND_KIB, "before_us": self.before_us,
             "after_us": self.after_us, "acked_lost": count("Lost"), "lies": count("Lie"),
             "wedged": count("Wedged") + count("Failed"),
