@@ -53,8 +53,6 @@ points! {
     WithinJoin,
     /// It is registered.
     AfterJoin,
-    /// The actor of a stream has got an append.
-    StreamActor,
     /// The actor of a lock has got somebody who wants it.
     LockActor,
     /// The actor of an aggregate has got a command.

@@ -6,7 +6,7 @@ use millpond_actors::clock::Clock;
 use millpond_actors::error::Error;
 use millpond_actors::lock::Wait;
 use millpond_actors::runtime::Settings;
-use millpond_actors::storage::lock::{Fence, Leave};
+use millpond_actors::storage::lock::{Acquired, Fence, Leave};
 
 use crate::lock::TTL;
 use crate::world::{World, assert_not_applied, begun, broken, name, soon, until};
@@ -31,22 +31,42 @@ async fn l4_a_holder_that_was_buried_is_told() {
 
 #[tokio::test]
 async fn l4_a_lease_that_ended_while_the_process_was_stopped_is_lost() {
-    // One reader, so that a read that is answered tells that those before it are.
-    let world = World::with(|settings| settings.readers = 1);
+    let world = World::new();
     let held = world.hold("x").await;
     let mut loss = begun(world.loss(&held));
-    // What the first ring brings is news, and has been looked at: from here on only the lapse tells.
+    // Whoever waits for another process is told by the lookout, which has then seen all that there is to be seen: from
+    // here on only the lapse tells.
     let mut foreigner = world.foreigner();
-    foreigner.write(crate::world::foreign_append("other", "{}"));
-    for _ in 0..4 {
-        world.arrived().await;
-        soon(world.runtime.read(|view| view.head())).await.unwrap();
-    }
+    let probe = foreigner.take("probe", TTL);
+    let waiter = world.in_line("probe").await;
+    foreigner.write(Leave { lock: probe.lock, ticket: probe.ticket });
+    let _probe = soon(waiter).await.unwrap();
+    world.arrived().await;
     assert!(!loss.is_answered());
     world.clock.advance(TTL);
     soon(world.append("s")).await.unwrap();
     soon(loss).await.unwrap();
     assert_eq!(world.holder("x"), None);
+}
+
+#[tokio::test]
+async fn l5_a_waiter_whose_process_was_buried_lines_up_anew_before_those_who_come_later() {
+    let world = World::new();
+    let (mut holder, mut next) = (world.foreigner(), world.foreigner());
+    let grant = holder.take("x", TTL);
+    let Acquired::Waiting { ticket, .. } = next.ask_for("x", TTL) else { panic!("it is held") };
+    let waiter = world.in_line("x").await;
+    world.memory.bury(world.runtime.process(), world.clock.now());
+    // Its ticket is behind one that lives, so the line itself does not tell that it is void.
+    let before = world.waiting("x");
+    soon(world.append("s")).await.unwrap();
+    until(async || world.waiting("x") > before).await;
+    let mut late = world.foreigner();
+    let Acquired::Waiting { .. } = late.ask_for("x", TTL) else { panic!("it is held") };
+    holder.write(Leave { lock: grant.lock, ticket: grant.ticket });
+    next.write(Leave { lock: grant.lock, ticket });
+    let held = soon(waiter).await.unwrap().unwrap();
+    assert_eq!(world.holder("x"), Some(held.ticket()));
 }
 
 #[tokio::test]
@@ -126,6 +146,22 @@ async fn l5_our_dead_waiter_is_skipped_by_others() {
 }
 
 #[tokio::test]
+async fn g10_what_is_held_stays_held_when_the_actor_fails_and_another_takes_its_place() {
+    let world = World::new();
+    let held = world.hold("x").await;
+    world.clock.panic_on_the_arbiter();
+    let failed = soon(world.acquire("x", Wait::For(TTL))).await;
+    assert!(matches!(failed, Err(Error::ActorFailed { .. })), "{failed:?}");
+    // The next actor has not seen it being granted.
+    let waiter = world.in_line("x").await;
+    world.has_looked("x").await;
+    assert_eq!(world.holder("x"), Some(held.ticket()));
+    world.release(held).await.unwrap();
+    let next = soon(waiter).await.unwrap().expect("whoever released it knows the actor no more");
+    world.release(next).await.unwrap();
+}
+
+#[tokio::test]
 async fn g10_what_a_failed_actor_leaves_behind_is_given_back() {
     let world = World::new();
     let held = world.hold("x").await;
@@ -173,7 +209,7 @@ async fn g13_a_lock_whose_guard_was_dropped_while_the_disk_was_full_becomes_free
 #[tokio::test]
 async fn l3_a_stale_token_writes_nothing() {
     use millpond_actors::error::Expected;
-    use millpond_actors::stream::{Append, StreamActor, placed};
+    use millpond_actors::stream::{Append, placed};
 
     let world = World::new();
     let held = world.hold("x").await;
@@ -186,7 +222,8 @@ async fn l3_a_stale_token_writes_nothing() {
             reply,
             passage,
         };
-        let outcome = soon(world.runtime.ask::<StreamActor, _, _>(&name("s"), build)).await?;
+        let append = |reply, passage| world.runtime.streams().append(&name("s"), build(reply, passage));
+        let outcome = soon(world.runtime.enter_and(append)).await?;
         placed(&name("s"), Expected::Any, Some(&fence), &outcome)
     };
     fenced(held.fence()).await.unwrap();

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, cancel, clocks, failpoints, fsync, full, hands, io, kill, locks, overload, panics, power,
+    Result, all, cancel, clocks, failpoints, fsync, full, hands, io, kill, locks, overload, panics, power,
     stopped, zombies,
 };
 
 const USAGE: &str = "usage:
+  torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--page FILE] [--commit ID]
+  torture all --mutants [--only NAME,NAME]
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
@@ -78,6 +80,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             failpoints::child::live(file.as_ref(), seed.parse()?, point, how, strikes)?;
             Ok(true)
         }
+        [name, options @ ..] if name == "all" => all::run(&std::env::current_exe()?, &all(options)?, USAGE),
         [name, options @ ..] => torture(name, options),
         [] => Err(USAGE.into()),
     }
@@ -171,6 +174,24 @@ fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> 
 fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
     let named = all.iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name));
     named.copied().map(Some).ok_or_else(|| USAGE.into())
+}
+
+fn all(options: &[String]) -> Result<all::Settings> {
+    let (flags, options): (Vec<_>, Vec<_>) =
+        options.iter().cloned().partition(|option| option == "--mutants");
+    let settings = settings(&options, |settings: &mut all::Settings, name, value| {
+        let tier = || all::Tier::ALL.iter().find(|(name, _)| *name == value).map(|(_, tier)| *tier);
+        match name {
+            "--tier" => settings.tier = tier().ok_or(USAGE)?,
+            "--seed" => settings.seed = value.parse()?,
+            "--only" => settings.only = value.split(',').map(str::to_owned).collect(),
+            "--page" => settings.page = Some(value.into()),
+            "--commit" => value.clone_into(&mut settings.commit),
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })?;
+    Ok(all::Settings { mutants: !flags.is_empty(), ..settings })
 }
 
 fn kill(options: &[String]) -> Result<kill::Settings> {

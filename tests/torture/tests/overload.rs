@@ -12,7 +12,7 @@ fn program() -> &'static Path {
 
 #[test]
 fn g3_g9_more_than_it_can_take_is_refused_and_takes_no_memory() {
-    let settings = Settings { waves: 8, timed: false, ..Settings::default() };
+    let settings = Settings { waves: 6, timed: false, ..Settings::default() };
     let report = run(program(), &settings).unwrap();
     let shown = report.json(&settings);
     assert!(report.violations.is_empty(), "{shown}");

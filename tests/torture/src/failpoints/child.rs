@@ -17,8 +17,8 @@ use crate::workload::{Told, Word, Workload};
 /// Pages in the log at which it is moved into the main file: every few groups.
 const CHECKPOINT_PAGES: u32 = 12;
 
-/// Rounds of callers before it is looked whether all is well again.
-const ROUNDS: u64 = 12;
+/// Rounds of callers before it is looked whether all is well again; more, if the point has not been reached by then.
+const ROUNDS: std::ops::Range<u64> = 12..80;
 
 /// Makes a store in `file`, uses it while something happens at the point, so many times after so many passes of it, and
 /// goes on.
@@ -41,7 +41,9 @@ pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64
     })?;
     let (mut workload, mut random) = (Workload::new(&told, seed), Random::new(seed));
     let mut said = 0;
-    for _ in 0..ROUNDS {
+    let mut rounds = 0;
+    while rounds < ROUNDS.start || (failpoint::fired() == 0 && rounds < ROUNDS.end) {
+        rounds += 1;
         if random.below(2) == 0 {
             workload.round(&store)
         } else {
