@@ -13,6 +13,7 @@ use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::stream::{Data, Recorded as Record, Scope};
+use millpond_actors::thread::Theirs;
 
 use crate::codec;
 use crate::reading::{EventStream, decode_event};
@@ -215,6 +216,7 @@ impl<A: Aggregate> Entity<A> {
     /// [`Error::Corrupt`] if the stream cannot be read, or what the database said.
     pub async fn execute(&self, command: A::Command) -> Result<Committed<A>, CommandError<A::Rejection>> {
         let name = self.name.clone()?;
+        let command = Theirs::new(command);
         let build = |reply, passage| Execute::<Hosted<A>> { command, reply, passage };
         outcome(self.runtime.ask::<AggregateActor<Hosted<A>>, _, _>(&name, build).await?)
     }
@@ -225,6 +227,7 @@ impl<A: Aggregate> Entity<A> {
         command: A::Command,
     ) -> Result<Committed<A>, CommandError<A::Rejection>> {
         let name = self.name.clone()?;
+        let command = Theirs::new(command);
         let build = |reply, passage| Execute::<Hosted<A>> { command, reply, passage };
         outcome(self.runtime.call::<AggregateActor<Hosted<A>>, _, _>(&name, build)?)
     }
@@ -350,18 +353,18 @@ impl<A: Aggregate> Model for Hosted<A> {
 
 /// A look that copies the state.
 struct Copying<A> {
-    seen: Option<A>,
+    seen: Option<Theirs<A>>,
     reply: Reply<A>,
 }
 
 impl<A: Aggregate + Clone> Inspect<Hosted<A>> for Copying<A> {
     fn look(&mut self, state: &Hosted<A>, _: u64) {
-        self.seen = Some(state.0.clone());
+        self.seen = Some(Theirs::new(state.0.clone()));
     }
 
     fn answer(self: Box<Self>, answer: Result<()>) {
         let Copying { seen, reply } = *self;
         let unseen = || Error::ActorFailed { what: "the aggregate".into() };
-        reply.answer(answer.and_then(|()| seen.ok_or_else(unseen)));
+        reply.answer(answer.and_then(|()| seen.map(Theirs::into_inner).ok_or_else(unseen)));
     }
 }

@@ -31,7 +31,7 @@
 //! | --- | --- | --- |
 //! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
 //! | `cli` | yes | the program `millpond`; a library user leaves it out |
-//! | `testing` | no | for tests: a clock of their own, checkpoints as often as they like, and what is done to the log past SQLite |
+//! | `testing` | no | for tests: a clock of their own, checkpoints as often as they like, what is done to the log past SQLite, and points at which it fails |
 
 mod store;
 
@@ -76,5 +76,7 @@ pub use crate::store::{Store, StoreBuilder};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};
 pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result, WriteOutcome};
+#[cfg(any(test, feature = "testing"))]
+pub use millpond_actors::failpoint;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::{Identity, Process, Summary};

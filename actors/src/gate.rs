@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
+use crate::thread;
 
 /// One request inside.
 const INSIDE: u64 = 1;
@@ -99,7 +100,7 @@ impl Gate {
     /// Lets nobody in any more; whoever waits for room gets [`Error::Closed`].
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.left.notify_waiters();
+        wake(&self.left);
     }
 
     /// Whether it is closed.
@@ -113,7 +114,7 @@ impl Gate {
     pub(crate) fn set_stuck(&self, now_ms: Option<u64>) {
         self.stuck_ms.store(now_ms.unwrap_or(0), Ordering::SeqCst);
         if now_ms.is_some() {
-            self.still_stuck.notify_waiters();
+            wake(&self.still_stuck);
         }
     }
 
@@ -157,6 +158,11 @@ impl Drop for Queuing<'_> {
     }
 }
 
+/// Wakes whoever waits. Their executors are not ours, and may panic.
+fn wake(waiting: &Notify) {
+    let _ = thread::contain(|| "the executor of a caller".into(), || waiting.notify_waiters());
+}
+
 /// One request's right to be inside; ends with it.
 #[derive(Debug)]
 pub struct Passage {
@@ -179,7 +185,7 @@ impl Drop for Passage {
         let arriving = if self.underway { UNDERWAY } else { 0 };
         self.gate.requests.fetch_sub(INSIDE + arriving, Ordering::SeqCst);
         if self.gate.queuing.load(Ordering::SeqCst) > 0 {
-            self.gate.left.notify_waiters();
+            wake(&self.gate.left);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod failpoint;
 pub mod limits;
 pub mod name;
 pub mod thread;

@@ -9,6 +9,7 @@ use crossbeam_channel::RecvTimeoutError;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::thread;
 
 /// Where an answer goes. It rides in the request, so that no floor keeps a table of who asked.
 ///
@@ -51,9 +52,10 @@ impl<T> Reply<T> {
     ///
     /// # Errors
     /// The answer itself, if nobody takes it any more: what was granted must then be given back.
-    pub fn send(self, answer: Result<T>) -> std::result::Result<(), Result<T>> {
-        match self.to {
-            To::Async(sender) => sender.send(answer),
+    pub fn send(mut self, answer: Result<T>) -> std::result::Result<(), Result<T>> {
+        match std::mem::replace(&mut self.to, To::Nobody) {
+            // It wakes the caller's executor: if that panics, the answer is there all the same.
+            To::Async(sender) => thread::contain(woken, || sender.send(answer)).unwrap_or(Ok(())),
             To::Blocking(sender) => sender.send(answer).map_err(|error| error.0),
             To::Nobody => Ok(()),
         }
@@ -62,7 +64,7 @@ impl<T> Reply<T> {
     /// Answers where an answer that nobody takes needs no undoing.
     pub fn answer(self, answer: Result<T>) {
         // The caller has gone away; what was done for it stays done, and is documented so.
-        let _ = self.send(answer);
+        let _ = self.send(answer).map_err(thread::discard);
     }
 
     /// Whether the caller has gone away. A blocking caller never does.
@@ -70,6 +72,18 @@ impl<T> Reply<T> {
     pub fn is_abandoned(&self) -> bool {
         matches!(&self.to, To::Async(sender) if sender.is_closed())
     }
+}
+
+impl<T> Drop for Reply<T> {
+    fn drop(&mut self) {
+        // Unanswered: that wakes the caller too.
+        let to = std::mem::replace(&mut self.to, To::Nobody);
+        let _ = thread::contain(woken, || drop(to));
+    }
+}
+
+fn woken() -> String {
+    "the executor of a caller".to_owned()
 }
 
 /// An answer to come, for a caller on any executor.
@@ -131,5 +145,30 @@ mod tests {
         let (reply, waiting) = Reply::<()>::blocking();
         drop(reply);
         assert!(matches!(waiting.wait(), Err(Error::ActorFailed { .. })));
+    }
+    /// An executor that panics when it is woken.
+    struct Fragile;
+
+    impl std::task::Wake for Fragile {
+        fn wake(self: std::sync::Arc<Fragile>) {
+            panic!("woken");
+        }
+    }
+
+    #[test]
+    fn g10_an_executor_that_panics_when_it_is_woken_is_answered_all_the_same() {
+        let waker = std::task::Waker::from(std::sync::Arc::new(Fragile));
+        let mut context = Context::from_waker(&waker);
+        for answered in [true, false] {
+            let (reply, mut answer) = Reply::future();
+            assert!(Pin::new(&mut answer).poll(&mut context).is_pending());
+            if answered {
+                assert_eq!(reply.send(Ok(7)), Ok(()));
+                assert_eq!(Pin::new(&mut answer).poll(&mut context), Poll::Ready(Ok(7)));
+            } else {
+                drop(reply);
+                assert_eq!(Pin::new(&mut answer).poll(&mut context), Poll::Ready(Err(lost())));
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::stream::{Data, NewEvent};
+use crate::thread::Theirs;
 
 /// Commands that have been decided together, with all their events.
 pub(super) struct Flight<M: Model> {
@@ -23,9 +24,9 @@ pub(super) struct Flight<M: Model> {
 /// What was decided for one item.
 pub(super) enum Decided<M: Model> {
     /// These events; the stream's version behind the last of them.
-    Events { events: Vec<M::Event>, version: u64 },
+    Events { events: Theirs<Vec<M::Event>>, version: u64 },
     /// The aggregate refused.
-    Rejected(M::Rejection),
+    Rejected(Theirs<M::Rejection>),
     /// It looked at the state.
     Looked,
 }
@@ -52,7 +53,8 @@ pub(super) fn decide<M: Model>(
             }
             Item::Execute { command, reply, _passage, stay } => (command, reply, _passage, stay),
         };
-        match guard("decide", name, || loaded.state.decide(&command)) {
+        let decided = guard("decide", name, || loaded.state.decide(&command));
+        match decided.map(|decided| decided.map(Theirs::new).map_err(Theirs::new)) {
             Ok(Ok(events)) => match encode::<M>(name, &events, rng) {
                 Ok(encoded) => {
                     let evolve = || events.iter().for_each(|event| loaded.state.evolve(event));

@@ -21,6 +21,7 @@ use self::deciding::{Decided, Flight, decide};
 pub use self::model::{Inspect, Model, Policy};
 use self::model::{Loaded, load};
 use crate::error::{Error, Expected, Result};
+use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
@@ -29,11 +30,12 @@ use crate::storage::stream::{Append, Appended, Head};
 use crate::storage::{Target, snapshot};
 use crate::stream::{Placed, placed};
 use crate::supervisor::{House, Primitive, Stay, Visit};
+use crate::thread::Theirs;
 
 /// Decide a command and append what it leads to.
 pub struct Execute<M: Model> {
     /// The command.
-    pub command: M::Command,
+    pub command: Theirs<M::Command>,
     /// Answered after the commit.
     pub reply: Reply<Verdict<M>>,
     /// The request's passage.
@@ -65,7 +67,7 @@ pub enum Verdict<M: Model> {
 
 /// What waits to be decided.
 enum Item<M: Model> {
-    Execute { command: M::Command, reply: Reply<Verdict<M>>, _passage: Passage, stay: Stay },
+    Execute { command: Theirs<M::Command>, reply: Reply<Verdict<M>>, _passage: Passage, stay: Stay },
     Look { inspect: Box<dyn Inspect<M>>, _passage: Passage, stay: Stay },
 }
 
@@ -143,6 +145,9 @@ impl<M: Model> Handler<Visit<Execute<M>>> for AggregateActor<M> {
 
     fn handle(&mut self, Visit { message, stay }: Visit<Execute<M>>, context: &mut Self::Context) {
         let Execute { command, reply, mut passage } = message;
+        if let Err(error) = reach(Point::AggregateActor) {
+            return reply.answer(Err(error));
+        }
         // It waits here for the flight before it; the writer must not linger for it.
         passage.arrive();
         self.enqueue(Item::Execute { command, reply, _passage: passage, stay }, context);
@@ -285,7 +290,7 @@ impl<M: Model> AggregateActor<M> {
         if loaded.version / policy.every == base / policy.every {
             return;
         }
-        match model::freeze(&self.name, &loaded.state) {
+        match model::freeze::<M>(&self.name, &loaded.state) {
             Ok(data) => {
                 let save = snapshot::Save { stream, version: loaded.version, schema: policy.schema, data };
                 self.house.writer.apply(save, None, |saved| {
@@ -306,10 +311,11 @@ fn answer<M: Model>(item: Item<M>, decided: Decided<M>, last: Option<Placed>) {
             let behind = last.map_or(0, |last| last.version.saturating_sub(version));
             let position =
                 last.filter(|_| !events.is_empty()).map(|last| last.position.saturating_sub(behind));
+            let events = events.into_inner();
             reply.answer(Ok(Verdict::Committed { version, position, events }));
         }
         (Item::Execute { reply, .. }, Decided::Rejected(rejection)) => {
-            reply.answer(Ok(Verdict::Rejected(rejection)));
+            reply.answer(Ok(Verdict::Rejected(rejection.into_inner())));
         }
         (Item::Look { inspect, .. }, _) => inspect.answer(Ok(())),
         (item @ Item::Execute { .. }, Decided::Looked) => {

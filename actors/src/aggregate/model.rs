@@ -7,7 +7,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::View;
 use crate::storage::stream::{Data, Query, Recorded, Scope};
-use crate::thread;
+use crate::thread::{self, Theirs};
 
 /// An aggregate as the actor sees it: the user's code with its encoding hidden.
 pub trait Model: Sized + Send + 'static {
@@ -78,7 +78,7 @@ pub trait Inspect<M>: Send {
 
 /// An aggregate in memory.
 pub(super) struct Loaded<M> {
-    pub(super) state: M,
+    pub(super) state: Theirs<M>,
     pub(super) version: u64,
     /// The stream's row, once it exists.
     pub(super) id: Option<u64>,
@@ -87,11 +87,11 @@ pub(super) struct Loaded<M> {
 /// Loads an aggregate: the last snapshot if there is a usable one, and the events behind it.
 pub(super) fn load<M: Model>(view: &mut dyn View, name: &Name) -> Result<Loaded<M>> {
     let Some(head) = view.stream(name)? else {
-        return Ok(Loaded { state: guard("the fresh state", name, M::fresh)?, version: 0, id: None });
+        return Ok(Loaded { state: fresh(name)?, version: 0, id: None });
     };
     let (mut state, mut version) = match thaw::<M>(view, name, head.version) {
         Some(thawed) => thawed,
-        None => (guard("the fresh state", name, M::fresh)?, 0),
+        None => (fresh(name)?, 0),
     };
     loop {
         let scope = Scope::Stream(name.clone());
@@ -110,7 +110,7 @@ pub(super) fn load<M: Model>(view: &mut dyn View, name: &Name) -> Result<Loaded<
                     detail,
                 });
             }
-            let event = guard("decoding an event", name, || M::decode(&recorded))??;
+            let event = Theirs::new(guard("decoding an event", name, || M::decode(&recorded))??);
             guard("evolve", name, || state.evolve(&event))?;
             version = recorded.version;
         }
@@ -120,15 +120,19 @@ pub(super) fn load<M: Model>(view: &mut dyn View, name: &Name) -> Result<Loaded<
     }
 }
 
+fn fresh<M: Model>(name: &Name) -> Result<Theirs<M>> {
+    guard("the fresh state", name, M::fresh).map(Theirs::new)
+}
+
 /// The kept snapshot, if it can be used. Whatever is wrong with it costs a replay and nothing else.
-fn thaw<M: Model>(view: &mut dyn View, name: &Name, head: u64) -> Option<(M, u64)> {
+fn thaw<M: Model>(view: &mut dyn View, name: &Name, head: u64) -> Option<(Theirs<M>, u64)> {
     let policy = M::snapshots()?;
     let why = match view.snapshot(name) {
         Ok(None) => return None,
         Ok(Some(kept)) if kept.schema != policy.schema => format!("its schema is {}", kept.schema),
         Ok(Some(kept)) if kept.version > head => "it is ahead of the stream".to_owned(),
         Ok(Some(kept)) => match guard("thawing a snapshot", name, || M::thaw(&kept.data)).flatten() {
-            Ok(state) => return Some((state, kept.version)),
+            Ok(state) => return Some((Theirs::new(state), kept.version)),
             Err(error) => error.to_string(),
         },
         Err(error) => error.to_string(),

@@ -22,6 +22,7 @@ use self::looking::{Changed, Follower, Keeper, Outlook};
 pub use self::looking::{Follow, Loss};
 pub use self::shortcut::Shortcut;
 use crate::clock::millis;
+use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
@@ -191,6 +192,9 @@ impl Handler<Visit<Acquire>> for LockActor {
     fn handle(&mut self, Visit { message, stay }: Visit<Acquire>, context: &mut Self::Context) {
         if message.reply.is_abandoned() {
             return;
+        }
+        if let Err(error) = reach(Point::LockActor) {
+            return message.reply.answer(Err(error));
         }
         let (want, wait, passage) = message.split(self.house.writer.now_ms());
         self.take(want, wait, stay, Some(passage), context);

@@ -10,6 +10,7 @@ use super::intake::{Asked, Intake, Write};
 use crate::clock::{Clock, millis};
 use crate::gate::Gate;
 use crate::limits;
+use crate::thread;
 
 /// How long to leave a database alone that another program has locked, before trying again.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
@@ -38,9 +39,15 @@ impl Work {
         committer
     }
 
+    /// If somebody panicked with the committer: at once, for it may be long until the next one wants it.
+    fn tell_whoever_was_with_it(&self) {
+        drop(self.committer());
+    }
+
     /// The thread: runs until the line is closed and empty; then leaves the store.
     pub(super) fn run(&self) {
-        crate::thread::mark_as_ours();
+        thread::mark_as_ours();
+        self.tell_whoever_was_with_it();
         let mut batch = VecDeque::new();
         let mut likely = 0;
         loop {
@@ -73,6 +80,14 @@ impl Work {
     /// The actor: commits one write that is alone, if nothing has to be waited for. `false`: it has to be.
     pub(super) fn commit_here(&self) -> bool {
         let Some(_inline) = self.intake.begin_inline() else { return false };
+        thread::contain(|| "the writer".into(), || self.commit_alone()).unwrap_or_else(|error| {
+            tracing::error!(%error, "the writer goes on with a new connection");
+            self.tell_whoever_was_with_it();
+            false
+        })
+    }
+
+    fn commit_alone(&self) -> bool {
         let mut committer = self.committer();
         let beats = self.intake.has_only_beats();
         if !committer.begin(false, beats) {

@@ -12,6 +12,7 @@ use super::OnLapse;
 use super::intake::{Stats, Write};
 use crate::clock::Clock;
 use crate::error::{Error, Occupant, Result};
+use crate::failpoint::{Point, reach};
 use crate::limits;
 use crate::storage::{Operation, Outcome, Session, Standing, Turn};
 use crate::thread;
@@ -98,11 +99,8 @@ impl Committer {
         }
         self.locked_by = None;
         self.beats = beats;
-        match self
-            .session
-            .take_turn(wait)
-            .and_then(|had| if had { self.open().map(|()| true) } else { Ok(false) })
-        {
+        let begun = reach(Point::BeforeBegin).and_then(|()| self.session.take_turn(wait));
+        match begun.and_then(|had| if had { self.open().map(|()| true) } else { Ok(false) }) {
             Ok(had) => had,
             Err(Error::Busy { process, .. }) => {
                 self.locked_by = Some(process);
@@ -130,7 +128,7 @@ impl Committer {
             self.process.store(self.session.process(), Ordering::Relaxed);
             (self.on_lapse)();
         }
-        Ok(())
+        reach(Point::AfterBegin)
     }
 
     /// Applies writes in the open group, in order, and takes all of them.
@@ -176,6 +174,9 @@ impl Committer {
 
     /// Answers whoever is waiting for the group.
     pub(super) fn answer(&mut self) {
+        if let Err(error) = reach(Point::BeforeReply) {
+            tracing::warn!(%error, "what has been committed is answered all the same");
+        }
         for (write, answer) in self.writes.drain(..).zip(self.answers.drain(..)) {
             // An answer that panics is a defect of ours; it must not take the rest of the group with it.
             if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
@@ -211,6 +212,10 @@ impl Committer {
     /// Passes the turn on, and tells the other processes if one of them waits.
     pub(super) fn pass_on(&mut self) {
         self.session.leave_turn();
+        if let Err(error) = reach(Point::BeforeRing) {
+            // A bell that is missed costs the others a moment.
+            return tracing::warn!(%error, "the other processes are not told");
+        }
         self.session.ring();
     }
 
@@ -284,7 +289,7 @@ impl Committer {
     fn commit(&mut self, answers: Vec<Result<Outcome>>) -> Vec<Result<Outcome>> {
         self.groups += 1;
         let group = self.groups;
-        let error = match thread::contain(|| "the storage".into(), || self.session.commit(group)).flatten() {
+        let error = match thread::contain(|| "the storage".into(), || self.commit_as(group)).flatten() {
             Ok(()) => {
                 self.beat_ms.store(self.began_ms, Ordering::Relaxed);
                 self.stats.groups.fetch_add(1, Ordering::Relaxed);
@@ -309,6 +314,12 @@ impl Committer {
         };
         self.count_failure(&error);
         answers
+    }
+
+    fn commit_as(&mut self, group: u64) -> Result<()> {
+        reach(Point::BeforeCommit)?;
+        self.session.commit(group)?;
+        reach(Point::AfterCommit)
     }
 
     /// After a failed commit: whether the group is in the database after all, once and for good.
@@ -377,12 +388,13 @@ impl Committer {
         if length < short {
             self.long = short;
         }
-        let moved = if length < self.long {
-            self.session.checkpoint(false)
-        } else {
+        let is_long = length >= self.long;
+        if is_long {
             self.long = length.saturating_add(length / 8);
-            self.session.clear_log()
-        };
+        }
+        let moved = reach(Point::BeforeCheckpoint)
+            .and_then(|()| if is_long { self.session.clear_log() } else { self.session.checkpoint(false) })
+            .and_then(|()| reach(Point::AfterCheckpoint));
         if moved.is_err() {
             self.stats.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
         }

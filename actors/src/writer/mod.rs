@@ -288,8 +288,7 @@ impl WriterActor {
         }
         let alone = underway == 0 && gathered <= ALONE;
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
-        let inline = self.alone > ALONE_BEFORE_INLINE
-            && thread::contain(|| "the writer".into(), || self.work.commit_here()).unwrap_or(false);
+        let inline = self.alone > ALONE_BEFORE_INLINE && self.work.commit_here();
         if !inline {
             self.work.intake.call_thread();
         }

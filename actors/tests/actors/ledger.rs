@@ -8,6 +8,7 @@ use millpond_actors::aggregate::{AggregateActor, Execute, Inspect, Look, Model, 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::reply::Reply;
 use millpond_actors::storage::stream::{Data, Recorded};
+use millpond_actors::thread::Theirs;
 
 use crate::world::{World, name};
 
@@ -158,6 +159,7 @@ impl World {
     ) -> impl Future<Output = Result<Told>> + Send + use<EVERY> {
         let (runtime, name) = (Arc::clone(&self.runtime), name(ledger));
         async move {
+            let command = Theirs::new(command);
             let build = |reply, passage| Execute::<Ledger<EVERY>> { command, reply, passage };
             Ok(match runtime.ask::<AggregateActor<Ledger<EVERY>>, _, _>(&name, build).await? {
                 Verdict::Committed { version, position, events } => {

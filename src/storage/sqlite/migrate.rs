@@ -2,6 +2,7 @@
 
 use millpond_actors::clock::{Clock, Rng, SystemClock, SystemRng};
 use millpond_actors::error::{Error, Occupant, Result};
+use millpond_actors::failpoint::{Point, reach};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::Options;
@@ -96,7 +97,9 @@ fn climb(place: &Place, options: &Options, sidecar: &Sidecar) -> Result<()> {
         open::undo_creation(place)?;
     }
     let mut connection = open::writer(place, options)?;
+    reach(Point::BeforeMigrate)?;
     open::try_twice(|| run_scripts(&mut connection, place, sidecar))?;
+    reach(Point::AfterMigrate)?;
     checkpoint(&connection)?;
     sync_directory(&place.path)
 }
@@ -120,6 +123,7 @@ fn run_scripts(connection: &mut Connection, place: &Place, sidecar: &Sidecar) ->
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(database)?;
     transaction.pragma_update(None, "user_version", SCHEMA).map_err(database)?;
+    reach(Point::WithinMigrate)?;
     transaction.commit().map_err(database)
 }
 

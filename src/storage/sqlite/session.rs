@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Occupant, Result};
+use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::storage::{
     self, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn, lock, snapshot, stream,
 };
@@ -119,9 +120,10 @@ impl SqliteSession {
             known_group: 0,
         };
         session.sidecar.wait_for_turn(|slot| process::occupant(&session.connection, slot))?;
-        let registered = open::try_twice(|| session.register_alone(now));
+        let registered =
+            reach(Point::BeforeJoin).and_then(|()| open::try_twice(|| session.register_alone(now)));
         session.sidecar.leave_turn();
-        registered.map(|()| session)
+        registered.and_then(|()| reach(Point::AfterJoin)).map(|()| session)
     }
 
     /// The first transaction of a session.
@@ -131,8 +133,10 @@ impl SqliteSession {
         // Not before: what ended while the turn was waited for must not be given away as if it had not.
         let now = now();
         self.own.looked_at_sidecar(now);
-        let done =
-            anchor(&self.place, &self.sidecar).and_then(|()| self.enter(now)).and_then(|_| self.finish());
+        let done = anchor(&self.place, &self.sidecar).and_then(|()| self.enter(now)).and_then(|_| {
+            reach(Point::WithinJoin)?;
+            self.finish()
+        });
         if done.is_err() {
             self.rollback();
         }

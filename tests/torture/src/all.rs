@@ -48,6 +48,12 @@ const PROGRAMS: &[Row] = &[
     ),
     ("readers", ["--writes 10000 --stops 2", "--writes 50000 --stops 20", "--writes 100000 --stops 200"]),
     ("zombies", ["--rounds 20", "--rounds 500", "--rounds 5000"]),
+    ("cancel", ["--rounds 600", "--rounds 20000", "--rounds 500000"]),
+    ("panics", ["--rounds 600", "--rounds 20000", "--rounds 500000"]),
+    ("full", ["--writes 20 --stride 4", "--writes 120", "--writes 300"]),
+    ("stopped", ["--rounds 6", "--rounds 100", "--rounds 1000"]),
+    ("overload", ["--waves 20", "--waves 300", "--waves 3000"]),
+    ("failpoints", ["--rounds 1", "--rounds 60", "--rounds 600"]),
 ];
 
 #[cfg(feature = "faketime")]

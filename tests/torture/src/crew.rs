@@ -117,13 +117,20 @@ impl Crew {
         Ok(())
     }
 
-    /// Its number in the system.
+    /// Its process id.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn id(&self, who: usize) -> Result<u32> {
+        Ok(self.running.get(who).and_then(Option::as_ref).ok_or("no such child")?.id())
+    }
+
+    /// The same, for the system's calls.
     ///
     /// # Errors
     /// If it does not run.
     pub fn pid(&self, who: usize) -> Result<Pid> {
-        let child = self.running.get(who).and_then(Option::as_ref).ok_or("no such child")?;
-        Ok(Pid::from_raw(child.id().try_into()?))
+        Ok(Pid::from_raw(self.id(who)?.try_into()?))
     }
 }
 

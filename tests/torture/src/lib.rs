@@ -1,18 +1,21 @@
 //! Programs that hurt a store and look whether it kept its promises.
 //!
-//! `cargo run --release -p torture -- NAME [--seed N] [--mutant NAME] ...` prints one line of JSON with figures (the names
-//! are `kill`, `locks`, `zombies`, `clock`, `power`, `fsync`, `io`, `history`, `serial` and `readers`), and exits with 1 if a promise was
-//! broken. A run is described by its seed: what is done is the same each time, the moments at which the machine does it are
-//! not.
+//! `cargo run --release -p torture -- NAME [--seed N] [--mutant NAME] ...` prints one line of JSON with figures, and exits with
+//! 1 if a promise was broken; `main.rs` has the names, `all` runs them all. A run is described by its seed: what is done is
+//! the same each time, the moments at which the machine does it are not.
 //!
 //! Every oracle has a mutant: evidence that is spoilt on purpose, which the oracle must complain of.
 
 pub mod all;
+pub mod callers;
+pub mod cancel;
 pub mod clock;
 pub mod clocks;
 pub mod crew;
 pub mod cuts;
+pub mod failpoints;
 pub mod fsync;
+pub mod full;
 pub mod hands;
 pub mod history;
 pub mod io;
@@ -20,6 +23,8 @@ pub mod kill;
 pub mod locks;
 pub mod look;
 pub mod medium;
+pub mod overload;
+pub mod panics;
 pub mod power;
 pub mod random;
 pub mod readers;
@@ -28,6 +33,7 @@ pub mod recording;
 pub mod sections;
 pub mod serial;
 pub mod sidecar;
+pub mod stopped;
 pub mod vfs;
 pub mod workload;
 pub mod zombies;

@@ -37,10 +37,7 @@ pub fn look(file: &Path, write: bool) -> Seen {
     if let Err(words) = check_file(file) {
         seen.violations.push((Broken::Corrupt, words.to_string()));
     }
-    for (at, found) in seen.found.iter().enumerate() {
-        seen.by_id.insert(found.id, at);
-        seen.by_content.insert((found.stream.clone(), found.content.clone()), at);
-    }
+    seen.index();
     seen
 }
 
@@ -51,6 +48,21 @@ fn named(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Violation {
 }
 
 impl Seen {
+    /// What was seen through somebody else's handle.
+    #[must_use]
+    pub fn of(found: Vec<Found>) -> Seen {
+        let mut seen = Seen { found, ..Seen::default() };
+        seen.index();
+        seen
+    }
+
+    fn index(&mut self) {
+        for (at, found) in self.found.iter().enumerate() {
+            self.by_id.insert(found.id, at);
+            self.by_content.insert((found.stream.clone(), found.content.clone()), at);
+        }
+    }
+
     fn look(&mut self, file: &Path, write: bool) -> Result<()> {
         let store = match Store::builder().readers(1).open(file) {
             Ok(store) => store,

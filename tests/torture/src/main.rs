@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, all, clocks, fsync, hands, history, io, kill, locks, power, readers, serial, zombies};
+use torture::{
+    Result, all, cancel, clocks, failpoints, fsync, full, hands, history, io, kill, locks, overload, panics,
+    power, readers, serial, stopped, zombies,
+};
 
 const USAGE: &str = "usage:
   torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--page FILE] [--commit ID]
@@ -25,7 +28,16 @@ const USAGE: &str = "usage:
                   [--mutant swapped|half|stale|unsynced]
   torture readers [--seed N] [--writes N] [--lanes N] [--readers N] [--left N] [--stops N]
                   [--mutant endless|hole|twice]
-  torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
+  torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]
+  torture cancel  [--seed N] [--rounds N] [--seconds N]
+                  [--mutant forgotten|halved|boastful|stuck|lasting|crowded|silent]
+  torture panics  [--seed N] [--rounds N] [--seconds N] [--place NAME]
+                  [--mutant silent|selfish|liar|forgetful|torn|lasting]
+  torture full    [--seed N] [--writes N] [--stride N] [--seconds N]
+                  [--mutant sure|forgetful|vague|blind|sick]
+  torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]
+  torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
+  torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,6 +78,25 @@ fn run(arguments: &[String]) -> Result<bool> {
         }
         [name, file] if name == readers::CHILD => {
             readers::child::live(file.as_ref())?;
+            Ok(true)
+        }
+        [name, folder, seed, left] if name == full::CHILD => {
+            full::live(folder.as_ref(), seed.parse()?, left.parse()?)?;
+            Ok(true)
+        }
+        [name, file, who, next, timeout_ms] if name == stopped::CHILD => {
+            stopped::child::live(file.as_ref(), who.parse()?, next.parse()?, timeout_ms.parse()?)?;
+            Ok(true)
+        }
+        [name, file, seed, waves, spoilt] if name == overload::CHILD => {
+            let mutant = overload::Mutant::named(spoilt);
+            overload::child::live(file.as_ref(), seed.parse()?, waves.parse()?, mutant)?;
+            Ok(true)
+        }
+        [name, file, seed, point, how, passed, times] if name == failpoints::CHILD => {
+            let how = failpoints::How::named(how).ok_or(USAGE)?;
+            let strikes = (passed.parse()?, times.parse()?);
+            failpoints::child::live(file.as_ref(), seed.parse()?, point, how, strikes)?;
             Ok(true)
         }
         [name, options @ ..] if name == "all" => all::run(&std::env::current_exe()?, &all(options)?, USAGE),
@@ -127,6 +158,36 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
             let report = clocks::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
+        "cancel" => {
+            let settings = cancel(options)?;
+            let report = cancel::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "panics" => {
+            let settings = panics(options)?;
+            let report = panics::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "full" => {
+            let settings = full(options)?;
+            let report = full::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "stopped" => {
+            let settings = stopped(options)?;
+            let report = stopped::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "overload" => {
+            let settings = overload(options)?;
+            let report = overload::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "failpoints" => {
+            let settings = failpoints(options)?;
+            let report = failpoints::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
         _ => return Err(USAGE.into()),
     };
     println!("{json}");
@@ -143,7 +204,7 @@ fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> 
     Ok(settings)
 }
 
-/// One of `all` by its name in lower case.
+/// One of `all` by its name in lower case: a mutant, a place.
 fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
     let named = all.iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name));
     named.copied().map(Some).ok_or_else(|| USAGE.into())
@@ -305,6 +366,83 @@ fn clock(options: &[String]) -> Result<clocks::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &clocks::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn cancel(options: &[String]) -> Result<cancel::Settings> {
+    settings(options, |settings: &mut cancel::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--mutant" => settings.mutant = mutant(value, &cancel::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn panics(options: &[String]) -> Result<panics::Settings> {
+    settings(options, |settings: &mut panics::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--place" => settings.place = mutant(value, &panics::Place::ALL)?,
+            "--mutant" => settings.mutant = mutant(value, &panics::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn full(options: &[String]) -> Result<full::Settings> {
+    settings(options, |settings: &mut full::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--writes" => settings.writes = value.parse()?,
+            "--stride" => settings.stride = value.parse()?,
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--mutant" => settings.mutant = mutant(value, &full::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn stopped(options: &[String]) -> Result<stopped::Settings> {
+    settings(options, |settings: &mut stopped::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &stopped::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn overload(options: &[String]) -> Result<overload::Settings> {
+    settings(options, |settings: &mut overload::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--waves" => settings.waves = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &overload::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn failpoints(options: &[String]) -> Result<failpoints::Settings> {
+    settings(options, |settings: &mut failpoints::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--mutant" => settings.mutant = mutant(value, &failpoints::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

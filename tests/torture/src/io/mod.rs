@@ -9,7 +9,7 @@
 //! operations are applied: all of a group fail alike.
 
 mod group;
-mod script;
+pub(crate) mod script;
 
 use self::script::Ran;
 use crate::kill::oracle::samples;

@@ -30,14 +30,14 @@ pub(super) struct Ran {
 }
 
 /// A disk, and what was told about what is on it.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     folder: tempfile::TempDir,
-    pub(super) disk: std::sync::Arc<Disk>,
-    pub(super) told: Told,
+    pub(crate) disk: std::sync::Arc<Disk>,
+    pub(crate) told: Told,
 }
 
 impl Stage {
-    pub(super) fn new() -> Result<Stage> {
+    pub(crate) fn new() -> Result<Stage> {
         let folder = folder()?;
         let disk = Disk::watch(&folder.path().join("io.db"))?;
         disk.record(false);
@@ -45,12 +45,12 @@ impl Stage {
         Ok(Stage { folder, disk, told })
     }
 
-    pub(super) fn open(&self) -> millpond::Result<Store> {
+    pub(crate) fn open(&self) -> millpond::Result<Store> {
         let builder = Store::builder().readers(1).checkpoint_pages(CHECKPOINT_PAGES);
         block_on(builder.open(self.folder.path().join("io.db")))
     }
 
-    fn file(&self) -> std::path::PathBuf {
+    pub(crate) fn file(&self) -> std::path::PathBuf {
         self.folder.path().join("io.db")
     }
 }

@@ -78,6 +78,10 @@ pub enum Broken {
     Hidden,
     /// No one order of the commits explains what was read (G5).
     Order,
+    /// Something is held, waited for or alive that belongs to nobody any more (L6, R1, G11).
+    Leaked,
+    /// A caller was not answered (G3, G10).
+    Unanswered,
     /// A child got an error, or the file is damaged (G7).
     Failed,
 }

@@ -14,8 +14,8 @@ const TAIL: u64 = 12;
 /// One thing that a caller does.
 #[derive(Clone, Debug)]
 pub(super) enum Deed {
-    /// Appends or imports events.
-    Call(Call),
+    /// Appends or imports events, each with so many bytes besides its content.
+    Call(Call, usize),
     /// Has an aggregate count.
     Count { tally: u64, who: u64, number: u64 },
     /// Reads the last events.
@@ -30,13 +30,13 @@ impl Deed {
         match random.below(8) {
             0 => Deed::Turn { who, number },
             1 | 2 => Deed::Count { tally: random.below(2), who, number },
-            _ => Deed::Call(Call { who, number }),
+            _ => Deed::Call(Call { who, number }, 0),
         }
     }
 
     /// An append, or an import.
-    pub(super) fn append(who: u64, number: u64) -> Deed {
-        Deed::Call(Call { who, number })
+    pub(super) fn append(who: u64, number: u64, pad: usize) -> Deed {
+        Deed::Call(Call { who, number }, pad)
     }
 
     /// A read.
@@ -46,7 +46,7 @@ impl Deed {
 
     pub(super) async fn perform(&self, store: &Store, told: &Told) {
         match self {
-            Deed::Call(call) => perform_call(call, store, told).await,
+            Deed::Call(call, pad) => perform_call(call, *pad, store, told).await,
             Deed::Count { tally, who, number } => {
                 let command = Happened::Counted { who: *who, number: *number };
                 let event = Acked {
@@ -79,10 +79,14 @@ impl Deed {
     }
 }
 
-async fn perform_call(call: &Call, store: &Store, told: &Told) {
+async fn perform_call(call: &Call, pad: usize, store: &Store, told: &Told) {
     let parts = 0..call.events();
-    let events: Vec<(String, Event)> =
-        parts.clone().filter_map(|part| Some((call.stream(part), call.event(part).ok()?))).collect();
+    let padded = |event: Event| match pad {
+        0 => event,
+        bytes => event.metadata(format!("{:?}", "x".repeat(bytes))),
+    };
+    let event = |part| Some((call.stream(part), padded(call.event(part).ok()?)));
+    let events: Vec<(String, Event)> = parts.clone().filter_map(event).collect();
     let acked = parts.map(|part| Acked {
         id: call.id(part),
         stream: call.stream(part),

@@ -17,6 +17,7 @@ use self::deed::Deed;
 pub use self::tally::{Happened, Tally};
 pub use self::told::{Told, Word};
 use crate::Result;
+use crate::callers::Caller;
 use crate::random::Random;
 
 /// Callers in a round, by chance.
@@ -31,13 +32,15 @@ pub struct Workload<'a> {
     next: u64,
     /// Readers in a round.
     readers: u64,
+    /// Bytes that come with each event of a group, besides its content.
+    pad: usize,
 }
 
 impl<'a> Workload<'a> {
     /// Nothing done yet.
     #[must_use]
     pub fn new(told: &'a Told, seed: u64) -> Workload<'a> {
-        Workload { told, random: Random::new(seed), next: 1, readers: 0 }
+        Workload { told, random: Random::new(seed), next: 1, readers: 0, pad: 0 }
     }
 
     /// Goes on behind a deed that has this number.
@@ -52,6 +55,12 @@ impl<'a> Workload<'a> {
         Workload { readers, ..self }
     }
 
+    /// The events of its groups are larger by so many bytes, which may be 65,000 at most.
+    #[must_use]
+    pub fn padded(self, pad: usize) -> Workload<'a> {
+        Workload { pad, ..self }
+    }
+
     /// A round of some callers, who ask at once. Returns when all have been answered.
     pub fn round(&mut self, store: &Store) {
         let callers = CALLERS.get(self.random.below(CALLERS.len() as u64) as usize).copied().unwrap_or(1);
@@ -59,6 +68,32 @@ impl<'a> Workload<'a> {
             (0..callers).map(|who| Deed::draw(who, self.number(), &mut self.random)).collect();
         deeds.extend((0..self.readers).map(|_| Deed::read()));
         self.perform(store, &deeds);
+    }
+
+    /// Some callers, for somebody who does not let all of them come to their end.
+    pub fn callers<'s>(&mut self, store: &'s Store, callers: u64) -> Vec<Caller<'s>>
+    where
+        'a: 's,
+    {
+        let told = self.told;
+        let draw = |who| {
+            let deed = Deed::draw(who, self.number(), &mut self.random);
+            Box::pin(async move { deed.perform(store, told).await }) as Caller<'s>
+        };
+        (0..callers).map(draw).collect()
+    }
+
+    /// Appends and imports of so many callers, for somebody who does not let all of them come to their end.
+    pub fn appends<'s>(&mut self, store: &'s Store, callers: u64) -> Vec<Caller<'s>>
+    where
+        'a: 's,
+    {
+        let (told, pad) = (self.told, self.pad);
+        let append = |who| {
+            let deed = Deed::append(who, self.number(), pad);
+            Box::pin(async move { deed.perform(store, told).await }) as Caller<'s>
+        };
+        (0..callers).map(append).collect()
     }
 
     /// Looks which of the events that nobody knew about are there, once something else has been acknowledged.
@@ -77,7 +112,7 @@ impl<'a> Workload<'a> {
 
     /// A group of appends of so many callers.
     pub fn group(&mut self, store: &Store, callers: u64) {
-        let deeds: Vec<Deed> = (0..callers).map(|who| Deed::append(who, self.number())).collect();
+        let deeds: Vec<Deed> = (0..callers).map(|who| Deed::append(who, self.number(), self.pad)).collect();
         self.perform(store, &deeds);
     }
 

@@ -214,7 +214,10 @@ pub fn stop(
 }
 
 /// Whether whoever was just stopped has the turn: others pass it on within moments.
-fn has_turn(turn: &Turn) -> Result<bool> {
+///
+/// # Errors
+/// What the system said.
+pub fn has_turn(turn: &Turn) -> Result<bool> {
     for _ in 0..20 {
         if !turn.is_taken()? {
             return Ok(false);

@@ -1,0 +1,115 @@
+//! Points at which a test has the process end, the thread panic or a step fail. Without the feature `testing` there is
+//! nothing to be reached.
+
+macro_rules! points {
+    ($($(#[$doc:meta])+ $point:ident,)+) => {
+        /// A moment in the life of a store. Whatever happens in it, promises are kept.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Point {
+            $($(#[$doc])+ $point,)+
+        }
+
+        impl Point {
+            /// All of them: whoever adds one has it tested.
+            pub const ALL: &[Point] = &[$(Point::$point),+];
+
+            /// Its name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Point::$point => stringify!($point),)+
+                }
+            }
+        }
+    };
+}
+
+points! {
+    /// A group is about to be begun; the turn has not been taken.
+    BeforeBegin,
+    /// The group's transaction is open.
+    AfterBegin,
+    /// All operations of a group have been applied.
+    BeforeCommit,
+    /// The group is on disk.
+    AfterCommit,
+    /// The turn was passed on, and nobody has been told.
+    BeforeRing,
+    /// Other processes have been told, and no caller has been answered.
+    BeforeReply,
+    /// The log is about to be moved.
+    BeforeCheckpoint,
+    /// The log was moved.
+    AfterCheckpoint,
+    /// A new file is about to become a store.
+    BeforeMigrate,
+    /// Its tables are there, in an open transaction.
+    WithinMigrate,
+    /// It is a store, of which only the log knows.
+    AfterMigrate,
+    /// This process is about to be registered.
+    BeforeJoin,
+    /// Its row is there, in an open transaction.
+    WithinJoin,
+    /// It is registered.
+    AfterJoin,
+    /// The actor of a lock has got somebody who wants it.
+    LockActor,
+    /// The actor of an aggregate has got a command.
+    AggregateActor,
+}
+
+/// The point was reached.
+///
+/// # Errors
+/// What a test wants to happen here.
+#[cfg(not(feature = "testing"))]
+#[inline(always)]
+pub fn reach(_: Point) -> crate::error::Result<()> {
+    Ok(())
+}
+
+#[cfg(feature = "testing")]
+pub use self::testing::{arm, fired, reach};
+
+#[cfg(feature = "testing")]
+mod testing {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::Point;
+    use crate::error::{Error, Result};
+
+    static FIRED: AtomicU64 = AtomicU64::new(0);
+
+    /// The point was reached.
+    ///
+    /// # Errors
+    /// What a test wants to happen here.
+    pub fn reach(point: Point) -> Result<()> {
+        let strike = |how: Option<String>| {
+            FIRED.fetch_add(1, Ordering::SeqCst);
+            match how.as_deref() {
+                Some("abort") => std::process::abort(),
+                Some("panic") => panic!("failpoint {}", point.name()),
+                _ => Err(Error::Storage { detail: format!("failpoint {}", point.name()) }),
+            }
+        };
+        fail::eval(point.name(), strike).unwrap_or(Ok(()))
+    }
+
+    /// From now on the process ends (`abort`), the thread panics (`panic`) or the step fails (`error`) at this point, so
+    /// many times, after it was passed `passed` times. Whether that could be arranged.
+    pub fn arm(point: Point, how: &str, passed: u64, times: u64) -> bool {
+        let actions = match passed {
+            0 => format!("{times}*return({how})"),
+            _ => format!("{passed}*off->{times}*return({how})"),
+        };
+        fail::cfg(point.name(), &actions).is_ok()
+    }
+
+    /// How often something has happened at any point.
+    #[must_use]
+    pub fn fired() -> u64 {
+        FIRED.load(Ordering::SeqCst)
+    }
+}

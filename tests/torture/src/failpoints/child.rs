@@ -1,0 +1,119 @@
+//! The process in which something happens at a failpoint: it uses a store, and says each word that it hears.
+
+use std::path::Path;
+
+use futures_executor::block_on;
+use millpond::{Store, failpoint};
+use uuid::Uuid;
+
+use super::How;
+use crate::Result;
+use crate::crew::say;
+use crate::kill::Acked;
+use crate::random::Random;
+use crate::vfs::Disk;
+use crate::workload::{Told, Word, Workload};
+
+/// Pages in the log at which it is moved into the main file: every few groups.
+const CHECKPOINT_PAGES: u32 = 12;
+
+/// Rounds of callers before it is looked whether all is well again; more, if the point has not been reached by then.
+const ROUNDS: std::ops::Range<u64> = 12..80;
+
+/// Makes a store in `file`, uses it while something happens at the point, so many times after so many passes of it, and
+/// goes on.
+///
+/// # Errors
+/// If something goes wrong that should not.
+pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64, u64)) -> Result<()> {
+    quiet();
+    let point = failpoint::Point::ALL.iter().find(|it| it.name() == point).ok_or("no such point")?;
+    let disk = Disk::watch(file)?;
+    disk.record(false);
+    let told = Told::new(disk);
+    let open = || block_on(Store::builder().readers(1).checkpoint_pages(CHECKPOINT_PAGES).open(file));
+    if !failpoint::arm(*point, how.name(), passed, times) {
+        return Err("it cannot be armed".into());
+    }
+    let store = open().or_else(|error| {
+        // It strikes once: nothing is left in the way of the next.
+        say(&format!("unopened {error}")).and_then(|()| Ok(open()?))
+    })?;
+    let (mut workload, mut random) = (Workload::new(&told, seed), Random::new(seed));
+    let mut said = 0;
+    let mut rounds = 0;
+    while rounds < ROUNDS.start || (failpoint::fired() == 0 && rounds < ROUNDS.end) {
+        rounds += 1;
+        if random.below(2) == 0 {
+            workload.round(&store)
+        } else {
+            workload.group(&store, 1)
+        }
+        workload.settle(&store)?;
+        said = say_all(&told, said)?;
+    }
+    // The next call of every sort works, whatever fell over.
+    for _ in 0..3 {
+        workload.group(&store, 2);
+        workload.turn(&store);
+        workload.round(&store);
+    }
+    workload.settle(&store)?;
+    let anew = told
+        .so_far()
+        .into_iter()
+        .skip(said)
+        .find(|word| matches!(word, Word::Refused(..) | Word::Unknown(..) | Word::Failed(_)));
+    say_all(&told, said)?;
+    if let Some(word) = anew {
+        say(&format!("wedged {word:?}"))?;
+    }
+    block_on(store.close())?;
+    say(&format!("fired {}", failpoint::fired()))
+}
+
+/// Says the words behind the first `said`; how many there are now.
+fn say_all(told: &Told, said: usize) -> Result<usize> {
+    let words = told.so_far();
+    for word in words.iter().skip(said) {
+        let (kind, event) = match word {
+            Word::Acked(event) => ("acked", event),
+            Word::Refused(event, _) => ("refused", event),
+            Word::Settled(event, true) => ("present", event),
+            Word::Settled(event, false) => ("absent", event),
+            Word::Unknown(..) | Word::Granted(_) | Word::Saw(_) => continue,
+            Word::Failed(error) => {
+                say(&format!("failed {error}"))?;
+                continue;
+            }
+        };
+        let place = event.place.unwrap_or_default();
+        say(&serde_json::to_string(&(kind, event.id.to_string(), &event.stream, &event.content, place))?)?;
+    }
+    Ok(words.len())
+}
+
+/// What a child has said of an event, if this is such a line.
+pub(super) fn understand(line: &str) -> Option<Word> {
+    type Line = (String, String, String, String, (u64, u64));
+    let (kind, id, stream, content, place): Line = serde_json::from_str(line).ok()?;
+    let event =
+        Acked { id: Uuid::parse_str(&id).ok()?, stream, content, place: (place != (0, 0)).then_some(place) };
+    Some(match kind.as_str() {
+        "acked" => Word::Acked(event),
+        "refused" => Word::Refused(event, millpond::Error::Closed),
+        "present" => Word::Settled(event, true),
+        "absent" => Word::Settled(event, false),
+        _ => return None,
+    })
+}
+
+/// The panics of a failpoint are not worth a word each.
+fn quiet() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !info.payload_as_str().is_some_and(|words| words.starts_with("failpoint")) {
+            before(info);
+        }
+    }));
+}

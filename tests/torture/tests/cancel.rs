@@ -1,0 +1,27 @@
+//! The short form of callers who go away, and what each oracle must notice. Threads are counted: nothing else is here.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that is wrong about this should fail")]
+
+use std::time::Duration;
+
+use torture::cancel::{Mutant, Settings, run};
+
+#[test]
+fn g3_g7_l6_r1_nothing_is_left_of_callers_who_go_away() {
+    let settings = Settings { rounds: 60, ..Settings::default() };
+    let report = run(&settings).unwrap();
+    let shown = report.json(&settings);
+    assert!(report.violations.is_empty(), "{shown}");
+    assert!(report.cancelled > 100 && report.acked > 100, "{shown}");
+}
+
+#[test]
+fn whatever_is_left_of_a_caller_is_noticed() {
+    for mutant in Mutant::ALL {
+        let patience = Duration::from_millis(if mutant == Mutant::Halved { 20_000 } else { 700 });
+        let settings = Settings { rounds: 4, patience, mutant: Some(mutant), ..Settings::default() };
+        let report = run(&settings).unwrap();
+        for (broken, words) in mutant.breaks() {
+            assert!(report.complains(*broken, words), "{mutant:?}: {}", report.json(&settings));
+        }
+    }
+}
