@@ -206,6 +206,13 @@ fn check_header(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|file| file.take(108).read_to_end(&mut head))
         .map_err(|error| system(&format!("cannot read \"{}\"", path.display()), &error))?;
+    if head.is_empty() && has_log(path) {
+        // SQLite would take it for new, and remove the log.
+        let detail =
+            "the file is empty, though its log is not: it was cut short, or belongs elsewhere".into();
+        let name = path.display().to_string();
+        return Err(Error::Corrupt { kind: "database", name, sequence: 0, detail });
+    }
     if head.is_empty() {
         return Ok(());
     }

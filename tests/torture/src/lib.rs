@@ -1,6 +1,6 @@
 //! Programs that hurt a store and look whether it kept its promises.
 //!
-//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io [--seed N] [--mutant NAME] ...` prints one line of JSON
+//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io|files [--seed N] [--mutant NAME] ...` prints one line of JSON
 //! with figures, and exits with 1 if a promise was broken. A run is described by its seed: what is done is the same
 //! each time, the moments at which the machine does it are not.
 //!
@@ -10,6 +10,7 @@ pub mod clock;
 pub mod clocks;
 pub mod crew;
 pub mod cuts;
+pub mod files;
 pub mod fsync;
 pub mod hands;
 pub mod io;
@@ -17,12 +18,14 @@ pub mod kill;
 pub mod locks;
 pub mod look;
 pub mod medium;
+pub mod panics;
 pub mod power;
 pub mod random;
 pub mod recording;
 pub mod sections;
 pub mod sidecar;
 pub mod vfs;
+pub mod within;
 pub mod workload;
 pub mod zombies;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, fsync, hands, io, kill, locks, power, zombies};
+use torture::{Result, clocks, files, fsync, hands, io, kill, locks, power, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -17,6 +17,8 @@ const USAGE: &str = "usage:
                   [--mutant deaf|blind|unsynced|hasty|hole]
   torture io      [--seed N] [--rounds N] [--seconds N] [--stride N]
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
+  torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
+                  [--mutant blind|silent|touched|vague|fragile|stuck]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -83,6 +85,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "io" => {
             let settings = io(options)?;
             let report = io::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "files" => {
+            let settings = files(options)?;
+            let report = files::run(&settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
@@ -192,6 +199,22 @@ fn io(options: &[String]) -> Result<io::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--stride" => settings.stride = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &io::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn files(options: &[String]) -> Result<files::Settings> {
+    settings(options, |settings: &mut files::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--flips" => settings.flips = value.parse()?,
+            "--contents" => settings.contents = value.parse()?,
+            "--stride" => settings.stride = value.parse::<usize>()?.max(1),
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--lanes" => settings.lanes = value.parse::<usize>()?.max(1),
+            "--mutant" => settings.mutant = mutant(value, &files::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use millpond::Store;
 
 use self::deed::Deed;
-pub use self::tally::Tally;
+pub use self::tally::{Happened, Tally};
 pub use self::told::{Told, Word};
 use crate::Result;
 use crate::random::Random;
