@@ -20,6 +20,9 @@ use super::migrate::{APPLICATION_ID, SCHEMA};
 /// Device and inode: which file it is, whatever its name.
 type FileId = (u64, u64);
 
+/// Which files the log and its index are.
+type LogId = [Option<FileId>; 2];
+
 /// The stores that this process has open, with the number of handles of each.
 static OPEN: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
 
@@ -34,6 +37,8 @@ pub(super) struct Place {
     /// Absolute, symbolic links resolved, so that all who open it agree on the sidecar's name.
     pub(super) path: PathBuf,
     file: FileId,
+    /// The log, once somebody has it open to write.
+    log: Mutex<Option<LogId>>,
 }
 
 impl Place {
@@ -56,15 +61,35 @@ impl Place {
             check_header(&path)?;
         }
         *open.entry(file).or_insert(0) += 1;
-        Ok(Place { path, file })
+        Ok(Place { path, file, log: Mutex::default() })
     }
 
-    /// Whether the path still leads to the file that was opened, and no other path does.
+    /// Whether the paths still lead to the files that were opened, and no other path leads to the store.
     pub(super) fn check_same(&self) -> Result<()> {
+        let replaced = |path: &Path| Err(Error::FileReplaced { path: path.display().to_string() });
         match fs::metadata(&self.path) {
-            Ok(found) if (found.dev(), found.ino()) == self.file && found.nlink() == 1 => Ok(()),
-            _ => Err(Error::FileReplaced { path: self.path.display().to_string() }),
+            Ok(found) if (found.dev(), found.ino()) == self.file && found.nlink() == 1 => {}
+            _ => return replaced(&self.path),
         }
+        match *self.known_log() {
+            Some(log) if log != self.find_log() => replaced(&self.beside("-wal")),
+            _ => Ok(()),
+        }
+    }
+
+    /// A connection has the log open to write. As long as there is one, SQLite neither removes the log nor makes another;
+    /// if somebody else does, it goes on writing to the one that it has open, where nobody will ever find it.
+    pub(super) fn know_log(&self) {
+        *self.known_log() = Some(self.find_log());
+    }
+
+    fn known_log(&self) -> MutexGuard<'_, Option<LogId>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find_log(&self) -> LogId {
+        let find = |suffix| fs::metadata(self.beside(suffix)).ok().map(|found| (found.dev(), found.ino()));
+        ["-wal", "-shm"].map(find)
     }
 
     /// Whether the power, or the disk, failed while SQLite made a database of a new file. Nobody was told of anything in

@@ -30,7 +30,10 @@ pub(super) struct SqliteView {
 
 impl SqliteView {
     pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>) -> Result<SqliteView> {
+        // Whatever lies there now would be read with the log of the file that was opened.
+        place.check_same()?;
         let connection = open::reader(&place)?;
+        place.check_same()?;
         Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
     }
 

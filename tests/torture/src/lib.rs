@@ -1,6 +1,6 @@
 //! Programs that hurt a store and look whether it kept its promises.
 //!
-//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io|files [--seed N] [--mutant NAME] ...` prints one line of JSON
+//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io|files|touch [--seed N] [--mutant NAME] ...` prints one line of JSON
 //! with figures, and exits with 1 if a promise was broken. A run is described by its seed: what is done is the same
 //! each time, the moments at which the machine does it are not.
 //!
@@ -24,6 +24,7 @@ pub mod random;
 pub mod recording;
 pub mod sections;
 pub mod sidecar;
+pub mod touch;
 pub mod vfs;
 pub mod within;
 pub mod workload;

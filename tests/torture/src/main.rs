@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, files, fsync, hands, io, kill, locks, power, zombies};
+use torture::{Result, clocks, files, fsync, hands, io, kill, locks, power, touch, zombies};
 
 const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
@@ -19,6 +19,7 @@ const USAGE: &str = "usage:
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
                   [--mutant blind|silent|touched|vague|fragile|stuck]
+  torture touch   [--only NAME] [--mutant deaf|forgetful|silent|timid]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -47,6 +48,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         [name, seed, file, fault] if name == hands::CHILD => {
             let fault = Fault::named(fault).ok_or(USAGE)?;
             hands::child::live(seed.parse()?, file.as_ref(), fault)?;
+            Ok(true)
+        }
+        [name, file, sql] if name == touch::CHILD => {
+            touch::child::live(file.as_ref(), sql)?;
             Ok(true)
         }
         [name, options @ ..] => torture(name, options),
@@ -91,6 +96,10 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
             let settings = files(options)?;
             let report = files::run(&settings)?;
             (report.json(&settings), report.violations.is_empty())
+        }
+        "touch" => {
+            let report = touch::run(&program, &touch(options)?)?;
+            (report.json(), report.violations.is_empty())
         }
         "clock" => {
             let settings = clock(options)?;
@@ -215,6 +224,17 @@ fn files(options: &[String]) -> Result<files::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--lanes" => settings.lanes = value.parse::<usize>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &files::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn touch(options: &[String]) -> Result<touch::Settings> {
+    settings(options, |settings: &mut touch::Settings, name, value| {
+        match name {
+            "--only" => settings.only = value.to_owned(),
+            "--mutant" => settings.mutant = mutant(value, &touch::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -128,10 +128,12 @@ fn snapshots_are_replaced_by_later_ones_and_checked() {
 
 #[test]
 fn a_file_that_is_replaced_moved_or_linked_takes_no_more_writes() {
-    let ways: [fn(&std::path::Path); 4] = [
+    let ways: [fn(&std::path::Path); 6] = [
         |path| fs::remove_file(path).unwrap(),
         |path| fs::rename(path, path.with_extension("moved")).unwrap(),
         |path| fs::hard_link(path, path.with_extension("second")).unwrap(),
+        |path| fs::remove_file(path.with_extension("db-wal")).unwrap(),
+        |path| fs::rename(path.with_extension("db-shm"), path.with_extension("moved")).unwrap(),
         |path| {
             fs::write(path.with_extension("new"), "").unwrap();
             fs::rename(path.with_extension("new"), path).unwrap();
@@ -147,5 +149,7 @@ fn a_file_that_is_replaced_moved_or_linked_takes_no_more_writes() {
         assert!(!session.in_transaction());
         assert!(matches!(session.begin(moment(0)), Err(Error::FileReplaced { .. })));
         assert!(matches!(session.reopen(), Err(Error::FileReplaced { .. })));
+        let view = fixture.backend.view().map(drop);
+        assert!(matches!(view, Err(Error::FileReplaced { .. })), "{view:?}");
     }
 }
