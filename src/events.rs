@@ -12,7 +12,7 @@ use millpond_actors::name::{self, Name};
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::stream::{Data, Import, Imported as Outcome, NewEvent, Scope};
-use millpond_actors::stream::{Append, StreamActor, placed};
+use millpond_actors::stream::{Append, placed};
 
 use crate::codec;
 use crate::lock::LockGuard;
@@ -94,8 +94,11 @@ impl Events {
     ) -> Result<Appended> {
         let (name, events, known_ids) = self.prepare(stream.as_ref(), events.into())?;
         let fence = self.fence.clone();
-        let build = |reply, passage| Append { expected, events, known_ids, fence, reply, passage };
-        let outcome = self.runtime.ask::<StreamActor, _, _>(&name, build).await?;
+        let streams = self.runtime.streams();
+        let append = |reply, passage| {
+            streams.append(&name, Append { expected, events, known_ids, fence, reply, passage });
+        };
+        let outcome = self.runtime.enter_and(append).await?;
         placed(&name, expected, self.fence.as_ref(), &outcome).map(Appended::from)
     }
 
@@ -108,8 +111,11 @@ impl Events {
     ) -> Result<Appended> {
         let (name, events, known_ids) = self.prepare(stream, events)?;
         let fence = self.fence.clone();
-        let build = |reply, passage| Append { expected, events, known_ids, fence, reply, passage };
-        let outcome = self.runtime.call::<StreamActor, _, _>(&name, build)?;
+        let streams = self.runtime.streams();
+        let append = |reply, passage| {
+            streams.append(&name, Append { expected, events, known_ids, fence, reply, passage });
+        };
+        let outcome = self.runtime.enter_and_wait(append)?;
         placed(&name, expected, self.fence.as_ref(), &outcome).map(Appended::from)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Shape, Wait};
+use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Shape, Shortcut, Wait};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
@@ -43,11 +43,13 @@ pub struct Lock {
     name: Result<Name>,
     shape: Result<Shape>,
     ttl: Duration,
+    shortcut: Shortcut,
 }
 
 impl Lock {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Lock {
-        Lock { runtime, name: Name::new(name), shape: Ok(Shape::EXCLUSIVE), ttl: limits::LOCK_TTL }
+        let (shape, ttl, shortcut) = (Ok(Shape::EXCLUSIVE), limits::LOCK_TTL, Shortcut::default());
+        Lock { runtime, name: Name::new(name), shape, ttl, shortcut }
     }
 
     /// One of which there is more, or a part of it is wanted.
@@ -117,17 +119,33 @@ impl Lock {
     async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, shape, ttl) = self.checked()?;
         let mut leaving = Leaving { lock: self, name: &name, waits: true };
-        let place = self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| Acquire {
-            shape,
-            ttl,
-            wait,
-            reply,
-            passage,
+        let place = self.runtime.enter_and(|reply, passage| {
+            self.send(&name, Acquire { shape, ttl, wait, reply, passage });
         });
         let place = place.await;
         // After an error its ticket may be in the line all the same.
         leaving.waits = place.is_err();
-        Ok(place?.map(|place| LockGuard::new(Arc::clone(&self.runtime), name.clone(), place)))
+        Ok(place?.map(|place| self.guard(name.clone(), place)))
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn request_blocking(&self, wait: Wait) -> Result<Option<LockGuard>> {
+        let (name, shape, ttl) = self.checked()?;
+        let place = self.runtime.enter_and_wait(|reply, passage| {
+            self.send(&name, Acquire { shape, ttl, wait, reply, passage });
+        })?;
+        Ok(place.map(|place| self.guard(name, place)))
+    }
+
+    fn send(&self, name: &Name, acquire: Acquire) {
+        if let Some(acquire) = self.shortcut.send(acquire) {
+            self.runtime.tell::<LockActor, _>(name, acquire);
+        }
+    }
+
+    fn guard(&self, name: Name, place: Place) -> LockGuard {
+        self.shortcut.learn(&place);
+        LockGuard { runtime: Arc::clone(&self.runtime), name, place }
     }
 
     /// The name, how much is wanted and the time to live, if all are usable.
@@ -170,10 +188,6 @@ pub struct LockGuard {
 }
 
 impl LockGuard {
-    pub(crate) fn new(runtime: Arc<Runtime>, name: Name, place: Place) -> LockGuard {
-        LockGuard { runtime, name, place }
-    }
-
     /// The fencing token: larger than every token that any lock of this store gave before.
     #[must_use]
     pub fn token(&self) -> u64 {

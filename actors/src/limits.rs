@@ -88,6 +88,10 @@ pub const PAGE_ROWS: u32 = 1_000;
 /// A page ends early when it has gathered this much, so that large events do not add up.
 pub const PAGE_BYTES: usize = 8 << 20;
 
+/// Streams whose rows are remembered, so that an append need not look for them: about 2 MiB, and more than are written to
+/// at once.
+pub const STREAM_ROWS: usize = 16_384;
+
 /// An actor that nobody used for this long leaves.
 pub const IDLE: Duration = Duration::from_secs(30);
 

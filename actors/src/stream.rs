@@ -1,6 +1,11 @@
-//! The actor of one stream, for those who append events themselves.
+//! Appending to streams, for those who append events themselves.
+//!
+//! It needs no actor: the writer puts appends in their order, the transaction decides on them, and all that is worth
+//! remembering of a stream is its row. Whoever has a state that events are made from has an aggregate, which is one.
 
-use actix::prelude::*;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Expected, Result};
 use crate::gate::Passage;
@@ -10,7 +15,7 @@ use crate::reply::Reply;
 use crate::storage::Target;
 use crate::storage::lock::Fence;
 use crate::storage::stream::{self, Appended, NewEvent};
-use crate::supervisor::{House, Primitive, Visit};
+use crate::writer::Writer;
 
 /// Append events.
 #[derive(Debug)]
@@ -57,57 +62,85 @@ pub fn placed(name: &Name, expected: Expected, fence: Option<&Fence>, appended: 
     }
 }
 
-/// The actor. All that it remembers is the stream's row.
-#[derive(Debug)]
-pub struct StreamActor {
-    name: Name,
-    house: House,
-    id: Option<u64>,
+/// The way to the streams. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    writer: Writer,
+    rows: Arc<Rows>,
 }
 
-impl Primitive for StreamActor {
-    fn open(name: Name, house: House) -> StreamActor {
-        StreamActor { name, house, id: None }
+impl Streams {
+    pub(crate) fn new(writer: Writer) -> Streams {
+        Streams { writer, rows: Arc::default() }
     }
-}
 
-impl Actor for StreamActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(limits::MAILBOX);
-    }
-}
-
-impl Handler<Visit<Append>> for StreamActor {
-    type Result = ();
-
-    fn handle(&mut self, Visit { message, stay }: Visit<Append>, context: &mut Self::Context) {
-        let Append { expected, events, known_ids, fence, reply, passage } = message;
-        let stream = Target { name: self.name.clone(), id: self.id };
+    /// Sends an append on its way.
+    pub fn append(&self, name: &Name, append: Append) {
+        let Append { expected, events, known_ids, fence, reply, passage } = append;
+        let id = self.rows.get(name);
+        let stream = Target { name: name.clone(), id };
         let append = stream::Append { stream, expected, events, known_ids, fence };
-        // The outcome itself is the answer, so the reply travels with the operation. The actor wants to hear of
-        // the outcome only until it knows the row.
-        let learner = self.id.is_none().then(|| context.address());
-        self.house.writer.apply(append, Some(passage), move |outcome| {
-            if let (Some(learner), Ok(Appended::Done { stream, .. })) = (learner, &outcome) {
-                learner.do_send(Learnt(*stream));
+        // The outcome itself is the answer, so the reply travels with the operation. It is of interest here only as long
+        // as the row is not known.
+        let learner = id.is_none().then(|| (Arc::clone(&self.rows), name.clone()));
+        self.writer.apply(append, Some(passage), move |outcome| {
+            if let (Some((rows, name)), Ok(Appended::Done { stream, .. })) = (learner, &outcome) {
+                rows.put(name, *stream);
             }
             reply.answer(outcome);
-            drop(stay);
         });
     }
 }
 
-/// The stream's row.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Learnt(u64);
+/// The rows of streams that were written to lately. A row stays a stream's for ever, so what is remembered stays right.
+#[derive(Debug)]
+struct Rows {
+    shards: [Mutex<HashMap<Name, u64>>; SHARDS],
+    hasher: RandomState,
+}
 
-impl Handler<Learnt> for StreamActor {
-    type Result = ();
+/// So many parts, so that callers seldom meet.
+const SHARDS: usize = 64;
 
-    fn handle(&mut self, Learnt(id): Learnt, _: &mut Self::Context) {
-        self.id = Some(id);
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+    }
+}
+
+impl Rows {
+    fn shard(&self, name: &Name) -> Option<MutexGuard<'_, HashMap<Name, u64>>> {
+        let shard = self.shards.get(self.hasher.hash_one(name) as usize % SHARDS)?;
+        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn get(&self, name: &Name) -> Option<u64> {
+        self.shard(name)?.get(name).copied()
+    }
+
+    fn put(&self, name: Name, row: u64) {
+        let Some(mut shard) = self.shard(&name) else { return };
+        if shard.len() >= limits::STREAM_ROWS / SHARDS {
+            // Which of them were used last is not worth knowing: each is found again by one look at an index.
+            shard.clear();
+        }
+        shard.insert(name, row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r3_rows_are_remembered_of_a_bounded_number_of_streams() {
+        let rows = Rows::default();
+        let name = |number: u64| Name::new(format!("s-{number}")).unwrap();
+        for number in 0..4 * limits::STREAM_ROWS as u64 {
+            rows.put(name(number), number);
+            assert_eq!(rows.get(&name(number)), Some(number));
+        }
+        let kept = rows.shards.iter().map(|shard| shard.lock().unwrap().len()).sum::<usize>();
+        assert!(kept <= limits::STREAM_ROWS && kept > limits::STREAM_ROWS / 4, "{kept}");
     }
 }

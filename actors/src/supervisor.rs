@@ -10,7 +10,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -38,7 +38,27 @@ pub struct House {
 /// A reason for an actor to stay. Whoever waits for something of it, or holds something through it, keeps one;
 /// the supervisor lets an actor go only when there is none.
 #[derive(Clone, Debug)]
-pub struct Stay(#[allow(dead_code, reason = "held for its count")] Arc<()>);
+pub struct Stay(Arc<()>);
+
+impl Stay {
+    /// What keeps nobody, and becomes a reason again as long as the actor lives.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakStay {
+        WeakStay(Arc::downgrade(&self.0))
+    }
+}
+
+/// No reason for an actor to stay, but one may be made of it while it has not been let go.
+#[derive(Clone, Debug)]
+pub struct WeakStay(Weak<()>);
+
+impl WeakStay {
+    /// A reason to stay, or `None`: it is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Stay> {
+        self.0.upgrade().map(Stay)
+    }
+}
 
 /// An actor of a name.
 pub trait Primitive: Actor<Context = Context<Self>> {
@@ -108,9 +128,13 @@ impl<A: Primitive> Brood for Children<A> {
             .take(most)
             .map(|(name, _)| name.clone())
             .collect();
-        for name in &idle {
-            // Dropping the last address ends the actor; it has nothing in its mailbox, or it would stay.
-            self.by_name.remove(name);
+        for name in idle {
+            let Some(Child { address, stay, used }) = self.by_name.remove(&name) else { continue };
+            // Dropping the last address ends the actor; it has nothing in its mailbox, or it would stay. But somebody
+            // may have come past the supervisor since it was looked at.
+            if let Err(stay) = Arc::try_unwrap(stay) {
+                self.by_name.insert(name, Child { address, stay, used });
+            }
         }
         if self.by_name.capacity() > 4 * self.by_name.len() + 1_024 {
             self.by_name.shrink_to_fit();

@@ -1,10 +1,9 @@
 //! Named locks, for threads that wait.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
-use millpond_actors::lock::{Acquire, LockActor, Wait};
+use millpond_actors::lock::Wait;
 
 /// A named lock; see [`crate::Lock`].
 #[derive(Clone, Debug)]
@@ -53,16 +52,8 @@ impl Lock {
     }
 
     fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
-        let (name, shape, ttl) = self.lock.checked()?;
-        let runtime = &self.lock.runtime;
-        let place = runtime.call::<LockActor, _, _>(&name, |reply, passage| Acquire {
-            shape,
-            ttl,
-            wait,
-            reply,
-            passage,
-        })?;
-        Ok(place.map(|place| LockGuard { guard: crate::LockGuard::new(Arc::clone(runtime), name, place) }))
+        let guard = self.lock.request_blocking(wait)?;
+        Ok(guard.map(|guard| LockGuard { guard }))
     }
 }
 

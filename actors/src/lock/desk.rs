@@ -1,22 +1,24 @@
 //! What happens to a lock's outcomes where they are known first: on the thread that committed. And the place in the
 //! line, which gives itself up.
 
-use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
 
-use super::{Changed, LeaveAgain, LockActor, PassedOn};
-use crate::error::{Error, Result};
+use super::{Changed, Doubt, LeaveAgain, LockActor, PassedOn, Queued, Shape, Want};
+use crate::error::{Error, Result, WriteOutcome};
 use crate::gate::Passage;
+use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::lock::{Fence, Grant, Leave, Left, Renew, Renewed, Was};
-use crate::supervisor::Stay;
+use crate::storage::Target;
+use crate::storage::lock::{Acquire as Take, Acquired, Fence, Grant, Leave, Left, Renew, Renewed, Was, kind};
+use crate::supervisor::{House, Stay};
+use crate::watcher::Watcher;
 use crate::writer::Writer;
 
 /// What is needed to deal with an outcome without the actor. A lock that nobody fights for never comes back to it.
@@ -24,28 +26,95 @@ use crate::writer::Writer;
 /// One for all operations of an actor: cloning an actix address allocates twice.
 pub(super) struct Desk {
     pub(super) name: Name,
+    /// The lock's row, or 0.
+    id: AtomicU64,
+    /// The actor has ended: whoever would wait could not.
+    closed: AtomicBool,
     pub(super) writer: Writer,
+    watcher: Watcher,
     /// Weak, or the actor would keep itself.
     pub(super) line: WeakAddr<LockActor>,
-    held: HeldHere,
     /// Somebody here follows the lock: what happens at this desk is news to the actor.
     followed: AtomicBool,
 }
 
 impl Desk {
-    pub(super) fn new(name: Name, writer: Writer, line: WeakAddr<LockActor>) -> Desk {
-        Desk { name, writer, line, held: HeldHere::default(), followed: AtomicBool::new(false) }
+    pub(super) fn new(name: Name, house: &House, line: WeakAddr<LockActor>) -> Desk {
+        let (writer, watcher) = (house.writer.clone(), house.watcher.clone());
+        let (id, closed, followed) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        Desk { name, id, closed, writer, watcher, line, followed }
+    }
+
+    /// The lock, by its row if that is known.
+    pub(super) fn target(&self) -> Target {
+        let id = Some(self.id.load(Ordering::Relaxed)).filter(|id| *id > 0);
+        Target { name: self.name.clone(), id }
+    }
+
+    /// Which row it is. That never changes.
+    pub(super) fn learn(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    /// The actor ends.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Takes a ticket, and deals with what comes of it. `news` is how much of it the actor had then, if that is known.
+    pub(super) fn take(
+        self: Arc<Self>,
+        want: Want,
+        wait: bool,
+        stay: Stay,
+        passage: Option<Passage>,
+        news: Option<u64>,
+    ) {
+        let Shape { capacity, weight } = want.shape;
+        let take = Take { lock: self.target(), capacity, weight, ttl_ms: want.ttl_ms, wait };
+        // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
+        // void ticket would pass for a good one. The other way round costs no more than a new ticket.
+        let process = self.writer.process();
+        let desk = Arc::clone(&self);
+        self.writer.apply(take, passage, move |outcome| match outcome {
+            Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
+                desk.learn(lock);
+                desk.tell_followers();
+                let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
+                want.reply.answer(Ok(Some(place)));
+            }
+            Ok(Acquired::Waiting { lock, ticket }) => {
+                desk.learn(lock);
+                let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
+                desk.tell(Queued { place, process, news, want });
+            }
+            Ok(Acquired::Held) => want.reply.answer(Ok(None)),
+            Ok(Acquired::Mismatch { capacity: fixed }) => {
+                let (wanted, found) = (kind(capacity), kind(fixed));
+                want.reply.answer(Err(Error::UsedOtherwise { name: desk.name.to_string(), wanted, found }));
+            }
+            Ok(Acquired::Full) => {
+                let (what, limit) = ("the line of the lock", limits::WAITERS);
+                want.reply.answer(Err(Error::Overloaded { what, limit }));
+            }
+            Err(error) => {
+                if error.outcome() == WriteOutcome::Unknown {
+                    // If it was applied, its ticket is in the line and nobody knows it.
+                    desk.tell(Doubt(stay));
+                }
+                want.reply.answer(Err(error));
+            }
+        });
     }
 
     /// Whether a grant belongs to this process and to no holder in it. If nobody waits with its ticket either, it was
     /// taken by a commit of unknown fate, and nobody was told.
     pub(super) fn is_orphan(&self, grant: &Grant) -> bool {
-        grant.process == self.writer.process() && !self.holds(grant.ticket)
-    }
-
-    /// Whether somebody here holds the lock under this ticket.
-    pub(super) fn holds(&self, ticket: u64) -> bool {
-        self.held.contains(ticket)
+        grant.process == self.writer.process() && !self.writer.holds(grant.ticket)
     }
 
     pub(super) fn follow(&self, followed: bool) {
@@ -59,15 +128,16 @@ impl Desk {
         }
     }
 
-    /// Tells the actor. One that is not there any more has nobody waiting.
+    /// Tells the actor. One that has failed has nobody waiting, but its successor may have: that one looks by itself.
     pub(super) fn tell<M>(&self, message: M)
     where
         M: Message<Result = ()> + Send + 'static,
         LockActor: Handler<M>,
     {
-        if let Some(line) = self.line.upgrade() {
+        match self.line.upgrade().filter(Addr::connected) {
             // Bounded by the gate, as every message is.
-            line.do_send(message);
+            Some(line) => line.do_send(message),
+            None => self.watcher.call_all(),
         }
     }
 
@@ -117,36 +187,6 @@ pub(super) fn may_pass(error: &Error) -> bool {
     !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. })
 }
 
-/// The tickets under which somebody here holds the lock. For one that excludes this is one number, and no mutex.
-#[derive(Default)]
-struct HeldHere {
-    /// One of them, or 0.
-    one: AtomicU64,
-    others: Mutex<BTreeSet<u64>>,
-}
-
-impl HeldHere {
-    fn contains(&self, ticket: u64) -> bool {
-        self.one.load(Ordering::SeqCst) == ticket || self.others().contains(&ticket)
-    }
-
-    fn insert(&self, ticket: u64) {
-        if self.one.compare_exchange(0, ticket, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            self.others().insert(ticket);
-        }
-    }
-
-    fn remove(&self, ticket: u64) {
-        if self.one.compare_exchange(ticket, 0, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            self.others().remove(&ticket);
-        }
-    }
-
-    fn others(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A place in the line of a lock: one that waits, or one that holds it.
 ///
 /// Whoever drops it leaves the line, wherever that happens: in a guard, in a reply that nobody took, in an actor that
@@ -176,18 +216,17 @@ impl Place {
 
     /// From now on it holds the lock, and this process sees to its lease.
     pub(super) fn granted(mut self, token: u64, ttl_ms: u64) -> Place {
-        self.desk.writer.hold(ttl_ms);
-        self.desk.held.insert(self.ticket);
+        self.desk.writer.hold(self.ticket, ttl_ms);
         self.lease = Some(Lease { token, ttl_ms });
         self
     }
 
-    pub(super) fn lock(&self) -> u64 {
-        self.lock
-    }
-
     pub(super) fn stay(&self) -> Stay {
         self.stay.clone()
+    }
+
+    pub(super) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// The ticket: its number in the line.
@@ -238,7 +277,7 @@ impl Place {
         // Not before its leaving is in the line: whoever takes it for an orphan then leaves behind it, which changes
         // nothing.
         if self.lease.is_some() {
-            self.desk.held.remove(self.ticket);
+            self.desk.writer.disown(self.ticket);
         }
     }
 }

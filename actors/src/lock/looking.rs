@@ -204,7 +204,7 @@ impl Handler<Visit<Loss>> for LockActor {
 
     fn handle(&mut self, Visit { message, .. }: Visit<Loss>, context: &mut Self::Context) {
         let Loss { lock, ticket, reply } = message;
-        self.id = Some(lock);
+        self.desk(context).learn(lock);
         self.losses.push(Keeper { ticket, since: self.outlook.ask(), reply });
         self.tell_watcher(context);
         // It may be lost already.

@@ -2,11 +2,12 @@
 //!
 //! The line itself is in the database, where every process sees it. This actor keeps the callers' replies
 //! beside their tickets, answers the one whose turn has come, and gives back what nobody takes. What needs no line,
-//! an uncontended acquire and release, is dealt with at its `desk` and never comes back here; what it learns from
-//! other processes is in `looking`.
+//! an uncontended acquire and release, is dealt with at its `desk` and never comes back here; whoever has been there
+//! knows a `shortcut` to it. What the actor learns from other processes is in `looking`.
 
 mod desk;
 mod looking;
+mod shortcut;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,14 +20,13 @@ pub use self::desk::Place;
 use self::desk::{Desk, may_pass};
 use self::looking::{Changed, Follower, Keeper, Outlook};
 pub use self::looking::{Follow, Loss};
+pub use self::shortcut::Shortcut;
 use crate::clock::millis;
-use crate::error::{Error, WriteOutcome};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::Target;
-use crate::storage::lock::{Acquire as Take, Acquired, Break, Broken, Grant, Leave, Recall, Recalled, kind};
+use crate::storage::lock::{Break, Broken, Grant, Leave, Recall, Recalled};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 
 /// What could not be written or read is tried again after this time.
@@ -59,6 +59,18 @@ pub struct Acquire {
     pub reply: Reply<Option<Place>>,
     /// Given back as soon as the ticket is in the database.
     pub passage: Passage,
+}
+
+impl Acquire {
+    /// What is wanted, whether to wait for it, and how it came in.
+    fn split(self, now_ms: u64) -> (Want, bool, Passage) {
+        let Acquire { shape, ttl, wait, reply, passage } = self;
+        let deadline_ms = match wait {
+            Wait::For(time) => Some(now_ms.saturating_add(millis(time))),
+            Wait::No | Wait::Forever => None,
+        };
+        (Want { reply, shape, ttl_ms: millis(ttl), deadline_ms }, wait != Wait::No, passage)
+    }
 }
 
 /// How long to wait for a lock.
@@ -106,7 +118,6 @@ struct Waiter {
 pub struct LockActor {
     name: Name,
     house: House,
-    id: Option<u64>,
     key: usize,
     desk: Option<Arc<Desk>>,
     waiting: BTreeMap<u64, Waiter>,
@@ -134,7 +145,6 @@ impl Primitive for LockActor {
             outlook: Arc::new(Outlook::new(name.clone(), Arc::clone(&house.seams.clock))),
             name,
             house,
-            id: None,
             key: KEYS.fetch_add(1, Ordering::Relaxed),
             desk: None,
             waiting: BTreeMap::new(),
@@ -163,6 +173,9 @@ impl Drop for LockActor {
     /// what is held is its holder's, not this actor's.
     fn drop(&mut self) {
         self.house.watcher.leave(self.key);
+        if let Some(desk) = &self.desk {
+            desk.close();
+        }
     }
 }
 
@@ -176,21 +189,16 @@ impl Handler<Visit<Acquire>> for LockActor {
     type Result = ();
 
     fn handle(&mut self, Visit { message, stay }: Visit<Acquire>, context: &mut Self::Context) {
-        let Acquire { shape, ttl, wait, reply, passage } = message;
-        if reply.is_abandoned() {
+        if message.reply.is_abandoned() {
             return;
         }
-        let deadline_ms = match wait {
-            Wait::For(time) => Some(self.house.seams.clock.now().boot_ms.saturating_add(millis(time))),
-            Wait::No | Wait::Forever => None,
-        };
-        let want = Want { reply, shape, ttl_ms: millis(ttl), deadline_ms };
-        self.take(want, wait != Wait::No, stay, Some(passage), context);
+        let (want, wait, passage) = message.split(self.house.writer.now_ms());
+        self.take(want, wait, stay, Some(passage), context);
     }
 }
 
 impl LockActor {
-    /// Takes a ticket, and deals with what comes of it at the desk.
+    /// Takes a ticket at the desk.
     fn take(
         &mut self,
         want: Want,
@@ -199,44 +207,7 @@ impl LockActor {
         passage: Option<Passage>,
         context: &mut Context<Self>,
     ) {
-        let lock = Target { name: self.name.clone(), id: self.id };
-        let Shape { capacity, weight } = want.shape;
-        let take = Take { lock, capacity, weight, ttl_ms: want.ttl_ms, wait };
-        let (desk, learns) = (self.desk(context), self.id.is_none());
-        // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
-        // void ticket would pass for a good one. The other way round costs no more than a new ticket.
-        let process = self.house.writer.process();
-        let news = self.news;
-        self.house.writer.apply(take, passage, move |outcome| match outcome {
-            Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
-                if learns {
-                    desk.tell(Learnt(lock));
-                }
-                desk.tell_followers();
-                let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
-                want.reply.answer(Ok(Some(place)));
-            }
-            Ok(Acquired::Waiting { lock, ticket }) => {
-                let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
-                desk.tell(Queued { place, process, news, want });
-            }
-            Ok(Acquired::Held) => want.reply.answer(Ok(None)),
-            Ok(Acquired::Mismatch { capacity: fixed }) => {
-                let (wanted, found) = (kind(capacity), kind(fixed));
-                want.reply.answer(Err(Error::UsedOtherwise { name: desk.name.to_string(), wanted, found }));
-            }
-            Ok(Acquired::Full) => {
-                let (what, limit) = ("the line of the lock", limits::WAITERS);
-                want.reply.answer(Err(Error::Overloaded { what, limit }));
-            }
-            Err(error) => {
-                if error.outcome() == WriteOutcome::Unknown {
-                    // If it was applied, its ticket is in the line and nobody knows it.
-                    desk.tell(Doubt(stay));
-                }
-                want.reply.answer(Err(error));
-            }
-        });
+        self.desk(context).take(want, wait, stay, passage, Some(self.news));
     }
 
     /// Tickets that were taken by a process that this one is not any more (it was taken for dead) are void. Who
@@ -269,8 +240,8 @@ impl Handler<Visit<BreakLock>> for LockActor {
 
     fn handle(&mut self, Visit { message, stay }: Visit<BreakLock>, context: &mut Self::Context) {
         let BreakLock { reply, passage } = message;
-        let lock = Target { name: self.name.clone(), id: self.id };
         let desk = self.desk(context);
+        let lock = desk.target();
         self.house.writer.apply(Break { lock }, Some(passage), move |broken| {
             if let Ok(Broken { taken, next }) = &broken {
                 for next in next {
@@ -309,24 +280,12 @@ impl Handler<Mine> for LockActor {
 
     fn handle(&mut self, Mine(tickets, stay): Mine, context: &mut Self::Context) {
         let desk = self.desk(context);
-        let unknown = |leave: &Leave| !self.waiting.contains_key(&leave.ticket) && !desk.holds(leave.ticket);
+        let unknown =
+            |leave: &Leave| !self.waiting.contains_key(&leave.ticket) && !desk.writer.holds(leave.ticket);
         for leave in tickets.into_iter().filter(unknown) {
             // It may be leaving already; to leave twice changes nothing.
             desk.leave(leave, false, stay.clone(), None, drop);
         }
-    }
-}
-
-/// The lock's row.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Learnt(u64);
-
-impl Handler<Learnt> for LockActor {
-    type Result = ();
-
-    fn handle(&mut self, Learnt(id): Learnt, _: &mut Self::Context) {
-        self.id = Some(id);
     }
 }
 
@@ -336,7 +295,8 @@ impl Handler<Learnt> for LockActor {
 struct Queued {
     place: Place,
     process: u64,
-    news: u64,
+    /// As in [`Desk::take`].
+    news: Option<u64>,
     want: Want,
 }
 
@@ -345,7 +305,6 @@ impl Handler<Queued> for LockActor {
 
     fn handle(&mut self, queued: Queued, context: &mut Self::Context) {
         let Queued { place, process, news, want } = queued;
-        self.id = Some(place.lock());
         if want.reply.is_abandoned() {
             // Its caller went away before it had a place that a sweep could find. The place goes with it.
             return;
@@ -354,7 +313,7 @@ impl Handler<Queued> for LockActor {
         let deadline = want.deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
         self.waiting.insert(ticket, Waiter { want, deadline, place, process });
         self.tell_watcher(context);
-        if news != self.news {
+        if news != Some(self.news) {
             // It may have been news of this ticket, which nobody here knew then.
             self.look(None, context);
         }
@@ -392,7 +351,7 @@ impl Handler<LeaveAgain> for LockActor {
 impl LockActor {
     fn desk(&mut self, context: &mut Context<Self>) -> Arc<Desk> {
         let line = || context.address().downgrade();
-        let make = || Desk::new(self.name.clone(), self.house.writer.clone(), line());
+        let make = || Desk::new(self.name.clone(), &self.house, line());
         Arc::clone(self.desk.get_or_insert_with(|| Arc::new(make())))
     }
 
@@ -414,7 +373,7 @@ impl LockActor {
 
     /// Gives back what a commit of unknown fate may have left here, once it can be asked for.
     fn recall(&mut self, stay: Stay, context: &mut Context<Self>) {
-        let lock = Target { name: self.name.clone(), id: self.id };
+        let lock = self.desk(context).target();
         let address = context.address();
         self.house.writer.apply(Recall { lock }, None, move |recalled| match recalled {
             Ok(Recalled { tickets }) => address.do_send(Mine(tickets, stay)),

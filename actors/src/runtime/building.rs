@@ -12,6 +12,7 @@ use crate::limits;
 use crate::reader::Readers;
 use crate::reply::Reply;
 use crate::storage::{Backend, Identity, Turn};
+use crate::stream::Streams;
 use crate::supervisor::{House, Supervisor};
 use crate::thread;
 use crate::watcher::Watcher;
@@ -74,7 +75,7 @@ impl Building {
         let watcher = Watcher::open(Arc::clone(&self.backend), process, &seams)?;
         let on_lapse = {
             let watcher = watcher.clone();
-            Box::new(move || watcher.lapsed())
+            Box::new(move || watcher.call_all())
         };
         let ask_turn = {
             let readers = readers.clone();
@@ -90,7 +91,8 @@ impl Building {
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
-        let doors = Doors { supervisors, writer, readers, presence, arbiter, others };
+        let streams = Streams::new(writer.clone());
+        let doors = Doors { supervisors, streams, writer, readers, presence, arbiter, others };
         Ok((doors, house))
     }
 

@@ -26,6 +26,7 @@ use crate::name::Name;
 use crate::reader::Readers;
 use crate::reply::Reply;
 use crate::storage::{Backend, Identity, Presence};
+use crate::stream::Streams;
 use crate::supervisor::{Census, Supervisor};
 use crate::thread;
 use crate::writer::{Stats, Writer, WriterState};
@@ -79,6 +80,7 @@ pub struct Runtime {
 #[derive(Clone)]
 struct Doors {
     supervisors: Vec<Addr<Supervisor>>,
+    streams: Streams,
     writer: Writer,
     readers: Readers,
     presence: Option<Weak<dyn Presence>>,
@@ -116,6 +118,12 @@ impl Runtime {
     fn supervisor_of(&self, name: &Name) -> Option<&Addr<Supervisor>> {
         let hash = crc32c::crc32c(name.as_str().as_bytes()) as usize;
         self.doors.supervisors.get(hash % self.doors.supervisors.len().max(1))
+    }
+
+    /// The way to the streams, for whoever has entered.
+    #[must_use]
+    pub fn streams(&self) -> &Streams {
+        &self.doors.streams
     }
 
     /// Whether it was closed, or is being closed.

@@ -50,8 +50,8 @@ struct State {
 struct Call {
     /// The bell has rung since the last look began.
     rung: bool,
-    /// Leases of this process have lapsed since then.
-    lapsed: bool,
+    /// Something has happened in this process since then.
+    here: bool,
 }
 
 /// What the thread and those who call it have in common.
@@ -99,9 +99,9 @@ impl Lookout {
         self.call(|call| std::mem::replace(&mut call.rung, true));
     }
 
-    /// Leases of this process have lapsed.
-    pub(super) fn lapsed(&self) {
-        self.call(|call| std::mem::replace(&mut call.lapsed, true));
+    /// Something has happened in this process: a look leads to another whatever it finds.
+    pub(super) fn call_all(&self) {
+        self.call(|call| std::mem::replace(&mut call.here, true));
     }
 
     /// `enter` says whether the same call is there already.
@@ -130,7 +130,7 @@ impl Lookout {
                 state = self.called.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
                 state.parked = false;
             }
-            state = self.doze(state, patience, |call| !call.rung && !call.lapsed);
+            state = self.doze(state, patience, |call| !call.rung && !call.here);
             if state.closed {
                 return None;
             }
@@ -166,7 +166,7 @@ impl Lookout {
     pub(super) fn run(&self, clock: &dyn Clock, sight: &mut dyn Sight) {
         thread::mark_as_ours();
         let (mut last, mut looked_us, mut patience) = (None, None, self.rhythm.poll);
-        while let Some(Call { rung, lapsed }) = self.wait(patience) {
+        while let Some(Call { rung, here }) = self.wait(patience) {
             if rung && let Some(looked_us) = looked_us {
                 let since = Duration::from_micros(clock.monotonic_us().saturating_sub(looked_us));
                 if !self.rest(self.rhythm.between_rings.saturating_sub(since)) {
@@ -177,7 +177,7 @@ impl Lookout {
             looked_us = Some(clock.monotonic_us());
             // An error tells nothing, and better one look too many than one too few.
             let pulse = sight.pulse().ok();
-            if lapsed || pulse.is_none() || pulse != last {
+            if here || pulse.is_none() || pulse != last {
                 last = pulse;
                 // Called without the lock: a look may take as long as the disk does.
                 let watching = self.state().watching.values().cloned().collect();
@@ -416,7 +416,7 @@ mod tests {
     fn l4_a_lapse_is_told_though_the_others_did_nothing() {
         let scene = Scene::with_bell_alone();
         for _ in 0..2 {
-            scene.lookout.lapsed();
+            scene.lookout.call_all();
             scene.begun();
             scene.finds(1);
         }

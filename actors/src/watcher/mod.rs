@@ -70,9 +70,10 @@ impl Watcher {
         }
     }
 
-    /// Leases of this process have lapsed, or it writes no more: whoever watches looks, whatever the others did.
-    pub(crate) fn lapsed(&self) {
-        self.0.lookout.lapsed();
+    /// Has everybody who watches look, whatever the others did: leases of this process have lapsed, it writes no more,
+    /// or something was to be told to an actor that is not there any more.
+    pub(crate) fn call_all(&self) {
+        self.0.lookout.call_all();
     }
 
     /// The thread ends, and nobody is told anything any more.

@@ -2,6 +2,7 @@
 //!
 //! - `intake` is the line of writes, into which everybody puts his own;
 //! - `commit_thread` takes groups from the line, commits them and answers;
+//! - `leases` is what this process holds, and how often it has to say that it lives;
 //! - `committer` executes a group on the database and knows what to do when that fails;
 //! - this file is the way in, and the actor beside the thread. It commits by itself while it is alone with one caller
 //!   at a time, which saves a thread hop (about 20 us); it keeps the deadlines of those who wait, has this process's
@@ -13,9 +14,10 @@
 mod commit_thread;
 mod committer;
 mod intake;
+mod leases;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use self::commit_thread::Work;
 use self::committer::Committer;
 use self::intake::{Intake, WATCH_EVERY, Write};
 pub use self::intake::{Stats, WriterState};
+use self::leases::Leases;
 use crate::clock::{Clock, Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
@@ -41,23 +44,6 @@ const ALONE_BEFORE_INLINE: u32 = 3;
 
 /// So often the actor lets the others run first when it knows that requests are on their way.
 const YIELDS: u8 = 3;
-
-/// What the beat hangs on: how many leases this process holds, and the shortest of them.
-#[derive(Debug)]
-struct Leases {
-    held: AtomicUsize,
-    least_ttl_ms: AtomicU64,
-    /// The interval of the beat that is armed; `u64::MAX` if none is.
-    armed_ms: AtomicU64,
-}
-
-impl Leases {
-    /// How long this process may be silent at most: a third of the shortest lease. `None` if it holds nothing.
-    fn beat_every_ms(&self) -> Option<u64> {
-        let held = self.held.load(Ordering::Relaxed) > 0;
-        held.then(|| (self.least_ttl_ms.load(Ordering::Relaxed) / 3).max(1))
-    }
-}
 
 /// The way to the writer, for actors. Cheap to clone.
 #[derive(Clone)]
@@ -138,21 +124,28 @@ impl Writer {
         self.0.clock.boot_ms()
     }
 
-    /// This process holds one lease more, with this time to live: from now on its row is written often enough.
-    pub fn hold(&self, ttl_ms: u64) {
-        if self.0.leases.held.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.0.leases.least_ttl_ms.store(ttl_ms, Ordering::Relaxed);
-        } else {
-            self.0.leases.least_ttl_ms.fetch_min(ttl_ms, Ordering::Relaxed);
-        }
-        if ttl_ms / 3 < self.0.leases.armed_ms.load(Ordering::Relaxed) {
+    /// Somebody here holds a lease more, under this ticket and with this time to live: from now on this process's row is
+    /// written often enough.
+    pub fn hold(&self, ticket: u64, ttl_ms: u64) {
+        if self.0.leases.add(ticket, ttl_ms) {
             self.0.address.do_send(ArmBeat);
         }
     }
 
-    /// It holds one less.
+    /// Whether somebody here holds a lease under this ticket. Whoever knows of it: an actor may have failed since.
+    #[must_use]
+    pub fn holds(&self, ticket: u64) -> bool {
+        self.0.leases.has(ticket)
+    }
+
+    /// Nobody here holds it any more. The lease itself ends when that is written.
+    pub fn disown(&self, ticket: u64) {
+        self.0.leases.remove(ticket);
+    }
+
+    /// It was written, or could not be.
     pub fn let_go(&self) {
-        self.0.leases.held.fetch_sub(1, Ordering::Relaxed);
+        self.0.leases.let_go();
     }
 
     /// Commits what has been accepted, leaves the store and ends the thread; gives up on a thread that is stuck
@@ -248,8 +241,7 @@ impl WriterActor {
             }
         };
         let handle = seams.spawner.spawn("millpond-commit", Box::new(body))?;
-        let leases = Leases { held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() };
-        let (leases, watched) = (Arc::new(leases), Arc::new(AtomicBool::new(false)));
+        let (leases, watched) = (Arc::new(Leases::default()), Arc::new(AtomicBool::new(false)));
         let actor = WriterActor {
             work,
             leases: Arc::clone(&leases),
@@ -342,12 +334,9 @@ impl WriterActor {
         if let Some(armed) = self.beat.take() {
             context.cancel_future(armed);
         }
-        let Some(every_ms) = self.leases.beat_every_ms() else {
-            return self.leases.armed_ms.store(u64::MAX, Ordering::Relaxed);
-        };
-        self.leases.armed_ms.store(every_ms, Ordering::Relaxed);
+        let Some(every_ms) = self.leases.arm() else { return };
         self.beat = Some(context.run_later(Duration::from_millis(every_ms), |actor, context| {
-            if actor.leases.beat_every_ms().is_some() {
+            if actor.leases.are_held() {
                 actor.work.intake.ask_beat();
             }
             actor.arm_beat(context);

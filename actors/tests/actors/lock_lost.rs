@@ -126,6 +126,22 @@ async fn l5_our_dead_waiter_is_skipped_by_others() {
 }
 
 #[tokio::test]
+async fn g10_what_is_held_stays_held_when_the_actor_fails_and_another_takes_its_place() {
+    let world = World::new();
+    let held = world.hold("x").await;
+    world.clock.panic_on_the_arbiter();
+    let failed = soon(world.acquire("x", Wait::For(TTL))).await;
+    assert!(matches!(failed, Err(Error::ActorFailed { .. })), "{failed:?}");
+    // The next actor has not seen it being granted.
+    let waiter = world.in_line("x").await;
+    world.has_looked("x").await;
+    assert_eq!(world.holder("x"), Some(held.ticket()));
+    world.release(held).await.unwrap();
+    let next = soon(waiter).await.unwrap().expect("whoever released it knows the actor no more");
+    world.release(next).await.unwrap();
+}
+
+#[tokio::test]
 async fn g10_what_a_failed_actor_leaves_behind_is_given_back() {
     let world = World::new();
     let held = world.hold("x").await;
@@ -173,7 +189,7 @@ async fn g13_a_lock_whose_guard_was_dropped_while_the_disk_was_full_becomes_free
 #[tokio::test]
 async fn l3_a_stale_token_writes_nothing() {
     use millpond_actors::error::Expected;
-    use millpond_actors::stream::{Append, StreamActor, placed};
+    use millpond_actors::stream::{Append, placed};
 
     let world = World::new();
     let held = world.hold("x").await;
@@ -186,7 +202,8 @@ async fn l3_a_stale_token_writes_nothing() {
             reply,
             passage,
         };
-        let outcome = soon(world.runtime.ask::<StreamActor, _, _>(&name("s"), build)).await?;
+        let append = |reply, passage| world.runtime.streams().append(&name("s"), build(reply, passage));
+        let outcome = soon(world.runtime.enter_and(append)).await?;
         placed(&name("s"), Expected::Any, Some(&fence), &outcome)
     };
     fenced(held.fence()).await.unwrap();

@@ -22,6 +22,7 @@ mod lock_follow;
 mod lock_lost;
 mod lock_rows;
 mod lock_shared;
+mod lock_shortcut;
 mod lock_take_up;
 mod runtime;
 mod supervisor;

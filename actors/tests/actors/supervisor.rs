@@ -39,7 +39,7 @@ async fn r1_concurrent_first_use_gives_one_actor() {
 async fn r1_actors_of_one_name_and_different_types_are_different() {
     let world = World::new();
     soon(world.number_of("x")).await.unwrap();
-    soon(world.append("x")).await.unwrap();
+    soon(world.execute("x", Command::Count)).await.unwrap();
     soon(world.acquire("x", Wait::No)).await.unwrap();
     assert_eq!(world.runtime.actors().await, 3);
 }
@@ -56,7 +56,7 @@ async fn g10_an_actor_that_failed_is_started_anew_by_the_next_message() {
     assert_ne!(soon(world.number_of("a")).await.unwrap(), before);
     assert_eq!(soon(world.number_of("b")).await.unwrap(), neighbour, "the neighbours noticed nothing");
     soon(world.append("s")).await.unwrap();
-    assert_eq!(world.runtime.actors().await, 3);
+    assert_eq!(world.runtime.actors().await, 2);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn g10_whoever_stood_behind_the_failure_gets_an_answer() {
 async fn r2_an_idle_actor_leaves_and_nobody_notices() {
     let world = World::with(hasty);
     for round in 1..=3 {
-        assert_eq!(soon(world.append("s")).await.unwrap().version, round);
+        soon(world.number_of("a")).await.unwrap();
         let told = soon(world.execute("ledger", Command::Count)).await.unwrap();
         assert_eq!(told.version(), round);
         let held = world.hold("x").await;
@@ -102,12 +102,12 @@ async fn r2_whoever_holds_or_waits_stays() {
     let waiter = world.in_line("waited for").await;
     // Others come and go meanwhile, several times: by their going the idle time has passed.
     for _ in 0..3 {
-        soon(world.append("s")).await.unwrap();
+        soon(world.number_of("a")).await.unwrap();
         until_left(&world, 2).await;
     }
     foreign.release(foreign_hold).await.unwrap();
     let waited_for = soon(waiter).await.unwrap().unwrap();
-    soon(world.append("s")).await.unwrap();
+    soon(world.number_of("a")).await.unwrap();
     until_left(&world, 2).await;
     world.release(held).await.unwrap();
     world.release(waited_for).await.unwrap();
@@ -118,7 +118,7 @@ async fn r2_whoever_holds_or_waits_stays() {
 async fn r2_whoever_has_something_in_flight_stays() {
     let world = World::with(hasty);
     let gate = world.memory.faults().hold_commits();
-    let append = begun(world.append("s"));
+    let acquire = begun(world.acquire("x", Wait::No));
     gate.wait_until_held();
     let command = begun(world.execute("ledger", Command::Count));
     world.arrived().await;
@@ -127,7 +127,7 @@ async fn r2_whoever_has_something_in_flight_stays() {
         until_left(&world, 2).await;
     }
     gate.open();
-    soon(append).await.unwrap();
+    drop(soon(acquire).await.unwrap());
     soon(command).await.unwrap();
     until_left(&world, 0).await;
 }
@@ -139,9 +139,9 @@ async fn r1_no_operation_is_lost_in_a_storm_of_comings_and_goings() {
     for round in 1..=3 {
         for slice in 0..NAMES / 100 {
             let names = (slice * 100..(slice + 1) * 100).map(|number| format!("s-{number}"));
-            let appends: Vec<_> = names.map(|name| begun(world.append(&name))).collect();
-            for answer in all(appends).await {
-                assert_eq!(answer.unwrap().version, round);
+            let commands: Vec<_> = names.map(|name| begun(world.execute(&name, Command::Count))).collect();
+            for answer in all(commands).await {
+                assert_eq!(answer.unwrap().version(), round);
             }
         }
     }

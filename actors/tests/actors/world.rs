@@ -14,7 +14,7 @@ use millpond_actors::name::Name;
 use millpond_actors::runtime::{Runtime, Settings};
 use millpond_actors::storage::stream::{self, Data, NewEvent, Query, Scope};
 use millpond_actors::storage::{Apply, Backend, Identity, Session, Target};
-use millpond_actors::stream::{Append, Placed, StreamActor, placed};
+use millpond_actors::stream::{Append, Placed, placed};
 use uuid::Uuid;
 
 /// A clock that stands still until it is moved, and that can be told to panic: the one way to make an actor of
@@ -118,7 +118,8 @@ impl World {
                 reply,
                 passage,
             };
-            let outcome = runtime.ask::<StreamActor, _, _>(&name, build).await?;
+            let append = |reply, passage| runtime.streams().append(&name, build(reply, passage));
+            let outcome = runtime.enter_and(append).await?;
             placed(&name, Expected::Any, None, &outcome)
         }
     }
@@ -190,7 +191,8 @@ pub(crate) fn append_blocking(runtime: &Runtime, stream: &str) -> Result<Placed>
         reply,
         passage,
     };
-    let outcome = runtime.call::<StreamActor, _, _>(&name(stream), build)?;
+    let append = |reply, passage| runtime.streams().append(&name(stream), build(reply, passage));
+    let outcome = runtime.enter_and_wait(append)?;
     placed(&name(stream), Expected::Any, None, &outcome)
 }
 

@@ -1,0 +1,77 @@
+//! The leases that this process holds: which, and how often its row has to be written for them.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Tickets are numbers in a row, so their last bits spread them evenly, and callers seldom meet.
+const SHARDS: usize = 64;
+
+/// What the beat hangs on.
+///
+/// Tickets are the store's, over all locks. They are kept here and not with the actor of a lock, because an actor may
+/// fail, and what is held is its holder's.
+#[derive(Debug)]
+pub(super) struct Leases {
+    tickets: [Mutex<HashSet<u64>>; SHARDS],
+    /// How many there are, those included whose end has not been written yet.
+    held: AtomicUsize,
+    /// The shortest time to live of them, or shorter.
+    least_ttl_ms: AtomicU64,
+    /// The interval of the beat that is armed; `u64::MAX` if none is.
+    armed_ms: AtomicU64,
+}
+
+impl Default for Leases {
+    fn default() -> Leases {
+        let tickets = std::array::from_fn(|_| Mutex::default());
+        Leases { tickets, held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() }
+    }
+}
+
+impl Leases {
+    fn shard(&self, ticket: u64) -> Option<MutexGuard<'_, HashSet<u64>>> {
+        let shard = self.tickets.get(ticket as usize % SHARDS)?;
+        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One more. Whether the beat that is armed is too slow for it.
+    pub(super) fn add(&self, ticket: u64, ttl_ms: u64) -> bool {
+        if let Some(mut shard) = self.shard(ticket) {
+            shard.insert(ticket);
+        }
+        if self.held.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.least_ttl_ms.store(ttl_ms, Ordering::Relaxed);
+        } else {
+            self.least_ttl_ms.fetch_min(ttl_ms, Ordering::Relaxed);
+        }
+        ttl_ms / 3 < self.armed_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has(&self, ticket: u64) -> bool {
+        self.shard(ticket).is_some_and(|shard| shard.contains(&ticket))
+    }
+
+    /// It is nobody's any more; it counts until [`let_go`](Leases::let_go).
+    pub(super) fn remove(&self, ticket: u64) {
+        if let Some(mut shard) = self.shard(ticket) {
+            shard.remove(&ticket);
+        }
+    }
+
+    pub(super) fn let_go(&self) {
+        self.held.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > 0
+    }
+
+    /// Arms the beat, or not. How long this process may be silent at most: a third of the shortest lease.
+    pub(super) fn arm(&self) -> Option<u64> {
+        let every_ms = (self.least_ttl_ms.load(Ordering::Relaxed) / 3).max(1);
+        let armed = self.are_held().then_some(every_ms);
+        self.armed_ms.store(armed.unwrap_or(u64::MAX), Ordering::Relaxed);
+        armed
+    }
+}
