@@ -46,6 +46,7 @@ impl Place {
     pub(super) fn find(path: &Path, create: bool) -> Result<Place> {
         let path = resolve(path)?;
         check_file_system(&path)?;
+        check_beside(&path)?;
         let mut open = registry();
         let found = match fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound && create => create_empty(&path)?,
@@ -221,6 +222,15 @@ fn check_kind(path: &Path, found: &Metadata) -> Result<()> {
         return Ok(());
     };
     Err(refuse(path, reason))
+}
+
+/// What stands where the store keeps its log, and does not let it, SQLite would not name.
+fn check_beside(path: &Path) -> Result<()> {
+    let others = ["-wal", "-shm", "-sync"].map(|suffix| beside(path, suffix));
+    match others.iter().find(|other| fs::metadata(other).is_ok_and(|found| !found.is_file())) {
+        Some(other) => Err(refuse(other, "it is not a file, and the store needs one of this name")),
+        None => Ok(()),
+    }
 }
 
 /// Reads the 100 bytes of a database's header. SQLite itself would take a file of 1 byte for an empty one and

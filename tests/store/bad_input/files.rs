@@ -145,7 +145,7 @@ fn a_store_that_is_damaged_is_refused_and_not_touched() {
     type Harm = fn(&Path);
     type Refusal = fn(&Error) -> bool;
     let corrupt: Refusal = |error| matches!(error, Error::Corrupt { kind: "database", .. });
-    let rows: [(&str, Harm, Refusal); 9] = [
+    let rows: [(&str, Harm, Refusal); 10] = [
         ("a header only", |file| cut(file, 100), corrupt),
         ("half a page", |file| cut(file, PAGE / 2), corrupt),
         ("one page", |file| cut(file, PAGE), corrupt),
@@ -160,7 +160,12 @@ fn a_store_that_is_damaged_is_refused_and_not_touched() {
         (
             "a directory for a log",
             |file| fs::create_dir(beside(file, "-wal")).unwrap(),
-            |error| matches!(error, Error::Storage { .. }),
+            |error| matches!(error, Error::InvalidPath { path, .. } if path.ends_with("s.db-wal")),
+        ),
+        (
+            "a directory for the log's index",
+            |file| fs::create_dir(beside(file, "-shm")).unwrap(),
+            |error| matches!(error, Error::InvalidPath { path, .. } if path.ends_with("s.db-shm")),
         ),
         (
             "something else for a sidecar",

@@ -53,6 +53,9 @@ pub(super) fn judge(original: &Original, seen: &Seen, cut: bool) -> Verdict {
     if let Some(call) = &seen.hung {
         break_it(Broken::Hung, call.clone());
     }
+    if let Some(error @ Error::Storage { .. }) = &seen.refused {
+        break_it(Broken::Untyped, error.to_string());
+    }
     let last = original.ends.last().copied().unwrap_or(0);
     let end = match &seen.head {
         Some(Ok(head)) if *head == last || (cut && original.ends.contains(head)) => *head,

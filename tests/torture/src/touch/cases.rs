@@ -84,7 +84,10 @@ pub(super) fn all() -> Vec<Case> {
                 .try_for_each(|file| Stage::run("cat", &[&stage.beside(file)]))
         }),
         Case::new("read by its own process", |stage| {
-            ["", "-wal", "-shm", "-sync"].iter().try_for_each(|file| Ok(drop(fs::read(stage.beside(file))?)))
+            for file in ["", "-wal", "-shm", "-sync"] {
+                fs::read(stage.beside(file))?;
+            }
+            Ok(())
         }),
         Case::new("copied", |stage| {
             ["", "-wal", "-shm", "-sync"].iter().try_for_each(|file| {

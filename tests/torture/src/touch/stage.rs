@@ -177,7 +177,7 @@ async fn read(store: &Store) -> Found {
         match event {
             Ok(event) => {
                 let number =
-                    event.decode::<serde_json::Value>().ok().and_then(|value| value["number"].as_u64());
+                    event.decode::<serde_json::Value>().ok().and_then(|value| value.get("number")?.as_u64());
                 found.events.insert(number.unwrap_or(0), (event.version(), event.position()));
             }
             Err(error) => drop(found.error.get_or_insert(error)),
