@@ -7,7 +7,7 @@ use millpond_actors::storage::Backend;
 use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Appended, Data, Query, Scope};
 
-use super::{Fixture, all, append, appended, event, group, moment, name};
+use super::{Fixture, all, append, appended, event, group, identity, moment, name};
 
 #[test]
 fn a_flipped_bit_is_found_and_its_neighbours_are_read() {
@@ -86,6 +86,16 @@ fn g14_a_version_that_is_not_that_of_the_last_event_is_damage() {
     let mut view = fixture.backend.view().unwrap();
     let found = view.stream(&name("a-1"));
     assert!(matches!(found, Err(Error::Corrupt { kind: "stream", sequence: 3, .. })), "{found:?}");
+}
+
+#[test]
+fn g14_rows_that_nobody_wrote_so_are_damage() {
+    for harm in ["DELETE FROM store", "UPDATE store SET process = -1"] {
+        let fixture = Fixture::new();
+        fixture.plain().execute(harm, []).unwrap();
+        let refused = fixture.backend.join(&identity(), &|| moment(0)).map(drop);
+        assert!(matches!(refused, Err(Error::Corrupt { kind: "database", .. })), "{harm}: {refused:?}");
+    }
 }
 
 #[test]
