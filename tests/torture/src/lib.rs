@@ -1,8 +1,8 @@
 //! Programs that hurt a store and look whether it kept its promises.
 //!
-//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io|files|touch [--seed N] [--mutant NAME] ...` prints one line of JSON
-//! with figures, and exits with 1 if a promise was broken. A run is described by its seed: what is done is the same
-//! each time, the moments at which the machine does it are not.
+//! `cargo run --release -p torture -- kill|locks|zombies|clock|power|fsync|io|files|touch [--seed N] [--mutant NAME] ...`
+//! prints one line of JSON with figures, and exits with 1 if a promise was broken. A run is described by its seed: what is
+//! done is the same each time, the moments at which the machine does it are not.
 //!
 //! Every oracle has a mutant: evidence that is spoilt on purpose, which the oracle must complain of.
 

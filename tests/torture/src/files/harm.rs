@@ -108,17 +108,15 @@ impl Harm {
     /// The file that it is done to.
     #[must_use]
     pub(super) fn file(&self) -> File {
-        let (Harm::Flips(file, _) | Harm::Truncated(file, _) | Harm::Zeroed(file, _)) = self else {
-            let (Harm::Swapped(file, ..)
+        match *self {
+            Harm::Flips(file, _)
+            | Harm::Truncated(file, _)
+            | Harm::Zeroed(file, _)
+            | Harm::Swapped(file, ..)
             | Harm::Garbage(file, ..)
             | Harm::Directory(file)
-            | Harm::Missing(file)) = self
-            else {
-                return File::Main;
-            };
-            return *file;
-        };
-        *file
+            | Harm::Missing(file) => file,
+        }
     }
 
     /// Its name, for figures.

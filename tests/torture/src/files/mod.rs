@@ -6,7 +6,9 @@
 //! nothing panics, nothing hangs; what cannot be opened is not touched.
 //!
 //! The log is another matter: where one of its frames is damaged it ends, as if the power had failed there, and nobody
-//! can tell. So what was written to it last may be missing, in whole groups and from the end on.
+//! can tell. So what was written to it last may be missing, in whole groups and from the end on. And two figures tell of
+//! what is not promised: `others`, events of which a position, an id, a time or the metadata is another, which no checksum
+//! covers; `unseen`, readings by a name or a category whose index has lost it, of which nothing tells how much there was.
 
 mod harm;
 mod judge;
