@@ -20,7 +20,7 @@ fn a_planted_violation_of_every_rule_is_found() {
         (lengths, "src/a.rs", &long),
         (actors_point_down, "actors/src/storage/lock.rs", "use crate::writer::Writer;"),
         (actors_point_down, "actors/src/lock.rs", "use crate::stream::Append;"),
-        (actors_point_down, "actors/src/aggregate/mod.rs", "use crate::stream::{Placed, StreamActor};"),
+        (actors_point_down, "actors/src/aggregate/mod.rs", "use crate::stream::{Placed, Streams};"),
         (actors_point_down, "actors/src/reader.rs", "use crate::{error::Result, writer::Writer};"),
         (actors_point_down, "actors/src/supervisor.rs", "fn f() { crate::lock::open() }"),
         (actors_point_down, "actors/src/attic.rs", "fn f() {}"),

@@ -6,7 +6,7 @@ use millpond_actors::clock::Clock;
 use millpond_actors::error::Error;
 use millpond_actors::lock::Wait;
 use millpond_actors::runtime::Settings;
-use millpond_actors::storage::lock::{Fence, Leave};
+use millpond_actors::storage::lock::{Acquired, Fence, Leave};
 
 use crate::lock::TTL;
 use crate::world::{World, assert_not_applied, begun, broken, name, soon, until};
@@ -31,22 +31,42 @@ async fn l4_a_holder_that_was_buried_is_told() {
 
 #[tokio::test]
 async fn l4_a_lease_that_ended_while_the_process_was_stopped_is_lost() {
-    // One reader, so that a read that is answered tells that those before it are.
-    let world = World::with(|settings| settings.readers = 1);
+    let world = World::new();
     let held = world.hold("x").await;
     let mut loss = begun(world.loss(&held));
-    // What the first ring brings is news, and has been looked at: from here on only the lapse tells.
+    // Whoever waits for another process is told by the lookout, which has then seen all that there is to be seen: from
+    // here on only the lapse tells.
     let mut foreigner = world.foreigner();
-    foreigner.write(crate::world::foreign_append("other", "{}"));
-    for _ in 0..4 {
-        world.arrived().await;
-        soon(world.runtime.read(|view| view.head())).await.unwrap();
-    }
+    let probe = foreigner.take("probe", TTL);
+    let waiter = world.in_line("probe").await;
+    foreigner.write(Leave { lock: probe.lock, ticket: probe.ticket });
+    let _probe = soon(waiter).await.unwrap();
+    world.arrived().await;
     assert!(!loss.is_answered());
     world.clock.advance(TTL);
     soon(world.append("s")).await.unwrap();
     soon(loss).await.unwrap();
     assert_eq!(world.holder("x"), None);
+}
+
+#[tokio::test]
+async fn l5_a_waiter_whose_process_was_buried_lines_up_anew_before_those_who_come_later() {
+    let world = World::new();
+    let (mut holder, mut next) = (world.foreigner(), world.foreigner());
+    let grant = holder.take("x", TTL);
+    let Acquired::Waiting { ticket, .. } = next.ask_for("x", TTL) else { panic!("it is held") };
+    let waiter = world.in_line("x").await;
+    world.memory.bury(world.runtime.process(), world.clock.now());
+    // Its ticket is behind one that lives, so the line itself does not tell that it is void.
+    let before = world.waiting("x");
+    soon(world.append("s")).await.unwrap();
+    until(async || world.waiting("x") > before).await;
+    let mut late = world.foreigner();
+    let Acquired::Waiting { .. } = late.ask_for("x", TTL) else { panic!("it is held") };
+    holder.write(Leave { lock: grant.lock, ticket: grant.ticket });
+    next.write(Leave { lock: grant.lock, ticket });
+    let held = soon(waiter).await.unwrap().unwrap();
+    assert_eq!(world.holder("x"), Some(held.ticket()));
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use torture::hands::child::Fault;
-use torture::{Result, clocks, files, fsync, hands, io, kill, locks, power, touch, zombies};
+use torture::{Result, all, clocks, files, fsync, hands, io, kill, locks, power, touch, zombies};
 
 const USAGE: &str = "usage:
+  torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--page FILE] [--commit ID]
+  torture all --mutants [--only NAME,NAME]
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
@@ -19,7 +21,7 @@ const USAGE: &str = "usage:
                   [--mutant sure|forgetful|fickle|sick|silent|apart]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
                   [--mutant blind|silent|touched|vague|fragile|stuck]
-  torture touch   [--only NAME] [--mutant deaf|forgetful|silent|timid]
+  torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]
   torture clock   [--seed N] [--rounds N] [--mutant unlocked|settable|early|eternal]";
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             touch::child::live(file.as_ref(), sql)?;
             Ok(true)
         }
+        [name, options @ ..] if name == "all" => all::run(&std::env::current_exe()?, &all(options)?, USAGE),
         [name, options @ ..] => torture(name, options),
         [] => Err(USAGE.into()),
     }
@@ -98,8 +101,9 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
             (report.json(&settings), report.violations.is_empty())
         }
         "touch" => {
-            let report = touch::run(&program, &touch(options)?)?;
-            (report.json(), report.violations.is_empty())
+            let settings = touch(options)?;
+            let report = touch::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
             let settings = clock(options)?;
@@ -126,6 +130,24 @@ fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> 
 fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
     let named = all.iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name));
     named.copied().map(Some).ok_or_else(|| USAGE.into())
+}
+
+fn all(options: &[String]) -> Result<all::Settings> {
+    let (flags, options): (Vec<_>, Vec<_>) =
+        options.iter().cloned().partition(|option| option == "--mutants");
+    let settings = settings(&options, |settings: &mut all::Settings, name, value| {
+        let tier = || all::Tier::ALL.iter().find(|(name, _)| *name == value).map(|(_, tier)| *tier);
+        match name {
+            "--tier" => settings.tier = tier().ok_or(USAGE)?,
+            "--seed" => settings.seed = value.parse()?,
+            "--only" => settings.only = value.split(',').map(str::to_owned).collect(),
+            "--page" => settings.page = Some(value.into()),
+            "--commit" => value.clone_into(&mut settings.commit),
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })?;
+    Ok(all::Settings { mutants: !flags.is_empty(), ..settings })
 }
 
 fn kill(options: &[String]) -> Result<kill::Settings> {
@@ -233,6 +255,8 @@ fn files(options: &[String]) -> Result<files::Settings> {
 fn touch(options: &[String]) -> Result<touch::Settings> {
     settings(options, |settings: &mut touch::Settings, name, value| {
         match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
             "--only" => settings.only = value.to_owned(),
             "--mutant" => settings.mutant = mutant(value, &touch::Mutant::ALL)?,
             _ => return Err(USAGE.into()),

@@ -16,18 +16,29 @@ use millpond::Error;
 
 use self::cases::{Case, End, Expect, Home};
 use self::stage::{Found, Stage};
+use crate::random::Random;
 use crate::{Result, clock, panics};
 
 /// The first argument of a child.
 pub const CHILD: &str = "touch-child";
 
 /// How.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where the numbers of events come from.
+    pub seed: u64,
+    /// How often each hand is tried.
+    pub rounds: u64,
     /// Only cases with this in their names.
     pub only: String,
     /// What is done wrong on purpose.
     pub mutant: Option<Mutant>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { seed: 1, rounds: 1, only: String::new(), mutant: None }
+    }
 }
 
 /// What is done wrong on purpose, and must be noticed.
@@ -100,11 +111,11 @@ impl Report {
 
     /// One line of figures.
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
+    pub fn json(&self, settings: &Settings) -> serde_json::Value {
         let words: Vec<String> =
             self.violations.iter().take(200).map(|(broken, words)| format!("{broken:?}: {words}")).collect();
         serde_json::json!({
-            "name": "touch", "cases": self.cases, "refused": self.refused, "acked": self.acked,
+            "name": "touch", "seed": settings.seed, "cases": self.cases, "refused": self.refused, "acked": self.acked,
             "destroyed": self.destroyed, "acked_lost": self.count(Broken::Lost),
             "silent": self.count(Broken::Silent), "unexpected": self.count(Broken::Unexpected),
             "panics": self.count(Broken::Panicked), "seconds": self.millis / 1_000, "violations": words,
@@ -119,9 +130,12 @@ impl Report {
 pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let start = clock::now();
     let mut report = Report::default();
-    for case in cases::all().iter().filter(|case| case.name.contains(&settings.only)) {
+    let mut random = Random::new(settings.seed);
+    let cases = cases::all();
+    let chosen = cases.iter().filter(|case| case.name.contains(&settings.only));
+    for case in (0..settings.rounds).flat_map(|_| chosen.clone()) {
         let before = panics::so_far();
-        let mut touched = Stage::new(program)
+        let mut touched = Stage::new(program, &mut random)
             .and_then(|stage| touch(case, stage, settings.mutant))
             .map_err(|error| format!("{}: {error}", case.name))?;
         if panics::so_far() > before {

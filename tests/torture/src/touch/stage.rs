@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::Result;
 use crate::crew::Crew;
+use crate::random::Random;
 use crate::recording::{folder, until_closed};
 use crate::within::within;
 
@@ -51,18 +52,18 @@ fn id(number: u64) -> Uuid {
 }
 
 impl Stage {
-    /// A store that was used, closed, copied, and is used again; the copy is [`Stage::old`].
-    pub(super) fn new(program: &Path) -> Result<Stage> {
+    /// A store that was used, closed, copied, and is used again; the copy is [`Stage::old`]. How much, chance decides.
+    pub(super) fn new(program: &Path, random: &mut Random) -> Result<Stage> {
         let folder = folder()?;
         let file = folder.path().join("touch.db");
         let crew = Crew::new(program, 1);
         let mut stage = Stage { folder, file, store: None, crew, next: 0, acked: Vec::new() };
         stage.open()?;
-        stage.append(12)?;
+        stage.append(6 + random.below(30))?;
         stage.close()?;
         fs::copy(&stage.file, stage.old())?;
         stage.open()?;
-        stage.append(12)?;
+        stage.append(6 + random.below(30))?;
         Ok(stage)
     }
 

@@ -1,0 +1,244 @@
+//! All programs one after the other, each as long as a tier has time for; and their mutants.
+//!
+//! Each is a process of its own, so that what one leaves behind is no other's trouble. What they print makes a page.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::{Result, clock};
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// What a change can wait for: minutes.
+    Pr,
+    /// An hour or less.
+    Night,
+    /// Before a release: hours.
+    Release,
+}
+
+impl Tier {
+    /// All of them, by their names.
+    pub const ALL: [(&'static str, Tier); 3] =
+        [("pr", Tier::Pr), ("night", Tier::Night), ("release", Tier::Release)];
+
+    fn name(self) -> &'static str {
+        Tier::ALL.iter().find(|(_, tier)| *tier == self).map_or("?", |(name, _)| name)
+    }
+}
+
+/// A program, and the options that it is run with in each tier.
+type Row = (&'static str, [&'static str; 3]);
+
+/// What is run. `clock` needs libfaketime, so it is run only where that was built in.
+const PROGRAMS: &[Row] = &[
+    ("power", ["--images 6000", "--images 300000", "--images 5000000"]),
+    ("fsync", ["--images 4000", "--images 50000", "--images 1000000"]),
+    ("io", ["--rounds 3 --stride 5", "--rounds 6", "--rounds 20"]),
+    ("kill", ["--kills 60", "--kills 2000", "--kills 100000"]),
+    ("locks", ["--grants 4000", "--grants 100000", "--grants 1000000"]),
+    (
+        "files",
+        ["--flips 1500 --stride 3", "--flips 100000 --contents 500", "--flips 1000000 --contents 5000"],
+    ),
+    ("touch", ["--rounds 1", "--rounds 40", "--rounds 1000"]),
+    ("zombies", ["--rounds 20", "--rounds 500", "--rounds 5000"]),
+];
+
+#[cfg(feature = "faketime")]
+const CLOCK: &[Row] = &[("clock", ["--rounds 4", "--rounds 60", "--rounds 1000"])];
+#[cfg(not(feature = "faketime"))]
+const CLOCK: &[Row] = &[];
+
+/// Seeds with which a mutant is tried before it counts as a survivor: which groups there are depends on the threads too.
+const TRIES: u64 = 8;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How much.
+    pub tier: Tier,
+    /// Where everything comes from.
+    pub seed: u64,
+    /// Only these programs; all if there are none.
+    pub only: Vec<String>,
+    /// Where the page goes.
+    pub page: Option<PathBuf>,
+    /// The commit that is tried, for the page.
+    pub commit: String,
+    /// The mutants are tried, not the store.
+    pub mutants: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let commit = String::from("unknown");
+        Settings { tier: Tier::Pr, seed: 1, only: Vec::new(), page: None, commit, mutants: false }
+    }
+}
+
+/// A program that was run.
+struct Run {
+    name: &'static str,
+    options: &'static str,
+    kept: bool,
+    /// The line that it has printed.
+    figures: Value,
+    seconds: u64,
+}
+
+/// Runs them. Whether every promise was kept, or every mutant was noticed.
+///
+/// # Errors
+/// If one of them could not be run.
+pub fn run(program: &Path, settings: &Settings, usage: &str) -> Result<bool> {
+    if settings.mutants {
+        return mutants(program, settings, usage);
+    }
+    let mut runs = Vec::new();
+    for (name, tiers) in rows(settings) {
+        let options = tiers.get(settings.tier as usize).copied().unwrap_or_default();
+        let begun = clock::now();
+        let (kept, figures) = start(program, name, options, settings.seed, None)?;
+        println!("{figures}");
+        runs.push(Run { name, options, kept, figures, seconds: begun.elapsed().as_secs() });
+    }
+    if let Some(page) = &settings.page {
+        std::fs::write(page, write_page(settings, &runs)?)?;
+    }
+    for run in runs.iter().filter(|run| !run.kept) {
+        eprintln!(
+            "{} has broken a promise; again: torture {0} --seed {} {}",
+            run.name, settings.seed, run.options
+        );
+    }
+    Ok(runs.iter().all(|run| run.kept))
+}
+
+fn rows(settings: &Settings) -> impl Iterator<Item = Row> {
+    let wanted = |name: &str| settings.only.is_empty() || settings.only.iter().any(|only| only == name);
+    PROGRAMS.iter().chain(CLOCK).copied().filter(move |(name, _)| wanted(name))
+}
+
+/// Runs one: whether its promises were kept, and what it has printed.
+fn start(
+    program: &Path,
+    name: &str,
+    options: &str,
+    seed: u64,
+    mutant: Option<&str>,
+) -> Result<(bool, Value)> {
+    let mut command = Command::new(program);
+    command.arg(name).args(["--seed", &seed.to_string()]).args(options.split_whitespace());
+    if let Some(mutant) = mutant {
+        command.args(["--mutant", mutant]);
+    }
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    let printed = String::from_utf8(output.stdout)?;
+    let kept = match output.status.code() {
+        Some(0) => true,
+        Some(1) => false,
+        _ => return Err(format!("torture {name} --seed {seed} {options}: {}", output.status).into()),
+    };
+    let line = printed.lines().last().unwrap_or_default();
+    Ok((kept, serde_json::from_str(line).map_err(|error| format!("{name} has printed {line:?}: {error}"))?))
+}
+
+/// Tries each mutant until it is noticed, and says which was not.
+fn mutants(program: &Path, settings: &Settings, usage: &str) -> Result<bool> {
+    let (mut caught, mut total) = (0, 0);
+    for (name, tiers) in rows(settings) {
+        let options = tiers.first().copied().unwrap_or_default();
+        for mutant in mutants_of(name, usage) {
+            let mut noticed = false;
+            for seed in settings.seed..settings.seed + TRIES {
+                // A mutant may also keep the program itself from its end, which is noticed too.
+                noticed =
+                    noticed || !start(program, name, options, seed, Some(mutant)).is_ok_and(|(kept, _)| kept);
+            }
+            total += 1;
+            caught += u64::from(noticed);
+            println!("{} {name} --mutant {mutant}", if noticed { "caught  " } else { "SURVIVES" });
+        }
+    }
+    println!("{caught} of {total} mutants were caught");
+    Ok(caught == total)
+}
+
+/// The mutants that a program knows, as its usage has them.
+fn mutants_of<'a>(name: &str, usage: &'a str) -> Vec<&'a str> {
+    let mut programs = usage.split("torture ").skip(1);
+    let words = programs.find(|text| text.split_whitespace().next() == Some(name)).unwrap_or_default();
+    let listed = words.split("[--mutant ").nth(1).and_then(|rest| rest.split(']').next());
+    listed.map(|all| all.split('|').map(str::trim).collect()).unwrap_or_default()
+}
+
+/// The page: what was run, on what, and what came of it.
+fn write_page(settings: &Settings, runs: &[Run]) -> Result<String> {
+    let mut page = String::new();
+    writeln!(page, "# Torture: figures\n")?;
+    writeln!(
+        page,
+        "Written by `cargo run --release -p torture -- all --tier {} --page FILE`.\n",
+        settings.tier.name()
+    )?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    writeln!(
+        page,
+        "Commit {}, seed {}, {threads} cores, {}.\n",
+        settings.commit,
+        settings.seed,
+        std::env::consts::OS
+    )?;
+    let broken = runs.iter().filter(|run| !run.kept).count();
+    writeln!(page, "{} programs, {broken} of them with a broken promise.\n", runs.len())?;
+    for run in runs {
+        let verdict = if run.kept { "every promise was kept" } else { "A PROMISE WAS BROKEN" };
+        writeln!(
+            page,
+            "## {}\n\n`torture {0} --seed {} {}`: {verdict}, {} s.\n",
+            run.name, settings.seed, run.options, run.seconds
+        )?;
+        writeln!(page, "| figure | |\n| --- | --- |")?;
+        for (figure, value) in run.figures.as_object().into_iter().flatten() {
+            let is_shown = !value.is_array() && !["name", "seed", "seconds"].contains(&figure.as_str());
+            if is_shown {
+                writeln!(page, "| {} | {} |", figure.replace('_', " "), shown(value))?;
+            }
+        }
+        writeln!(page)?;
+    }
+    Ok(page)
+}
+
+/// A figure as it is read; what is made of several stands in one line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Object(parts) => {
+            let parts: Vec<String> =
+                parts.iter().map(|(part, value)| format!("{part} {}", shown(value))).collect();
+            parts.join(", ")
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mutants_of_a_program_are_those_of_its_usage() {
+        let usage =
+            "usage:\n  torture one [--seed N]\n [--mutant a|b]\n  torture two [--mutant c]\n  torture three";
+        assert_eq!(mutants_of("one", usage), ["a", "b"]);
+        assert_eq!(mutants_of("two", usage), ["c"]);
+        assert_eq!(mutants_of("three", usage), [""; 0]);
+        assert_eq!(mutants_of("four", usage), [""; 0]);
+    }
+}
