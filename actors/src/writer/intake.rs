@@ -373,7 +373,7 @@ impl Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::lock::Settle;
+    use crate::storage::lock::{Renew, Settle};
 
     #[test]
     fn g8_busy_counts_the_time_of_one_turn() {
@@ -396,5 +396,24 @@ mod tests {
         intake.expire(100);
         let busy = Error::Busy { process: Occupant::Newcomer, held_for: Duration::from_millis(40) };
         assert_eq!(heard.try_recv(), Ok(Err(busy)));
+    }
+
+    #[test]
+    fn g1_a_group_of_beats_takes_nothing_that_must_survive_a_power_cut() {
+        let intake = Intake::default();
+        let renew = || Operation::LockRenew(Renew { lock: 1, ticket: 1 });
+        let settle = || Operation::LockSettle(Settle { lock: 1 });
+        assert!(intake.has_only_beats(), "there is nothing in it");
+        let push = |operation| {
+            intake.push(Write { operation, passage: None, then: Box::new(drop), deadline_ms: 1 });
+            intake.has_only_beats()
+        };
+        assert_eq!([push(renew()), push(renew()), push(settle()), push(renew())], [true, true, false, false]);
+        let mut taken = VecDeque::new();
+        for (beats, count, left) in [(true, 2, 2), (true, 0, 2), (false, 2, 0)] {
+            intake.take(9, beats, 0, &mut taken);
+            assert_eq!((taken.len(), intake.len()), (count, left));
+            taken.clear();
+        }
     }
 }
