@@ -20,6 +20,10 @@ pub(super) fn database(error: rusqlite::Error) -> Error {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             busy_with(Occupant::OtherProgram, Duration::ZERO)
         }
+        // Every statement is ours: it is the schema that is another.
+        ErrorCode::Unknown if text.starts_with("no such ") || text.contains(" has no column named ") => {
+            corrupt("database", "main", 0, detail)
+        }
         _ => Error::Storage { detail },
     }
 }
@@ -27,7 +31,8 @@ pub(super) fn database(error: rusqlite::Error) -> Error {
 /// What rusqlite itself refuses: numbers that do not fit, and columns and rows that this program did not write so.
 fn outside_sqlite(error: &rusqlite::Error) -> Error {
     use rusqlite::Error::{
-        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows, Utf8Error,
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+        SqlInputError, Utf8Error,
     };
     let number_too_large = matches!(error, rusqlite::Error::ToSqlConversionFailure(inner)
         if inner.is::<std::num::TryFromIntError>());
@@ -37,6 +42,7 @@ fn outside_sqlite(error: &rusqlite::Error) -> Error {
             | IntegralValueOutOfRange(..)
             | InvalidColumnType(..)
             | QueryReturnedNoRows
+            | SqlInputError { .. }
             | Utf8Error(..)
     );
     if damaged {

@@ -90,7 +90,9 @@ fn g14_a_version_that_is_not_that_of_the_last_event_is_damage() {
 
 #[test]
 fn g14_rows_that_nobody_wrote_so_are_damage() {
-    for harm in ["DELETE FROM store", "UPDATE store SET process = -1"] {
+    for harm in
+        ["DELETE FROM store", "UPDATE store SET process = -1", "ALTER TABLE process RENAME schema TO scheme"]
+    {
         let fixture = Fixture::new();
         fixture.plain().execute(harm, []).unwrap();
         let refused = fixture.backend.join(&identity(), &|| moment(0)).map(drop);
