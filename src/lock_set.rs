@@ -84,9 +84,11 @@ impl LockSet {
         Ok(Some(LockSetGuard { guards }))
     }
 
-    /// The locks in the order of their names.
+    /// The locks in the order of their names. What is wrong with one of them is said before the first is taken.
     pub(crate) fn checked(&self) -> Result<&[Lock]> {
-        self.locks.as_deref().map_err(Clone::clone)
+        let locks = self.locks.as_deref().map_err(Clone::clone)?;
+        locks.iter().try_for_each(|lock| lock.checked().map(drop))?;
+        Ok(locks)
     }
 }
 

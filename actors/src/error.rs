@@ -311,12 +311,13 @@ pub enum Error {
         /// The newest that this program knows.
         supported: u32,
     },
-    /// The file was replaced, moved or unlinked while open. The store is closed for writing.
+    /// The file, or its log, was replaced, moved or unlinked while open, or the file got a second name. The store is closed
+    /// for writing.
     #[error(
         "\"{path}\" was replaced, moved or removed while it was open; nothing more is written through this handle"
     )]
     FileReplaced {
-        /// The path that was opened.
+        /// Which of them.
         path: String,
     },
     /// Stored bytes do not match their checksum, or the database found itself damaged.

@@ -1,8 +1,7 @@
 //! Opening and closing: what is refused untouched, what a close answers, what a second open sees.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use millpond::{CommandError, Durability, Error, Expected, Location, Result, Store};
@@ -238,116 +237,4 @@ fn g11_a_close_moves_the_log_into_the_main_file() {
         copied.close().await
     })
     .unwrap();
-}
-
-/// Every file of a folder with its bytes.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
-    fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.clone(), fs::read(path).ok()))
-        .collect()
-}
-
-/// A page of SQLite with these numbers in its header; it says that it holds a table.
-fn database(application: u32, user_version: u32) -> Vec<u8> {
-    let mut page = vec![0; 4_096];
-    page[..16].copy_from_slice(b"SQLite format 3\0");
-    page[16..24].copy_from_slice(&[16, 0, 1, 1, 0, 64, 32, 32]);
-    page[28..32].copy_from_slice(&1_u32.to_be_bytes());
-    page[60..64].copy_from_slice(&user_version.to_be_bytes());
-    page[68..72].copy_from_slice(&application.to_be_bytes());
-    page[100..108].copy_from_slice(&[13, 0, 0, 0, 1, 15, 255, 0]);
-    page
-}
-
-const MILLPOND: u32 = 0x4D50_4E44;
-
-#[test]
-fn what_is_not_ours_is_refused_and_not_touched() {
-    type Refusal = fn(&Error) -> bool;
-    let not_ours: Refusal = |error| matches!(error, Error::NotOurFile { .. });
-    let rows: [(&str, Vec<u8>, Refusal); 10] = [
-        ("1 byte", vec![0], not_ours),
-        ("15 bytes", b"SQLite format 3".to_vec(), not_ours),
-        ("16 bytes", b"SQLite format 3\0".to_vec(), not_ours),
-        ("99 bytes", vec![0; 99], not_ours),
-        ("text", "a shopping list\n".repeat(40).into_bytes(), not_ours),
-        ("a picture", [b"\xFF\xD8\xFF\xE0".to_vec(), vec![7; 5_000]].concat(), not_ours),
-        ("another program's", database(0x0F05_5112, 0), not_ours),
-        ("a nameless program's", database(0, 3), not_ours),
-        ("a newer millpond's", database(MILLPOND, 4_000), |error| {
-            matches!(error, Error::SchemaTooNew { found: 4_000, supported: 1.., .. })
-        }),
-        ("the newest possible", database(MILLPOND, u32::MAX), |error| {
-            matches!(error, Error::SchemaTooNew { found: u32::MAX, .. })
-        }),
-    ];
-    for (what, bytes, refused) in rows {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("s.db");
-        fs::write(&file, &bytes).unwrap();
-        let before = contents(folder.path());
-        for _ in 0..2 {
-            let error = wait(Store::open(&file)).unwrap_err();
-            assert!(refused(&error), "{what}: {error:?}");
-            assert!(error.to_string().contains("s.db"), "{what}: {error}");
-            assert_eq!(millpond::blocking::Store::open(&file).err(), Some(error), "{what}");
-        }
-        assert!(contents(folder.path()) == before, "{what}: something was touched");
-    }
-}
-
-#[test]
-fn paths_that_cannot_be_a_store_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    fs::write(at("file"), b"").unwrap();
-    fs::write(at("two-names"), b"").unwrap();
-    fs::hard_link(at("two-names"), at("other-name")).unwrap();
-    std::os::unix::fs::symlink(at("nowhere"), at("dangling")).unwrap();
-    std::os::unix::fs::symlink(at("loop"), at("loop")).unwrap();
-    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-    let before = contents(folder.path());
-    let paths = [
-        PathBuf::new(),
-        ":memory:".into(),
-        "a\0b".into(),
-        "/dev/full".into(),
-        "/".into(),
-        "..".into(),
-        folder.path().into(),
-        at("no-such-folder/s.db"),
-        at("file/s.db"),
-        at("two-names"),
-        at("dangling"),
-        at("loop"),
-        at("socket"),
-        at(&"x".repeat(300)),
-    ];
-    for path in paths {
-        let error = wait(Store::open(&path)).unwrap_err();
-        assert!(matches!(error, Error::InvalidPath { .. }), "{path:?}: {error:?}");
-    }
-    let error = wait(Store::open("postgres://localhost/shop")).unwrap_err();
-    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
-    assert!(contents(folder.path()) == before, "something was touched");
-}
-
-#[test]
-fn an_empty_file_and_an_odd_name_become_stores() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("empty.db"), b"").unwrap();
-    for name in ["empty.db", "file:x?mode=memory&nolock=1", "name with ; -- and 'quotes'", "😀"] {
-        let file = folder.path().join(name);
-        for opened in 0..2 {
-            wait(async {
-                let store = Store::open(&file).await?;
-                store.events().append("a", Expected::Version(opened), [event(1)]).await?;
-                store.close().await
-            })
-            .unwrap();
-        }
-        assert!(fs::metadata(&file).unwrap().len() > 0, "{name}");
-    }
 }

@@ -13,12 +13,12 @@
 mod backends;
 
 mod aggregates;
+mod bad_input;
 mod blocking;
 mod busy;
 mod containers;
 mod events;
 mod executors;
-mod input;
 mod lifecycle;
 mod lock_family;
 mod locks;

@@ -20,14 +20,34 @@ pub(super) fn database(error: rusqlite::Error) -> Error {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             busy_with(Occupant::OtherProgram, Duration::ZERO)
         }
+        // Every statement is ours: it is the schema that is another.
+        ErrorCode::Unknown if text.starts_with("no such ") || text.contains(" has no column named ") => {
+            corrupt("database", "main", 0, detail)
+        }
         _ => Error::Storage { detail },
     }
 }
 
-/// What rusqlite itself refuses: mostly numbers that do not fit.
+/// What rusqlite itself refuses: numbers that do not fit, and columns and rows that this program did not write so.
 fn outside_sqlite(error: &rusqlite::Error) -> Error {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+        SqlInputError, Utf8Error,
+    };
     let number_too_large = matches!(error, rusqlite::Error::ToSqlConversionFailure(inner)
         if inner.is::<std::num::TryFromIntError>());
+    let damaged = matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | QueryReturnedNoRows
+            | SqlInputError { .. }
+            | Utf8Error(..)
+    );
+    if damaged {
+        return corrupt("database", "main", 0, error.to_string());
+    }
     if number_too_large {
         Error::Exhausted { what: "a number kept in the database (it ends at 2^63-1)" }
     } else {

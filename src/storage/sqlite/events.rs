@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::checksum::{self, Kind};
@@ -11,6 +11,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use super::dense::Walk;
 use super::error::{corrupt, database};
 use super::stream::data_from;
 
@@ -47,35 +48,53 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     let (Ok(from), to) = (i64::try_from(query.from), i64::try_from(query.to).unwrap_or(i64::MAX)) else {
         return Ok(Page::default());
     };
-    let (by_version, key, sql) = match &query.scope {
-        Scope::All => (false, None, if query.backward { ALL_BACK } else { ALL }),
+    let nothing = || Ok(Page::default());
+    // How many there are at least is asked for first: what is appended meanwhile only makes it more.
+    let (by_version, key, last, sql) = match &query.scope {
+        Scope::All => (false, None, counted(connection)?, if query.backward { ALL_BACK } else { ALL }),
         Scope::Category(name) => match category_id(connection, name)? {
-            None => return Ok(Page::default()),
-            key => (false, key, if query.backward { CATEGORY_BACK } else { CATEGORY }),
+            None => return nothing(),
+            key => (false, key, 0, if query.backward { CATEGORY_BACK } else { CATEGORY }),
         },
-        Scope::Stream(name) => match stream_id(connection, name)? {
-            None => return Ok(Page::default()),
-            key => (true, key, if query.backward { STREAM_BACK } else { STREAM }),
+        Scope::Stream(name) => match stream_row(connection, name)? {
+            None => return nothing(),
+            Some((key, last)) => (true, Some(key), last, if query.backward { STREAM_BACK } else { STREAM }),
         },
     };
+    let missing = |place| corrupt("event", scope_name(&query.scope), place, "it is not where it belongs");
     let mut statement = connection.prepare_cached(sql).map_err(database)?;
     let values = params![key, from, to, query.event_type, query.limit];
     let mut rows = statement.query(values).map_err(database)?;
-    let (mut page, mut bytes) = (Page::default(), 0);
-    while let Some(row) = rows.next().map_err(database)? {
+    let (mut page, mut bytes, mut walk) = (Page::default(), 0, Walk::new(query, last));
+    for _ in 0..query.limit {
+        let Some(row) = rows.next().map_err(database)? else {
+            page.last = (!page.events.is_empty()).then_some(walk.reached());
+            page.events.extend(walk.end().map(|place| Err(missing(place))));
+            return Ok(page);
+        };
         // The two numbers are keys of the tree that was walked to find the row.
-        let place = if by_version { row.get(2) } else { row.get(0) };
-        page.last = place.ok().or(page.last);
+        if let Ok(place) = if by_version { row.get(2) } else { row.get(0) } {
+            page.events.extend(walk.step(place).map(|missed| Err(missing(missed))));
+        }
         let event = recorded(connection, names, row);
         bytes += event.as_ref().map_or(0, size);
         page.events.push(event);
         if bytes >= limits::PAGE_BYTES {
-            page.more = true;
-            return Ok(page);
+            break;
         }
     }
-    page.more = query.limit > 0 && page.events.len() >= query.limit as usize;
+    page.more = query.limit > 0;
+    page.last = page.more.then_some(walk.reached());
     Ok(page)
+}
+
+/// Whose events they are, for an error.
+fn scope_name(scope: &Scope) -> &str {
+    match scope {
+        Scope::All => "?",
+        Scope::Category(name) => name,
+        Scope::Stream(name) => name.as_str(),
+    }
 }
 
 /// Bytes of an event that can be large.
@@ -155,20 +174,48 @@ fn category_id(connection: &Connection, name: &str) -> Result<Option<i64>> {
     statement.query_row([name], |row| row.get(0)).optional().map_err(database)
 }
 
-const STREAM_ID: &str = "SELECT id FROM stream WHERE name = ?1";
+const STREAM_ROW: &str = "SELECT id, version FROM stream WHERE name = ?1";
 
-fn stream_id(connection: &Connection, name: &Name) -> Result<Option<i64>> {
-    let mut statement = connection.prepare_cached(STREAM_ID).map_err(database)?;
-    statement.query_row([name.as_str()], |row| row.get(0)).optional().map_err(database)
+/// The id of a stream, and its version.
+fn stream_row(connection: &Connection, name: &Name) -> Result<Option<(i64, u64)>> {
+    let mut statement = connection.prepare_cached(STREAM_ROW).map_err(database)?;
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    statement.query_row([name.as_str()], row).optional().map_err(database)
 }
 
-const HEAD: &str = "SELECT id, version FROM stream WHERE name = ?1";
+const COUNTED: &str = "SELECT max(s.position, ifnull(max(p.position), 0)) FROM store s LEFT JOIN process p";
+
+/// So many events have been counted. There may be more: a group of events alone does not count them.
+fn counted(connection: &Connection) -> Result<u64> {
+    let mut statement = connection.prepare_cached(COUNTED).map_err(database)?;
+    statement.query_row([], |row| row.get(0)).map_err(database)
+}
+
+const LAST: &str = "SELECT ifnull(max(position), 0) FROM event";
+
+/// The position of the last event.
+pub(super) fn last(connection: &Connection) -> Result<u64> {
+    let counted = counted(connection)?;
+    let mut statement = connection.prepare_cached(LAST).map_err(database)?;
+    let last = statement.query_row([], |row| row.get(0)).map_err(database)?;
+    if last < counted {
+        return Err(corrupt("event", "?", counted, format!("the last event is {last}")));
+    }
+    Ok(last)
+}
+
+const HEAD: &str = "SELECT id, version, (SELECT max(version) FROM event WHERE stream = stream.id)
+    FROM stream WHERE name = ?1";
 
 /// Where a stream stands.
 pub(super) fn head(connection: &Connection, name: &Name) -> Result<Option<Head>> {
     let mut statement = connection.prepare_cached(HEAD).map_err(database)?;
-    let head = |row: &Row<'_>| Ok(Head { id: row.get(0)?, version: row.get(1)? });
-    let found: std::result::Result<Option<Head>, Error> =
-        statement.query_row([name.as_str()], head).optional().map_err(database);
-    found
+    let head = |row: &Row<'_>| Ok((Head { id: row.get(0)?, version: row.get(1)? }, row.get(2)?));
+    let found = statement.query_row([name.as_str()], head).optional().map_err(database)?;
+    let Some((head, last)): Option<(Head, Option<u64>)> = found else { return Ok(None) };
+    if last == Some(head.version) {
+        return Ok(Some(head));
+    }
+    let detail = format!("its version is {}, its last event {last:?}", head.version);
+    Err(corrupt("stream", name.as_str(), head.version, detail))
 }

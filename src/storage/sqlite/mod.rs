@@ -11,10 +11,12 @@
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `dense` | what is missing in a row of events |
 //! | `view` | the read-only connection |
 
 mod anchor;
 mod bell;
+mod dense;
 mod error;
 mod events;
 mod import;

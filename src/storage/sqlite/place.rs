@@ -20,6 +20,9 @@ use super::migrate::{APPLICATION_ID, SCHEMA};
 /// Device and inode: which file it is, whatever its name.
 type FileId = (u64, u64);
 
+/// Which files the log and its index are.
+type LogId = [Option<FileId>; 2];
+
 /// The stores that this process has open, with the number of handles of each.
 static OPEN: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
 
@@ -34,6 +37,8 @@ pub(super) struct Place {
     /// Absolute, symbolic links resolved, so that all who open it agree on the sidecar's name.
     pub(super) path: PathBuf,
     file: FileId,
+    /// The log, once somebody has it open to write.
+    log: Mutex<Option<LogId>>,
 }
 
 impl Place {
@@ -41,6 +46,7 @@ impl Place {
     pub(super) fn find(path: &Path, create: bool) -> Result<Place> {
         let path = resolve(path)?;
         check_file_system(&path)?;
+        check_beside(&path)?;
         let mut open = registry();
         let found = match fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound && create => create_empty(&path)?,
@@ -56,15 +62,35 @@ impl Place {
             check_header(&path)?;
         }
         *open.entry(file).or_insert(0) += 1;
-        Ok(Place { path, file })
+        Ok(Place { path, file, log: Mutex::default() })
     }
 
-    /// Whether the path still leads to the file that was opened, and no other path does.
+    /// Whether the paths still lead to the files that were opened, and no other path leads to the store.
     pub(super) fn check_same(&self) -> Result<()> {
+        let replaced = |path: &Path| Err(Error::FileReplaced { path: path.display().to_string() });
         match fs::metadata(&self.path) {
-            Ok(found) if (found.dev(), found.ino()) == self.file && found.nlink() == 1 => Ok(()),
-            _ => Err(Error::FileReplaced { path: self.path.display().to_string() }),
+            Ok(found) if (found.dev(), found.ino()) == self.file && found.nlink() == 1 => {}
+            _ => return replaced(&self.path),
         }
+        match *self.known_log() {
+            Some(log) if log != self.find_log() => replaced(&self.beside("-wal")),
+            _ => Ok(()),
+        }
+    }
+
+    /// A connection has the log open to write. As long as there is one, SQLite neither removes the log nor makes another;
+    /// if somebody else does, it goes on writing to the one that it has open, where nobody will ever find it.
+    pub(super) fn know_log(&self) {
+        *self.known_log() = Some(self.find_log());
+    }
+
+    fn known_log(&self) -> MutexGuard<'_, Option<LogId>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find_log(&self) -> LogId {
+        let find = |suffix| fs::metadata(self.beside(suffix)).ok().map(|found| (found.dev(), found.ino()));
+        ["-wal", "-shm"].map(find)
     }
 
     /// Whether the power, or the disk, failed while SQLite made a database of a new file. Nobody was told of anything in
@@ -198,6 +224,15 @@ fn check_kind(path: &Path, found: &Metadata) -> Result<()> {
     Err(refuse(path, reason))
 }
 
+/// What stands where the store keeps its log, and does not let it, SQLite would not name.
+fn check_beside(path: &Path) -> Result<()> {
+    let others = ["-wal", "-shm", "-sync"].map(|suffix| beside(path, suffix));
+    match others.iter().find(|other| fs::metadata(other).is_ok_and(|found| !found.is_file())) {
+        Some(other) => Err(refuse(other, "it is not a file, and the store needs one of this name")),
+        None => Ok(()),
+    }
+}
+
 /// Reads the 100 bytes of a database's header. SQLite itself would take a file of 1 byte for an empty one and
 /// overwrite it.
 fn check_header(path: &Path) -> Result<()> {
@@ -206,6 +241,13 @@ fn check_header(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|file| file.take(108).read_to_end(&mut head))
         .map_err(|error| system(&format!("cannot read \"{}\"", path.display()), &error))?;
+    if head.is_empty() && has_log(path) {
+        // SQLite would take it for new, and remove the log.
+        let detail =
+            "the file is empty, though its log is not: it was cut short, or belongs elsewhere".into();
+        let name = path.display().to_string();
+        return Err(Error::Corrupt { kind: "database", name, sequence: 0, detail });
+    }
     if head.is_empty() {
         return Ok(());
     }

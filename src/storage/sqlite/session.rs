@@ -130,6 +130,7 @@ impl SqliteSession {
     fn register_alone(&mut self, now: &dyn Fn() -> Moment) -> Result<()> {
         self.connection.busy_timeout(PATIENCE).map_err(database)?;
         self.open_transaction()?;
+        self.place.know_log();
         // Not before: what ended while the turn was waited for must not be given away as if it had not.
         let now = now();
         self.own.looked_at_sidecar(now);

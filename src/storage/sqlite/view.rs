@@ -30,7 +30,10 @@ pub(super) struct SqliteView {
 
 impl SqliteView {
     pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>) -> Result<SqliteView> {
+        // Whatever lies there now would be read with the log of the file that was opened.
+        place.check_same()?;
         let connection = open::reader(&place)?;
+        place.check_same()?;
         Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
     }
 
@@ -86,7 +89,6 @@ impl SqliteView {
     }
 }
 
-const HEAD: &str = "SELECT ifnull(max(position), 0) FROM event";
 const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOCKS: &str = "SELECT count(*) FROM lock";
@@ -101,7 +103,7 @@ impl View for SqliteView {
     }
 
     fn head(&mut self) -> Result<u64> {
-        self.number(HEAD)
+        events::last(&self.connection)
     }
 
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
@@ -138,7 +140,7 @@ impl View for SqliteView {
             .filter_map(|(lock, process)| living.contains(&process).then_some(lock))
             .collect();
         let locks_held = held.len() as u64;
-        let head = self.number(HEAD)?;
+        let head = events::last(&self.connection)?;
         Ok(Summary {
             streams: self.number(STREAMS)?,
             // Positions are dense from 1 on and events are never removed: counting them all would say the same.

@@ -47,6 +47,11 @@ const PROGRAMS: &[Row] = &[
         ["--writes 5000 --images 1000", "--writes 200000 --images 20000", "--writes 1000000 --images 200000"],
     ),
     ("readers", ["--writes 10000 --stops 2", "--writes 50000 --stops 20", "--writes 100000 --stops 200"]),
+    (
+        "files",
+        ["--flips 1500 --stride 3", "--flips 100000 --contents 500", "--flips 1000000 --contents 5000"],
+    ),
+    ("touch", ["--rounds 1", "--rounds 40", "--rounds 1000"]),
     ("zombies", ["--rounds 20", "--rounds 500", "--rounds 5000"]),
     ("cancel", ["--rounds 600", "--rounds 20000", "--rounds 500000"]),
     ("panics", ["--rounds 600", "--rounds 20000", "--rounds 500000"]),

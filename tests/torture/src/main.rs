@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, all, cancel, clocks, failpoints, fsync, full, hands, history, io, kill, locks, overload, panics,
-    power, readers, serial, stopped, zombies,
+    Result, all, cancel, clocks, failpoints, files, fsync, full, hands, history, io, kill, locks, overload,
+    panics, power, readers, serial, stopped, touch, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -37,7 +37,10 @@ const USAGE: &str = "usage:
                   [--mutant sure|forgetful|vague|blind|sick]
   torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
-  torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]";
+  torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
+  torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
+                  [--mutant blind|silent|touched|vague|fragile|stuck]
+  torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -99,6 +102,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             failpoints::child::live(file.as_ref(), seed.parse()?, point, how, strikes)?;
             Ok(true)
         }
+        [name, file, sql] if name == touch::CHILD => {
+            touch::child::live(file.as_ref(), sql)?;
+            Ok(true)
+        }
         [name, options @ ..] if name == "all" => all::run(&std::env::current_exe()?, &all(options)?, USAGE),
         [name, options @ ..] => torture(name, options),
         [] => Err(USAGE.into()),
@@ -151,6 +158,16 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "readers" => {
             let settings = readers(options)?;
             let report = readers::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "files" => {
+            let settings = files(options)?;
+            let report = files::run(&settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "touch" => {
+            let settings = touch(options)?;
+            let report = touch::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         "clock" => {
@@ -354,6 +371,35 @@ fn readers(options: &[String]) -> Result<readers::Settings> {
             "--left" => settings.left = value.parse()?,
             "--stops" => settings.stops = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &readers::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn files(options: &[String]) -> Result<files::Settings> {
+    settings(options, |settings: &mut files::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--flips" => settings.flips = value.parse()?,
+            "--contents" => settings.contents = value.parse()?,
+            "--stride" => settings.stride = value.parse::<usize>()?.max(1),
+            "--seconds" => settings.seconds = Some(value.parse()?),
+            "--lanes" => settings.lanes = value.parse::<usize>()?.max(1),
+            "--mutant" => settings.mutant = mutant(value, &files::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+fn touch(options: &[String]) -> Result<touch::Settings> {
+    settings(options, |settings: &mut touch::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--rounds" => settings.rounds = value.parse()?,
+            "--only" => settings.only = value.to_owned(),
+            "--mutant" => settings.mutant = mutant(value, &touch::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

@@ -155,7 +155,7 @@ fn live(life: &Life, file: &Path, disk: &Disk, told: &Told, born: impl FnOnce())
 }
 
 /// A store that is dropped ends without anybody waiting for it; at its end it has no file open any more.
-fn until_closed(file: &Path) -> Result<()> {
+pub(crate) fn until_closed(file: &Path) -> Result<()> {
     let (name, began) = (file.to_str().ok_or("no name")?, clock::now());
     let is_open = |entry: std::fs::DirEntry| {
         std::fs::read_link(entry.path()).is_ok_and(|to| to.to_str().is_some_and(|to| to.starts_with(name)))

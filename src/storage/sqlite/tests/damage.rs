@@ -5,9 +5,9 @@ use std::fs;
 use millpond_actors::error::{Error, Expected};
 use millpond_actors::storage::Backend;
 use millpond_actors::storage::snapshot::{Save, Saved};
-use millpond_actors::storage::stream::{Appended, Data};
+use millpond_actors::storage::stream::{Appended, Data, Query, Scope};
 
-use super::{Fixture, all, append, appended, event, group, moment, name};
+use super::{Fixture, all, append, appended, event, group, identity, moment, name};
 
 #[test]
 fn a_flipped_bit_is_found_and_its_neighbours_are_read() {
@@ -49,6 +49,74 @@ fn columns_of_other_types_are_damage_not_a_panic() {
 }
 
 #[test]
+fn g14_an_event_that_is_gone_is_missed_in_every_way_of_reading() {
+    for gone in 1..=3_u64 {
+        let fixture = Fixture::new();
+        let mut session = fixture.join(0);
+        let events = vec![event(1, "{}"), event(2, "{}"), event(3, "{}")];
+        appended(&mut *session, 0, &append("a-1", Expected::Any, events));
+        // With its process's row goes the position to where it outlives it.
+        session.leave(moment(0)).unwrap();
+        fixture.plain().execute("DELETE FROM event WHERE position = ?1", [gone]).unwrap();
+        let mut view = fixture.backend.view().unwrap();
+        for backward in [false, true] {
+            for scope in [Scope::All, Scope::Stream(name("a-1"))] {
+                let page = view.events(&Query { scope, backward, ..all() }).unwrap();
+                let missed: Vec<&Error> =
+                    page.events.iter().filter_map(|event| event.as_ref().err()).collect();
+                assert!(
+                    matches!(missed[..], [Error::Corrupt { kind: "event", sequence, .. }] if *sequence == gone),
+                    "{gone} {backward}: {missed:?}"
+                );
+                assert_eq!(page.events.len(), 3);
+            }
+        }
+        let is_last = gone == 3;
+        assert_eq!(matches!(view.head(), Err(Error::Corrupt { sequence: 3, .. })), is_last);
+        assert_eq!(matches!(view.stream(&name("a-1")), Err(Error::Corrupt { kind: "stream", .. })), is_last);
+    }
+}
+
+#[test]
+fn g14_a_version_that_is_not_that_of_the_last_event_is_damage() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join(0);
+    appended(&mut *session, 0, &append("a-1", Expected::Any, vec![event(1, "{}")]));
+    fixture.plain().execute("UPDATE stream SET version = 3", []).unwrap();
+    let mut view = fixture.backend.view().unwrap();
+    let found = view.stream(&name("a-1"));
+    assert!(matches!(found, Err(Error::Corrupt { kind: "stream", sequence: 3, .. })), "{found:?}");
+}
+
+#[test]
+fn g14_rows_that_nobody_wrote_so_are_damage() {
+    for harm in
+        ["DELETE FROM store", "UPDATE store SET process = -1", "ALTER TABLE process RENAME schema TO scheme"]
+    {
+        let fixture = Fixture::new();
+        fixture.plain().execute(harm, []).unwrap();
+        let refused = fixture.backend.join(&identity(), &|| moment(0)).map(drop);
+        assert!(matches!(refused, Err(Error::Corrupt { kind: "database", .. })), "{harm}: {refused:?}");
+    }
+}
+
+#[test]
+fn g14_an_empty_file_with_a_log_is_no_new_store() {
+    let fixture = Fixture::new();
+    let keeps_the_log = fixture.plain();
+    keeps_the_log.execute_batch("PRAGMA user_version = 1").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.db");
+    let log = directory.path().join("a.db-wal");
+    fs::write(&path, "").unwrap();
+    fs::copy(fixture.directory.path().join("a.db-wal"), &log).unwrap();
+    let before = fs::read(&log).unwrap();
+    let refused = crate::storage::sqlite::Sqlite::open(&path, Default::default()).unwrap_err();
+    assert!(matches!(refused, Error::Corrupt { kind: "database", .. }), "{refused}");
+    assert!(fs::read(&path).unwrap().is_empty() && fs::read(&log).unwrap() == before);
+}
+
+#[test]
 fn snapshots_are_replaced_by_later_ones_and_checked() {
     let fixture = Fixture::new();
     let mut session = fixture.join(0);
@@ -72,10 +140,12 @@ fn snapshots_are_replaced_by_later_ones_and_checked() {
 
 #[test]
 fn a_file_that_is_replaced_moved_or_linked_takes_no_more_writes() {
-    let ways: [fn(&std::path::Path); 4] = [
+    let ways: [fn(&std::path::Path); 6] = [
         |path| fs::remove_file(path).unwrap(),
         |path| fs::rename(path, path.with_extension("moved")).unwrap(),
         |path| fs::hard_link(path, path.with_extension("second")).unwrap(),
+        |path| fs::remove_file(path.with_extension("db-wal")).unwrap(),
+        |path| fs::rename(path.with_extension("db-shm"), path.with_extension("moved")).unwrap(),
         |path| {
             fs::write(path.with_extension("new"), "").unwrap();
             fs::rename(path.with_extension("new"), path).unwrap();
@@ -91,5 +161,7 @@ fn a_file_that_is_replaced_moved_or_linked_takes_no_more_writes() {
         assert!(!session.in_transaction());
         assert!(matches!(session.begin(moment(0)), Err(Error::FileReplaced { .. })));
         assert!(matches!(session.reopen(), Err(Error::FileReplaced { .. })));
+        let view = fixture.backend.view().map(drop);
+        assert!(matches!(view, Err(Error::FileReplaced { .. })), "{view:?}");
     }
 }

@@ -1,0 +1,142 @@
+//! What must be true of whatever is read from files that have been harmed: it is what was written, or an error.
+
+use std::collections::HashMap;
+
+use millpond::Error;
+
+use super::look::{Reading, Seen, Way};
+use super::original::{Original, Read};
+use crate::workload::Tally;
+
+/// A promise that was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Broken {
+    /// Something else than what was written was returned as if it were right.
+    Wrong,
+    /// Events are missing, there twice or in another order, or a number is another, and nobody says so.
+    Short,
+    /// A file that was refused is another one now.
+    Touched,
+    /// An error does not say what is damaged.
+    Untyped,
+    /// Something panicked.
+    Panicked,
+    /// A call did not come to an end.
+    Hung,
+}
+
+/// What was broken, in words.
+pub type Violation = (Broken, String);
+
+/// What was found in one store.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// What was broken.
+    pub(super) violations: Vec<Violation>,
+    /// Records that were said to be damaged, in the readings of all.
+    pub(super) corrupt: u64,
+    /// Events whose position, id, times or metadata are not what was written. No checksum covers these.
+    pub(super) others: u64,
+    /// What is looked for by its name is not found, or by its category not whole: an index has lost it. Nothing tells how
+    /// many there should be.
+    pub(super) unseen: u64,
+}
+
+/// Judges what was seen; `cut` if an end of the log may be missing.
+#[must_use]
+pub(super) fn judge(original: &Original, seen: &Seen, cut: bool) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut break_it = |broken, words: String| verdict.violations.push((broken, words));
+    if seen.panics > 0 {
+        break_it(Broken::Panicked, format!("{} panics", seen.panics));
+    }
+    if let Some(call) = &seen.hung {
+        break_it(Broken::Hung, call.clone());
+    }
+    if let Some(error @ Error::Storage { .. }) = &seen.refused {
+        break_it(Broken::Untyped, error.to_string());
+    }
+    let last = original.ends.last().copied().unwrap_or(0);
+    let end = match &seen.head {
+        Some(Ok(head)) if *head == last || (cut && original.ends.contains(head)) => *head,
+        Some(Ok(head)) => {
+            break_it(Broken::Short, format!("the head is {head} of {last}"));
+            last
+        }
+        Some(Err(_)) | None => last,
+    };
+    let by_place: HashMap<(&str, u64), &Read> = original
+        .events
+        .iter()
+        .map(|event| ((event.body.stream.as_str(), event.body.version), event))
+        .collect();
+    for reading in &seen.readings {
+        judge_reading(original, reading, end, &by_place, &mut verdict);
+    }
+    for (stream, version) in &seen.versions {
+        let right = original.up_to(end).filter(|event| event.body.stream == *stream).count() as u64;
+        if *version == Ok(0) {
+            verdict.unseen += u64::from(right > 0);
+        } else if version.as_ref().is_ok_and(|version| *version != right) {
+            verdict.violations.push((Broken::Short, format!("{stream} has version {version:?} of {right}")));
+        }
+    }
+    for (id, state) in &seen.tallies {
+        let right = original.tally(*id, end);
+        if *state == Ok(Tally::default()) {
+            verdict.unseen += u64::from(right != Tally::default());
+        } else if state.as_ref().is_ok_and(|state| *state != right) {
+            verdict.violations.push((Broken::Wrong, format!("tally {id} is {state:?}, not {right:?}")));
+        }
+    }
+    verdict
+}
+
+fn judge_reading(
+    original: &Original,
+    reading: &Reading,
+    end: u64,
+    by_place: &HashMap<(&str, u64), &Read>,
+    verdict: &mut Verdict,
+) {
+    let Reading { way, backward, found } = reading;
+    let name = format!("{way:?}{}", if *backward { " backward" } else { "" });
+    for found in found {
+        match found {
+            Ok(event) => match by_place.get(&(event.body.stream.as_str(), event.body.version)) {
+                Some(right) if right.body == event.body => {
+                    verdict.others += u64::from(right.rest != event.rest);
+                }
+                right => {
+                    let words =
+                        format!("{name}: {:.200} is not {:.200}", format!("{event:?}"), format!("{right:?}"));
+                    verdict.violations.push((Broken::Wrong, words));
+                }
+            },
+            Err(Error::Corrupt { .. }) => verdict.corrupt += u64::from(*way == Way::All && !backward),
+            Err(other) => verdict.violations.push((Broken::Untyped, format!("{name}: {other:?}"))),
+        }
+    }
+    if found.iter().any(Result::is_err) {
+        return;
+    }
+    let mut right: Vec<_> = original.up_to(end).filter(|event| way.has(event)).collect();
+    if *backward {
+        right.reverse();
+    }
+    let is_right = right.len() == found.len()
+        && found.iter().zip(&right).all(|(found, right)| {
+            found.as_ref().is_ok_and(|found| {
+                (&found.body.stream, found.body.version) == (&right.body.stream, right.body.version)
+            })
+        });
+    match way {
+        _ if is_right => {}
+        Way::Category(_) => verdict.unseen += 1,
+        Way::Stream(_) if found.is_empty() => verdict.unseen += 1,
+        Way::All | Way::Stream(_) => {
+            let words = format!("{name}: {} of {} in their order", found.len(), right.len());
+            verdict.violations.push((Broken::Short, words));
+        }
+    }
+}
