@@ -96,6 +96,18 @@ impl World {
         }
     }
 
+    /// Until the lookout has seen all that there is to be seen: by it, whoever waits for another process is told. Who was
+    /// needed for that is given back to stay, so that nothing more is news.
+    pub(crate) async fn lookout_has_seen_all(&self) -> (Foreigner, Place) {
+        let mut foreigner = self.foreigner();
+        let probe = foreigner.take("probe", TTL);
+        let waiter = self.in_line("probe").await;
+        foreigner.write(stored::Leave { lock: probe.lock, ticket: probe.ticket });
+        let held = soon(waiter).await.unwrap().unwrap();
+        self.arrived().await;
+        (foreigner, held)
+    }
+
     pub(crate) fn line(&self, lock: &str) -> Option<Line> {
         use millpond_actors::clock::Clock;
         self.memory.view().unwrap().lock(&name(lock), self.clock.now()).unwrap()

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use millpond_actors::clock::Clock;
 use millpond_actors::error::Error;
-use millpond_actors::lock::{Place, Wait};
+use millpond_actors::lock::Wait;
 use millpond_actors::runtime::Settings;
 use millpond_actors::storage::lock::{Acquired, Fence, Leave};
 
 use crate::lock::TTL;
-use crate::world::{Foreigner, World, assert_not_applied, begun, broken, name, soon, until};
+use crate::world::{World, assert_not_applied, begun, broken, name, soon, until};
 
 #[tokio::test]
 async fn l4_a_holder_that_was_buried_is_told() {
@@ -29,25 +29,13 @@ async fn l4_a_holder_that_was_buried_is_told() {
     world.release(again).await.unwrap();
 }
 
-/// Whoever waits for another process is told by the lookout, which has then seen all that there is to be seen. Both stay,
-/// so that nothing more is news.
-async fn the_lookout_has_seen_all(world: &World) -> (Foreigner, Place) {
-    let mut foreigner = world.foreigner();
-    let probe = foreigner.take("probe", TTL);
-    let waiter = world.in_line("probe").await;
-    foreigner.write(Leave { lock: probe.lock, ticket: probe.ticket });
-    let held = soon(waiter).await.unwrap().unwrap();
-    world.arrived().await;
-    (foreigner, held)
-}
-
 #[tokio::test]
 async fn l4_a_lease_that_ended_while_the_process_was_stopped_is_lost() {
     let world = World::new();
     let held = world.hold("x").await;
     let mut loss = begun(world.loss(&held));
     // From here on only the lapse tells.
-    let _others = the_lookout_has_seen_all(&world).await;
+    let _others = world.lookout_has_seen_all().await;
     assert!(!loss.is_answered());
     world.clock.advance(TTL);
     soon(world.append("s")).await.unwrap();
@@ -161,7 +149,7 @@ async fn g10_what_is_held_stays_held_when_the_actor_fails_and_another_takes_its_
     // The next actor has not seen it being granted.
     let waiter = world.in_line("x").await;
     world.has_looked("x").await;
-    let _others = the_lookout_has_seen_all(&world).await;
+    let _others = world.lookout_has_seen_all().await;
     assert_eq!(world.holder("x"), Some(held.ticket()));
     world.release(held).await.unwrap();
     let next = soon(waiter).await.unwrap().expect("whoever released it knows the actor no more");

@@ -133,12 +133,14 @@ async fn row_l8_waiting_writes_nothing() {
 
 #[tokio::test]
 async fn row_l9_a_hand_off_is_one_commit() {
-    // The one reader is kept busy below, so that no look leads to a write that is none of the hand-offs'.
+    // Below, the one reader is kept busy and the lookout has seen everything, so that no look leads to a write that is none
+    // of the hand-offs'.
     let world = World::with(|settings| settings.readers = 1);
     let mut held = world.hold("x").await;
     let waiters: Vec<_> = (0..50).map(|_| begun(world.acquire("x", Wait::Forever))).collect();
     // Counted, not only seen: a reader sees a commit before its writer has counted it.
     until(async || world.committed().1 == 51).await;
+    let _others = world.lookout_has_seen_all().await;
     let (busy, is_busy) = std::sync::mpsc::channel();
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let read = begun(world.runtime.read(move |_| {
