@@ -148,7 +148,9 @@ impl Drop for Inline<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.inline = false;
-        if !state.line.is_empty() || state.checkpoint || state.beat || state.closed {
+        // What the actor was told of meanwhile it does by itself.
+        let is_left = !state.line.is_empty() && !state.told;
+        if is_left || state.checkpoint || state.beat || state.closed {
             self.0.wake(state);
         }
     }
