@@ -28,7 +28,7 @@ pub(super) struct Desk {
     pub(super) name: Name,
     /// The lock's row, or 0.
     id: AtomicU64,
-    /// The actor has ended: whoever would wait could not.
+    /// The actor has ended, or somebody waits at it: whoever would wait has to go there.
     closed: AtomicBool,
     pub(super) writer: Writer,
     watcher: Watcher,
@@ -56,9 +56,9 @@ impl Desk {
         self.id.store(id, Ordering::Relaxed);
     }
 
-    /// The actor ends.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+    /// Whether the desk is not to be come to past the actor.
+    pub(super) fn close(&self, closed: bool) {
+        self.closed.store(closed, Ordering::SeqCst);
     }
 
     pub(super) fn is_closed(&self) -> bool {

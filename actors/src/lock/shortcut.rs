@@ -21,7 +21,8 @@ struct Way {
 }
 
 impl Shortcut {
-    /// Sends a request the short way. It is given back if there is none: the actor has been let go, or has failed.
+    /// Sends a request the short way. It is given back if there is none: the actor has been let go, or has failed, or
+    /// somebody waits there.
     #[must_use]
     pub fn send(&self, request: Acquire) -> Option<Acquire> {
         let known = self.way().as_ref().and_then(|way| Some((way.desk.upgrade()?, way.stay.upgrade()?)));
