@@ -28,8 +28,10 @@ pub(super) struct Desk {
     pub(super) name: Name,
     /// The lock's row, or 0.
     id: AtomicU64,
-    /// The actor has ended, or somebody waits at it: whoever would wait has to go there.
-    closed: AtomicBool,
+    /// The actor has ended: whoever would wait could not.
+    ended: AtomicBool,
+    /// Whoever came to it by the actor last had to wait.
+    fought_for: AtomicBool,
     pub(super) writer: Writer,
     watcher: Watcher,
     /// Weak, or the actor would keep itself.
@@ -41,8 +43,8 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(name: Name, house: &House, line: WeakAddr<LockActor>) -> Desk {
         let (writer, watcher) = (house.writer.clone(), house.watcher.clone());
-        let (id, closed, followed) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        Desk { name, id, closed, writer, watcher, line, followed }
+        let (id, [ended, fought_for, followed]) = (AtomicU64::new(0), [const { AtomicBool::new(false) }; 3]);
+        Desk { name, id, ended, fought_for, writer, watcher, line, followed }
     }
 
     /// The lock, by its row if that is known.
@@ -56,13 +58,15 @@ impl Desk {
         self.id.store(id, Ordering::Relaxed);
     }
 
-    /// Whether the desk is not to be come to past the actor.
-    pub(super) fn close(&self, closed: bool) {
-        self.closed.store(closed, Ordering::SeqCst);
+    /// The actor ends.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+    /// Whether it may be come to past the actor. Not where a lock goes from hand to hand: on the way over the actor whoever
+    /// lines up again gets into one group with the release by whoever was let in; past it each has a commit of his own.
+    pub(super) fn is_open(&self) -> bool {
+        !self.ended.load(Ordering::SeqCst) && !self.fought_for.load(Ordering::Relaxed)
     }
 
     /// Takes a ticket, and deals with what comes of it. `news` is how much of it the actor had then, if that is known.
@@ -83,12 +87,16 @@ impl Desk {
         self.writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 desk.learn(lock);
+                if news.is_some() {
+                    desk.fought_for.store(false, Ordering::Relaxed);
+                }
                 desk.tell_followers();
                 let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
                 want.reply.answer(Ok(Some(place)));
             }
             Ok(Acquired::Waiting { lock, ticket }) => {
                 desk.learn(lock);
+                desk.fought_for.store(true, Ordering::Relaxed);
                 let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
                 desk.tell(Queued { place, process, news, want });
             }

@@ -130,11 +130,7 @@ impl LockActor {
 
     /// Tells the watcher whether this actor wants to look, where that has changed.
     pub(super) fn tell_watcher(&mut self, context: &mut Context<Self>) {
-        let desk = self.desk(context);
-        desk.follow(!self.followers.is_empty());
-        // Where somebody waits, a newcomer does too. On the way over the actor he gets into one group with the release
-        // that lets the next one in; past it he would have a commit of his own, for which that release would wait.
-        desk.close(!self.waiting.is_empty());
+        self.desk(context).follow(!self.followers.is_empty());
         let watched = self.is_watched();
         if std::mem::replace(&mut self.told_watched, watched) == watched {
             return;

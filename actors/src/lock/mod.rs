@@ -175,7 +175,7 @@ impl Drop for LockActor {
     fn drop(&mut self) {
         self.house.watcher.leave(self.key);
         if let Some(desk) = &self.desk {
-            desk.close(true);
+            desk.end();
         }
     }
 }

@@ -22,11 +22,11 @@ struct Way {
 
 impl Shortcut {
     /// Sends a request the short way. It is given back if there is none: the actor has been let go, or has failed, or
-    /// somebody waits there.
+    /// the lock is fought for.
     #[must_use]
     pub fn send(&self, request: Acquire) -> Option<Acquire> {
         let known = self.way().as_ref().and_then(|way| Some((way.desk.upgrade()?, way.stay.upgrade()?)));
-        let Some((desk, stay)) = known.filter(|(desk, _)| !desk.is_closed()) else { return Some(request) };
+        let Some((desk, stay)) = known.filter(|(desk, _)| desk.is_open()) else { return Some(request) };
         let (want, wait, passage) = request.split(desk.writer.now_ms());
         desk.take(want, wait, stay, Some(passage), None);
         None
