@@ -1,6 +1,6 @@
-//! **Durable actors in one file.** Every store primitive - a named lock, a semaphore, a stream of events, an
-//! event-sourced aggregate - is an actor: found by its name, started on first use, let go when idle, started anew when
-//! it fails. All of them write through one writer into one SQLite file, many callers sharing one fsync.
+//! **Durable actors in one file.** Every store primitive - a named lock, a semaphore, an event-sourced aggregate - is an
+//! actor: found by its name, started on first use, let go when idle, started anew when it fails. All of them, and whoever
+//! appends to a stream of events himself, write through one writer into one SQLite file, many callers sharing one fsync.
 //!
 //! What an `Ok` means: the write is on disk and survives the loss of power. What an [`Error`] means for a write
 //! is one of two things, see [`Error::outcome`]: it left no trace, or (only if the disk failed in the very moment

@@ -8,6 +8,7 @@ pub mod error;
 pub mod failpoint;
 pub mod limits;
 pub mod name;
+mod shards;
 pub mod thread;
 
 pub mod gate;

@@ -146,6 +146,7 @@ mod tests {
         drop(reply);
         assert!(matches!(waiting.wait(), Err(Error::ActorFailed { .. })));
     }
+
     /// An executor that panics when it is woken.
     struct Fragile;
 

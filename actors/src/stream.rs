@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::error::{Error, Expected, Result};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
+use crate::shards::{SHARDS, Shards};
 use crate::storage::Target;
 use crate::storage::lock::Fence;
 use crate::storage::stream::{self, Appended, NewEvent};
@@ -93,33 +94,23 @@ impl Streams {
 }
 
 /// The rows of streams that were written to lately. A row stays a stream's for ever, so what is remembered stays right.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Rows {
-    shards: [Mutex<HashMap<Name, u64>>; SHARDS],
+    rows: Shards<HashMap<Name, u64>>,
     hasher: RandomState,
 }
 
-/// So many parts, so that callers seldom meet.
-const SHARDS: usize = 64;
-
-impl Default for Rows {
-    fn default() -> Rows {
-        Rows { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
-    }
-}
-
 impl Rows {
-    fn shard(&self, name: &Name) -> Option<MutexGuard<'_, HashMap<Name, u64>>> {
-        let shard = self.shards.get(self.hasher.hash_one(name) as usize % SHARDS)?;
-        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
+    fn shard(&self, name: &Name) -> MutexGuard<'_, HashMap<Name, u64>> {
+        self.rows.of(self.hasher.hash_one(name))
     }
 
     fn get(&self, name: &Name) -> Option<u64> {
-        self.shard(name)?.get(name).copied()
+        self.shard(name).get(name).copied()
     }
 
     fn put(&self, name: Name, row: u64) {
-        let Some(mut shard) = self.shard(&name) else { return };
+        let mut shard = self.shard(&name);
         if shard.len() >= limits::STREAM_ROWS / SHARDS {
             // Which of them were used last is not worth knowing: each is found again by one look at an index.
             shard.clear();
@@ -140,7 +131,7 @@ mod tests {
             rows.put(name(number), number);
             assert_eq!(rows.get(&name(number)), Some(number));
         }
-        let kept = rows.shards.iter().map(|shard| shard.lock().unwrap().len()).sum::<usize>();
+        let kept = (0..SHARDS as u64).map(|shard| rows.rows.of(shard).len()).sum::<usize>();
         assert!(kept <= limits::STREAM_ROWS && kept > limits::STREAM_ROWS / 4, "{kept}");
     }
 }

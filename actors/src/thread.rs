@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(mute, Err::<(), _>(Error::Panicked { what: whose(), message: "no message".into() }));
         assert_eq!(contain(whose, || 7), Ok(7));
     }
+
     /// Panics when it is dropped.
     struct Fragile;
 

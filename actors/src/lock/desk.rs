@@ -71,7 +71,7 @@ impl Desk {
 
     /// Takes a ticket, and deals with what comes of it. `news` is how much of it the actor had then, if that is known.
     pub(super) fn take(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         want: Want,
         wait: bool,
         stay: Stay,
@@ -83,7 +83,7 @@ impl Desk {
         // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
         // void ticket would pass for a good one. The other way round costs no more than a new ticket.
         let process = self.writer.process();
-        let desk = Arc::clone(&self);
+        let desk = Arc::clone(self);
         self.writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 desk.learn(lock);

@@ -157,12 +157,12 @@ impl LockActor {
         };
         self.house.watcher.watch(self.key, Arc::new(look));
         // What happened before it began to watch.
-        self.learn(context);
+        self.see_to_waiters(context);
         self.look(None, context);
     }
 
-    /// What may have become of this process: others have taken it for dead, or it writes no more.
-    fn learn(&mut self, context: &mut Context<Self>) {
+    /// Others may have taken this process for dead, or it writes no more: whoever waits here lines up anew, or is told.
+    fn see_to_waiters(&mut self, context: &mut Context<Self>) {
         let Some(error) = self.house.writer.poisoned().cloned() else { return self.take_anew(context) };
         // No lock will be given to anybody here. Their leases end by this process's silence.
         for waiter in std::mem::take(&mut self.waiting).into_values() {
@@ -247,7 +247,7 @@ impl Handler<News> for LockActor {
     fn handle(&mut self, _: News, context: &mut Self::Context) {
         let Some(seen) = self.outlook.news().take() else { return };
         self.news += 1;
-        self.learn(context);
+        self.see_to_waiters(context);
         match seen {
             Some(glance) => self.saw(glance, None, context),
             None => self.look(None, context),
@@ -294,14 +294,12 @@ impl LockActor {
             .any(|holder| desk.is_orphan(&holder.grant) && !self.waiting.contains_key(&holder.grant.ticket));
         tell_of_losses(&mut self.losses, &held, asked);
         // Whoever sees his grant has it for the price of a beat, once it is known to be on disk.
-        let granted: Vec<Grant> = line.living().map(|holder| holder.grant).filter(|_| line.synced).collect();
-        let granted = |ticket: &u64| granted.iter().find(|grant| grant.ticket == *ticket).copied();
-        for grant in self.waiting.keys().filter_map(granted) {
-            self.take_up(grant, context);
+        for holder in line.living().filter(|_| line.synced) {
+            self.take_up(holder.grant, context);
         }
         // Tickets are served in their order: one that is older than the first in line has been granted, or is void.
         let first = line.first.map_or(u64::MAX, |first| first.ticket);
-        let oldest = self.waiting.keys().find(|ticket| granted(ticket).is_none());
+        let oldest = self.waiting.keys().find(|ticket| !(line.synced && held.contains(*ticket)));
         let concerns_us = oldest.is_some_and(|oldest| *oldest < first || line.is_ready());
         if let (true, Some(stay)) = (concerns_us || orphan, stay) {
             let address = context.address();
@@ -338,8 +336,8 @@ fn tell_of_losses(losses: &mut Vec<Keeper>, held: &HashSet<u64>, asked: u64) {
 }
 
 impl LockActor {
-    /// Takes up what another process has passed on, and answers then: until a commit of this process, the lease is a
-    /// short one.
+    /// Takes up what another process has passed on to somebody who waits here, and answers then: until a commit of this
+    /// process, the lease is a short one.
     fn take_up(&self, grant: Grant, context: &mut Context<Self>) {
         let Some(stay) = self.waiting.get(&grant.ticket).map(|waiter| waiter.place.stay()) else { return };
         let address = context.address();

@@ -73,7 +73,7 @@ impl Building {
         let (process, presence) = (session.process(), session.presence());
         let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
         let watcher = Watcher::open(Arc::clone(&self.backend), process, &seams)?;
-        let on_lapse = {
+        let call_all = {
             let watcher = watcher.clone();
             Box::new(move || watcher.call_all())
         };
@@ -87,7 +87,7 @@ impl Building {
         let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
         let Settings { call_timeout, checkpoint_pages, .. } = self.settings;
         let tuning = Tuning { call_timeout, checkpoint_pages };
-        let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, on_lapse, ask_turn)?;
+        let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, call_all, ask_turn)?;
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());

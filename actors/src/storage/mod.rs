@@ -238,7 +238,7 @@ pub trait Session: Tables + Send {
     fn log_length(&self) -> u32;
 
     /// Moves all of the log into the main file, and waits a moment until nobody reads in it any more, so that the next
-    /// commit begins it anew. Whether that can be told from [`log_length`](Session::log_length) after that commit.
+    /// commit begins it anew. Whether it did, [`log_length`](Session::log_length) tells after that commit.
     ///
     /// # Errors
     /// What the database said; nothing is lost by it.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::OnLapse;
+use super::CallAll;
 use super::intake::{Stats, Write};
 use crate::clock::Clock;
 use crate::error::{Error, Occupant, Result};
@@ -29,7 +29,7 @@ pub(super) struct Committer {
     checkpoint_pages: u32,
     /// Pages at which it is not only moved, but has to begin anew.
     long: u32,
-    on_lapse: OnLapse,
+    call_all: CallAll,
     /// Our id, for whoever wants to know it.
     process: Arc<AtomicU64>,
     /// The open group has only beats in it, if all goes well.
@@ -62,7 +62,7 @@ impl Committer {
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
         checkpoint_pages: u32,
-        on_lapse: OnLapse,
+        call_all: CallAll,
         process: Arc<AtomicU64>,
         beat_ms: Arc<AtomicU64>,
     ) -> Committer {
@@ -72,7 +72,7 @@ impl Committer {
             stats,
             checkpoint_pages,
             long: limits::LONG_LOG.saturating_mul(checkpoint_pages),
-            on_lapse,
+            call_all,
             process,
             beats: false,
             began_ms: 0,
@@ -126,7 +126,7 @@ impl Committer {
         let standing = if self.beats { self.session.begin_beat(now) } else { self.session.begin(now) };
         if standing? == Standing::Lapsed {
             self.process.store(self.session.process(), Ordering::Relaxed);
-            (self.on_lapse)();
+            (self.call_all)();
         }
         reach(Point::AfterBegin)
     }
@@ -366,7 +366,7 @@ impl Committer {
         let _ = self.stats.poisoned.set(error.clone());
         self.poisoned = Some(error);
         // Whoever waits would wait for ever.
-        (self.on_lapse)();
+        (self.call_all)();
     }
 
     pub(super) fn checkpoint_due(&self) -> bool {

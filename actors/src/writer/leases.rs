@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Tickets are numbers in a row, so their last bits spread them evenly, and callers seldom meet.
-const SHARDS: usize = 64;
+use crate::shards::Shards;
 
 /// What the beat hangs on.
 ///
@@ -13,7 +11,8 @@ const SHARDS: usize = 64;
 /// fail, and what is held is its holder's.
 #[derive(Debug)]
 pub(super) struct Leases {
-    tickets: [Mutex<HashSet<u64>>; SHARDS],
+    /// By their own numbers, which follow one another.
+    tickets: Shards<HashSet<u64>>,
     /// How many there are, those included whose end has not been written yet.
     held: AtomicUsize,
     /// The shortest time to live of them, or shorter.
@@ -24,22 +23,15 @@ pub(super) struct Leases {
 
 impl Default for Leases {
     fn default() -> Leases {
-        let tickets = std::array::from_fn(|_| Mutex::default());
+        let tickets = Shards::default();
         Leases { tickets, held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() }
     }
 }
 
 impl Leases {
-    fn shard(&self, ticket: u64) -> Option<MutexGuard<'_, HashSet<u64>>> {
-        let shard = self.tickets.get(ticket as usize % SHARDS)?;
-        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// One more. Whether the beat that is armed is too slow for it.
     pub(super) fn add(&self, ticket: u64, ttl_ms: u64) -> bool {
-        if let Some(mut shard) = self.shard(ticket) {
-            shard.insert(ticket);
-        }
+        self.tickets.of(ticket).insert(ticket);
         if self.held.fetch_add(1, Ordering::Relaxed) == 0 {
             self.least_ttl_ms.store(ttl_ms, Ordering::Relaxed);
         } else {
@@ -49,14 +41,12 @@ impl Leases {
     }
 
     pub(super) fn has(&self, ticket: u64) -> bool {
-        self.shard(ticket).is_some_and(|shard| shard.contains(&ticket))
+        self.tickets.of(ticket).contains(&ticket)
     }
 
     /// It is nobody's any more; it counts until [`let_go`](Leases::let_go).
     pub(super) fn remove(&self, ticket: u64) {
-        if let Some(mut shard) = self.shard(ticket) {
-            shard.remove(&ticket);
-        }
+        self.tickets.of(ticket).remove(&ticket);
     }
 
     pub(super) fn let_go(&self) {

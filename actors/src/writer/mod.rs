@@ -187,7 +187,7 @@ struct CommitThread {
 
 /// Called when leases of this process have lapsed, and when it writes no more, so that every actor that waits or holds
 /// something looks again.
-pub(crate) type OnLapse = Box<dyn Fn() + Send>;
+pub(crate) type CallAll = Box<dyn Fn() + Send>;
 
 /// Asks a reader whose turn it is, for [`Error::Busy`]; the thread that waits for the turn cannot look.
 pub(crate) type AskTurn = Box<dyn Fn(Box<dyn FnOnce(Option<Turn>) + Send>)>;
@@ -209,7 +209,7 @@ impl WriterActor {
         seams: Seams,
         stats: Arc<Stats>,
         tuning: Tuning,
-        on_lapse: OnLapse,
+        call_all: CallAll,
         ask_turn: AskTurn,
     ) -> Result<Writer> {
         let Tuning { call_timeout, checkpoint_pages } = tuning;
@@ -220,7 +220,7 @@ impl WriterActor {
         let committer = {
             let (clock, process, beat_ms) = (Arc::clone(&clock), Arc::clone(&process), Arc::clone(&beat_ms));
             let stats = Arc::clone(&stats);
-            Committer::new(session, clock, stats, checkpoint_pages, on_lapse, process, beat_ms)
+            Committer::new(session, clock, stats, checkpoint_pages, call_all, process, beat_ms)
         };
         let work = Arc::new(Work {
             committer: Mutex::new(committer),
