@@ -167,6 +167,8 @@ pub(super) fn refuse_if_older_live(connection: &Connection, sidecar: &Sidecar) -
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
@@ -190,5 +192,21 @@ mod tests {
         connection.authorizer(Some(made)).unwrap();
         assert_eq!(schema_at_once(&place, &connection), Ok(0), "as it was when the look began");
         assert_eq!(place_is_current(&place), Ok(true));
+    }
+
+    #[test]
+    fn whoever_recovers_the_log_meanwhile_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::find(&directory.path().join("a.db"), true).unwrap();
+        let recovers = open::writer(&place, &Options::default()).unwrap();
+        recovers.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (tell, told) = channel();
+        std::thread::scope(|threads| {
+            threads.spawn(|| tell.send(bring_up(&place, &Options::default())).unwrap());
+            let too_early = told.recv_timeout(Duration::from_millis(200));
+            recovers.execute_batch("ROLLBACK").unwrap();
+            too_early.unwrap_err();
+            assert_eq!(told.recv(), Ok(Ok(())));
+        });
     }
 }

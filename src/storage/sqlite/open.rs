@@ -13,8 +13,8 @@ use super::place::Place;
 /// Every statement of a session stays prepared; rusqlite keeps 16 by default.
 const STATEMENTS: usize = 128;
 
-/// How long a reader waits while another process recovers the log.
-const READER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long is waited while another process recovers the log.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The oldest SQLite without the WAL-reset bug, which loses data when two connections write and checkpoint.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -51,14 +51,15 @@ const EVERY: &str = "
     PRAGMA foreign_keys = OFF;
     PRAGMA temp_store = MEMORY;";
 
-/// Opens the connection that writes. It never waits for a lock unless told to later.
+/// Opens the connection that writes. It waits for a lock until it is told not to: whoever looks into the file may be
+/// recovering the log, which takes the lock without the turn.
 pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     if connection.is_readonly("main").map_err(database)? {
         return Err(Error::ReadOnly { detail: format!("\"{}\" may not be written", place.path.display()) });
     }
     // Another connection may be switching a new file to WAL at this moment; that is over soon.
-    connection.busy_timeout(READER_PATIENCE).map_err(database)?;
+    connection.busy_timeout(PATIENCE).map_err(database)?;
     if std::fs::metadata(&place.path).is_ok_and(|found| found.len() == 0) {
         connection.execute_batch(NEW_FILE).map_err(database)?;
     }
@@ -71,7 +72,6 @@ pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
     }
     connection.execute_batch(WRITER).map_err(database)?;
     sync(&connection, options.syncs())?;
-    connection.busy_timeout(Duration::ZERO).map_err(database)?;
     Ok(connection)
 }
 
@@ -107,14 +107,14 @@ pub(super) fn try_twice(mut transaction: impl FnMut() -> Result<()>) -> Result<(
 /// writer is opened: it must find the file empty to give it its page size.
 pub(super) fn undo_creation(place: &Place) -> Result<()> {
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(READER_PATIENCE).map_err(database)?;
+    connection.busy_timeout(PATIENCE).map_err(database)?;
     connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(database)
 }
 
 /// Opens a connection that only reads.
 pub(super) fn reader(place: &Place) -> Result<Connection> {
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_timeout(READER_PATIENCE).map_err(database)?;
+    connection.busy_timeout(PATIENCE).map_err(database)?;
     connection.execute_batch("PRAGMA query_only = ON;").map_err(database)?;
     Ok(connection)
 }

@@ -279,9 +279,10 @@ impl SqliteSession {
     }
 }
 
-/// Opens the connection that writes and has SQLite tell the length of the log after each commit.
+/// Opens the connection that writes and has SQLite tell the length of the log after each commit. It waits for nobody.
 fn connect(place: &Place, options: &Options, log: &Arc<AtomicU32>) -> Result<Connection> {
     let mut connection = open::writer(place, options)?;
+    connection.busy_timeout(Duration::ZERO).map_err(database)?;
     let log = log.clone();
     let hook = move |_: &mut rusqlite::hooks::Wal, pages: c_int| {
         log.store(pages.unsigned_abs(), Ordering::Relaxed);
