@@ -38,13 +38,16 @@ pub(super) struct Desk {
     pub(super) line: WeakAddr<LockActor>,
     /// Somebody here follows the lock: what happens at this desk is news to the actor.
     followed: AtomicBool,
+    /// How often the actor had news from other processes.
+    news: AtomicU64,
 }
 
 impl Desk {
     pub(super) fn new(name: Name, house: &House, line: WeakAddr<LockActor>) -> Desk {
         let (writer, watcher) = (house.writer.clone(), house.watcher.clone());
-        let (id, [ended, fought_for, followed]) = (AtomicU64::new(0), [const { AtomicBool::new(false) }; 3]);
-        Desk { name, id, ended, fought_for, writer, watcher, line, followed }
+        let [id, news] = [const { AtomicU64::new(0) }; 2];
+        let [ended, fought_for, followed] = [const { AtomicBool::new(false) }; 3];
+        Desk { name, id, ended, fought_for, writer, watcher, line, followed, news }
     }
 
     /// The lock, by its row if that is known.
@@ -69,27 +72,28 @@ impl Desk {
         !self.ended.load(Ordering::SeqCst) && !self.fought_for.load(Ordering::Relaxed)
     }
 
-    /// Takes a ticket, and deals with what comes of it. `news` is how much of it the actor had then, if that is known.
-    pub(super) fn take(
-        self: &Arc<Self>,
-        want: Want,
-        wait: bool,
-        stay: Stay,
-        passage: Option<Passage>,
-        news: Option<u64>,
-    ) {
+    /// The actor has news.
+    pub(super) fn heard(&self) {
+        self.news.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often it had.
+    pub(super) fn news(&self) -> u64 {
+        self.news.load(Ordering::SeqCst)
+    }
+
+    /// Takes a ticket, and deals with what comes of it.
+    pub(super) fn take(self: &Arc<Self>, want: Want, wait: bool, stay: Stay, passage: Option<Passage>) {
         let Shape { capacity, weight } = want.shape;
         let take = Take { lock: self.target(), capacity, weight, ttl_ms: want.ttl_ms, wait };
         // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
         // void ticket would pass for a good one. The other way round costs no more than a new ticket.
-        let process = self.writer.process();
+        let (process, news) = (self.writer.process(), self.news());
         let desk = Arc::clone(self);
         self.writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 desk.learn(lock);
-                if news.is_some() {
-                    desk.fought_for.store(false, Ordering::Relaxed);
-                }
+                desk.fought_for.store(false, Ordering::Relaxed);
                 desk.tell_followers();
                 let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
                 want.reply.answer(Ok(Some(place)));
@@ -164,7 +168,7 @@ impl Desk {
         let desk = Arc::clone(self);
         self.writer.apply(leave, passage, move |outcome| {
             if held {
-                desk.writer.let_go();
+                desk.writer.let_go(leave.ticket);
             }
             then(match outcome {
                 Ok(left) => desk.left(leave.ticket, left, stay),
@@ -282,11 +286,6 @@ impl Place {
         }
         let leave = Leave { lock: self.lock, ticket: self.ticket };
         self.desk.leave(leave, self.lease.is_some(), self.stay.clone(), passage, then);
-        // Not before its leaving is in the line: whoever takes it for an orphan then leaves behind it, which changes
-        // nothing.
-        if self.lease.is_some() {
-            self.desk.writer.disown(self.ticket);
-        }
     }
 }
 

@@ -128,9 +128,18 @@ impl LockActor {
         !self.waiting.is_empty() || !self.followers.is_empty() || !self.losses.is_empty()
     }
 
-    /// Tells the watcher whether this actor wants to look, where that has changed.
+    /// Has the watcher told whether this actor wants to look, where that has changed. Not before what has happened already
+    /// has been dealt with: where a lock goes from hand to hand, who begins to wait is often in one commit with who lets
+    /// him in.
     pub(super) fn tell_watcher(&mut self, context: &mut Context<Self>) {
         self.desk(context).follow(!self.followers.is_empty());
+        if self.is_watched() != self.told_watched && !std::mem::replace(&mut self.telling, true) {
+            context.address().do_send(TellWatcher);
+        }
+    }
+
+    fn tell_watcher_now(&mut self, context: &mut Context<Self>) {
+        self.telling = false;
         let watched = self.is_watched();
         if std::mem::replace(&mut self.told_watched, watched) == watched {
             return;
@@ -223,6 +232,19 @@ impl Handler<Visit<Follow>> for LockActor {
     }
 }
 
+/// Whether this actor wants to look may have changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TellWatcher;
+
+impl Handler<TellWatcher> for LockActor {
+    type Result = ();
+
+    fn handle(&mut self, _: TellWatcher, context: &mut Self::Context) {
+        self.tell_watcher_now(context);
+    }
+}
+
 /// Something happened in this process that those who watch the lock want to know.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -246,7 +268,7 @@ impl Handler<News> for LockActor {
 
     fn handle(&mut self, _: News, context: &mut Self::Context) {
         let Some(seen) = self.outlook.news().take() else { return };
-        self.news += 1;
+        self.desk(context).heard();
         self.see_to_waiters(context);
         match seen {
             Some(glance) => self.saw(glance, None, context),
@@ -311,16 +333,11 @@ impl LockActor {
                     Err(error) if may_pass(&error) => return address.do_send(Unsettled(stay)),
                     Err(_) => return,
                 };
-                let are_others = !holders.is_empty();
                 for holder in holders {
                     address.do_send(PassedOn(holder, stay.clone()));
                 }
                 // Who has got it is not kept as waiting any more.
                 address.do_send(Void { before: first.unwrap_or(u64::MAX).min(newest + 1) });
-                if are_others {
-                    // The leases of others have to be watched from now on.
-                    address.do_send(Changed);
-                }
             });
         } else if self.is_watched() && remaining_ms > 0 {
             self.arm_expiry(remaining_ms, context);

@@ -129,10 +129,10 @@ pub struct LockActor {
     outlook: Arc<Outlook>,
     /// The watcher was told that somebody here wants to know what happens to the lock.
     told_watched: bool,
+    /// It is about to be told again.
+    telling: bool,
     sweeping: bool,
     looking: bool,
-    /// How often there was news from other processes.
-    news: u64,
     /// There was news while a look was under way, which may have been too early for it.
     look_again: bool,
     /// When the holder's lease ends unless its process beats again: then it is time to look.
@@ -152,9 +152,9 @@ impl Primitive for LockActor {
             losses: Vec::new(),
             followers: Vec::new(),
             told_watched: false,
+            telling: false,
             sweeping: false,
             looking: false,
-            news: 0,
             look_again: false,
             expiry: None,
         }
@@ -211,7 +211,7 @@ impl LockActor {
         passage: Option<Passage>,
         context: &mut Context<Self>,
     ) {
-        self.desk(context).take(want, wait, stay, passage, Some(self.news));
+        self.desk(context).take(want, wait, stay, passage);
     }
 
     /// Tickets that were taken by a process that this one is not any more (it was taken for dead) are void. Who
@@ -299,8 +299,8 @@ impl Handler<Mine> for LockActor {
 struct Queued {
     place: Place,
     process: u64,
-    /// As in [`Desk::take`].
-    news: Option<u64>,
+    /// How much news the actor had had when the ticket was asked for.
+    news: u64,
     want: Want,
 }
 
@@ -317,7 +317,7 @@ impl Handler<Queued> for LockActor {
         let deadline = want.deadline_ms.map(|at_ms| self.arm_deadline(ticket, at_ms, context));
         self.waiting.insert(ticket, Waiter { want, deadline, place, process });
         self.tell_watcher(context);
-        if news != Some(self.news) {
+        if news != self.desk(context).news() {
             // It may have been news of this ticket, which nobody here knew then.
             self.look(None, context);
         }
@@ -359,7 +359,8 @@ impl LockActor {
         Arc::clone(self.desk.get_or_insert_with(|| Arc::new(make())))
     }
 
-    /// If nobody here waits under that ticket any more, its place was dropped, which gives the grant back.
+    /// If nobody here waits under that ticket any more, its place was dropped, which gives the grant back. Another process
+    /// may never take up its own: whoever waits here has to know when that ends.
     fn passed_on(&mut self, grant: Grant, stay: Stay, context: &mut Context<Self>) {
         if let Some(Waiter { want, deadline, place, .. }) = self.waiting.remove(&grant.ticket) {
             if let Some(deadline) = deadline {
@@ -372,6 +373,8 @@ impl LockActor {
         } else if self.desk(context).is_orphan(&grant) {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
             self.desk(context).leave(leave, false, stay, None, drop);
+        } else if grant.process != self.house.writer.process() {
+            self.look(None, context);
         }
     }
 

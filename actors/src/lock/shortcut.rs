@@ -28,7 +28,7 @@ impl Shortcut {
         let known = self.way().as_ref().and_then(|way| Some((way.desk.upgrade()?, way.stay.upgrade()?)));
         let Some((desk, stay)) = known.filter(|(desk, _)| desk.is_open()) else { return Some(request) };
         let (want, wait, passage) = request.split(desk.writer.now_ms());
-        desk.take(want, wait, stay, Some(passage), None);
+        desk.take(want, wait, stay, Some(passage));
         None
     }
 

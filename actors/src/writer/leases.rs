@@ -13,7 +13,7 @@ use crate::shards::Shards;
 pub(super) struct Leases {
     /// By their own numbers, which follow one another.
     tickets: Shards<HashSet<u64>>,
-    /// How many there are, those included whose end has not been written yet.
+    /// How many there are.
     held: AtomicUsize,
     /// The shortest time to live of them, or shorter.
     least_ttl_ms: AtomicU64,
@@ -44,12 +44,9 @@ impl Leases {
         self.tickets.of(ticket).contains(&ticket)
     }
 
-    /// It is nobody's any more; it counts until [`let_go`](Leases::let_go).
+    /// One less.
     pub(super) fn remove(&self, ticket: u64) {
         self.tickets.of(ticket).remove(&ticket);
-    }
-
-    pub(super) fn let_go(&self) {
         self.held.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -138,14 +138,10 @@ impl Writer {
         self.0.leases.has(ticket)
     }
 
-    /// Nobody here holds it any more. The lease itself ends when that is written.
-    pub fn disown(&self, ticket: u64) {
+    /// Nobody here holds it any more, and that was written, or could not be. Not before: in the database it is held until
+    /// then, and whoever looks would take it for one that nobody knows of.
+    pub fn let_go(&self, ticket: u64) {
         self.0.leases.remove(ticket);
-    }
-
-    /// It was written, or could not be.
-    pub fn let_go(&self) {
-        self.0.leases.let_go();
     }
 
     /// Commits what has been accepted, leaves the store and ends the thread; gives up on a thread that is stuck

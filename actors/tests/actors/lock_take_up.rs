@@ -88,3 +88,23 @@ async fn g13_a_grant_whose_taking_up_failed_is_taken_up_later() {
     // Nobody writes any more, so there is no other news.
     soon(waiter).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn l5_a_stopped_process_that_is_given_the_lock_from_here_is_watched() {
+    let world = World::new();
+    let mut stopped = world.foreigner();
+    let held = world.hold("x").await;
+    let Acquired::Waiting { ticket, .. } = stopped.ask_for("x", A_WHILE) else { panic!("it is held") };
+    let waiter = world.in_line("x").await;
+    // What has happened so far has been looked at: whoever waits for another lock is told of it.
+    let mut other = world.foreigner();
+    let grant = other.take("y", LONG);
+    let told = world.in_line("y").await;
+    other.write(Leave { lock: grant.lock, ticket: grant.ticket });
+    soon(told).await.unwrap().unwrap();
+    world.release(held).await.unwrap();
+    assert_eq!(world.holder("x"), Some(ticket));
+    world.clock.advance(A_WHILE);
+    // Nobody writes any more, and nobody dies.
+    soon(waiter).await.unwrap().unwrap();
+}
