@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use millpond_actors::error::{Error, Result};
+use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 
 use super::error::system;
 use super::migrate::{APPLICATION_ID, SCHEMA};
@@ -68,9 +69,8 @@ impl Place {
     /// Whether the paths still lead to the files that were opened, and no other path leads to the store.
     pub(super) fn check_same(&self) -> Result<()> {
         let replaced = |path: &Path| Err(Error::FileReplaced { path: path.display().to_string() });
-        match fs::metadata(&self.path) {
-            Ok(found) if (found.dev(), found.ino()) == self.file && found.nlink() == 1 => {}
-            _ => return replaced(&self.path),
+        if glance(&self.path) != Some((self.file, 1)) {
+            return replaced(&self.path);
         }
         match *self.known_log() {
             Some(log) if log != self.find_log() => replaced(&self.beside("-wal")),
@@ -89,7 +89,7 @@ impl Place {
     }
 
     fn find_log(&self) -> LogId {
-        let find = |suffix| fs::metadata(self.beside(suffix)).ok().map(|found| (found.dev(), found.ino()));
+        let find = |suffix| glance(&self.beside(suffix)).map(|(file, _)| file);
         ["-wal", "-shm"].map(find)
     }
 
@@ -115,6 +115,15 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// Which file it is, and how many names it has. Not when it was written: Linux would make the time of its next write an
+/// exact one, and since no two of those are alike, each sync of the log would have to bring the file's times to disk too
+/// (a quarter more, where it was measured).
+fn glance(path: &Path) -> Option<(FileId, u32)> {
+    let wanted = StatxFlags::INO | StatxFlags::NLINK;
+    let found = statx(CWD, path, AtFlags::empty(), wanted).ok()?;
+    Some(((makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino), found.stx_nlink))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
