@@ -20,23 +20,24 @@ struct Bells {
 
 #[derive(Clone, Default)]
 struct Listener {
+    process: u64,
     on_ring: Option<OnRing>,
     waiting: bool,
 }
 
 impl Belfry {
-    /// A new bell, for one process.
-    pub(super) fn bell(&self) -> Box<dyn Bell> {
+    /// A new bell of a process.
+    pub(super) fn bell(&self, process: u64) -> Box<dyn Bell> {
         let mut bells = self.bells();
         bells.last += 1;
         let id = bells.last;
-        bells.bells.insert(id, Listener::default());
+        bells.bells.insert(id, Listener { process, ..Listener::default() });
         Box::new(MemoryBell { id, belfry: self.clone() })
     }
 
-    /// Rings where somebody waits.
-    pub(super) fn ring(&self) {
-        self.call(|bell| bell.waiting);
+    /// A process rings where another one waits.
+    pub(super) fn ring(&self, process: u64) {
+        self.call(|bell| bell.waiting && bell.process != process);
     }
 
     /// Rings everywhere: a process has died or left, or something else that nobody may miss.

@@ -26,7 +26,7 @@ use self::session::MemorySession;
 use self::store::Store;
 use self::view::MemoryView;
 use crate::error::{Occupant, Result};
-use crate::storage::{self, Backend, Bell, Identity, Moment, Session, View};
+use crate::storage::{self, Backend, Identity, Moment, Session, View};
 
 /// A store in memory; all clones are the same store.
 #[derive(Clone, Debug, Default)]
@@ -88,10 +88,6 @@ impl Backend for Memory {
 
     fn view(&self) -> Result<Box<dyn View>> {
         Ok(Box::new(MemoryView(Arc::clone(&self.0))))
-    }
-
-    fn bell(&self) -> Box<dyn Bell> {
-        self.0.belfry.bell()
     }
 }
 

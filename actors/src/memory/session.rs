@@ -12,7 +12,7 @@ use crate::storage::lock::{
 };
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
-use crate::storage::{Identity, Moment, Presence, Session, Standing, Tables, Turn};
+use crate::storage::{Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn};
 
 /// One process of the store. Dropped without leaving, it is dead at once.
 #[derive(Debug)]
@@ -214,7 +214,11 @@ impl Session for MemorySession {
     }
 
     fn ring(&self) {
-        self.shared.belfry.ring();
+        self.shared.belfry.ring(self.process);
+    }
+
+    fn bell(&self) -> Box<dyn Bell> {
+        self.shared.belfry.bell(self.process)
     }
 
     fn log_pages(&self) -> u32 {

@@ -72,7 +72,7 @@ impl Building {
         let session = self.backend.join(&self.identity, &|| seams.clock.now())?;
         let (process, presence) = (session.process(), session.presence());
         let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
-        let watcher = Watcher::open(Arc::clone(&self.backend), process, &seams)?;
+        let watcher = Watcher::open(Arc::clone(&self.backend), session.bell(), process, &seams)?;
         let call_all = {
             let watcher = watcher.clone();
             Box::new(move || watcher.call_all())

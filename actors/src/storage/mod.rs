@@ -138,9 +138,6 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the database said.
     fn view(&self) -> Result<Box<dyn View>>;
-
-    /// The bell between the processes of this store.
-    fn bell(&self) -> Box<dyn Bell>;
 }
 
 /// The connection that writes. One a process; only the writer has it.
@@ -230,6 +227,9 @@ pub trait Session: Tables + Send {
 
     /// Rings for the other processes, if one of them waits.
     fn ring(&self);
+
+    /// This process's bell, which rings for what the others do.
+    fn bell(&self) -> Box<dyn Bell>;
 
     /// Pages in the log since the last checkpoint.
     fn log_pages(&self) -> u32;

@@ -30,13 +30,17 @@ struct Watch {
 }
 
 impl Watcher {
-    /// Starts the thread that looks.
+    /// Starts the thread that looks: at what others than `process` have done, also when its `bell` rings.
     ///
     /// # Errors
     /// If the machine has no thread left to give.
-    pub(crate) fn open(backend: Arc<dyn Backend>, process: u64, seams: &Seams) -> Result<Watcher> {
+    pub(crate) fn open(
+        backend: Arc<dyn Backend>,
+        bell: Box<dyn Bell>,
+        process: u64,
+        seams: &Seams,
+    ) -> Result<Watcher> {
         let lookout = Arc::new(Lookout::default());
-        let bell = backend.bell();
         let ring = Arc::clone(&lookout);
         if let Err(error) = bell.listen(Box::new(move || ring.ring())) {
             tracing::warn!(%error, "the bell cannot be heard, the slow poll has to do");

@@ -1,6 +1,6 @@
 //! The bell between processes: waking when another process rings or dies.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::Bell;
@@ -10,27 +10,44 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::place::Place;
 use super::sync::Sidecar;
 
-/// The bell of one store.
+/// Through which description of the sidecar a process says that somebody there waits. It is the one by which it rings:
+/// locks of one description do not refuse each other, so nobody rings for himself.
+#[derive(Debug)]
+pub(super) struct Rope {
+    /// Weak: the sidecar is its session's.
+    sidecar: Weak<Sidecar>,
+    waits: bool,
+}
+
+impl Rope {
+    pub(super) fn new(sidecar: &Arc<Sidecar>) -> Arc<Mutex<Rope>> {
+        Arc::new(Mutex::new(Rope { sidecar: Arc::downgrade(sidecar), waits: false }))
+    }
+
+    fn wait(&mut self, somebody: bool) -> Result<()> {
+        self.waits = somebody;
+        // Without a session nobody rings.
+        self.sidecar.upgrade().map_or(Ok(()), |sidecar| sidecar.wait_for_ring(somebody))
+    }
+
+    /// The session has another sidecar now.
+    pub(super) fn move_to(&mut self, sidecar: &Arc<Sidecar>) -> Result<()> {
+        self.sidecar = Arc::downgrade(sidecar);
+        self.wait(self.waits)
+    }
+}
+
+/// The bell of one process.
 #[derive(Debug)]
 pub(super) struct SqliteBell {
     place: Arc<Place>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    watcher: Option<RecommendedWatcher>,
-    /// Opened on first use, for reading only, so that closing it wakes nobody.
-    sidecar: Option<Sidecar>,
+    rope: Arc<Mutex<Rope>>,
+    watcher: Mutex<Option<RecommendedWatcher>>,
 }
 
 impl SqliteBell {
-    pub(super) fn new(place: Arc<Place>) -> SqliteBell {
-        SqliteBell { place, state: Mutex::default() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new(place: Arc<Place>, rope: Arc<Mutex<Rope>>) -> SqliteBell {
+        SqliteBell { place, rope, watcher: Mutex::default() }
     }
 }
 
@@ -45,20 +62,18 @@ impl Bell for SqliteBell {
         let mut watcher = notify::recommended_watcher(handler).map_err(unwatched)?;
         let path = self.place.beside("-sync");
         watcher.watch(&path, RecursiveMode::NonRecursive).map_err(unwatched)?;
-        self.state().watcher = Some(watcher);
+        *whole(&self.watcher) = Some(watcher);
         Ok(())
     }
 
     fn waiting(&self, somebody: bool) -> Result<()> {
-        let mut state = self.state();
-        if state.sidecar.as_ref().is_none_or(|sidecar| !sidecar.is_current()) {
-            state.sidecar = Sidecar::look(&self.place);
-        }
-        match &state.sidecar {
-            Some(sidecar) => sidecar.wait_for_ring(somebody),
-            None => Err(Error::Storage { detail: "the store's sidecar is missing".into() }),
-        }
+        whole(&self.rope).wait(somebody)
     }
+}
+
+/// A panic elsewhere cannot have left it half changed.
+pub(super) fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A ring is a write. A dying process is a close: the kernel closes what it had open for writing. A sidecar

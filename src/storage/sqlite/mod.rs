@@ -42,7 +42,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use millpond_actors::error::{Error, Result};
-use millpond_actors::storage::{Backend, Bell, Identity, Moment, Session, View};
+use millpond_actors::storage::{Backend, Identity, Moment, Session, View};
 
 #[cfg(feature = "testing")]
 pub use self::anchor::watched;
@@ -101,9 +101,5 @@ impl Backend for Sqlite {
 
     fn view(&self) -> Result<Box<dyn View>> {
         Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone())?))
-    }
-
-    fn bell(&self) -> Box<dyn Bell> {
-        Box::new(bell::SqliteBell::new(self.place.clone()))
     }
 }

@@ -120,7 +120,7 @@ impl Drop for Place {
 /// Which file it is, and how many names it has. Not when it was written: Linux would make the time of its next write an
 /// exact one, and since no two of those are alike, each sync of the log would have to bring the file's times to disk too
 /// (a quarter more, where it was measured).
-fn glance(path: &Path) -> Option<(FileId, u32)> {
+pub(super) fn glance(path: &Path) -> Option<(FileId, u32)> {
     let wanted = StatxFlags::INO | StatxFlags::NLINK;
     let found = statx(CWD, path, AtFlags::empty(), wanted).ok()?;
     Some(((makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino), found.stx_nlink))

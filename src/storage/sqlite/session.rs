@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Occupant, Result};
@@ -14,6 +14,7 @@ use millpond_actors::storage::{
 use rusqlite::{Connection, params};
 
 use super::anchor::anchor;
+use super::bell::{Rope, SqliteBell, whole};
 use super::error::{busy_with, database};
 use super::place::Place;
 use super::presence::Presence;
@@ -52,7 +53,8 @@ pub(super) struct Written {
 /// to run, the log's index lives (`anchor`).
 pub(super) struct SqliteSession {
     /// For the turn, the bell, and looking at the others.
-    pub(super) sidecar: Sidecar,
+    pub(super) sidecar: Arc<Sidecar>,
+    rope: Arc<Mutex<Rope>>,
     pub(super) presence: Arc<Presence>,
     pub(super) connection: Connection,
     /// Keeps the log's index alive while the connection is opened anew.
@@ -95,8 +97,10 @@ impl SqliteSession {
         now: &dyn Fn() -> Moment,
     ) -> Result<SqliteSession> {
         let (sidecar, slot) = Sidecar::open_with_slot(&place)?;
+        let sidecar = Arc::new(sidecar);
         let log = Arc::new(AtomicU32::new(0));
         let mut session = SqliteSession {
+            rope: Rope::new(&sidecar),
             sidecar,
             presence: Arc::new(Presence::new(slot)),
             connection: connect(&place, &options, &log)?,
@@ -273,7 +277,10 @@ impl SqliteSession {
         if self.has_turn {
             fresh.take_turn(self.own.slot, false)?;
         }
-        self.sidecar = fresh;
+        self.sidecar = Arc::new(fresh);
+        if let Err(error) = whole(&self.rope).move_to(&self.sidecar) {
+            tracing::debug!(%error, "the others do not know that somebody waits here");
+        }
         self.presence.move_to(slot);
         Ok(claimed)
     }
@@ -406,6 +413,10 @@ impl Session for SqliteSession {
             // The others look from time to time anyway.
             tracing::debug!(%error, "the bell could not be rung");
         }
+    }
+
+    fn bell(&self) -> Box<dyn storage::Bell> {
+        Box::new(SqliteBell::new(Arc::clone(&self.place), Arc::clone(&self.rope)))
     }
 
     fn log_pages(&self) -> u32 {

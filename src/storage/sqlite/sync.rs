@@ -25,7 +25,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::error::{busy_with, system};
-use super::place::{Place, sync_directory};
+use super::place::{Place, glance, sync_directory};
 
 /// Processes that can have one store open.
 pub(super) const SLOTS: u32 = 4_096;
@@ -144,7 +144,7 @@ impl Sidecar {
     /// Whether the path still leads to this file. A sidecar that was removed or replaced divides the processes
     /// into those who see the old one and those who see the new one.
     pub(super) fn is_current(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode)
+        glance(&self.path).is_some_and(|(file, _)| file == self.inode)
     }
 
     /// Claims a slot for the life of this description; `false` if another description has it.

@@ -119,6 +119,8 @@ fn a_lost_sidecar_means_unknown_and_is_rebuilt() {
     let (mut a, mut b) = (fixture.join(0), fixture.join(0));
     let held = granted(&mut *a, 0, &acquire("x", 60, true));
     let (lock, ticket) = waiting(&mut *b, 0, &acquire("x", 60, true));
+    let bell = b.bell();
+    bell.waiting(true).unwrap();
     fs::remove_file(&sidecar).unwrap();
     // A newcomer makes a new one: nobody in it lives, and nobody is taken for dead.
     let mut c = fixture.join(1);
@@ -129,6 +131,9 @@ fn a_lost_sidecar_means_unknown_and_is_rebuilt() {
     group(&mut *a, 2, 1, |_| Ok(()));
     group(&mut *b, 2, 1, |_| Ok(()));
     assert_eq!(fixture.one::<i64>("SELECT count(DISTINCT sidecar) FROM process"), 1);
+    let rung = || fs::read(&sidecar).unwrap()[40] != 0;
+    a.ring();
+    assert!(rung(), "whoever waits takes that with him");
     drop(a);
     let holder = group(&mut *c, 2, 1, |c| c.lock_settle(&Settle { lock })).1.holders[0];
     assert_eq!((holder.ticket, holder.process), (ticket, b.process()));
@@ -220,7 +225,8 @@ fn the_pulse_changes_with_the_commits_of_others() {
 fn the_bell_rings_for_those_who_wait_and_when_somebody_dies() {
     let fixture = Fixture::new();
     let (session, dying) = (fixture.join(0), fixture.join(0));
-    let bell = fixture.backend.bell();
+    let waits = fixture.join(0);
+    let bell = waits.bell();
     let (rang, ring) = crossbeam_channel::unbounded();
     bell.listen(Box::new(move || rang.send(()).unwrap_or(()))).unwrap();
     session.ring();
@@ -231,6 +237,21 @@ fn the_bell_rings_for_those_who_wait_and_when_somebody_dies() {
     while ring.try_recv().is_ok() {}
     drop(dying);
     ring.recv_timeout(patience).expect("a death");
+}
+
+#[test]
+fn d8_nobody_rings_for_himself() {
+    let fixture = Fixture::new();
+    let (session, other) = (fixture.join(0), fixture.join(0));
+    let (own, others) = (session.bell(), other.bell());
+    let sidecar = fixture.backend.place.beside("-sync");
+    let rung = || std::fs::read(&sidecar).unwrap()[40] != 0;
+    own.waiting(true).unwrap();
+    session.ring();
+    assert!(!rung());
+    others.waiting(true).unwrap();
+    session.ring();
+    assert!(rung());
 }
 
 #[test]
