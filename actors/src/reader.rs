@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use crate::error::Result;
+use crate::failpoint::{Point, reach};
 use crate::storage::{Backend, View};
 use crate::thread;
 
@@ -38,7 +39,14 @@ impl Readers {
         // Bounded by the gate, as every message is.
         self.address.do_send(Look(Box::new(move |view| {
             let found = match view {
-                Ok(view) => thread::contain(|| "a read".into(), || look(view)).flatten(),
+                Ok(view) => {
+                    let read = || {
+                        reach(Point::BeforeRead)?;
+                        let found = look(view)?;
+                        reach(Point::AfterRead).map(|()| found)
+                    };
+                    thread::contain(|| "a read".into(), read).flatten()
+                }
                 Err(error) => Err(error),
             };
             then(found);
@@ -77,7 +85,7 @@ impl Handler<Look> for ReaderActor {
 
     fn handle(&mut self, Look(job): Look, _: &mut Self::Context) {
         if self.view.is_none() {
-            match self.backend.view() {
+            match thread::contain(|| "a reader".into(), || self.backend.view()).flatten() {
                 Ok(view) => self.view = Some(view),
                 Err(error) => return job(Err(error)),
             }

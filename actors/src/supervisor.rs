@@ -16,9 +16,11 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::clock::Seams;
+use crate::failpoint::{Point, reach};
 use crate::limits;
 use crate::name::Name;
 use crate::reader::Readers;
+use crate::thread;
 use crate::watcher::Watcher;
 use crate::writer::Writer;
 
@@ -239,10 +241,18 @@ where
     type Result = ();
 
     fn handle(&mut self, to: To<A, M>, context: &mut Self::Context) {
-        if let Some(child) = self.child::<A>(to.name) {
-            let stay = Stay(Arc::clone(&child.stay));
-            // Bounded by the gate, as every message is.
-            child.address.do_send(Visit { message: to.message, stay });
+        let pass_on = || {
+            reach(Point::Supervisor)?;
+            if let Some(child) = self.child::<A>(to.name) {
+                let stay = Stay(Arc::clone(&child.stay));
+                // Bounded by the gate, as every message is.
+                child.address.do_send(Visit { message: to.message, stay });
+            }
+            Ok(())
+        };
+        // Nobody starts a supervisor anew, and without one there are no actors: what fails here costs one request.
+        if let Err(error) = thread::contain(|| "the supervisor".into(), pass_on).flatten() {
+            tracing::error!(%error, "a request was dropped");
         }
         self.arm(context);
     }

@@ -27,7 +27,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::stream::{Append, Appended, Head};
-use crate::storage::{Target, snapshot};
+use crate::storage::{Target, View, snapshot};
 use crate::stream::{Placed, placed};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::thread::Theirs;
@@ -184,7 +184,11 @@ impl<M: Model> AggregateActor<M> {
                 self.phase = Phase::Loading;
                 let (name, address) = (self.name.clone(), context.address());
                 let then = move |loaded| address.do_send(Came(loaded, stay));
-                self.house.readers.read(move |view| load::<M>(view, &name), then);
+                let load = move |view: &mut dyn View| {
+                    reach(Point::BeforeLoad)?;
+                    load::<M>(view, &name)
+                };
+                self.house.readers.read(load, then);
             }
             Phase::Ready(loaded) if self.lingers() => {
                 self.phase = Phase::Ready(loaded);

@@ -309,6 +309,9 @@ impl Handler<Queued> for LockActor {
 
     fn handle(&mut self, queued: Queued, context: &mut Self::Context) {
         let Queued { place, process, news, want } = queued;
+        if let Err(error) = reach(Point::LockQueued) {
+            return want.reply.answer(Err(error));
+        }
         if want.reply.is_abandoned() {
             // Its caller went away before it had a place that a sweep could find. The place goes with it.
             return;
@@ -333,6 +336,9 @@ impl Handler<PassedOn> for LockActor {
     type Result = ();
 
     fn handle(&mut self, PassedOn(grant, stay): PassedOn, context: &mut Self::Context) {
+        if let Err(error) = reach(Point::LockPassedOn) {
+            tracing::warn!(%error, "it is told all the same");
+        }
         self.passed_on(grant, stay, context);
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Look;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::failpoint::{Point, reach};
 use crate::limits;
 use crate::storage::{Backend, Pulse, View};
 use crate::thread;
@@ -212,6 +213,7 @@ impl Sight for Eye {
     fn pulse(&mut self) -> Result<Pulse> {
         let (kept, backend, own) = (self.view.take(), &self.backend, self.own);
         let look = || {
+            reach(Point::BeforeLook)?;
             let mut view = kept.map_or_else(|| backend.view(), Ok)?;
             view.pulse(own).map(|pulse| (pulse, view))
         };

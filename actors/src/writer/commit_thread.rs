@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::committer::Committer;
 use super::intake::{Asked, Intake, Write};
 use crate::clock::{Clock, millis};
+use crate::failpoint::{Point, reach};
 use crate::gate::Gate;
 use crate::limits;
 use crate::thread;
@@ -52,6 +53,9 @@ impl Work {
         let mut likely = 0;
         loop {
             let asked = self.intake.wait(|| self.watch());
+            if let Err(error) = reach(Point::ThreadAwake) {
+                tracing::warn!(%error, "the thread goes on");
+            }
             let mut committer = self.committer();
             if asked.writes || asked.beat {
                 let beats = self.intake.has_only_beats();
@@ -90,7 +94,7 @@ impl Work {
     fn commit_alone(&self) -> bool {
         let mut committer = self.committer();
         let beats = self.intake.has_only_beats();
-        if !committer.begin(false, beats) {
+        if reach(Point::Inline).is_err() || !committer.begin(false, beats) {
             return false;
         }
         let mut alone = VecDeque::new();

@@ -100,7 +100,8 @@ impl Committer {
         self.locked_by = None;
         self.beats = beats;
         let begun = reach(Point::BeforeBegin).and_then(|()| self.session.take_turn(wait));
-        match begun.and_then(|had| if had { self.open().map(|()| true) } else { Ok(false) }) {
+        let mut open = || reach(Point::AfterTurn).and_then(|()| self.open()).map(|()| true);
+        match begun.and_then(|had| if had { open() } else { Ok(false) }) {
             Ok(had) => had,
             Err(Error::Busy { process, .. }) => {
                 self.locked_by = Some(process);
@@ -154,7 +155,12 @@ impl Committer {
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
-        let applied = thread::contain(|| "the storage".into(), || self.session.apply(operation));
+        let apply = || {
+            reach(Point::BeforeApply)?;
+            let outcome = self.session.apply(operation)?;
+            reach(Point::AfterApply).map(|()| outcome)
+        };
+        let applied = thread::contain(|| "the storage".into(), apply);
         self.suspect |= applied.is_err();
         applied.flatten()
     }
@@ -182,6 +188,9 @@ impl Committer {
             if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
                 tracing::error!(%error, "a caller was not answered");
             }
+        }
+        if let Err(error) = reach(Point::AfterReply) {
+            tracing::warn!(%error, "all have been answered");
         }
         // The next group uses the same memory.
         std::mem::swap(&mut self.outcomes, &mut self.answers);
@@ -416,7 +425,10 @@ impl Committer {
         if self.poisoned.is_some() || !matches!(self.session.take_turn(false), Ok(true)) {
             return;
         }
-        let left = self.session.leave(self.clock.now()).and_then(|()| self.session.checkpoint(true));
+        let left = reach(Point::BeforeLeave)
+            .and_then(|()| self.session.leave(self.clock.now()))
+            .and_then(|()| self.session.checkpoint(true))
+            .and_then(|()| reach(Point::AfterLeave));
         if left.is_err() {
             self.stats.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
         }

@@ -16,6 +16,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use millpond_actors::error::Result;
+use millpond_actors::failpoint::{Point, reach};
 use nix::libc;
 
 use super::error::system;
@@ -37,6 +38,7 @@ const CHUNK: usize = 1 << 20;
 /// Brings the log to disk, if no other process runs that has the store open. The caller has the turn, and a transaction
 /// open that may write, so that nobody else writes to the log.
 pub(super) fn anchor(place: &Place, sidecar: &Sidecar) -> Result<()> {
+    reach(Point::BeforeAnchor)?;
     if sidecar.anybody_runs()? {
         return Ok(());
     }
@@ -46,7 +48,7 @@ pub(super) fn anchor(place: &Place, sidecar: &Sidecar) -> Result<()> {
         // A new log is found again only once its folder is on disk.
         sync_directory(&place.path)?;
     }
-    Ok(())
+    reach(Point::AfterAnchor)
 }
 
 /// Whether anything had to be written.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
+use millpond_actors::failpoint::{Point, reach};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -54,6 +55,7 @@ const EVERY: &str = "
 /// Opens the connection that writes. It waits for a lock until it is told not to: whoever looks into the file may be
 /// recovering the log, which takes the lock without the turn.
 pub(super) fn writer(place: &Place, options: &Options) -> Result<Connection> {
+    reach(Point::OpenWriter)?;
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     if connection.is_readonly("main").map_err(database)? {
         return Err(Error::ReadOnly { detail: format!("\"{}\" may not be written", place.path.display()) });
@@ -113,6 +115,7 @@ pub(super) fn undo_creation(place: &Place) -> Result<()> {
 
 /// Opens a connection that only reads.
 pub(super) fn reader(place: &Place) -> Result<Connection> {
+    reach(Point::OpenReader)?;
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(PATIENCE).map_err(database)?;
     connection.execute_batch("PRAGMA query_only = ON;").map_err(database)?;

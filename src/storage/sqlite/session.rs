@@ -368,6 +368,7 @@ impl Session for SqliteSession {
         if marked {
             self.beat(group)?;
         }
+        reach(Point::WithinCommit)?;
         self.finish()?;
         self.known_group = group;
         self.own.committed(marked.then_some(self.now.boot_ms));
@@ -445,7 +446,8 @@ impl Session for SqliteSession {
         // With our row goes the word that not all we wrote may be on disk.
         self.sync(true)?;
         self.start(now)?;
-        let left = self.give_everything_up().and_then(|()| self.finish());
+        let left =
+            self.give_everything_up().and_then(|()| reach(Point::WithinLeave)).and_then(|()| self.finish());
         match left {
             Ok(()) => {
                 self.presence.leave(self.own.slot);

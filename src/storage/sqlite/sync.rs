@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use millpond_actors::clock::{Rng, SystemRng};
 use millpond_actors::error::{Error, Occupant, Result};
+use millpond_actors::failpoint::{Point, reach};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -74,6 +75,7 @@ pub(super) struct Sidecar {
 impl Sidecar {
     /// Opens the sidecar of a store for taking locks, and makes it if it is missing.
     pub(super) fn open(place: &Place) -> Result<Sidecar> {
+        reach(Point::OpenSidecar)?;
         let path = place.beside("-sync");
         // Between the making and the opening somebody may remove it again; a few times is an accident.
         for _ in 0..10 {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use millpond_actors::error::Result;
+use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
@@ -30,6 +31,7 @@ pub(super) struct SqliteView {
 
 impl SqliteView {
     pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>) -> Result<SqliteView> {
+        reach(Point::OpenView)?;
         // Whatever lies there now would be read with the log of the file that was opened.
         place.check_same()?;
         let connection = open::reader(&place)?;

@@ -1,8 +1,10 @@
 //! The process in which something happens at a failpoint: it uses a store, and says each word that it hears.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use futures_executor::block_on;
+use futures_util::FutureExt as _;
 use millpond::{Store, failpoint};
 use uuid::Uuid;
 
@@ -18,7 +20,7 @@ use crate::workload::{Told, Word, Workload};
 const CHECKPOINT_PAGES: u32 = 12;
 
 /// Rounds of callers before it is looked whether all is well again; more, if the point has not been reached by then.
-const ROUNDS: std::ops::Range<u64> = 12..80;
+const ROUNDS: std::ops::Range<u64> = 12..400;
 
 /// Makes a store in `file`, uses it while something happens at the point, so many times after so many passes of it, and
 /// goes on.
@@ -42,8 +44,16 @@ pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64
     let (mut workload, mut random) = (Workload::new(&told, seed), Random::new(seed));
     let mut said = 0;
     let mut rounds = 0;
+    let watched = store.lock("watched");
+    let (guard, mut lost) = (OnceCell::new(), None);
     while rounds < ROUNDS.start || (failpoint::fired() == 0 && rounds < ROUNDS.end) {
         rounds += 1;
+        if rounds == ROUNDS.start && failpoint::fired() == 0 {
+            // Somebody wants to know what other processes do.
+            let _ = block_on(watched.acquire()).map(|held| guard.set(held));
+            lost = guard.get().map(|guard| Box::pin(guard.lost()));
+        }
+        let _ = lost.as_mut().map(|lost| lost.now_or_never());
         if random.below(2) == 0 {
             workload.round(&store)
         } else {

@@ -36,11 +36,13 @@ pub enum How {
     Panic,
     /// The step fails.
     Error,
+    /// The thread waits for a moment.
+    Delay,
 }
 
 impl How {
     /// All of them.
-    pub const ALL: [How; 3] = [How::Abort, How::Panic, How::Error];
+    pub const ALL: [How; 4] = [How::Abort, How::Panic, How::Error, How::Delay];
 
     /// By its name.
     #[must_use]
@@ -55,6 +57,7 @@ impl How {
             How::Abort => "abort",
             How::Panic => "panic",
             How::Error => "error",
+            How::Delay => "delay",
         }
     }
 }
@@ -176,19 +179,29 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
 /// Whether it may be passed a few times before it is struck.
 fn is_reached_often(point: Point) -> bool {
     use Point::{
-        AfterJoin, AfterMigrate, AggregateActor, BeforeJoin, BeforeMigrate, LockActor, WithinJoin,
-        WithinMigrate,
+        AfterApply, AfterBegin, AfterCheckpoint, AfterCommit, AfterRead, AfterReply, AfterTurn, BeforeApply,
+        BeforeBegin, BeforeCheckpoint, BeforeCommit, BeforeRead, BeforeReply, BeforeRing, Supervisor,
+        ThreadAwake, WithinCommit,
     };
-    !matches!(
+    matches!(
         point,
-        AfterJoin
-            | AfterMigrate
-            | AggregateActor
-            | BeforeJoin
-            | BeforeMigrate
-            | LockActor
-            | WithinJoin
-            | WithinMigrate
+        AfterApply
+            | AfterBegin
+            | AfterCheckpoint
+            | AfterCommit
+            | AfterRead
+            | AfterReply
+            | AfterTurn
+            | BeforeApply
+            | BeforeBegin
+            | BeforeCheckpoint
+            | BeforeCommit
+            | BeforeRead
+            | BeforeReply
+            | BeforeRing
+            | Supervisor
+            | ThreadAwake
+            | WithinCommit
     )
 }
 
@@ -238,7 +251,7 @@ fn one(
     report.runs += 1;
     report.aborted += u64::from(fired.is_none());
     match (how, fired) {
-        (How::Abort, None) | (How::Panic | How::Error, Some(1..)) => {}
+        (How::Abort, None) | (How::Panic | How::Error | How::Delay, Some(1..)) => {}
         (_, Some(_)) => violations.push((Broken::Hidden, "it is never reached".into())),
         (_, None) => violations.push((Broken::Wedged, "the process did not get to its end".into())),
     }
