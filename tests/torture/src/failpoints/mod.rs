@@ -88,7 +88,7 @@ pub enum Mutant {
     Sure,
     /// The points are passed so often first that none of them is reached.
     Unreached,
-    /// What happens at a point happens again and again, but for panics.
+    /// A step that fails at a point fails again and again.
     Lasting,
 }
 
@@ -160,8 +160,8 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     for round in 0..settings.rounds {
         for point in Point::ALL {
             for how in How::ALL {
-                // A thread that panics again and again, and is started anew, never comes to its end.
-                let endless = settings.mutant == Some(Mutant::Lasting) && how == How::Panic;
+                // A thread that panics again and again, and is started anew, never comes to its end, nor one that waits.
+                let endless = settings.mutant == Some(Mutant::Lasting) && how != How::Error;
                 if caught(&report) || endless {
                     continue;
                 }
