@@ -339,6 +339,9 @@ impl Run<'_> {
         let end = clock::now() + PATIENCE;
         loop {
             while let Some(said) = self.heard.get_mut(who).and_then(VecDeque::pop_front) {
+                if said.starts_with("failed ") {
+                    return Err(format!("child {who}: {said}").into());
+                }
                 if said.starts_with(start) {
                     return Ok(said);
                 }
