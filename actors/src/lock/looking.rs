@@ -138,23 +138,6 @@ impl LockActor {
         }
     }
 
-    fn tell_watcher_now(&mut self, context: &mut Context<Self>) {
-        self.telling = false;
-        let watched = self.is_watched();
-        if std::mem::replace(&mut self.told_watched, watched) == watched {
-            return;
-        }
-        if watched {
-            self.watch(context);
-        } else {
-            self.house.watcher.leave(self.key);
-            if let Some(armed) = self.expiry.take() {
-                // A timer would keep the actor.
-                context.cancel_future(armed);
-            }
-        }
-    }
-
     /// From now on the lookout looks for this actor, which it does not keep.
     fn watch(&mut self, context: &mut Context<Self>) {
         let (line, outlook) = (context.address().downgrade(), Arc::clone(&self.outlook));
@@ -241,7 +224,20 @@ impl Handler<TellWatcher> for LockActor {
     type Result = ();
 
     fn handle(&mut self, _: TellWatcher, context: &mut Self::Context) {
-        self.tell_watcher_now(context);
+        self.telling = false;
+        let watched = self.is_watched();
+        if std::mem::replace(&mut self.told_watched, watched) == watched {
+            return;
+        }
+        if watched {
+            self.watch(context);
+        } else {
+            self.house.watcher.leave(self.key);
+            if let Some(armed) = self.expiry.take() {
+                // A timer would keep the actor.
+                context.cancel_future(armed);
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::committer::Committer;
 use super::intake::{Asked, Intake, Write};
 use crate::clock::{Clock, millis};
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, pass, reach};
 use crate::gate::Gate;
 use crate::limits;
 use crate::thread;
@@ -53,9 +53,7 @@ impl Work {
         let mut likely = 0;
         loop {
             let asked = self.intake.wait(|| self.watch());
-            if let Err(error) = reach(Point::ThreadAwake) {
-                tracing::warn!(%error, "the thread goes on");
-            }
+            pass(Point::ThreadAwake);
             let mut committer = self.committer();
             if asked.writes || asked.beat {
                 let beats = self.intake.has_only_beats();

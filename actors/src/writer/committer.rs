@@ -12,7 +12,7 @@ use super::CallAll;
 use super::intake::{Stats, Write};
 use crate::clock::Clock;
 use crate::error::{Error, Occupant, Result};
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, pass, reach};
 use crate::limits;
 use crate::storage::{Operation, Outcome, Session, Standing, Turn};
 use crate::thread;
@@ -180,18 +180,14 @@ impl Committer {
 
     /// Answers whoever is waiting for the group.
     pub(super) fn answer(&mut self) {
-        if let Err(error) = reach(Point::BeforeReply) {
-            tracing::warn!(%error, "what has been committed is answered all the same");
-        }
+        pass(Point::BeforeReply);
         for (write, answer) in self.writes.drain(..).zip(self.answers.drain(..)) {
             // An answer that panics is a defect of ours; it must not take the rest of the group with it.
             if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
                 tracing::error!(%error, "a caller was not answered");
             }
         }
-        if let Err(error) = reach(Point::AfterReply) {
-            tracing::warn!(%error, "all have been answered");
-        }
+        pass(Point::AfterReply);
         // The next group uses the same memory.
         std::mem::swap(&mut self.outcomes, &mut self.answers);
     }

@@ -13,27 +13,32 @@ use super::sync::Sidecar;
 /// Through which description of the sidecar a process says that somebody there waits. It is the one by which it rings:
 /// locks of one description do not refuse each other, so nobody rings for himself.
 #[derive(Debug)]
-pub(super) struct Rope {
+pub(super) struct Rope(Mutex<End>);
+
+#[derive(Debug)]
+struct End {
     /// Weak: the sidecar is its session's.
     sidecar: Weak<Sidecar>,
     waits: bool,
 }
 
 impl Rope {
-    pub(super) fn new(sidecar: &Arc<Sidecar>) -> Arc<Mutex<Rope>> {
-        Arc::new(Mutex::new(Rope { sidecar: Arc::downgrade(sidecar), waits: false }))
-    }
-
-    fn wait(&mut self, somebody: bool) -> Result<()> {
-        self.waits = somebody;
-        // Without a session nobody rings.
-        self.sidecar.upgrade().map_or(Ok(()), |sidecar| sidecar.wait_for_ring(somebody))
+    pub(super) fn new(sidecar: &Arc<Sidecar>) -> Rope {
+        Rope(Mutex::new(End { sidecar: Arc::downgrade(sidecar), waits: false }))
     }
 
     /// The session has another sidecar now.
-    pub(super) fn move_to(&mut self, sidecar: &Arc<Sidecar>) -> Result<()> {
-        self.sidecar = Arc::downgrade(sidecar);
-        self.wait(self.waits)
+    pub(super) fn move_to(&self, sidecar: &Arc<Sidecar>) -> Result<()> {
+        let mut end = whole(&self.0);
+        end.sidecar = Arc::downgrade(sidecar);
+        sidecar.wait_for_ring(end.waits)
+    }
+
+    fn wait(&self, somebody: bool) -> Result<()> {
+        let mut end = whole(&self.0);
+        end.waits = somebody;
+        // Without a session nobody rings.
+        end.sidecar.upgrade().map_or(Ok(()), |sidecar| sidecar.wait_for_ring(somebody))
     }
 }
 
@@ -41,12 +46,12 @@ impl Rope {
 #[derive(Debug)]
 pub(super) struct SqliteBell {
     place: Arc<Place>,
-    rope: Arc<Mutex<Rope>>,
+    rope: Arc<Rope>,
     watcher: Mutex<Option<RecommendedWatcher>>,
 }
 
 impl SqliteBell {
-    pub(super) fn new(place: Arc<Place>, rope: Arc<Mutex<Rope>>) -> SqliteBell {
+    pub(super) fn new(place: Arc<Place>, rope: Arc<Rope>) -> SqliteBell {
         SqliteBell { place, rope, watcher: Mutex::default() }
     }
 }
@@ -67,12 +72,12 @@ impl Bell for SqliteBell {
     }
 
     fn waiting(&self, somebody: bool) -> Result<()> {
-        whole(&self.rope).wait(somebody)
+        self.rope.wait(somebody)
     }
 }
 
 /// A panic elsewhere cannot have left it half changed.
-pub(super) fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

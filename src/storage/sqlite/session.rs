@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Occupant, Result};
@@ -14,7 +14,7 @@ use millpond_actors::storage::{
 use rusqlite::{Connection, params};
 
 use super::anchor::anchor;
-use super::bell::{Rope, SqliteBell, whole};
+use super::bell::{Rope, SqliteBell};
 use super::error::{busy_with, database};
 use super::place::Place;
 use super::presence::Presence;
@@ -54,7 +54,7 @@ pub(super) struct Written {
 pub(super) struct SqliteSession {
     /// For the turn, the bell, and looking at the others.
     pub(super) sidecar: Arc<Sidecar>,
-    rope: Arc<Mutex<Rope>>,
+    rope: Arc<Rope>,
     pub(super) presence: Arc<Presence>,
     pub(super) connection: Connection,
     /// Keeps the log's index alive while the connection is opened anew.
@@ -100,7 +100,7 @@ impl SqliteSession {
         let sidecar = Arc::new(sidecar);
         let log = Arc::new(AtomicU32::new(0));
         let mut session = SqliteSession {
-            rope: Rope::new(&sidecar),
+            rope: Arc::new(Rope::new(&sidecar)),
             sidecar,
             presence: Arc::new(Presence::new(slot)),
             connection: connect(&place, &options, &log)?,
@@ -278,7 +278,7 @@ impl SqliteSession {
             fresh.take_turn(self.own.slot, false)?;
         }
         self.sidecar = Arc::new(fresh);
-        if let Err(error) = whole(&self.rope).move_to(&self.sidecar) {
+        if let Err(error) = self.rope.move_to(&self.sidecar) {
             tracing::debug!(%error, "the others do not know that somebody waits here");
         }
         self.presence.move_to(slot);
