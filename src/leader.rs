@@ -127,7 +127,7 @@ impl Election {
     }
 
     pub(crate) fn name(&self) -> Result<Name> {
-        self.lock.checked().map(|(name, ..)| name)
+        self.lock.checked().map(|(name, ..)| name.clone())
     }
 }
 

@@ -118,23 +118,23 @@ impl Lock {
 
     async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, shape, ttl) = self.checked()?;
-        let mut leaving = Leaving { lock: self, name: &name, waits: true };
+        let mut leaving = Leaving { lock: self, name, waits: true };
         let place = self.runtime.enter_and(|reply, passage| {
-            self.send(&name, Acquire { shape, ttl, wait, reply, passage });
+            self.send(name, Acquire { shape, ttl, wait, reply, passage });
         });
         let place = place.await;
         // After an error its ticket may be in the line all the same.
         leaving.waits = place.is_err();
-        Ok(place?.map(|place| self.guard(name.clone(), place)))
+        Ok(place?.map(|place| self.guard(place)))
     }
 
     /// The same for a thread that waits.
     pub(crate) fn request_blocking(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, shape, ttl) = self.checked()?;
         let place = self.runtime.enter_and_wait(|reply, passage| {
-            self.send(&name, Acquire { shape, ttl, wait, reply, passage });
+            self.send(name, Acquire { shape, ttl, wait, reply, passage });
         })?;
-        Ok(place.map(|place| self.guard(name, place)))
+        Ok(place.map(|place| self.guard(place)))
     }
 
     fn send(&self, name: &Name, acquire: Acquire) {
@@ -143,14 +143,14 @@ impl Lock {
         }
     }
 
-    fn guard(&self, name: Name, place: Place) -> LockGuard {
+    fn guard(&self, place: Place) -> LockGuard {
         self.shortcut.learn(&place);
-        LockGuard { runtime: Arc::clone(&self.runtime), name, place }
+        LockGuard { runtime: Arc::clone(&self.runtime), place }
     }
 
     /// The name, how much is wanted and the time to live, if all are usable.
-    pub(crate) fn checked(&self) -> Result<(Name, Shape, Duration)> {
-        let (name, shape) = (self.name.clone()?, self.shape.clone()?);
+    pub(crate) fn checked(&self) -> Result<(&Name, Shape, Duration)> {
+        let (name, shape) = (self.name.as_ref().map_err(Error::clone)?, self.shape.clone()?);
         let (min, max) = (limits::TTL_MIN, limits::DURATION_MAX);
         if self.ttl < min || self.ttl > max {
             return Err(Error::InvalidDuration { what: "time to live", given: self.ttl, min, max });
@@ -183,7 +183,6 @@ impl Drop for Leaving<'_> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct LockGuard {
     runtime: Arc<Runtime>,
-    name: Name,
     place: Place,
 }
 
@@ -197,7 +196,7 @@ impl LockGuard {
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.name.as_str()
+        self.place.name().as_str()
     }
 
     /// The condition that this lock is still held, for writes to the store.
@@ -234,14 +233,15 @@ impl LockGuard {
     /// Resolves when the lock is lost: its lease ended while this process was stopped, somebody broke it, or the
     /// store was closed. It may resolve late, never early; see [`Lock`] for what that means.
     pub async fn lost(&self) {
-        let ask = || self.runtime.watch::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
+        let ask = || self.runtime.watch::<LockActor, _, _>(self.place.name(), |reply, _| self.loss(reply));
         // An actor that failed cannot tell any more; the next one can.
         while let Err(Error::ActorFailed { .. }) = ask().await {}
     }
 
     /// The same for a thread that waits.
     pub(crate) fn lost_blocking(&self) {
-        let ask = || self.runtime.watch_blocking::<LockActor, _, _>(&self.name, |reply, _| self.loss(reply));
+        let ask =
+            || self.runtime.watch_blocking::<LockActor, _, _>(self.place.name(), |reply, _| self.loss(reply));
         while let Err(Error::ActorFailed { .. }) = ask() {}
     }
 

@@ -151,11 +151,11 @@ impl Work {
     /// until the group holds as many as were answered and as had waited meanwhile, it stays open a moment longer.
     /// Without that, 64 callers fall apart into groups of 40 and 24, which write more pages together than one of 64.
     fn gather(&self, committer: &mut Committer, batch: &mut VecDeque<Write>, beats: bool, likely: usize) {
-        let cap = self.gate.inside().clamp(limits::GROUP_FLOOR, limits::GROUP_OPERATIONS);
         let began_ms = self.clock.boot_ms();
         let mut waiting_since = None;
-        while committer.group_size() < cap {
-            self.intake.take(cap - committer.group_size(), beats, began_ms, batch);
+        while committer.group_size() < limits::GROUP_OPERATIONS {
+            let room = limits::GROUP_OPERATIONS - committer.group_size();
+            self.intake.take(room, beats, began_ms, batch);
             if !batch.is_empty() {
                 committer.take(batch);
                 waiting_since = None;
@@ -168,7 +168,7 @@ impl Work {
             let since = *waiting_since.get_or_insert(now);
             let patience = if self.gate.underway() > 0 {
                 limits::LINGER
-            } else if committer.group_size() < likely.min(cap) {
+            } else if committer.group_size() < likely {
                 limits::RETURN
             } else {
                 break;

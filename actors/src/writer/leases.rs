@@ -1,9 +1,8 @@
 //! The leases that this process holds: which, and how often its row has to be written for them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-use crate::shards::Shards;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the beat hangs on.
 ///
@@ -11,8 +10,9 @@ use crate::shards::Shards;
 /// fail, and what is held is its holder's.
 #[derive(Debug)]
 pub(super) struct Leases {
-    /// By their own numbers, which follow one another.
-    tickets: Shards<HashSet<u64>>,
+    /// In order: most of them come at one end and go at the other, so that with many of them only the ends are looked
+    /// at. And nearly always by the thread that commits, so that nobody waits for the mutex.
+    tickets: Mutex<BTreeSet<u64>>,
     /// How many there are.
     held: AtomicUsize,
     /// The shortest time to live of them, or shorter.
@@ -23,15 +23,19 @@ pub(super) struct Leases {
 
 impl Default for Leases {
     fn default() -> Leases {
-        let tickets = Shards::default();
+        let tickets = Mutex::default();
         Leases { tickets, held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() }
     }
 }
 
 impl Leases {
+    fn tickets(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One more. Whether the beat that is armed is too slow for it.
     pub(super) fn add(&self, ticket: u64, ttl_ms: u64) -> bool {
-        self.tickets.of(ticket).insert(ticket);
+        self.tickets().insert(ticket);
         if self.held.fetch_add(1, Ordering::Relaxed) == 0 {
             self.least_ttl_ms.store(ttl_ms, Ordering::Relaxed);
         } else {
@@ -41,12 +45,12 @@ impl Leases {
     }
 
     pub(super) fn has(&self, ticket: u64) -> bool {
-        self.tickets.of(ticket).contains(&ticket)
+        self.tickets().contains(&ticket)
     }
 
     /// One less.
     pub(super) fn remove(&self, ticket: u64) {
-        self.tickets.of(ticket).remove(&ticket);
+        self.tickets().remove(&ticket);
         self.held.fetch_sub(1, Ordering::Relaxed);
     }
 
