@@ -1,10 +1,12 @@
 //! All programs one after the other, each as long as a tier has time for; and their mutants.
 //!
-//! Each is a process of its own, so that what one leaves behind is no other's trouble. What they print makes a page.
+//! Each is a process of its own, so that what one leaves behind is no other's trouble. What they print makes a page,
+//! which is written anew whenever one of them has come to its end: a night may be shorter than it was meant to be.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -82,6 +84,8 @@ pub struct Settings {
     pub page: Option<PathBuf>,
     /// The commit that is tried, for the page.
     pub commit: String,
+    /// So many at a time. What is asked of time is asked all the same, so no more than there are cores for.
+    pub jobs: usize,
     /// The mutants are tried, not the store.
     pub mutants: bool,
 }
@@ -89,7 +93,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         let commit = String::from("unknown");
-        Settings { tier: Tier::Pr, seed: 1, only: Vec::new(), page: None, commit, mutants: false }
+        Settings { tier: Tier::Pr, seed: 1, only: Vec::new(), page: None, commit, jobs: 1, mutants: false }
     }
 }
 
@@ -111,17 +115,27 @@ pub fn run(program: &Path, settings: &Settings, usage: &str) -> Result<bool> {
     if settings.mutants {
         return mutants(program, settings, usage);
     }
-    let mut runs = Vec::new();
-    for (name, tiers) in rows(settings) {
-        let options = tiers.get(settings.tier as usize).copied().unwrap_or_default();
-        let begun = clock::now();
-        let (kept, figures) = start(program, name, options, settings.seed, None)?;
-        println!("{figures}");
-        runs.push(Run { name, options, kept, figures, seconds: begun.elapsed().as_secs() });
-    }
-    if let Some(page) = &settings.page {
-        std::fs::write(page, write_page(settings, &runs)?)?;
-    }
+    let wanted: Vec<Row> = rows(settings).collect();
+    let (waiting, ended) = (Mutex::new(wanted.iter()), Mutex::new(Vec::new()));
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next().copied();
+    let work = || -> Result<()> {
+        while let Some(row) = next() {
+            let run = Run::of(program, row, settings);
+            println!("{}", run.figures);
+            let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.push(run);
+            ended.sort_by_key(|run| wanted.iter().position(|(name, _)| *name == run.name));
+            if let Some(page) = &settings.page {
+                std::fs::write(page, write_page(settings, &ended)?)?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..settings.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err("it panicked".into())))
+    })?;
+    let runs = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
     for run in runs.iter().filter(|run| !run.kept) {
         eprintln!(
             "{} has broken a promise; again: torture {0} --seed {} {}",
@@ -129,6 +143,19 @@ pub fn run(program: &Path, settings: &Settings, usage: &str) -> Result<bool> {
         );
     }
     Ok(runs.iter().all(|run| run.kept))
+}
+
+impl Run {
+    /// Runs one of them in a tier. One that could not be run has kept nothing.
+    fn of(program: &Path, (name, tiers): Row, settings: &Settings) -> Run {
+        let options = tiers.get(settings.tier as usize).copied().unwrap_or_default();
+        let begun = clock::now();
+        let said = start(program, name, options, settings.seed, None);
+        let (kept, figures) = said.unwrap_or_else(|error| {
+            (false, serde_json::json!({ "name": name, "could not be run": error.to_string() }))
+        });
+        Run { name, options, kept, figures, seconds: begun.elapsed().as_secs() }
+    }
 }
 
 fn rows(settings: &Settings) -> impl Iterator<Item = Row> {

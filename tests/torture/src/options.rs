@@ -6,7 +6,8 @@ use torture::{
 };
 
 pub(crate) const USAGE: &str = "usage:
-  torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--page FILE] [--commit ID]
+  torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--jobs N]
+                  [--page FILE] [--commit ID]
   torture all --mutants [--only NAME,NAME]
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
@@ -65,6 +66,7 @@ pub(crate) fn all(options: &[String]) -> Result<all::Settings> {
             "--only" => settings.only = value.split(',').map(str::to_owned).collect(),
             "--page" => settings.page = Some(value.into()),
             "--commit" => value.clone_into(&mut settings.commit),
+            "--jobs" => settings.jobs = value.parse()?,
             _ => return Err(USAGE.into()),
         }
         Ok(())
