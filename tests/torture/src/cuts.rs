@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::look::{Seen, look};
 use crate::medium::{Image, Medium, Pattern};
 use crate::random::Random;
 use crate::recording::{Recording, folder};
+use crate::report::samples;
+use crate::report::{Broken, Violation};
 use crate::vfs::Entry;
 
 /// Of so many images that are opened, one is written to.

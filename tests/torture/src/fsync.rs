@@ -10,12 +10,12 @@
 use millpond::Durability;
 
 use crate::cuts::{self, Figures};
-use crate::kill::Broken;
 use crate::look::Seen;
 use crate::medium::Pattern;
 use crate::recording::{Life, Recording};
+use crate::report::Broken;
 use crate::vfs::{Call, Entry, Fault, Harm};
-use crate::workload::Word;
+use crate::workload::told::{count, deny};
 use crate::{Result, clock};
 
 /// How long and how.
@@ -147,18 +147,12 @@ pub fn run(settings: &Settings) -> Result<Report> {
         let failing = nth;
         nth += settings.stride;
         report.runs += 1;
-        let counts = [
-            recording.count(|word| matches!(word, Word::Acked(_))),
-            recording.count(|word| matches!(word, Word::Refused(..) | Word::Failed(_))),
-            recording.count(|word| matches!(word, Word::Unknown(..))),
-            recording.count(|word| matches!(word, Word::Settled(..))),
-        ];
-        report.words.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        report.words.iter_mut().zip(count(&recording.words)).for_each(|(sum, count)| *sum += count);
         // The last of them: what comes then is built on what they left.
         let failed =
             recording.journal.iter().rposition(|entry| matches!(entry, Entry::Dropped(_))).unwrap_or(0);
         if settings.mutant == Some(Mutant::Hasty) {
-            be_hasty(&mut recording);
+            deny(&mut recording.words, &millpond::Error::Closed);
         }
         let seen = |seen: &mut Seen| drop(seen.found.pop());
         let cuts = cuts::Settings {
@@ -188,13 +182,4 @@ fn record(settings: &Settings, seed: u64, nth: u64, dies: bool) -> Result<Record
     let fault = Fault { call: Call::Sync, file: None, nth, for_good: dies, again: 0, harm };
     let (rounds, fault) = (settings.rounds, Some(fault));
     Recording::of(&Life { seed, rounds, durability, fault, dies, readers: 0, boasts })
-}
-
-/// Whoever was told that all is well is told that nothing was applied.
-fn be_hasty(recording: &mut Recording) {
-    for word in &mut recording.words {
-        if let Word::Acked(event) = word {
-            *word = Word::Refused(event.clone(), millpond::Error::Closed);
-        }
-    }
 }

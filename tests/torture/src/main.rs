@@ -11,7 +11,7 @@ use torture::{
     panics, power, readers, serial, stopped, touch, zombies,
 };
 
-use crate::options::USAGE;
+use crate::options::usage;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,7 +37,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         [name, seed, file, fault] if name == hands::CHILD => {
-            let fault = Fault::named(fault).ok_or(USAGE)?;
+            let fault = Fault::named(fault).ok_or_else(usage)?;
             hands::child::live(seed.parse()?, file.as_ref(), fault)?;
             Ok(true)
         }
@@ -68,7 +68,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         [name, file, seed, point, how, passed, times] if name == failpoints::CHILD => {
-            let how = failpoints::How::named(how).ok_or(USAGE)?;
+            let how = failpoints::How::named(how).ok_or_else(usage)?;
             let strikes = (passed.parse()?, times.parse()?);
             failpoints::child::live(file.as_ref(), seed.parse()?, point, how, strikes)?;
             Ok(true)
@@ -78,10 +78,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         [name, options @ ..] if name == "all" => {
-            all::run(&std::env::current_exe()?, &options::all(options)?, USAGE)
+            all::run(&std::env::current_exe()?, &options::all(options)?, &usage())
         }
         [name, options @ ..] => torture(name, options),
-        [] => Err(USAGE.into()),
+        [] => Err(usage().into()),
     }
 }
 
@@ -178,7 +178,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
             let report = failpoints::run(&program, &settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
-        _ => return Err(USAGE.into()),
+        _ => return Err(usage().into()),
     };
     println!("{json}");
     Ok(kept)

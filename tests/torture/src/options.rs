@@ -5,10 +5,10 @@ use torture::{
     power, readers, serial, stopped, touch, zombies,
 };
 
-pub(crate) const USAGE: &str = "usage:
+const USAGE: &str = "usage:
   torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--page FILE] [--commit ID]
   torture all --mutants [--only NAME,NAME]
-  torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
+  torture kill    [--seed N] [--kills N] [--seconds N] [--mutant {kill}]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
@@ -35,14 +35,20 @@ pub(crate) const USAGE: &str = "usage:
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
-                  [--mutant blind|silent|touched|vague|fragile|stuck]
+                  [--mutant blind|silent|touched|vague|fragile|forged|stuck]
   torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]";
+
+/// How it is called, with the mutants of the primitives.
+pub(crate) fn usage() -> String {
+    let mutants: Vec<&str> = kill::Mutant::all().map(kill::Mutant::name).collect();
+    USAGE.replace("{kill}", &mutants.join("|"))
+}
 
 /// Settings from options in pairs, each of which `set` knows.
 fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> Result<()>) -> Result<S> {
     let mut settings = S::default();
     for pair in options.chunks(2) {
-        let [name, value] = pair else { return Err(USAGE.into()) };
+        let [name, value] = pair else { return Err(usage().into()) };
         set(&mut settings, name, value)?;
     }
     Ok(settings)
@@ -51,7 +57,7 @@ fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> 
 /// One of `all` by its name in lower case: a mutant, a place.
 fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
     let named = all.iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name));
-    named.copied().map(Some).ok_or_else(|| USAGE.into())
+    named.copied().map(Some).ok_or_else(|| usage().into())
 }
 
 pub(crate) fn all(options: &[String]) -> Result<all::Settings> {
@@ -60,12 +66,12 @@ pub(crate) fn all(options: &[String]) -> Result<all::Settings> {
     let settings = settings(&options, |settings: &mut all::Settings, name, value| {
         let tier = || all::Tier::ALL.iter().find(|(name, _)| *name == value).map(|(_, tier)| *tier);
         match name {
-            "--tier" => settings.tier = tier().ok_or(USAGE)?,
+            "--tier" => settings.tier = tier().ok_or_else(usage)?,
             "--seed" => settings.seed = value.parse()?,
             "--only" => settings.only = value.split(',').map(str::to_owned).collect(),
             "--page" => settings.page = Some(value.into()),
             "--commit" => value.clone_into(&mut settings.commit),
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })?;
@@ -78,8 +84,11 @@ pub(crate) fn kill(options: &[String]) -> Result<kill::Settings> {
             "--kills" => settings.kills = value.parse()?,
             "--seed" => settings.seed = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
-            "--mutant" => settings.mutant = mutant(value, &kill::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            "--mutant" => {
+                let named = kill::Mutant::all().find(|mutant| mutant.name() == value);
+                settings.mutant = Some(named.ok_or_else(usage)?);
+            }
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -95,7 +104,7 @@ pub(crate) fn locks(options: &[String]) -> Result<locks::Settings> {
             "--every-ms" => settings.every_ms = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--mutant" => settings.mutant = mutant(value, &locks::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -107,7 +116,7 @@ pub(crate) fn zombies(options: &[String]) -> Result<zombies::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &zombies::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -122,7 +131,7 @@ pub(crate) fn power(options: &[String]) -> Result<power::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &power::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -138,7 +147,7 @@ pub(crate) fn fsync(options: &[String]) -> Result<fsync::Settings> {
             "--stride" => settings.stride = value.parse::<u64>()?.max(1),
             "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &fsync::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -152,7 +161,7 @@ pub(crate) fn io(options: &[String]) -> Result<io::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--stride" => settings.stride = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &io::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -167,7 +176,7 @@ pub(crate) fn history(options: &[String]) -> Result<history::Settings> {
             "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
             "--operations" => settings.operations = value.parse::<u64>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &history::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -182,7 +191,7 @@ pub(crate) fn serial(options: &[String]) -> Result<serial::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &serial::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -198,7 +207,7 @@ pub(crate) fn readers(options: &[String]) -> Result<readers::Settings> {
             "--left" => settings.left = value.parse()?,
             "--stops" => settings.stops = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &readers::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -214,7 +223,7 @@ pub(crate) fn files(options: &[String]) -> Result<files::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--lanes" => settings.lanes = value.parse::<usize>()?.max(1),
             "--mutant" => settings.mutant = mutant(value, &files::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -227,7 +236,7 @@ pub(crate) fn touch(options: &[String]) -> Result<touch::Settings> {
             "--rounds" => settings.rounds = value.parse()?,
             "--only" => settings.only = value.to_owned(),
             "--mutant" => settings.mutant = mutant(value, &touch::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -239,7 +248,7 @@ pub(crate) fn clock(options: &[String]) -> Result<clocks::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &clocks::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -252,7 +261,7 @@ pub(crate) fn cancel(options: &[String]) -> Result<cancel::Settings> {
             "--rounds" => settings.rounds = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--mutant" => settings.mutant = mutant(value, &cancel::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -266,7 +275,7 @@ pub(crate) fn panics(options: &[String]) -> Result<panics::Settings> {
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--place" => settings.place = mutant(value, &panics::Place::ALL)?,
             "--mutant" => settings.mutant = mutant(value, &panics::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -280,7 +289,7 @@ pub(crate) fn full(options: &[String]) -> Result<full::Settings> {
             "--stride" => settings.stride = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--mutant" => settings.mutant = mutant(value, &full::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -292,7 +301,7 @@ pub(crate) fn stopped(options: &[String]) -> Result<stopped::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &stopped::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -304,7 +313,7 @@ pub(crate) fn overload(options: &[String]) -> Result<overload::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--waves" => settings.waves = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &overload::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
@@ -316,7 +325,7 @@ pub(crate) fn failpoints(options: &[String]) -> Result<failpoints::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &failpoints::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })

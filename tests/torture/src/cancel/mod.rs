@@ -19,15 +19,15 @@ use millpond::{Event, Expected, Store};
 
 use self::holding::Wish;
 use crate::callers::{Caller, Patient, drive, patience};
-use crate::kill::child::Call;
-use crate::kill::oracle::samples;
-use crate::kill::{Acked, Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::samples;
+use crate::report::{Broken, Violation};
 use crate::sidecar::Turn;
 use crate::vfs::Disk;
-use crate::workload::{Told, Word, Workload};
+use crate::workload::told::count;
+use crate::workload::{Call, Told, Word, Workload};
 use crate::{Result, clock};
 
 /// Most callers in a round who write, and half as many who want locks.
@@ -268,12 +268,11 @@ fn rest_of_round(settings: &Settings, file: &Path, store: &Store) -> Result<Vec<
 fn judge(settings: &Settings, file: &Path, mut words: Vec<Word>, report: &mut Report) {
     if settings.mutant == Some(Mutant::Boastful) {
         let call = Call { who: CALLERS, number: NEVER };
-        let (id, stream, content) = (call.id(0), call.stream(0), call.content(0));
-        words.push(Word::Acked(Acked { id, stream, content, place: None }));
+        words.extend(call.facts().into_iter().map(Word::Acked));
     }
     let mut seen = look(file, true);
     report.events = seen.found.len() as u64;
-    report.acked = words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64;
+    [report.acked, ..] = count(&words);
     report.violations.append(&mut seen.violations);
     report.violations.extend(seen.accuse(&words));
     let failed =

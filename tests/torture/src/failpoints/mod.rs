@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use millpond::failpoint::Point;
 
-use self::child::understand;
 use crate::crew::Crew;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
-use crate::workload::Word;
+use crate::report::samples;
+use crate::report::{Broken, Violation};
+use crate::workload::Line;
+use crate::workload::told::{count, deny, forget};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -244,7 +244,7 @@ fn one(
         } else if line.starts_with("unopened ") {
             report.unopened += 1;
         } else {
-            words.extend(understand(&line));
+            words.extend(serde_json::from_str::<Line>(&line).ok().and_then(Line::word));
         }
     }
     drop(crew);
@@ -255,24 +255,16 @@ fn one(
         (_, Some(_)) => violations.push((Broken::Hidden, "it is never reached".into())),
         (_, None) => violations.push((Broken::Wedged, "the process did not get to its end".into())),
     }
-    spoil(settings.mutant, &mut words);
-    report.acked += words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64;
-    report.refused += words.iter().filter(|word| matches!(word, Word::Refused(..))).count() as u64;
+    match settings.mutant {
+        Some(Mutant::Sure) => deny(&mut words, &millpond::Error::Closed),
+        Some(Mutant::Forgetful) => forget(&mut words, 1),
+        Some(Mutant::Unreached | Mutant::Lasting) | None => {}
+    }
+    let [acked, refused, ..] = count(&words);
+    report.acked += acked;
+    report.refused += refused;
     let mut seen = look(&file, true);
     violations.append(&mut seen.violations);
     violations.extend(seen.accuse(&words));
     Ok(violations)
-}
-
-fn spoil(mutant: Option<Mutant>, words: &mut [Word]) {
-    let Some(word) = words.iter_mut().find(|word| matches!(word, Word::Acked(_))) else { return };
-    let Word::Acked(mut event) = word.clone() else { return };
-    match mutant {
-        Some(Mutant::Sure) => *word = Word::Refused(event, millpond::Error::Closed),
-        Some(Mutant::Forgetful) => {
-            event.id = uuid::Uuid::from_u128(7);
-            *word = Word::Acked(event);
-        }
-        Some(Mutant::Unreached | Mutant::Lasting) | None => {}
-    }
 }

@@ -15,9 +15,9 @@ use self::mount::LEFT;
 pub use self::mount::live;
 use self::round::{Ran, Round, judge};
 use crate::io::script::Stage;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::look::look;
+use crate::report::samples;
+use crate::report::{Broken, Violation};
 use crate::vfs::{Call, Fault, Harm};
 use crate::{Result, clock};
 

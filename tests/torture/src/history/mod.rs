@@ -22,10 +22,10 @@ pub use self::model::State;
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
-use crate::kill::oracle::samples;
 use crate::random::Random;
 use crate::real_time::{Span, late};
 use crate::recording::folder;
+use crate::report::samples;
 use crate::{Result, clock};
 
 /// The first argument of a child.

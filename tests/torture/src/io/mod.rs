@@ -12,8 +12,8 @@ mod group;
 pub(crate) mod script;
 
 use self::script::Ran;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
+use crate::report::samples;
+use crate::report::{Broken, Violation};
 use crate::vfs::{Call, Fault, File, Harm};
 use crate::{Result, clock};
 

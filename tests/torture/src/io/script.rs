@@ -7,11 +7,12 @@ use millpond::{Error, Store, WriterFigures, WriterState};
 
 use super::{Mutant, Settings};
 use crate::Result;
-use crate::kill::{Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::{Broken, Violation};
 use crate::vfs::{Call, Disk, Fault};
+use crate::workload::told::{count, deny, forget};
 use crate::workload::{Told, Word, Workload};
 
 /// Pages in the log at which it is moved into the main file: every other commit.
@@ -68,7 +69,7 @@ pub(super) fn run(settings: &Settings, fault: Fault) -> Result<Ran> {
     let mut random = Random::new(settings.seed);
     for _ in 0..settings.rounds {
         workload.group(&store, 1 + random.below(3) * random.below(3));
-        workload.turn(&store);
+        workload.each(&store);
     }
     let mut ran = finish(settings, &stage, Some(store))?;
     let figures = match settings.mutant {
@@ -146,33 +147,17 @@ fn late(word: &Word) -> Option<Violation> {
     }
 }
 
-fn count(words: &[Word]) -> [u64; 4] {
-    let mut counts = [0; 4];
-    let [acked, refused, unknown, settled] = &mut counts;
-    for word in words {
-        match word {
-            Word::Acked(_) => *acked += 1,
-            Word::Refused(..) | Word::Failed(_) => *refused += 1,
-            Word::Unknown(..) => *unknown += 1,
-            Word::Settled(..) => *settled += 1,
-            Word::Saw(_) | Word::Granted(_) => {}
+fn spoil(mutant: Option<Mutant>, words: &mut [Word]) {
+    match mutant {
+        Some(Mutant::Sure) => deny(words, &Error::Closed),
+        Some(Mutant::Forgetful) => forget(words, 1),
+        Some(Mutant::Fickle) => {
+            for word in words {
+                if let Word::Settled(_, there) = word {
+                    *there = !*there;
+                }
+            }
         }
-    }
-    counts
-}
-
-fn spoil(mutant: Option<Mutant>, words: &mut Vec<Word>) {
-    for word in words.iter_mut() {
-        *word = match (mutant, word.clone()) {
-            (Some(Mutant::Sure), Word::Acked(event)) => Word::Refused(event, Error::Closed),
-            (Some(Mutant::Fickle), Word::Settled(event, there)) => Word::Settled(event, !there),
-            (_, word) => word,
-        };
-    }
-    let acked =
-        words.iter().find_map(|word| if let Word::Acked(event) = word { Some(event.clone()) } else { None });
-    if let (Some(Mutant::Forgetful), Some(mut event)) = (mutant, acked) {
-        event.id = uuid::Uuid::from_u128(7);
-        words.push(Word::Acked(event));
+        Some(Mutant::Sick | Mutant::Silent | Mutant::Apart) | None => {}
     }
 }

@@ -26,10 +26,10 @@ use self::answers::{Answer, Who, check, compare};
 pub use self::fall::Place;
 use self::fragile::{Fragile, Note};
 use crate::callers::{Caller, Patient, drive, patience, until};
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::samples;
+use crate::report::{Broken, Violation};
 use crate::{Result, clock};
 
 /// An aggregate that nobody needs leaves after this time, so that it is loaded now and then.

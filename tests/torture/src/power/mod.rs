@@ -11,9 +11,9 @@ use millpond::Durability;
 
 pub use self::mutant::Mutant;
 use crate::cuts::{self, Figures};
-use crate::kill::Broken;
 use crate::medium::Pattern;
 use crate::recording::{Life, Recording};
+use crate::report::Broken;
 use crate::workload::Word;
 use crate::{Result, clock};
 
@@ -101,7 +101,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
         };
         let mut recording = Recording::of(&life)?;
         report.runs += 1;
-        report.acked += recording.count(|word| matches!(word, Word::Acked(_)));
+        report.acked += recording.count(Word::is_acked);
         report.operations.0 += recording.operations.0;
         report.operations.1 += recording.operations.1;
         if let Some(mutant) = settings.mutant {

@@ -22,9 +22,9 @@ use self::log::Log;
 pub use self::log::PAGE_BYTES;
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
-use crate::kill::oracle::samples;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::samples;
 use crate::{Result, clock};
 
 /// The first argument of a child.

@@ -23,10 +23,11 @@ pub use self::mutant::Mutant;
 use crate::crew::Crew;
 use crate::cuts::{self, Figures};
 use crate::hands::PATIENCE;
-use crate::kill::oracle::{check_sound, collect, samples};
-use crate::kill::{Broken, Violation};
+use crate::look::Seen;
 use crate::random::Random;
 use crate::recording::{Life, Recording, folder};
+use crate::report::samples;
+use crate::report::{Broken, Violation};
 use crate::workload::Word;
 use crate::{Result, clock};
 
@@ -143,11 +144,12 @@ fn kill(program: &Path, settings: &Settings, report: &mut Report) -> Result<()> 
     let Lists { written, mut reads, violations, .. } = lists;
     let written: Vec<Written> = written.into_values().collect();
     let store = Store::open(&file)?;
-    let (mut found, unsound) = collect(&store)?;
+    let seen = Seen::read(&store)?;
     store.close()?;
     report.violations.extend(violations);
-    report.violations.extend(unsound);
-    report.violations.extend(check_sound(&found));
+    report.violations.extend(seen.check());
+    let Seen { mut found, violations, .. } = seen;
+    report.violations.extend(violations);
     if let Some(mutant) = settings.mutant
         && !mutant.spoil(&mut found, &written, &mut reads)
     {

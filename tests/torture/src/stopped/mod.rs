@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
-use crate::kill::oracle::samples;
-use crate::kill::{Acked, Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::samples;
+use crate::report::{Broken, Violation};
 use crate::sidecar::Turn;
-use crate::workload::Word;
+use crate::workload::told::{count, deny, forget};
+use crate::workload::{Told, Word};
 use crate::zombies::has_turn;
 use crate::{Result, clock};
 
@@ -168,29 +169,17 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     }
     let Run { crew, file, mut words, mut report, .. } = run;
     drop(crew);
-    spoil(settings.mutant, &mut words);
+    match settings.mutant {
+        Some(Mutant::Sure) => deny(&mut words, &millpond::Error::Closed),
+        Some(Mutant::Forgetful) => forget(&mut words, 1),
+        Some(Mutant::Misnamed | Mutant::Blind | Mutant::Frozen) | None => {}
+    }
     let mut seen = look(&file, true);
     report.violations.append(&mut seen.violations);
     report.violations.extend(seen.accuse(&words));
-    report.acked = words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64;
+    [report.acked, ..] = count(&words);
     report.seconds = start.elapsed().as_secs();
     Ok(report)
-}
-
-fn spoil(mutant: Option<Mutant>, words: &mut [Word]) {
-    let Some(Word::Acked(event)) = words.iter_mut().find(|word| matches!(word, Word::Acked(_))) else {
-        return;
-    };
-    match mutant {
-        Some(Mutant::Sure) => {
-            let refused = Word::Refused(event.clone(), millpond::Error::Closed);
-            words.iter_mut().filter(|word| matches!(word, Word::Acked(_))).for_each(|word| {
-                word.clone_from(&refused);
-            });
-        }
-        Some(Mutant::Forgetful) => event.id = uuid::Uuid::from_u128(7),
-        _ => {}
-    }
 }
 
 struct Run<'a> {
@@ -385,15 +374,8 @@ impl Run<'_> {
     /// A call was acknowledged, and its last event has this place; or it was refused.
     fn hold_against(&mut self, who: usize, number: u64, last: Option<(u64, u64)>) {
         let call = child::call(who as u64, number);
-        for part in 0..call.events() {
-            let behind = call.events() - part - 1;
-            let place = last.map(|(version, position)| (version - behind, position - behind));
-            let (id, stream, content) = (call.id(part), call.stream(0), call.content(part));
-            let event = Acked { id, stream, content, place };
-            self.words.push(match last {
-                Some(_) => Word::Acked(event),
-                None => Word::Refused(event, millpond::Error::Closed),
-            });
-        }
+        let told = Told::default();
+        told.answer(call.facts(), &last.map(Some).ok_or(millpond::Error::Closed));
+        self.words.extend(told.take());
     }
 }
