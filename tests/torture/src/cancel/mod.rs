@@ -17,16 +17,17 @@ use std::time::Duration;
 use futures_executor::block_on;
 use millpond::{Event, Expected, Store};
 
+use serde::Serialize;
+
 use self::holding::Wish;
 use crate::callers::{Caller, Patient, drive, patience};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
-use crate::report::samples;
-use crate::report::{Broken, Violation};
+use crate::report::{Broken, Violation, Violations};
 use crate::sidecar::Turn;
 use crate::vfs::Disk;
-use crate::workload::told::count;
+use crate::workload::told::Counts;
 use crate::workload::{Call, Told, Word, Workload};
 use crate::{Result, clock};
 
@@ -107,7 +108,7 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Callers.
     pub callers: u64,
@@ -117,33 +118,11 @@ pub struct Report {
     pub acked: u64,
     /// Events in the store.
     pub events: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// Whether something was broken, and said in words that begin so.
-    #[must_use]
-    pub fn complains(&self, which: Broken, start: &str) -> bool {
-        self.violations.iter().any(|(broken, words)| *broken == which && words.starts_with(start))
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count =
-            |which: &[Broken]| self.violations.iter().filter(|(what, _)| which.contains(what)).count();
-        serde_json::json!({
-            "name": "cancel", "seed": settings.seed, "callers": self.callers, "cancelled": self.cancelled,
-            "acked": self.acked, "events": self.events, "acked_lost": count(&[Broken::Lost]),
-            "torn": count(&[Broken::Torn, Broken::Hole, Broken::Twice, Broken::Overlap]),
-            "leaked": count(&[Broken::Leaked]), "unanswered": count(&[Broken::Unanswered]),
-            "wedged": count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// Threads are counted, so there is one run at a time in a process.
@@ -191,7 +170,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     block_on(store.close())?;
     disk.forget();
     judge(settings, &file, told.so_far(), &mut report);
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 
@@ -272,7 +251,7 @@ fn judge(settings: &Settings, file: &Path, mut words: Vec<Word>, report: &mut Re
     }
     let mut seen = look(file, true);
     report.events = seen.found.len() as u64;
-    [report.acked, ..] = count(&words);
+    report.acked = Counts::of(&words).acked;
     report.violations.append(&mut seen.violations);
     report.violations.extend(seen.accuse(&words));
     let failed =

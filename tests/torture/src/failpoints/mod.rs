@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use millpond::failpoint::Point;
 
+use serde::Serialize;
+
 use crate::crew::Crew;
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
-use crate::report::samples;
-use crate::report::{Broken, Violation};
+use crate::report::{Broken, Violation, Violations};
 use crate::workload::Line;
-use crate::workload::told::{count, deny, forget};
+use crate::workload::told::{Counts, deny, forget};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -109,43 +110,24 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
+    /// Points.
+    pub points: usize,
     /// Children.
     pub runs: u64,
     /// Of them, those that ended at their point.
     pub aborted: u64,
-    /// Acknowledged events.
-    pub acked: u64,
-    /// Events that were refused.
-    pub refused: u64,
+    /// What callers heard.
+    #[serde(flatten)]
+    pub words: Counts,
     /// Stores that could not be opened at the first time.
     pub unopened: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: &[Broken]) -> usize {
-        self.violations.iter().filter(|(broken, _)| which.contains(broken)).count()
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "failpoints", "seed": settings.seed, "points": Point::ALL.len(), "runs": self.runs,
-            "aborted": self.aborted, "acked": self.acked, "refused": self.refused, "unopened": self.unopened,
-            "acked_lost": self.count(&[Broken::Lost]), "lies": self.count(&[Broken::Lie]),
-            "unsettled": self.count(&[Broken::Unsettled]), "unreached": self.count(&[Broken::Hidden]),
-            "wedged": self.count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -154,9 +136,10 @@ impl Report {
 /// What kept the test itself from being carried out; what the store did wrong is in the report.
 pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let start = clock::now();
-    let mut report = Report::default();
+    let mut report = Report { points: Point::ALL.len(), ..Report::default() };
     let mut random = Random::new(settings.seed);
-    let caught = |report: &Report| settings.mutant.is_some_and(|it| report.count(&[it.breaks()]) > 0);
+    let caught =
+        |report: &Report| settings.mutant.is_some_and(|it| report.violations.count(&[it.breaks()]) > 0);
     for round in 0..settings.rounds {
         for point in Point::ALL {
             for how in How::ALL {
@@ -172,7 +155,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
             }
         }
     }
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 
@@ -260,9 +243,7 @@ fn one(
         Some(Mutant::Forgetful) => forget(&mut words, 1),
         Some(Mutant::Unreached | Mutant::Lasting) | None => {}
     }
-    let [acked, refused, ..] = count(&words);
-    report.acked += acked;
-    report.refused += refused;
+    report.words.add(&words);
     let mut seen = look(&file, true);
     violations.append(&mut seen.violations);
     violations.extend(seen.accuse(&words));

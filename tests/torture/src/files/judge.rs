@@ -7,23 +7,25 @@ use millpond::Error;
 use super::look::{Reading, Seen, Way};
 use super::original::{Original, Read};
 use crate::look::{self, Found};
+use crate::report::kinds;
 use crate::workload::ALL;
 
-/// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Broken {
-    /// Something else than what was written was returned as if it were right.
-    Wrong,
-    /// Events are missing, there twice or in another order, or a number is another, and nobody says so.
-    Short,
-    /// A file that was refused is another one now.
-    Touched,
-    /// An error does not say what is damaged.
-    Untyped,
-    /// Something panicked.
-    Panicked,
-    /// A call did not come to an end.
-    Hung,
+kinds! {
+    /// A promise that was broken.
+    pub enum Broken {
+        /// Something else than what was written was returned as if it were right.
+        Wrong,
+        /// Events are missing, there twice or in another order, or a number is another, and nobody says so.
+        Short,
+        /// A file that was refused is another one now.
+        Touched,
+        /// An error does not say what is damaged.
+        Untyped,
+        /// Something panicked.
+        Panicked,
+        /// A call did not come to an end.
+        Hung,
+    }
 }
 
 /// What was broken, in words.

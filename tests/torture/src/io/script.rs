@@ -12,7 +12,7 @@ use crate::random::Random;
 use crate::recording::folder;
 use crate::report::{Broken, Violation};
 use crate::vfs::{Call, Disk, Fault};
-use crate::workload::told::{count, deny, forget};
+use crate::workload::told::{Counts, deny, forget};
 use crate::workload::{Told, Word, Workload};
 
 /// Pages in the log at which it is moved into the main file: every other commit.
@@ -22,7 +22,7 @@ const CHECKPOINT_PAGES: u32 = 12;
 #[derive(Debug, Default)]
 pub(super) struct Ran {
     pub(super) fired: u64,
-    pub(super) counts: [u64; 4],
+    pub(super) words: Vec<Word>,
     pub(super) unopened: bool,
     pub(super) poisoned: bool,
     /// The writer's, of the handle that met the fault.
@@ -76,7 +76,8 @@ pub(super) fn run(settings: &Settings, fault: Fault) -> Result<Ran> {
         Some(Mutant::Silent) => WriterFigures::default(),
         _ => ran.figures,
     };
-    let said = ran.counts.iter().skip(1).any(|count| *count > 0);
+    let Counts { refused, unknown, settled, .. } = Counts::of(&ran.words);
+    let said = refused + unknown + settled > 0;
     let told = figures.redone + figures.failed_commits + figures.failed_checkpoints > 0
         || (said && settings.mutant != Some(Mutant::Silent));
     if matches!(fault.call, Call::Write | Call::Sync) && ran.fired > before && !told {
@@ -131,7 +132,7 @@ fn judge(settings: &Settings, stage: &Stage, file: &Path, ran: &mut Ran) {
     let mut seen = look(file, true);
     ran.violations.append(&mut seen.violations);
     let mut words = stage.told.so_far();
-    ran.counts = count(&words);
+    ran.words.clone_from(&words);
     spoil(settings.mutant, &mut words);
     ran.violations.extend(seen.accuse(&words));
     ran.violations.extend(words.iter().filter_map(late));

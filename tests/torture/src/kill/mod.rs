@@ -13,12 +13,14 @@ mod mutant;
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use self::child::Beginning;
 use self::children::{ALL, Children, Killed};
 pub use self::mutant::Mutant;
 use crate::look::{Found, Seen, look};
 use crate::random::Random;
-use crate::report::{Broken, Violation, samples};
+use crate::report::{Broken, Violation, Violations};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -55,7 +57,7 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// SIGKILLs.
     pub kills: u64,
@@ -84,27 +86,12 @@ pub struct Report {
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count = |broken: Broken| self.violations.iter().filter(|(what, _)| *what == broken).count();
-        serde_json::json!({
-            "name": "kill", "seed": settings.seed, "kills": self.kills, "opening": self.opening,
-            "closing": self.closing, "making": self.making, "group_kills": self.group_kills,
-            "copies": self.copies, "acked": self.acked, "events": self.events, "reads": self.reads,
-            "acked_lost": count(Broken::Lost), "unacked_present": self.unacked_present,
-            "holes": count(Broken::Hole), "twice": count(Broken::Twice), "overlaps": count(Broken::Overlap),
-            "torn": count(Broken::Torn), "disorder": count(Broken::Order), "failed": count(Broken::Failed),
-            "opens": self.opens, "max_ready_ms": self.max_ready_ms, "seconds": self.seconds,
-            "violations": samples(&self.violations),
-        })
-    }
-
-    fn count(&mut self, killed: Killed) {
+    fn add(&mut self, killed: Killed) {
         self.kills += killed.all;
         self.opening += killed.opening;
         self.closing += killed.closing;
@@ -188,7 +175,7 @@ impl Run<'_> {
     fn kill_within(&mut self, children: &mut Children<'_>, role: usize, micros: u64) -> Result<()> {
         children.listen(self.random.below(micros))?;
         let killed = children.kill(&[role])?;
-        self.report.count(killed);
+        self.report.add(killed);
         Ok(())
     }
 
@@ -200,7 +187,7 @@ impl Run<'_> {
             children.listen(self.random.below(4_000))?;
         }
         let killed = children.kill(&ALL)?;
-        self.report.count(killed);
+        self.report.add(killed);
         if self.report.group_kills.is_multiple_of(COPIES) {
             self.report.copies += 1;
             let elsewhere = tempfile::tempdir()?;

@@ -10,15 +10,16 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
-use crate::report::samples;
-use crate::report::{Broken, Violation};
+use crate::report::{Broken, Violations};
 use crate::sidecar::Turn;
-use crate::workload::told::{count, deny, forget};
+use crate::workload::told::{Counts, deny, forget};
 use crate::workload::{Told, Word};
 use crate::zombies::has_turn;
 use crate::{Result, clock};
@@ -94,7 +95,7 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Stops inside a write transaction.
     pub rounds: u64,
@@ -107,37 +108,16 @@ pub struct Report {
     /// Acknowledged events.
     pub acked: u64,
     /// The longest that such a write took, in microseconds.
-    pub busy_us: u64,
+    pub busy_max_us: u64,
     /// The longest until all had written again, in microseconds: after the stopped one went on, and after its death.
-    pub recovery_us: [u64; 2],
+    pub recovery_max_us: u64,
+    /// As `recovery_max_us`.
+    pub recovery_killed_max_us: u64,
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// Whether something was broken, and said in words that begin so.
-    #[must_use]
-    pub fn complains(&self, which: Broken, start: &str) -> bool {
-        self.violations.iter().any(|(broken, words)| *broken == which && words.starts_with(start))
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count =
-            |which: &[Broken]| self.violations.iter().filter(|(what, _)| which.contains(what)).count();
-        let [going_on, killed] = self.recovery_us;
-        serde_json::json!({
-            "name": "stopped", "seed": settings.seed, "rounds": self.rounds, "stops": self.stops,
-            "busy": self.busy, "reads": self.reads, "acked": self.acked, "timeout_us": TIMEOUT_MS * 1_000,
-            "busy_max_us": self.busy_us, "recovery_max_us": going_on, "recovery_killed_max_us": killed,
-            "acked_lost": count(&[Broken::Lost]), "lies": count(&[Broken::Lie]),
-            "misnamed": count(&[Broken::Hidden]), "wedged": count(&[Broken::Wedged, Broken::Failed]),
-            "seconds": self.seconds, "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -177,7 +157,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let mut seen = look(&file, true);
     report.violations.append(&mut seen.violations);
     report.violations.extend(seen.accuse(&words));
-    [report.acked, ..] = count(&words);
+    report.acked = Counts::of(&words).acked;
     report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
@@ -224,9 +204,9 @@ impl Run<'_> {
         }
         self.all_write(&others)?;
         let took = clock::stamp()?.saturating_sub(since);
-        if let Some(longest) = self.report.recovery_us.get_mut(usize::from(dies)) {
-            *longest = took.max(*longest);
-        }
+        let Report { recovery_max_us: going_on, recovery_killed_max_us: killed, .. } = &mut self.report;
+        let longest = if dies { killed } else { going_on };
+        *longest = took.max(*longest);
         if self.settings.timed && took > RECOVERY_US {
             self.report.violations.push((Broken::Wedged, format!("all had written {took} us after it")));
         }
@@ -271,7 +251,7 @@ impl Run<'_> {
         for who in others {
             let said = self.expect(*who, "")?;
             let took = clock::stamp()?.saturating_sub(since);
-            self.report.busy_us = self.report.busy_us.max(took);
+            self.report.busy_max_us = self.report.busy_max_us.max(took);
             if self.settings.timed && took > TIMEOUT_MS * 1_000 + LATE_US {
                 self.report.violations.push((Broken::Wedged, format!("a refusal took {took} us")));
             }

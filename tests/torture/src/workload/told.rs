@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond::{Error, WriteOutcome};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::Primitive;
@@ -70,21 +71,40 @@ impl Word {
     }
 }
 
-/// How many of each sort: acknowledged, refused, unknown, settled.
-#[must_use]
-pub fn count(words: &[Word]) -> [u64; 4] {
-    let mut counts = [0; 4];
-    let [acked, refused, unknown, settled] = &mut counts;
-    for word in words {
-        match word {
-            Word::Acked(_) => *acked += 1,
-            Word::Refused(..) | Word::Failed(_) => *refused += 1,
-            Word::Unknown(..) => *unknown += 1,
-            Word::Settled(..) => *settled += 1,
-            Word::Saw(_) | Word::Granted(_) => {}
+/// How many words there are of each sort.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counts {
+    /// Something is on disk.
+    pub acked: u64,
+    /// Something was not applied.
+    pub refused: u64,
+    /// Nobody knows.
+    pub unknown: u64,
+    /// Somebody has looked.
+    pub settled: u64,
+}
+
+impl Counts {
+    /// Together with some words more.
+    pub fn add(&mut self, words: &[Word]) {
+        for word in words {
+            match word {
+                Word::Acked(_) => self.acked += 1,
+                Word::Refused(..) | Word::Failed(_) => self.refused += 1,
+                Word::Unknown(..) => self.unknown += 1,
+                Word::Settled(..) => self.settled += 1,
+                Word::Saw(_) | Word::Granted(_) => {}
+            }
         }
     }
-    counts
+
+    /// Of these.
+    #[must_use]
+    pub fn of(words: &[Word]) -> Counts {
+        let mut counts = Counts::default();
+        counts.add(words);
+        counts
+    }
 }
 
 /// Whoever was told that all is well is told that nothing was applied.
