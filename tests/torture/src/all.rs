@@ -41,7 +41,7 @@ const PROGRAMS: &[Row] = &[
     ("power", ["--images 6000", "--images 300000", "--images 5000000"]),
     ("fsync", ["--images 4000", "--images 50000", "--images 1000000"]),
     ("io", ["--rounds 3 --stride 5", "--rounds 6", "--rounds 20"]),
-    ("kill", ["--kills 60", "--kills 2000", "--kills 100000"]),
+    ("kill", ["--kills 300", "--kills 10000", "--kills 100000"]),
     ("locks", ["--grants 4000", "--grants 100000", "--grants 1000000"]),
     ("history", ["--rounds 200", "--rounds 10000", "--rounds 100000"]),
     (

@@ -19,7 +19,7 @@ pub type Heard = (usize, Option<String>);
 ///
 /// # Errors
 /// If it has no pipe, or the machine no thread left to give.
-pub(crate) fn listen(child: &mut Child, who: usize, to_lines: &Sender<Heard>) -> Result<()> {
+fn listen(child: &mut Child, who: usize, to_lines: &Sender<Heard>) -> Result<()> {
     let out = child.stdout.take().ok_or("no pipe")?;
     let to_lines = to_lines.clone();
     // Ends with the pipe, which ends with the child.
@@ -111,10 +111,21 @@ impl Crew {
     /// # Errors
     /// If it does not run.
     pub fn kill(&mut self, who: usize) -> Result<()> {
-        let mut child = self.running.get_mut(who).and_then(Option::take).ok_or("no such child")?;
-        child.kill()?;
-        child.wait()?;
-        Ok(())
+        self.kill_at_once(&[who])
+    }
+
+    /// Kills all of these before it waits for the end of the first.
+    ///
+    /// # Errors
+    /// If one of them does not run.
+    pub fn kill_at_once(&mut self, all: &[usize]) -> Result<()> {
+        let mut dying = Vec::new();
+        for who in all {
+            let mut child = self.running.get_mut(*who).and_then(Option::take).ok_or("no such child")?;
+            child.kill()?;
+            dying.push(child);
+        }
+        Ok(dying.iter_mut().try_for_each(|child| child.wait().map(drop))?)
     }
 
     /// Its process id.

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
+
 use crate::Result;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::look::{Seen, look};
 use crate::medium::{Image, Medium, Pattern};
 use crate::random::Random;
 use crate::recording::{Recording, folder};
+use crate::report::{Broken, Violation, Violations};
 use crate::vfs::Entry;
 
 /// Of so many images that are opened, one is written to.
@@ -44,7 +45,7 @@ pub struct Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Figures {
     /// Calls to a file after which the power failed.
     pub calls: u64,
@@ -55,7 +56,8 @@ pub struct Figures {
     /// Of them, those that were written to.
     pub written: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 impl Figures {
@@ -66,18 +68,6 @@ impl Figures {
         self.opened += other.opened;
         self.written += other.written;
         self.violations.extend(other.violations);
-    }
-
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: &[Broken]) -> usize {
-        self.violations.iter().filter(|(broken, _)| which.contains(broken)).count()
-    }
-
-    /// Some violations in words.
-    #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        samples(&self.violations)
     }
 }
 

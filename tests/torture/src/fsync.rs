@@ -9,13 +9,14 @@
 
 use millpond::Durability;
 
+use serde::Serialize;
+
 use crate::cuts::{self, Figures};
-use crate::kill::Broken;
 use crate::look::Seen;
-use crate::medium::Pattern;
 use crate::recording::{Life, Recording};
+use crate::report::Broken;
 use crate::vfs::{Call, Entry, Fault, Harm};
-use crate::workload::Word;
+use crate::workload::told::{Counts, deny};
 use crate::{Result, clock};
 
 /// How long and how.
@@ -87,35 +88,18 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Workloads in which a sync failed.
     pub runs: u64,
     /// What was seen.
+    #[serde(flatten)]
     pub figures: Figures,
-    /// Words of each sort: acknowledged, refused, unknown, settled.
-    pub words: [u64; 4],
-    /// How long it took, in milliseconds.
-    pub millis: u128,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let (figures, [acked, refused, unknown, settled]) = (&self.figures, self.words);
-        serde_json::json!({
-            "name": "fsync", "seed": settings.seed, "runs": self.runs, "calls": figures.calls,
-            "patterns": Pattern::ALL.len(), "images": figures.images, "opened": figures.opened,
-            "written": figures.written, "acked": acked, "refused": refused, "unknown": unknown, "settled": settled,
-            "acked_lost": figures.count(&[Broken::Lost]), "lies": figures.count(&[Broken::Lie]),
-            "unsettled": figures.count(&[Broken::Unsettled]), "corrupt": figures.count(&[Broken::Corrupt]),
-            "holes": figures.count(&[Broken::Hole, Broken::Torn, Broken::Twice, Broken::Overlap]),
-            "wedged": figures.count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "images_a_second": u128::from(figures.images) * 1_000 / self.millis.max(1),
-            "violations": figures.words(),
-        })
-    }
+    /// What callers heard.
+    #[serde(flatten)]
+    pub words: Counts,
+    /// How long it took.
+    pub seconds: u64,
 }
 
 /// Runs it.
@@ -129,8 +113,9 @@ pub fn run(settings: &Settings) -> Result<Report> {
     // The syncs that make a store are not those that a mutant spoils.
     let first = if settings.mutant.is_some() { 12 } else { 1 };
     let (mut seed, mut nth) = (settings.seed, first);
-    let caught =
-        |report: &Report| settings.mutant.is_some_and(|mutant| report.figures.count(&[mutant.breaks()]) > 0);
+    let caught = |report: &Report| {
+        settings.mutant.is_some_and(|mutant| report.figures.violations.count(&[mutant.breaks()]) > 0)
+    };
     while report.figures.images < settings.images && in_time() && !caught(&report) {
         let dies = match settings.mutant {
             Some(mutant) => mutant == Mutant::Blind,
@@ -147,18 +132,12 @@ pub fn run(settings: &Settings) -> Result<Report> {
         let failing = nth;
         nth += settings.stride;
         report.runs += 1;
-        let counts = [
-            recording.count(|word| matches!(word, Word::Acked(_))),
-            recording.count(|word| matches!(word, Word::Refused(..) | Word::Failed(_))),
-            recording.count(|word| matches!(word, Word::Unknown(..))),
-            recording.count(|word| matches!(word, Word::Settled(..))),
-        ];
-        report.words.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        report.words.add(&recording.words);
         // The last of them: what comes then is built on what they left.
         let failed =
             recording.journal.iter().rposition(|entry| matches!(entry, Entry::Dropped(_))).unwrap_or(0);
         if settings.mutant == Some(Mutant::Hasty) {
-            be_hasty(&mut recording);
+            deny(&mut recording.words, &millpond::Error::Closed);
         }
         let seen = |seen: &mut Seen| drop(seen.found.pop());
         let cuts = cuts::Settings {
@@ -174,7 +153,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
         let most = settings.images_a_run.min(settings.images - report.figures.images);
         report.figures.add(cuts::look_at_all(&recording, &cuts, most, &in_time)?);
     }
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 
@@ -188,13 +167,4 @@ fn record(settings: &Settings, seed: u64, nth: u64, dies: bool) -> Result<Record
     let fault = Fault { call: Call::Sync, file: None, nth, for_good: dies, again: 0, harm };
     let (rounds, fault) = (settings.rounds, Some(fault));
     Recording::of(&Life { seed, rounds, durability, fault, dies, readers: 0, boasts })
-}
-
-/// Whoever was told that all is well is told that nothing was applied.
-fn be_hasty(recording: &mut Recording) {
-    for word in &mut recording.words {
-        if let Word::Acked(event) = word {
-            *word = Word::Refused(event.clone(), millpond::Error::Closed);
-        }
-    }
 }

@@ -32,6 +32,7 @@ pub mod random;
 pub mod readers;
 pub mod real_time;
 pub mod recording;
+pub mod report;
 pub mod sections;
 pub mod serial;
 pub mod sidecar;

@@ -3,21 +3,52 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use futures_executor::block_on;
+use millpond::Error;
 use millpond::blocking::Store;
-use millpond::{Error, Event, Expected};
 use uuid::Uuid;
 
 use crate::Result;
-use crate::kill::child::TALLIES;
-use crate::kill::oracle::{check_sound, collect};
-use crate::kill::{Acked, Broken, Found, Violation};
-use crate::workload::{Tally, Word};
+use crate::report::{Broken, Violation};
+use crate::workload::{ALL, Fact, Primitive, Word, named};
+
+/// Something that was found in a store: an event, or what a primitive has read otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its place in the store.
+    pub position: u64,
+    /// Its stream.
+    pub stream: String,
+    /// Its place in it.
+    pub version: u64,
+    /// Its id.
+    pub id: Uuid,
+    /// Its type.
+    pub event_type: String,
+    /// Its content.
+    pub content: String,
+}
+
+impl From<&millpond::Recorded> for Found {
+    fn from(event: &millpond::Recorded) -> Found {
+        Found {
+            position: event.position(),
+            stream: event.stream().to_owned(),
+            version: event.version(),
+            id: event.id(),
+            event_type: event.event_type().to_owned(),
+            content: event.json().unwrap_or_default().to_owned(),
+        }
+    }
+}
 
 /// Everything that was seen.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// All events, in order.
     pub found: Vec<Found>,
+    /// What else there is of each primitive.
+    pub rest: BTreeMap<&'static str, Vec<Found>>,
     /// What is wrong whatever was acknowledged.
     pub violations: Vec<Violation>,
     /// A token that was granted now, if the store was written to.
@@ -32,17 +63,16 @@ pub struct Seen {
 pub fn look(file: &Path, write: bool) -> Seen {
     let mut seen = Seen::default();
     if let Err(error) = seen.look(file, write) {
-        seen.violations.push(named(error.as_ref()));
+        seen.violations.push(blame(error.as_ref()));
     }
     if let Err(words) = check_file(file) {
         seen.violations.push((Broken::Corrupt, words.to_string()));
     }
-    seen.index();
     seen
 }
 
 /// A damaged record is one thing, a store that cannot be used another.
-fn named(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Violation {
+fn blame(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Violation {
     let corrupt = matches!(error.downcast_ref::<Error>(), Some(Error::Corrupt { .. }));
     (if corrupt { Broken::Corrupt } else { Broken::Wedged }, error.to_string())
 }
@@ -56,7 +86,49 @@ impl Seen {
         seen
     }
 
-    fn index(&mut self) {
+    /// Reads everything there is: the events in the order of positions, by stream once more, and what else there is.
+    ///
+    /// # Errors
+    /// What the store said: everything must be readable.
+    pub fn read(store: &Store) -> Result<Seen> {
+        let mut found = Vec::new();
+        for event in store.events().read_all() {
+            found.push(Found::from(&event?));
+        }
+        let mut seen = Seen::of(found);
+        let mut by_stream: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
+        for found in &seen.found {
+            by_stream.entry(&found.stream).or_default().push(found.id);
+        }
+        for (stream, ids) in by_stream {
+            let read = store.events().read_stream(stream).map(|event| Ok(event?.id()));
+            if read.collect::<Result<Vec<_>>>()? != ids || store.events().version(stream)? != ids.len() as u64
+            {
+                let words = format!("{stream} read by itself is another than in the whole");
+                seen.violations.push((Broken::Hole, words));
+            }
+        }
+        let head = store.events().head()?;
+        if head != seen.found.len() as u64 {
+            let words = format!("the head is {head} of {} events", seen.found.len());
+            seen.violations.push((Broken::Hole, words));
+        }
+        let asynchronous = store.asynchronous();
+        for primitive in ALL {
+            for (what, read) in block_on(primitive.read(&asynchronous, &seen.found)) {
+                match read? {
+                    Some(found) => seen.rest.entry(primitive.name()).or_default().push(found),
+                    None => seen.violations.push((Broken::Lost, format!("there is no {what}"))),
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Finds its events again after they have been changed.
+    pub fn index(&mut self) {
+        self.by_id.clear();
+        self.by_content.clear();
         for (at, found) in self.found.iter().enumerate() {
             self.by_id.insert(found.id, at);
             self.by_content.insert((found.stream.clone(), found.content.clone()), at);
@@ -71,59 +143,58 @@ impl Seen {
                 return Ok(());
             }
         };
-        let looked = self.read(&store).and_then(|()| if write { self.write(&store) } else { Ok(()) });
+        let looked = self.read_and_write(&store, write);
         store.close()?;
         looked
     }
 
-    fn read(&mut self, store: &Store) -> Result<()> {
-        let (found, violations) = collect(store)?;
-        self.violations.extend(violations);
-        self.violations.extend(check_sound(&found));
-        let mut tallies: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for found in &found {
-            if let Some(id) = found.stream.strip_prefix(TALLIES) {
-                tallies.entry(id).or_default().push(found.content.clone());
-            }
+    fn read_and_write(&mut self, store: &Store, write: bool) -> Result<()> {
+        *self = Seen::read(store)?;
+        let unsound = self.check();
+        self.violations.extend(unsound);
+        if write {
+            ALL.iter().try_for_each(|primitive| primitive.use_again(store, self))?;
         }
-        for (id, contents) in tallies {
-            // From a snapshot, if there is one.
-            let (state, replayed) = (store.aggregate::<Tally>(id).state()?, Tally::of(contents));
-            if state != replayed {
-                self.violations
-                    .push((Broken::Corrupt, format!("tally {id}: {state:?}, by replay {replayed:?}")));
-            }
-        }
-        self.found = found;
         Ok(())
     }
 
-    /// It takes an event and grants the lock.
-    fn write(&mut self, store: &Store) -> Result<()> {
-        let event = Event::from_json("After", r#"{"after":true}"#)?;
-        let done = store.events().append("after", Expected::Any, [event])?;
-        if done.position != self.found.len() as u64 + 1 {
-            self.violations.push((Broken::Hole, format!("the next position is {}", done.position)));
-        }
-        let guard = store.lock("till").acquire()?;
-        self.token = Some(guard.token());
-        guard.release()?;
-        Ok(())
+    /// What must be true of any store, whatever was acknowledged.
+    #[must_use]
+    pub fn check(&self) -> Vec<Violation> {
+        let is_foreign = |found: &&Found| !ALL.iter().any(|primitive| owns(*primitive, found));
+        let foreign = self.found.iter().filter(is_foreign);
+        let mut violations: Vec<Violation> =
+            foreign.map(|found| (Broken::Lost, format!("nobody's: {found:?}"))).collect();
+        violations.extend(ALL.iter().flat_map(|primitive| primitive.check(self)));
+        violations
     }
 
-    fn find(&self, event: &Acked) -> Option<&Found> {
-        let at = if event.id.is_nil() {
-            self.by_content.get(&(event.stream.clone(), event.content.clone()))
+    /// The events of a primitive, in order.
+    pub fn events_of(&self, primitive: &'static dyn Primitive) -> impl Iterator<Item = &Found> {
+        self.found.iter().filter(move |found| owns(primitive, found))
+    }
+
+    /// An event.
+    #[must_use]
+    pub fn find(&self, fact: &Fact) -> Option<&Found> {
+        let at = if fact.id.is_nil() {
+            self.by_content.get(&(fact.stream.clone(), fact.content.clone()))
         } else {
-            self.by_id.get(&event.id)
+            self.by_id.get(&fact.id)
         };
         self.found.get(*at?)
     }
 
-    /// Whether an event is there.
+    /// Where something is, as its primitive knows.
     #[must_use]
-    pub fn has(&self, event: &Acked) -> bool {
-        self.find(event).is_some()
+    pub fn place(&self, fact: &Fact) -> Option<&Found> {
+        named(fact.of)?.find(self, fact)
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn has(&self, fact: &Fact) -> bool {
+        self.place(fact).is_some()
     }
 
     /// What the store had told its callers, and is not so.
@@ -134,19 +205,19 @@ impl Seen {
 
     fn belie(&self, word: &Word) -> Option<Violation> {
         match word {
-            Word::Acked(event) => match self.find(event) {
-                None => Some((Broken::Lost, format!("gone: {event:?}"))),
+            Word::Acked(fact) => match self.place(fact) {
+                None => Some((Broken::Lost, format!("gone: {fact:?}"))),
                 Some(found) => {
-                    let moved = event.place.is_some_and(|place| place != (found.version, found.position));
-                    let same = found.stream == event.stream && found.content == event.content;
-                    (moved || !same).then(|| (Broken::Lost, format!("another: {event:?} is {found:?}")))
+                    let moved = fact.place.is_some_and(|place| place != (found.version, found.position));
+                    let same = found.stream == fact.stream && found.content == fact.content;
+                    (moved || !same).then(|| (Broken::Lost, format!("another: {fact:?} is {found:?}")))
                 }
             },
-            Word::Refused(event, error) if self.has(event) => {
-                Some((Broken::Lie, format!("{event:?} is there, though: {error}")))
+            Word::Refused(fact, error) if self.has(fact) => {
+                Some((Broken::Lie, format!("{fact:?} is there, though: {error}")))
             }
-            Word::Settled(event, there) if self.has(event) != *there => {
-                Some((Broken::Unsettled, format!("{event:?} was there: {there}")))
+            Word::Settled(fact, there) if self.has(fact) != *there => {
+                Some((Broken::Unsettled, format!("{fact:?} was there: {there}")))
             }
             Word::Saw(shown) => shown
                 .iter()
@@ -159,6 +230,10 @@ impl Seen {
             Word::Refused(..) | Word::Settled(..) | Word::Unknown(..) | Word::Failed(_) => None,
         }
     }
+}
+
+fn owns(primitive: &dyn Primitive, found: &Found) -> bool {
+    primitive.streams().iter().any(|beginning| found.stream.starts_with(beginning))
 }
 
 /// SQLite's own opinion of the file.

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, all, cancel, clocks, failpoints, files, fsync, full, hands, history, io, kill, locks, overload,
-    panics, power, readers, serial, stopped, touch, zombies,
+    panics, power, readers, report, serial, stopped, touch, zombies,
 };
 
-use crate::options::USAGE;
+use crate::options::usage;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,7 +37,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         [name, seed, file, fault] if name == hands::CHILD => {
-            let fault = Fault::named(fault).ok_or(USAGE)?;
+            let fault = Fault::named(fault).ok_or_else(usage)?;
             hands::child::live(seed.parse()?, file.as_ref(), fault)?;
             Ok(true)
         }
@@ -68,7 +68,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         [name, file, seed, point, how, passed, times] if name == failpoints::CHILD => {
-            let how = failpoints::How::named(how).ok_or(USAGE)?;
+            let how = failpoints::How::named(how).ok_or_else(usage)?;
             let strikes = (passed.parse()?, times.parse()?);
             failpoints::child::live(file.as_ref(), seed.parse()?, point, how, strikes)?;
             Ok(true)
@@ -78,108 +78,44 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         [name, options @ ..] if name == "all" => {
-            all::run(&std::env::current_exe()?, &options::all(options)?, USAGE)
+            all::run(&std::env::current_exe()?, &options::all(options)?, &usage())
         }
         [name, options @ ..] => torture(name, options),
-        [] => Err(USAGE.into()),
+        [] => Err(usage().into()),
     }
+}
+
+/// The line of a program, named as its module, with or without children of this program.
+macro_rules! line {
+    ($name:ident, $options:ident, $module:ident $(, $program:ident)?) => {{
+        let settings = options::$module($options)?;
+        report::line($name, settings.seed, &$module::run($(&$program,)? &settings)?)?
+    }};
 }
 
 fn torture(name: &str, options: &[String]) -> Result<bool> {
     let program: PathBuf = std::env::current_exe()?;
-    let (json, kept) = match name {
-        "kill" => {
-            let settings = options::kill(options)?;
-            let report = kill::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "locks" => {
-            let settings = options::locks(options)?;
-            let report = locks::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "zombies" => {
-            let settings = options::zombies(options)?;
-            let report = zombies::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "power" => {
-            let settings = options::power(options)?;
-            let report = power::run(&settings)?;
-            (report.json(&settings), report.figures.violations.is_empty())
-        }
-        "fsync" => {
-            let settings = options::fsync(options)?;
-            let report = fsync::run(&settings)?;
-            (report.json(&settings), report.figures.violations.is_empty())
-        }
-        "io" => {
-            let settings = options::io(options)?;
-            let report = io::run(&settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "history" => {
-            let settings = options::history(options)?;
-            let report = history::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "serial" => {
-            let settings = options::serial(options)?;
-            let report = serial::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "readers" => {
-            let settings = options::readers(options)?;
-            let report = readers::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "files" => {
-            let settings = options::files(options)?;
-            let report = files::run(&settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "touch" => {
-            let settings = options::touch(options)?;
-            let report = touch::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "clock" => {
-            let settings = options::clock(options)?;
-            let report = clocks::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "cancel" => {
-            let settings = options::cancel(options)?;
-            let report = cancel::run(&settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "panics" => {
-            let settings = options::panics(options)?;
-            let report = panics::run(&settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "full" => {
-            let settings = options::full(options)?;
-            let report = full::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "stopped" => {
-            let settings = options::stopped(options)?;
-            let report = stopped::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "overload" => {
-            let settings = options::overload(options)?;
-            let report = overload::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        "failpoints" => {
-            let settings = options::failpoints(options)?;
-            let report = failpoints::run(&program, &settings)?;
-            (report.json(&settings), report.violations.is_empty())
-        }
-        _ => return Err(USAGE.into()),
+    let line = match name {
+        "kill" => line!(name, options, kill, program),
+        "locks" => line!(name, options, locks, program),
+        "zombies" => line!(name, options, zombies, program),
+        "power" => line!(name, options, power),
+        "fsync" => line!(name, options, fsync),
+        "io" => line!(name, options, io),
+        "history" => line!(name, options, history, program),
+        "serial" => line!(name, options, serial, program),
+        "readers" => line!(name, options, readers, program),
+        "files" => line!(name, options, files),
+        "touch" => line!(name, options, touch, program),
+        "clock" => line!(name, options, clocks, program),
+        "cancel" => line!(name, options, cancel),
+        "panics" => line!(name, options, panics),
+        "full" => line!(name, options, full, program),
+        "stopped" => line!(name, options, stopped, program),
+        "overload" => line!(name, options, overload, program),
+        "failpoints" => line!(name, options, failpoints, program),
+        _ => return Err(usage().into()),
     };
-    println!("{json}");
-    Ok(kept)
+    println!("{line}");
+    Ok(report::is_kept(&line))
 }

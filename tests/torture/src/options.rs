@@ -1,15 +1,17 @@
 //! What the programs are told on the command line.
 
+use std::str::FromStr;
+
 use torture::{
     Result, all, cancel, clocks, failpoints, files, fsync, full, history, io, kill, locks, overload, panics,
     power, readers, serial, stopped, touch, zombies,
 };
 
-pub(crate) const USAGE: &str = "usage:
+const USAGE: &str = "usage:
   torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--jobs N]
                   [--page FILE] [--commit ID]
   torture all --mutants [--only NAME,NAME]
-  torture kill    [--seed N] [--kills N] [--seconds N] [--mutant lost|hole|twice|overlap|torn]
+  torture kill    [--seed N] [--kills N] [--seconds N] [--mutant {kill}]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
@@ -36,23 +38,38 @@ pub(crate) const USAGE: &str = "usage:
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
-                  [--mutant blind|silent|touched|vague|fragile|stuck]
+                  [--mutant blind|silent|touched|vague|fragile|forged|stuck]
   torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]";
+
+/// How it is called, with the mutants of the primitives.
+pub(crate) fn usage() -> String {
+    let mutants: Vec<&str> = kill::Mutant::all().map(kill::Mutant::name).collect();
+    USAGE.replace("{kill}", &mutants.join("|"))
+}
 
 /// Settings from options in pairs, each of which `set` knows.
 fn settings<S: Default>(options: &[String], set: impl Fn(&mut S, &str, &str) -> Result<()>) -> Result<S> {
     let mut settings = S::default();
     for pair in options.chunks(2) {
-        let [name, value] = pair else { return Err(USAGE.into()) };
+        let [name, value] = pair else { return Err(usage().into()) };
         set(&mut settings, name, value)?;
     }
     Ok(settings)
 }
 
 /// One of `all` by its name in lower case: a mutant, a place.
-fn mutant<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
-    let named = all.iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name));
-    named.copied().map(Some).ok_or_else(|| USAGE.into())
+fn named<M: Copy + std::fmt::Debug>(name: &str, all: &[M]) -> Result<Option<M>> {
+    let named = all.iter().find(|one| format!("{one:?}").eq_ignore_ascii_case(name));
+    named.copied().map(Some).ok_or_else(|| usage().into())
+}
+
+/// A number of something that there must be at least one of.
+fn some<N: FromStr + PartialEq + Default>(value: &str) -> Result<N>
+where
+    N::Err: std::error::Error + Send + Sync + 'static,
+{
+    let number = value.parse()?;
+    if number == N::default() { Err(usage().into()) } else { Ok(number) }
 }
 
 pub(crate) fn all(options: &[String]) -> Result<all::Settings> {
@@ -61,13 +78,13 @@ pub(crate) fn all(options: &[String]) -> Result<all::Settings> {
     let settings = settings(&options, |settings: &mut all::Settings, name, value| {
         let tier = || all::Tier::ALL.iter().find(|(name, _)| *name == value).map(|(_, tier)| *tier);
         match name {
-            "--tier" => settings.tier = tier().ok_or(USAGE)?,
+            "--tier" => settings.tier = tier().ok_or_else(usage)?,
             "--seed" => settings.seed = value.parse()?,
             "--only" => settings.only = value.split(',').map(str::to_owned).collect(),
             "--page" => settings.page = Some(value.into()),
             "--commit" => value.clone_into(&mut settings.commit),
             "--jobs" => settings.jobs = value.parse()?,
-            _ => return Err(USAGE.into()),
+            _ => return Err(usage().into()),
         }
         Ok(())
     })?;
@@ -77,249 +94,63 @@ pub(crate) fn all(options: &[String]) -> Result<all::Settings> {
 pub(crate) fn kill(options: &[String]) -> Result<kill::Settings> {
     settings(options, |settings: &mut kill::Settings, name, value| {
         match name {
+            "--seed" => settings.seed = value.parse()?,
             "--kills" => settings.kills = value.parse()?,
-            "--seed" => settings.seed = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
-            "--mutant" => settings.mutant = mutant(value, &kill::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+            "--mutant" => {
+                let named = kill::Mutant::all().find(|mutant| mutant.name() == value);
+                settings.mutant = Some(named.ok_or_else(usage)?);
+            }
+            _ => return Err(usage().into()),
         }
         Ok(())
     })
 }
 
-pub(crate) fn locks(options: &[String]) -> Result<locks::Settings> {
-    settings(options, |settings: &mut locks::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--grants" => settings.grants = value.parse()?,
-            "--processes" => settings.processes = value.parse()?,
-            "--lanes" => settings.lanes = value.parse()?,
-            "--every-ms" => settings.every_ms = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--mutant" => settings.mutant = mutant(value, &locks::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
+/// What programs are told beside their seed and their mutant: the fields of their settings, and how what is not just
+/// parsed is read.
+macro_rules! options {
+    ($($program:ident: $($field:ident $(= $read:expr)?),+;)+) => {$(
+        pub(crate) fn $program(options: &[String]) -> Result<$program::Settings> {
+            settings(options, |settings: &mut $program::Settings, name, value| {
+                match name.trim_start_matches("--").replace('-', "_").as_str() {
+                    "seed" => settings.seed = value.parse()?,
+                    "mutant" => settings.mutant = named(value, &$program::Mutant::ALL)?,
+                    $(stringify!($field) => settings.$field = options!(value $(, $read)?),)+
+                    _ => return Err(usage().into()),
+                }
+                Ok(())
+            })
         }
-        Ok(())
-    })
+    )+};
+    ($value:ident) => { $value.parse()? };
+    ($value:ident, $read:expr) => { $read($value)? };
 }
 
-pub(crate) fn zombies(options: &[String]) -> Result<zombies::Settings> {
-    settings(options, |settings: &mut zombies::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--mutant" => settings.mutant = mutant(value, &zombies::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
+options! {
+    locks: grants, processes, lanes, every_ms, seconds = limit;
+    zombies: rounds;
+    power: rounds, images, seconds = limit, lanes = some;
+    fsync: rounds, images, seconds = limit, lanes = some, stride = some;
+    io: rounds, seconds = limit, stride;
+    history: rounds, seconds = limit, lanes = some, operations = some;
+    serial: writes, images, seconds = limit, lanes = some;
+    readers: writes, lanes = some, readers, left, stops;
+    clocks: rounds;
+    cancel: rounds, seconds = limit;
+    panics: rounds, seconds = limit, place = place;
+    full: writes, stride, seconds = limit;
+    stopped: rounds;
+    overload: waves;
+    failpoints: rounds;
+    files: flips, contents, stride = some, seconds = limit, lanes = some;
+    touch: rounds, only;
 }
 
-pub(crate) fn power(options: &[String]) -> Result<power::Settings> {
-    settings(options, |settings: &mut power::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--images" => settings.images = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
-            "--mutant" => settings.mutant = mutant(value, &power::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
+fn limit(value: &str) -> Result<Option<u64>> {
+    Ok(Some(value.parse()?))
 }
 
-pub(crate) fn fsync(options: &[String]) -> Result<fsync::Settings> {
-    settings(options, |settings: &mut fsync::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--images" => settings.images = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--stride" => settings.stride = value.parse::<u64>()?.max(1),
-            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
-            "--mutant" => settings.mutant = mutant(value, &fsync::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn io(options: &[String]) -> Result<io::Settings> {
-    settings(options, |settings: &mut io::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--stride" => settings.stride = value.parse()?,
-            "--mutant" => settings.mutant = mutant(value, &io::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn history(options: &[String]) -> Result<history::Settings> {
-    settings(options, |settings: &mut history::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
-            "--operations" => settings.operations = value.parse::<u64>()?.max(1),
-            "--mutant" => settings.mutant = mutant(value, &history::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn serial(options: &[String]) -> Result<serial::Settings> {
-    settings(options, |settings: &mut serial::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--writes" => settings.writes = value.parse()?,
-            "--images" => settings.images = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
-            "--mutant" => settings.mutant = mutant(value, &serial::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn readers(options: &[String]) -> Result<readers::Settings> {
-    settings(options, |settings: &mut readers::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--writes" => settings.writes = value.parse()?,
-            "--lanes" => settings.lanes = value.parse::<u64>()?.max(1),
-            "--readers" => settings.readers = value.parse()?,
-            "--left" => settings.left = value.parse()?,
-            "--stops" => settings.stops = value.parse()?,
-            "--mutant" => settings.mutant = mutant(value, &readers::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn files(options: &[String]) -> Result<files::Settings> {
-    settings(options, |settings: &mut files::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--flips" => settings.flips = value.parse()?,
-            "--contents" => settings.contents = value.parse()?,
-            "--stride" => settings.stride = value.parse::<usize>()?.max(1),
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--lanes" => settings.lanes = value.parse::<usize>()?.max(1),
-            "--mutant" => settings.mutant = mutant(value, &files::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn touch(options: &[String]) -> Result<touch::Settings> {
-    settings(options, |settings: &mut touch::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--only" => settings.only = value.to_owned(),
-            "--mutant" => settings.mutant = mutant(value, &touch::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn clock(options: &[String]) -> Result<clocks::Settings> {
-    settings(options, |settings: &mut clocks::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--mutant" => settings.mutant = mutant(value, &clocks::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn cancel(options: &[String]) -> Result<cancel::Settings> {
-    settings(options, |settings: &mut cancel::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--mutant" => settings.mutant = mutant(value, &cancel::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn panics(options: &[String]) -> Result<panics::Settings> {
-    settings(options, |settings: &mut panics::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--place" => settings.place = mutant(value, &panics::Place::ALL)?,
-            "--mutant" => settings.mutant = mutant(value, &panics::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn full(options: &[String]) -> Result<full::Settings> {
-    settings(options, |settings: &mut full::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--writes" => settings.writes = value.parse()?,
-            "--stride" => settings.stride = value.parse()?,
-            "--seconds" => settings.seconds = Some(value.parse()?),
-            "--mutant" => settings.mutant = mutant(value, &full::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn stopped(options: &[String]) -> Result<stopped::Settings> {
-    settings(options, |settings: &mut stopped::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--mutant" => settings.mutant = mutant(value, &stopped::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn overload(options: &[String]) -> Result<overload::Settings> {
-    settings(options, |settings: &mut overload::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--waves" => settings.waves = value.parse()?,
-            "--mutant" => settings.mutant = mutant(value, &overload::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
-}
-
-pub(crate) fn failpoints(options: &[String]) -> Result<failpoints::Settings> {
-    settings(options, |settings: &mut failpoints::Settings, name, value| {
-        match name {
-            "--seed" => settings.seed = value.parse()?,
-            "--rounds" => settings.rounds = value.parse()?,
-            "--mutant" => settings.mutant = mutant(value, &failpoints::Mutant::ALL)?,
-            _ => return Err(USAGE.into()),
-        }
-        Ok(())
-    })
+fn place(value: &str) -> Result<Option<panics::Place>> {
+    named(value, &panics::Place::ALL)
 }

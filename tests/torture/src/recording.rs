@@ -5,7 +5,7 @@ use std::path::Path;
 use futures_executor::block_on;
 use millpond::{Durability, Store};
 
-use crate::kill::Found;
+use crate::look::Found;
 use crate::look::look;
 use crate::random::Random;
 use crate::vfs::{Disk, Entry, Fault};

@@ -1,6 +1,6 @@
 //! Time under a lock as several processes tell it, and what must be true of it: one at a time, in the order of tickets.
 
-use std::collections::BTreeMap;
+use crate::report::kinds;
 
 /// One holder's time under the lock. Stamps are microseconds of the machine's monotonic clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,44 +17,28 @@ pub struct Section {
     pub end: Option<u64>,
 }
 
-/// A promise of locks that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Broken {
-    /// Two were inside at once (L1).
-    Overlap,
-    /// A later ticket was granted before an earlier one of a living waiter (L5).
-    Order,
-    /// A token was not larger than that of an earlier grant (L2).
-    Token,
-    /// A write landed under a token that was not the current one any more (L3).
-    Landed,
-    /// A lease ended before its time (L4, G12).
-    Early,
-    /// The lock was not passed on in time (L4, L5, L6).
-    Late,
-    /// A child got an error, or something was not as it should be.
-    Failed,
+kinds! {
+    /// A promise of locks that was broken.
+    pub enum Broken {
+        /// Two were inside at once (L1).
+        Overlap,
+        /// A later ticket was granted before an earlier one of a living waiter (L5).
+        Order,
+        /// A token was not larger than that of an earlier grant (L2).
+        Token,
+        /// A write landed under a token that was not the current one any more (L3).
+        Landed,
+        /// A lease ended before its time (L4, G12).
+        Early,
+        /// The lock was not passed on in time (L4, L5, L6).
+        Late,
+        /// A child got an error, or something was not as it should be.
+        Failed,
+    }
 }
 
 /// What was broken, in words.
 pub type Violation = (Broken, String);
-
-/// How often each was broken, for a line of figures.
-#[must_use]
-pub fn count(violations: &[Violation]) -> BTreeMap<String, usize> {
-    use Broken::{Early, Failed, Landed, Late, Order, Overlap, Token};
-    let of = |broken| violations.iter().filter(|(what, _)| *what == broken).count();
-    [Overlap, Order, Token, Landed, Early, Late, Failed]
-        .into_iter()
-        .map(|broken| (format!("{broken:?}").to_lowercase(), of(broken)))
-        .collect()
-}
-
-/// The first of them in words.
-#[must_use]
-pub fn words(violations: &[Violation]) -> Vec<&str> {
-    violations.iter().take(10).map(|(_, words)| words.as_str()).collect()
-}
 
 /// At most one is inside at any time. A section without an end is taken to be a moment.
 #[must_use]

@@ -1,15 +1,17 @@
 //! The short forms of the I/O sweep and of syncs that fail, and what each oracle must notice.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that is wrong about this should fail")]
 
+use serde_json::json;
+use torture::workload::told::Counts;
 use torture::{fsync, io};
 
 #[test]
 fn g3_g6_g13_a_call_that_fails_is_told_and_nothing_else_is_lost() {
     let settings = io::Settings { rounds: 4, stride: 2, ..io::Settings::default() };
     let report = io::run(&settings).unwrap();
-    let shown = report.json(&settings);
+    let shown = json!(report);
     assert!(report.violations.is_empty(), "{shown}");
-    let [_, refused, unknown, settled] = report.words;
+    let Counts { refused, unknown, settled, .. } = report.words;
     assert!(refused > 0 && unknown > 0 && settled > 0 && report.unopened > 0, "{shown}");
     assert!(report.spilled > 0, "no group was too large for the cache: {shown}");
 }
@@ -20,7 +22,7 @@ fn every_lie_about_a_failed_call_is_noticed() {
         let is_noticed = |seed| {
             let settings =
                 io::Settings { seed, rounds: 3, stride: 1, mutant: Some(mutant), ..io::Settings::default() };
-            io::run(&settings).unwrap().count(&[mutant.breaks()]) > 0
+            io::run(&settings).unwrap().violations.count(&[mutant.breaks()]) > 0
         };
         assert!((1..=8).any(is_noticed), "{mutant:?}");
     }
@@ -39,9 +41,9 @@ fn g1_g3_what_a_failed_sync_dropped_was_not_acknowledged() {
             ..fsync::Settings::default()
         };
         let report = fsync::run(&settings).unwrap();
-        let shown = report.json(&settings);
+        let shown = json!(report);
         assert!(report.figures.violations.is_empty(), "{shown}");
-        assert!(report.runs > 3 && report.words[0] > 0 && report.words[1] > 0, "{shown}");
+        assert!(report.runs > 3 && report.words.acked > 0 && report.words.refused > 0, "{shown}");
     }
 }
 
@@ -60,7 +62,7 @@ fn every_lie_about_a_failed_sync_is_noticed() {
                 mutant: Some(mutant),
                 ..fsync::Settings::default()
             };
-            fsync::run(&settings).unwrap().figures.count(&[mutant.breaks()]) > 0
+            fsync::run(&settings).unwrap().figures.violations.count(&[mutant.breaks()]) > 0
         };
         assert!((1..=8).any(is_noticed), "{mutant:?}");
     }

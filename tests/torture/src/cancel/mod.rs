@@ -17,17 +17,18 @@ use std::time::Duration;
 use futures_executor::block_on;
 use millpond::{Event, Expected, Store};
 
+use serde::Serialize;
+
 use self::holding::Wish;
 use crate::callers::{Caller, Patient, drive, patience};
-use crate::kill::child::Call;
-use crate::kill::oracle::samples;
-use crate::kill::{Acked, Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::{Broken, Violation, Violations};
 use crate::sidecar::Turn;
 use crate::vfs::Disk;
-use crate::workload::{Told, Word, Workload};
+use crate::workload::told::Counts;
+use crate::workload::{Call, Told, Word, Workload};
 use crate::{Result, clock};
 
 /// Most callers in a round who write, and half as many who want locks.
@@ -107,7 +108,7 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Callers.
     pub callers: u64,
@@ -117,33 +118,11 @@ pub struct Report {
     pub acked: u64,
     /// Events in the store.
     pub events: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// Whether something was broken, and said in words that begin so.
-    #[must_use]
-    pub fn complains(&self, which: Broken, start: &str) -> bool {
-        self.violations.iter().any(|(broken, words)| *broken == which && words.starts_with(start))
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count =
-            |which: &[Broken]| self.violations.iter().filter(|(what, _)| which.contains(what)).count();
-        serde_json::json!({
-            "name": "cancel", "seed": settings.seed, "callers": self.callers, "cancelled": self.cancelled,
-            "acked": self.acked, "events": self.events, "acked_lost": count(&[Broken::Lost]),
-            "torn": count(&[Broken::Torn, Broken::Hole, Broken::Twice, Broken::Overlap]),
-            "leaked": count(&[Broken::Leaked]), "unanswered": count(&[Broken::Unanswered]),
-            "wedged": count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// Threads are counted, so there is one run at a time in a process.
@@ -191,7 +170,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     block_on(store.close())?;
     disk.forget();
     judge(settings, &file, told.so_far(), &mut report);
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 
@@ -268,12 +247,11 @@ fn rest_of_round(settings: &Settings, file: &Path, store: &Store) -> Result<Vec<
 fn judge(settings: &Settings, file: &Path, mut words: Vec<Word>, report: &mut Report) {
     if settings.mutant == Some(Mutant::Boastful) {
         let call = Call { who: CALLERS, number: NEVER };
-        let (id, stream, content) = (call.id(0), call.stream(0), call.content(0));
-        words.push(Word::Acked(Acked { id, stream, content, place: None }));
+        words.extend(call.facts().into_iter().map(Word::Acked));
     }
     let mut seen = look(file, true);
     report.events = seen.found.len() as u64;
-    report.acked = words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64;
+    report.acked = Counts::of(&words).acked;
     report.violations.append(&mut seen.violations);
     report.violations.extend(seen.accuse(&words));
     let failed =

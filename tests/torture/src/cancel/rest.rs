@@ -8,7 +8,7 @@ use millpond::Store;
 use super::holding::{LOCKS, PERMITS, rw_lock, semaphore};
 use crate::Result;
 use crate::callers::until;
-use crate::kill::{Broken, Violation};
+use crate::report::{Broken, Violation};
 
 /// What is left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -17,11 +17,14 @@ use std::time::Duration;
 
 use millpond::blocking::Store;
 
+use serde::Serialize;
+
 use self::fake::{Fake, OFFSETS};
 use crate::hands::child::{Fault, STREAM};
 use crate::hands::{Hands, PATIENCE, Said};
 use crate::random::Random;
-use crate::sections::{self, Broken, Violation};
+use crate::report::Violations;
+use crate::sections::{self, Broken};
 use crate::sidecar::Turn;
 use crate::zombies::{Stopped, TTL_MS, check_time, stop};
 use crate::{Result, clock};
@@ -91,10 +94,14 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// Rounds of each kind: stopped, long, delayed.
-    pub rounds: [u64; 3],
+    /// Rounds of each kind.
+    pub stopped: u64,
+    /// As `stopped`.
+    pub long: u64,
+    /// As `stopped`.
+    pub delayed: u64,
     /// Times that a clock was set.
     pub jumps: u64,
     /// Times that a process had the lock.
@@ -108,22 +115,8 @@ pub struct Report {
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let [stopped, long, delayed] = self.rounds;
-        serde_json::json!({
-            "name": "clock", "seed": settings.seed, "stopped": stopped, "long": long, "delayed": delayed,
-            "jumps": self.jumps, "sections": self.sections, "ttl_us": TTL_MS * 1_000,
-            "takeover_max_us": self.takeover_max_us, "lease_min_us": self.lease_min_us,
-            "latest_days": self.latest_days, "broken": sections::count(&self.violations),
-            "seconds": self.seconds, "violations": sections::words(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations<Broken>,
 }
 
 /// Runs all three kinds under fake clocks, with children of `program`, which calls [`crate::hands::child::live`].
@@ -244,18 +237,14 @@ impl<'a> Run<'a> {
     }
 
     fn round(&mut self, kind: Kind) -> Result<()> {
-        let count = match kind {
+        match kind {
             Kind::Stopped => self.stopped(),
             Kind::Long => self.long(),
             Kind::Delayed => self.delayed(),
-        }?;
-        if let Some(rounds) = self.report.rounds.get_mut(count) {
-            *rounds += 1;
         }
-        Ok(())
     }
 
-    fn stopped(&mut self) -> Result<usize> {
+    fn stopped(&mut self) -> Result<()> {
         let (holder, other) = (self.holder, 1 - self.holder);
         self.report.jumps += jump(&self.clocks, &mut self.random)?;
         let mut jumps = self.random.clone();
@@ -265,10 +254,11 @@ impl<'a> Run<'a> {
         self.report.jumps += clocks.len() as u64;
         self.stopped.push(stopped);
         self.holder = other;
-        Ok(0)
+        self.report.stopped += 1;
+        Ok(())
     }
 
-    fn long(&mut self) -> Result<usize> {
+    fn long(&mut self) -> Result<()> {
         let (holder, other) = (self.holder, 1 - self.holder);
         self.ask(other)?;
         for _ in 0..4 {
@@ -283,10 +273,11 @@ impl<'a> Run<'a> {
         }
         self.hands.expect_took(other)?;
         self.holder = other;
-        Ok(1)
+        self.report.long += 1;
+        Ok(())
     }
 
-    fn delayed(&mut self) -> Result<usize> {
+    fn delayed(&mut self) -> Result<()> {
         let (late, other) = (self.holder, 1 - self.holder);
         self.leave(late)?;
         self.turn.take()?;
@@ -305,7 +296,8 @@ impl<'a> Run<'a> {
         self.hands.listen(Duration::from_millis(30 + self.random.below(30)))?;
         self.leave(other)?;
         self.hands.expect_took(late)?;
-        Ok(2)
+        self.report.delayed += 1;
+        Ok(())
     }
 
     fn ask(&mut self, who: usize) -> Result<()> {
@@ -325,7 +317,7 @@ impl<'a> Run<'a> {
             mutant.spoil(&mut stopped);
         }
         report.sections = hands.sections.len();
-        report.violations = hands.violations;
+        report.violations = hands.violations.into();
         report.violations.extend(sections::overlaps(&hands.sections));
         if settings.timed || settings.mutant.is_some() {
             stopped.iter().for_each(|stopped| check_time(stopped, &mut report.violations));

@@ -6,15 +6,13 @@ use std::path::Path;
 use futures_executor::block_on;
 use futures_util::FutureExt as _;
 use millpond::{Store, failpoint};
-use uuid::Uuid;
 
 use super::How;
 use crate::Result;
 use crate::crew::say;
-use crate::kill::Acked;
 use crate::random::Random;
 use crate::vfs::Disk;
-use crate::workload::{Told, Word, Workload};
+use crate::workload::{Line, Told, Word, Workload};
 
 /// Pages in the log at which it is moved into the main file: every few groups.
 const CHECKPOINT_PAGES: u32 = 12;
@@ -57,7 +55,7 @@ pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64
         if random.below(2) == 0 {
             workload.round(&store)
         } else {
-            workload.group(&store, 1)
+            workload.some(&store, 1)
         }
         workload.settle(&store)?;
         said = say_all(&told, said)?;
@@ -65,7 +63,7 @@ pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64
     // The next call of every sort works, whatever fell over.
     for _ in 0..3 {
         workload.group(&store, 2);
-        workload.turn(&store);
+        workload.each(&store);
         workload.round(&store);
     }
     workload.settle(&store)?;
@@ -85,37 +83,10 @@ pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64
 /// Says the words behind the first `said`; how many there are now.
 fn say_all(told: &Told, said: usize) -> Result<usize> {
     let words = told.so_far();
-    for word in words.iter().skip(said) {
-        let (kind, event) = match word {
-            Word::Acked(event) => ("acked", event),
-            Word::Refused(event, _) => ("refused", event),
-            Word::Settled(event, true) => ("present", event),
-            Word::Settled(event, false) => ("absent", event),
-            Word::Unknown(..) | Word::Granted(_) | Word::Saw(_) => continue,
-            Word::Failed(error) => {
-                say(&format!("failed {error}"))?;
-                continue;
-            }
-        };
-        let place = event.place.unwrap_or_default();
-        say(&serde_json::to_string(&(kind, event.id.to_string(), &event.stream, &event.content, place))?)?;
+    for line in words.iter().skip(said).filter_map(Line::of) {
+        say(&serde_json::to_string(&line)?)?;
     }
     Ok(words.len())
-}
-
-/// What a child has said of an event, if this is such a line.
-pub(super) fn understand(line: &str) -> Option<Word> {
-    type Line = (String, String, String, String, (u64, u64));
-    let (kind, id, stream, content, place): Line = serde_json::from_str(line).ok()?;
-    let event =
-        Acked { id: Uuid::parse_str(&id).ok()?, stream, content, place: (place != (0, 0)).then_some(place) };
-    Some(match kind.as_str() {
-        "acked" => Word::Acked(event),
-        "refused" => Word::Refused(event, millpond::Error::Closed),
-        "present" => Word::Settled(event, true),
-        "absent" => Word::Settled(event, false),
-        _ => return None,
-    })
 }
 
 /// The panics of a failpoint are not worth a word each.

@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use millpond::failpoint::Point;
 
-use self::child::understand;
+use serde::Serialize;
+
 use crate::crew::Crew;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
-use crate::workload::Word;
+use crate::report::{Broken, Violation, Violations};
+use crate::workload::Line;
+use crate::workload::told::{Counts, deny, forget};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -109,43 +110,24 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
+    /// Points.
+    pub points: usize,
     /// Children.
     pub runs: u64,
     /// Of them, those that ended at their point.
     pub aborted: u64,
-    /// Acknowledged events.
-    pub acked: u64,
-    /// Events that were refused.
-    pub refused: u64,
+    /// What callers heard.
+    #[serde(flatten)]
+    pub words: Counts,
     /// Stores that could not be opened at the first time.
     pub unopened: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: &[Broken]) -> usize {
-        self.violations.iter().filter(|(broken, _)| which.contains(broken)).count()
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "failpoints", "seed": settings.seed, "points": Point::ALL.len(), "runs": self.runs,
-            "aborted": self.aborted, "acked": self.acked, "refused": self.refused, "unopened": self.unopened,
-            "acked_lost": self.count(&[Broken::Lost]), "lies": self.count(&[Broken::Lie]),
-            "unsettled": self.count(&[Broken::Unsettled]), "unreached": self.count(&[Broken::Hidden]),
-            "wedged": self.count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -154,9 +136,10 @@ impl Report {
 /// What kept the test itself from being carried out; what the store did wrong is in the report.
 pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let start = clock::now();
-    let mut report = Report::default();
+    let mut report = Report { points: Point::ALL.len(), ..Report::default() };
     let mut random = Random::new(settings.seed);
-    let caught = |report: &Report| settings.mutant.is_some_and(|it| report.count(&[it.breaks()]) > 0);
+    let caught =
+        |report: &Report| settings.mutant.is_some_and(|it| report.violations.count(&[it.breaks()]) > 0);
     for round in 0..settings.rounds {
         for point in Point::ALL {
             for how in How::ALL {
@@ -172,7 +155,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
             }
         }
     }
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 
@@ -244,7 +227,7 @@ fn one(
         } else if line.starts_with("unopened ") {
             report.unopened += 1;
         } else {
-            words.extend(understand(&line));
+            words.extend(serde_json::from_str::<Line>(&line).ok().and_then(Line::word));
         }
     }
     drop(crew);
@@ -255,24 +238,14 @@ fn one(
         (_, Some(_)) => violations.push((Broken::Hidden, "it is never reached".into())),
         (_, None) => violations.push((Broken::Wedged, "the process did not get to its end".into())),
     }
-    spoil(settings.mutant, &mut words);
-    report.acked += words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64;
-    report.refused += words.iter().filter(|word| matches!(word, Word::Refused(..))).count() as u64;
+    match settings.mutant {
+        Some(Mutant::Sure) => deny(&mut words, &millpond::Error::Closed),
+        Some(Mutant::Forgetful) => forget(&mut words, 1),
+        Some(Mutant::Unreached | Mutant::Lasting) | None => {}
+    }
+    report.words.add(&words);
     let mut seen = look(&file, true);
     violations.append(&mut seen.violations);
     violations.extend(seen.accuse(&words));
     Ok(violations)
-}
-
-fn spoil(mutant: Option<Mutant>, words: &mut [Word]) {
-    let Some(word) = words.iter_mut().find(|word| matches!(word, Word::Acked(_))) else { return };
-    let Word::Acked(mut event) = word.clone() else { return };
-    match mutant {
-        Some(Mutant::Sure) => *word = Word::Refused(event, millpond::Error::Closed),
-        Some(Mutant::Forgetful) => {
-            event.id = uuid::Uuid::from_u128(7);
-            *word = Word::Acked(event);
-        }
-        Some(Mutant::Unreached | Mutant::Lasting) | None => {}
-    }
 }

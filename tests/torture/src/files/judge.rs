@@ -6,23 +6,26 @@ use millpond::Error;
 
 use super::look::{Reading, Seen, Way};
 use super::original::{Original, Read};
-use crate::workload::Tally;
+use crate::look::{self, Found};
+use crate::report::kinds;
+use crate::workload::ALL;
 
-/// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Broken {
-    /// Something else than what was written was returned as if it were right.
-    Wrong,
-    /// Events are missing, there twice or in another order, or a number is another, and nobody says so.
-    Short,
-    /// A file that was refused is another one now.
-    Touched,
-    /// An error does not say what is damaged.
-    Untyped,
-    /// Something panicked.
-    Panicked,
-    /// A call did not come to an end.
-    Hung,
+kinds! {
+    /// A promise that was broken.
+    pub enum Broken {
+        /// Something else than what was written was returned as if it were right.
+        Wrong,
+        /// Events are missing, there twice or in another order, or a number is another, and nobody says so.
+        Short,
+        /// A file that was refused is another one now.
+        Touched,
+        /// An error does not say what is damaged.
+        Untyped,
+        /// Something panicked.
+        Panicked,
+        /// A call did not come to an end.
+        Hung,
+    }
 }
 
 /// What was broken, in words.
@@ -81,15 +84,27 @@ pub(super) fn judge(original: &Original, seen: &Seen, cut: bool) -> Verdict {
             verdict.violations.push((Broken::Short, format!("{stream} has version {version:?} of {right}")));
         }
     }
-    for (id, state) in &seen.tallies {
-        let right = original.tally(*id, end);
-        if *state == Ok(Tally::default()) {
-            verdict.unseen += u64::from(right != Tally::default());
-        } else if state.as_ref().is_ok_and(|state| *state != right) {
-            verdict.violations.push((Broken::Wrong, format!("tally {id} is {state:?}, not {right:?}")));
+    judge_rest(original, seen, end, &mut verdict);
+    verdict
+}
+
+/// Whatever else was read is what could once be read, and fits to the events.
+fn judge_rest(original: &Original, seen: &Seen, end: u64, verdict: &mut Verdict) {
+    let mut whole = look::Seen::of(original.up_to(end).map(Found::from).collect());
+    for (primitive, (what, read)) in &seen.rest {
+        match read {
+            Ok(None) => verdict.unseen += 1,
+            Ok(Some(found)) => {
+                if !original.rest.get(what).is_some_and(|ever| ever.contains(found)) {
+                    verdict.violations.push((Broken::Wrong, format!("{what} was never {found:?}")));
+                }
+                whole.rest.entry(primitive).or_default().push(found.clone());
+            }
+            Err(_) => {}
         }
     }
-    verdict
+    let wrong = ALL.iter().flat_map(|primitive| primitive.check(&whole));
+    verdict.violations.extend(wrong.map(|(_, words)| (Broken::Wrong, words)));
 }
 
 fn judge_reading(

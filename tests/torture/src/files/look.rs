@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use millpond::{Error, EventStream, Store};
 
-use super::original::{Original, Read, TALLIES};
+use super::original::{Original, Read};
+use crate::look::Found;
 use crate::panicked;
 use crate::within::within;
-use crate::workload::Tally;
+use crate::workload::{ALL, Reading as Rest};
 
 /// No call takes this long. SQLite itself waits for 5 s at most where somebody else is at work.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -77,8 +78,8 @@ pub(super) struct Seen {
     pub(super) readings: Vec<Reading>,
     /// Versions of streams.
     pub(super) versions: Vec<(String, Result<u64, Error>)>,
-    /// States of aggregates.
-    pub(super) tallies: Vec<(u64, Result<Tally, Error>)>,
+    /// What else there is, by primitive.
+    pub(super) rest: Vec<(&'static str, Rest)>,
     /// Panics meanwhile.
     pub(super) panics: u64,
     /// A call that did not come to an end.
@@ -125,9 +126,10 @@ impl Seen {
             let version = timely(|| format!("version of {stream}"), store.events().version(stream))?;
             self.versions.push((stream.to_owned(), version));
         }
-        for id in 0..TALLIES {
-            let tally = store.aggregate::<Tally>(id.to_string());
-            self.tallies.push((id, timely(|| format!("tally {id}"), tally.state())?));
+        let found: Vec<Found> = original.events.iter().map(Found::from).collect();
+        for primitive in ALL {
+            let read = timely(|| primitive.name().to_owned(), primitive.read(&store, &found))?;
+            self.rest.extend(read.into_iter().map(|read| (primitive.name(), read)));
         }
         timely(|| "close".into(), store.close())?.map_or_else(|error| Err(Hung(error.to_string())), Ok)
     }

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use serde::Serialize;
+
 use self::harm::{File, Harm};
 pub use self::judge::{Broken, Violation};
 use self::judge::{Verdict, judge};
@@ -28,6 +30,7 @@ pub use self::mutant::Mutant;
 use self::original::Original;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::Violations;
 use crate::{Result, clock};
 
 /// Where single bits are flipped: the closed store's file, the file and the log of the one that was left, the log's index,
@@ -73,7 +76,7 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Stores that were harmed, by what was done.
     pub harms: BTreeMap<&'static str, u64>,
@@ -91,37 +94,14 @@ pub struct Report {
     pub others: u64,
     /// Readings and states from which something was missing that nothing counts: an index had lost it.
     pub unseen: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
+    #[serde(flatten)]
+    pub violations: Violations<Broken>,
 }
 
 impl Report {
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: Broken) -> usize {
-        self.violations.iter().filter(|(broken, _)| *broken == which).count()
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let stores: u64 = self.harms.values().sum();
-        let words: Vec<String> =
-            self.violations.iter().take(10).map(|(broken, words)| format!("{broken:?}: {words}")).collect();
-        serde_json::json!({
-            "name": "files", "seed": settings.seed, "stores": stores, "harms": self.harms, "flips": self.flips,
-            "in_contents": self.in_contents, "missed_by_sqlite": self.missed_by_sqlite, "refused": self.refused,
-            "corrupt": self.corrupt, "undetected": self.count(Broken::Wrong), "short": self.count(Broken::Short),
-            "others": self.others, "unseen": self.unseen,
-            "touched": self.count(Broken::Touched), "untyped": self.count(Broken::Untyped),
-            "panics": self.count(Broken::Panicked), "hung": self.count(Broken::Hung),
-            "seconds": self.millis / 1_000,
-            "stores_a_minute": u128::from(stores) * 60_000 / self.millis.max(1), "violations": words,
-        })
-    }
-
     fn add(&mut self, other: Report) {
         for (name, count) in other.harms {
             *self.harms.entry(name).or_insert(0) += count;
@@ -169,7 +149,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     for lane in lanes {
         report.add(lane?);
     }
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 
@@ -222,7 +202,7 @@ fn run_lane<'a>(
 ) -> Result<Report> {
     let mut report = Report::default();
     for (which, harm) in tasks {
-        let caught = settings.mutant.is_some_and(|mutant| report.count(mutant.breaks()) > 0);
+        let caught = settings.mutant.is_some_and(|mutant| report.violations.count(&[mutant.breaks()]) > 0);
         if !in_time() || caught {
             break;
         }

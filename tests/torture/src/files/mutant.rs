@@ -20,20 +20,29 @@ pub enum Mutant {
     Vague,
     /// Damage makes it panic.
     Fragile,
+    /// A state is returned that never was.
+    Forged,
     /// A call waits for ever.
     Stuck,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 6] =
-        [Mutant::Blind, Mutant::Silent, Mutant::Touched, Mutant::Vague, Mutant::Fragile, Mutant::Stuck];
+    pub const ALL: [Mutant; 7] = [
+        Mutant::Blind,
+        Mutant::Silent,
+        Mutant::Touched,
+        Mutant::Vague,
+        Mutant::Fragile,
+        Mutant::Forged,
+        Mutant::Stuck,
+    ];
 
     /// What must be said of it.
     #[must_use]
     pub fn breaks(self) -> Broken {
         match self {
-            Mutant::Blind => Broken::Wrong,
+            Mutant::Blind | Mutant::Forged => Broken::Wrong,
             Mutant::Silent => Broken::Short,
             Mutant::Touched => Broken::Touched,
             Mutant::Vague => Broken::Untyped,
@@ -64,6 +73,11 @@ impl Mutant {
                 }
             }
             Mutant::Fragile => seen.panics += 1,
+            Mutant::Forged => {
+                for found in seen.rest.iter_mut().filter_map(|(_, (_, read))| read.as_mut().ok()?.as_mut()) {
+                    found.version += 1_000;
+                }
+            }
             Mutant::Stuck => {
                 let never = within(Duration::from_millis(1), std::future::pending::<()>());
                 seen.hung = never.is_none().then(|| "on purpose".to_owned());

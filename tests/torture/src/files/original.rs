@@ -1,19 +1,20 @@
 //! A store with something of everything in it, and what was written to it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::task::{Context, Waker};
 
+use futures_executor::block_on;
 use millpond::blocking::Store;
 use millpond::{Event, Expected, Recorded};
 use uuid::Uuid;
 
 use super::harm::{self, Files};
 use crate::Result;
+use crate::look::Found;
 use crate::random::Random;
 use crate::recording::{folder, until_closed};
-use crate::workload::{Happened, Tally};
-
-/// The aggregates, which keep snapshots.
-pub(super) const TALLIES: u64 = 2;
+use crate::workload::{ALL, Told, Workload};
 
 /// The streams that are appended to.
 const STREAMS: [&str; 4] = ["apple-1", "pear-1", "apple-2", "plum"];
@@ -81,6 +82,19 @@ impl From<Recorded> for Read {
     }
 }
 
+impl From<&Read> for Found {
+    fn from(Read { body, rest }: &Read) -> Found {
+        Found {
+            position: rest.position,
+            stream: body.stream.clone(),
+            version: body.version,
+            id: rest.id,
+            event_type: body.event_type.clone(),
+            content: body.content.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// A store's files, and what is in them.
 #[derive(Clone, Debug)]
 pub(super) struct Original {
@@ -91,6 +105,8 @@ pub(super) struct Original {
     /// Positions with which groups end that the log alone holds, and the one before: without the log, or a part of it,
     /// the store ends with one of them.
     pub(super) ends: Vec<u64>,
+    /// Whatever else could be read at any time, by the name of the reading.
+    pub(super) rest: BTreeMap<String, Vec<Found>>,
 }
 
 /// A store that was closed in order, and the same one later, left with a log.
@@ -102,27 +118,36 @@ pub(super) fn make(seed: u64) -> Result<[Original; 2]> {
     let file = folder.path().join("files.db");
     let mut random = Random::new(seed);
     let store = Store::builder().readers(1).open(&file)?;
-    fill(&store, &mut random, 0)?;
+    let mut rest = BTreeMap::new();
+    fill(&store, &mut random, 0, &mut rest)?;
     let (events, ends) = (read(&store)?, vec![store.events().head()?]);
     store.close()?;
-    let closed = Original { files: harm::read(&file)?, events, ends: ends.clone() };
-    let left = leave(&file, &mut random, ends)?;
+    let closed = Original { files: harm::read(&file)?, events, ends, rest };
+    let left = leave(&file, &mut random, &closed)?;
     Ok([closed, left])
 }
 
 /// Opened, used and dropped, which is as if it were killed.
-fn leave(file: &Path, random: &mut Random, mut ends: Vec<u64>) -> Result<Original> {
+fn leave(file: &Path, random: &mut Random, closed: &Original) -> Result<Original> {
+    let Original { mut ends, mut rest, .. } = closed.clone();
     let store = Store::builder().readers(1).open(file)?;
     let guard = store.lock("left").acquire()?;
-    ends.extend(fill(&store, random, GROUPS)?);
+    ends.extend(fill(&store, random, GROUPS, &mut rest)?);
     let events = read(&store)?;
     drop((guard, store));
     until_closed(file)?;
-    Ok(Original { files: harm::read(file)?, events, ends })
+    Ok(Original { files: harm::read(file)?, events, ends, rest })
 }
 
-/// Events of all kinds and sizes; with which position each commit ended.
-fn fill(store: &Store, random: &mut Random, first: u64) -> Result<Vec<u64>> {
+/// Events of all kinds and sizes, and something of every primitive; with which position each commit ended.
+fn fill(
+    store: &Store,
+    random: &mut Random,
+    first: u64,
+    rest: &mut BTreeMap<String, Vec<Found>>,
+) -> Result<Vec<u64>> {
+    let (told, asynchronous) = (Told::default(), store.asynchronous());
+    let mut workload = Workload::new(&told, random.below(1 << 40)).after(first * 100);
     let mut ends = Vec::new();
     for group in first..first + GROUPS {
         let stream = STREAMS.get((group % 4) as usize).copied().unwrap_or("plum");
@@ -131,9 +156,24 @@ fn fill(store: &Store, random: &mut Random, first: u64) -> Result<Vec<u64>> {
             (0..=random.below(4)).map(|part| event(group, part, random)).collect::<Result<_>>()?;
         ends.push(store.events().guarded_by(&guard).append(stream, Expected::Any, events)?.position);
         guard.release()?;
-        let command = Happened::Counted { who: group, number: random.below(1_000) };
-        let counted = store.aggregate::<Tally>((group % TALLIES).to_string()).execute(command)?;
-        ends.extend(counted.position);
+        if group % 3 != 0 {
+            continue;
+        }
+        for mut caller in workload.one_of_each(&asynchronous) {
+            // What it hears at once was one commit.
+            let mut context = Context::from_waker(Waker::noop());
+            while caller.as_mut().poll(&mut context).is_pending() {
+                ends.extend(
+                    told.take().iter().filter_map(|word| word.fact()?.place).map(|(_, end)| end).next_back(),
+                );
+                std::thread::yield_now();
+            }
+            ends.push(store.events().head()?);
+        }
+        let found = read(store)?.iter().map(Found::from).collect::<Vec<_>>();
+        for (what, read) in ALL.iter().flat_map(|primitive| block_on(primitive.read(&asynchronous, &found))) {
+            rest.entry(what).or_default().extend(read?);
+        }
     }
     Ok(ends)
 }
@@ -163,14 +203,6 @@ fn read(store: &Store) -> Result<Vec<Read>> {
 }
 
 impl Original {
-    /// The state of an aggregate after the events up to a position.
-    #[must_use]
-    pub(super) fn tally(&self, id: u64, up_to: u64) -> Tally {
-        let stream = format!("tally-{id}");
-        let counted = self.up_to(up_to).filter(|event| event.body.stream == stream);
-        Tally::of(counted.filter_map(|event| event.body.content.clone()))
-    }
-
     /// The events up to a position.
     pub(super) fn up_to(&self, position: u64) -> impl Iterator<Item = &Read> {
         self.events.iter().filter(move |event| event.rest.position <= position)

@@ -11,13 +11,14 @@ mod round;
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use self::mount::LEFT;
 pub use self::mount::live;
 use self::round::{Ran, Round, judge};
 use crate::io::script::Stage;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::look::look;
+use crate::report::{Broken, Violations};
 use crate::vfs::{Call, Fault, Harm};
 use crate::{Result, clock};
 
@@ -83,7 +84,7 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Disks that were full at some write.
     pub runs: u64,
@@ -97,33 +98,14 @@ pub struct Report {
     pub refused: u64,
     /// Events of unknown fate.
     pub unknown: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 impl Report {
-    /// Whether something was broken, and said in words that have these in them.
-    #[must_use]
-    pub fn complains(&self, which: Broken, part: &str) -> bool {
-        self.violations.iter().any(|(broken, words)| *broken == which && words.contains(part))
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count =
-            |which: &[Broken]| self.violations.iter().filter(|(what, _)| which.contains(what)).count();
-        serde_json::json!({
-            "name": "full", "seed": settings.seed, "runs": self.runs, "mounted": self.mounted,
-            "skipped": self.skipped, "acked": self.acked, "refused": self.refused, "unknown": self.unknown,
-            "acked_lost": count(&[Broken::Lost]), "lies": count(&[Broken::Lie]),
-            "not_said": count(&[Broken::Hidden]), "wedged": count(&[Broken::Wedged, Broken::Failed]),
-            "seconds": self.millis / 1_000, "violations": samples(&self.violations),
-        })
-    }
-
     fn add(&mut self, what: &str, ran: Ran) {
         self.acked += ran.acked;
         self.refused += ran.refused;
@@ -142,8 +124,10 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let mut report = Report::default();
     let goes_on = |report: &Report| {
         let in_time = settings.seconds.is_none_or(|limit| start.elapsed().as_secs() < limit);
-        let caught =
-            settings.mutant.map(Mutant::breaks).is_some_and(|(what, part)| report.complains(what, part));
+        let caught = settings
+            .mutant
+            .map(Mutant::breaks)
+            .is_some_and(|(what, part)| report.violations.complain(what, part));
         in_time && !caught
     };
     for harm in [Harm::Full, Harm::Short] {
@@ -167,7 +151,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
             Err(reason) => report.skipped = Some(reason),
         }
     }
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::round::{Ran, Round, judge};
 use super::{CHILD, Settings};
 use crate::Result;
-use crate::kill::{Broken, Violation};
 use crate::look::look;
+use crate::report::{Broken, Violation};
 use crate::vfs::Disk;
 use crate::workload::Told;
 

@@ -5,10 +5,10 @@ use millpond::{Error, Store, WriteOutcome, WriterState};
 
 use super::{Mutant, Settings};
 use crate::Result;
-use crate::kill::oracle::collect;
-use crate::kill::{Broken, Violation};
 use crate::look::Seen;
 use crate::random::Random;
+use crate::report::{Broken, Violation};
+use crate::workload::told::{deny, forget};
 use crate::workload::{Told, Word, Workload};
 
 /// So many writes are tried while the disk is full: more than a writer gives up after.
@@ -76,8 +76,8 @@ impl<'a> Round<'a> {
     pub(super) fn endure(&mut self) -> Result<()> {
         for _ in 0..TRIES {
             self.workload.group(self.store, 1);
-            self.workload.turn(self.store);
-            let mut seen = Seen::of(collect(&self.store.blocking())?.0);
+            self.workload.each(self.store);
+            let mut seen = Seen::read(&self.store.blocking())?;
             if self.settings.mutant == Some(Mutant::Blind) {
                 seen = Seen::default();
             }
@@ -96,7 +96,7 @@ impl<'a> Round<'a> {
             last => self.ran.violations.push((Broken::Wedged, format!("there is room again: {last:?}"))),
         }
         self.workload.settle(self.store)?;
-        self.workload.turn(self.store);
+        self.workload.each(self.store);
         self.workload.round(self.store);
         // It may be moving the log at this moment; what it must not have done is to give up.
         let state = self.store.health().writer;
@@ -116,7 +116,18 @@ impl<'a> Round<'a> {
 /// What callers heard, held against what is there; and that they heard of a full disk and of nothing else.
 pub(super) fn judge(settings: &Settings, told: &Told, mut seen: Seen, ran: &mut Ran) {
     let mut words = told.so_far();
-    spoil(settings.mutant, &mut words);
+    match settings.mutant {
+        Some(Mutant::Sure) => deny(&mut words, &Error::StorageFull { detail: "it is not".into() }),
+        Some(Mutant::Forgetful) => forget(&mut words, 1),
+        Some(Mutant::Vague) => {
+            for word in &mut words {
+                if let Word::Refused(_, error) = word {
+                    *error = Error::Storage { detail: "something".into() };
+                }
+            }
+        }
+        Some(Mutant::Blind | Mutant::Sick) | None => {}
+    }
     ran.violations.append(&mut seen.violations);
     ran.violations.extend(seen.accuse(&words));
     for word in &words {
@@ -132,23 +143,5 @@ pub(super) fn judge(settings: &Settings, told: &Told, mut seen: Seen, ran: &mut 
             }
             Word::Settled(..) | Word::Granted(_) | Word::Saw(_) => {}
         }
-    }
-}
-
-fn spoil(mutant: Option<Mutant>, words: &mut [Word]) {
-    for word in words {
-        *word = match (mutant, word.clone()) {
-            (Some(Mutant::Sure), Word::Acked(event)) => {
-                Word::Refused(event, Error::StorageFull { detail: "it is not".into() })
-            }
-            (Some(Mutant::Forgetful), Word::Acked(mut event)) => {
-                event.id = uuid::Uuid::from_u128(7);
-                Word::Acked(event)
-            }
-            (Some(Mutant::Vague), Word::Refused(event, _)) => {
-                Word::Refused(event, Error::Storage { detail: "something".into() })
-            }
-            (_, word) => word,
-        };
     }
 }

@@ -15,6 +15,8 @@ mod till;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Serialize;
+
 use self::checker::{Verdict, check};
 use self::deed::Said;
 pub use self::deed::{Answer, Call, Want};
@@ -22,10 +24,10 @@ pub use self::model::State;
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
-use crate::kill::oracle::samples;
 use crate::random::Random;
 use crate::real_time::{Span, late};
 use crate::recording::folder;
+use crate::report::{Violations, kinds};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -47,17 +49,18 @@ pub struct Operation {
     pub answer: Option<(Answer, u64)>,
 }
 
-/// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Broken {
-    /// No order of the operations on one name explains the answers (G5, A2, L1).
-    Order,
-    /// A token was not larger than one of an earlier grant (L2).
-    Token,
-    /// A position was not larger than one of an earlier append (G5).
-    Position,
-    /// A child got an error, or did not come to an end.
-    Failed,
+kinds! {
+    /// A promise that was broken.
+    pub enum Broken {
+        /// No order of the operations on one name explains the answers (G5, A2, L1).
+        Order,
+        /// A token was not larger than one of an earlier grant (L2).
+        Token,
+        /// A position was not larger than one of an earlier append (G5).
+        Position,
+        /// A child got an error, or did not come to an end.
+        Failed,
+    }
 }
 
 /// How long and how.
@@ -84,7 +87,7 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Rounds.
     pub rounds: u64,
@@ -99,24 +102,14 @@ pub struct Report {
     /// Histories of which the search was given up.
     pub undecided: u64,
     /// Processes that were killed, and that stood still.
-    pub harmed: (u64, u64),
+    pub kills: u64,
+    /// As `kills`.
+    pub stops: u64,
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<(Broken, String)>,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "history", "seed": settings.seed, "rounds": self.rounds, "histories": self.histories,
-            "operations": self.operations, "unknown": self.unknown, "longest": self.longest,
-            "undecided": self.undecided, "kills": self.harmed.0, "stops": self.harmed.1,
-            "seconds": self.seconds, "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations<Broken>,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -237,7 +230,7 @@ impl Game<'_> {
                     // Its pipe's end is heard even if it had finished; then it is waited for again.
                     round.die(self.processes.get(who).copied().unwrap_or_default(), clock::stamp()?);
                     self.crew.kill(who)?;
-                    self.report.harmed.0 += 1;
+                    self.report.kills += 1;
                     (killed, harm) = (Some(who), Harm::None);
                     if let Some(is_playing) = playing.get_mut(who) {
                         *is_playing = true;
@@ -247,7 +240,7 @@ impl Game<'_> {
                     self.crew.stop(who)?;
                     clock::pause(self.random.below(4_000));
                     self.crew.go_on(who)?;
-                    self.report.harmed.1 += 1;
+                    self.report.stops += 1;
                     harm = Harm::None;
                 }
                 _ => {}

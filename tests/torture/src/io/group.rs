@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::script::{Ran, Stage, finish};
 use super::{Mutant, Settings};
 use crate::Result;
-use crate::kill::{Broken, Violation};
+use crate::report::{Broken, Violation};
 use crate::vfs::Fault;
 use crate::workload::{Word, Workload};
 

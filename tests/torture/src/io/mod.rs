@@ -11,10 +11,12 @@
 mod group;
 pub(crate) mod script;
 
+use serde::Serialize;
+
 use self::script::Ran;
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
+use crate::report::{Broken, Violations};
 use crate::vfs::{Call, Fault, File, Harm};
+use crate::workload::told::Counts;
 use crate::{Result, clock};
 
 /// How long and how.
@@ -76,7 +78,7 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Runs in which a call failed.
     pub runs: u64,
@@ -86,49 +88,27 @@ pub struct Report {
     pub spilled: u64,
     /// Calls that failed.
     pub fired: u64,
-    /// Words of each sort: acknowledged, refused, unknown, settled.
-    pub words: [u64; 4],
+    /// What callers heard.
+    #[serde(flatten)]
+    pub words: Counts,
     /// Stores that could not be opened or made while the fault lasted.
     pub unopened: u64,
     /// Handles that said that nothing more is written through them.
     pub poisoned: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 impl Report {
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: &[Broken]) -> usize {
-        self.violations.iter().filter(|(broken, _)| which.contains(broken)).count()
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let [acked, refused, unknown, settled] = self.words;
-        serde_json::json!({
-            "name": "io", "seed": settings.seed, "runs": self.runs, "groups": self.groups, "spilled": self.spilled,
-            "fired": self.fired, "acked": acked, "refused": refused, "unknown": unknown, "settled": settled,
-            "unopened": self.unopened, "poisoned": self.poisoned, "acked_lost": self.count(&[Broken::Lost]),
-            "lies": self.count(&[Broken::Lie]), "unsettled": self.count(&[Broken::Unsettled]),
-            "apart": self.count(&[Broken::Apart]), "hidden": self.count(&[Broken::Hidden]),
-            "corrupt": self.count(&[Broken::Corrupt, Broken::Hole, Broken::Torn, Broken::Twice, Broken::Overlap]),
-            "wedged": self.count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "violations": samples(&self.violations),
-        })
-    }
-
     fn add(&mut self, fault: &Fault, ran: Ran) {
         self.runs += 1;
         self.fired += ran.fired;
         self.unopened += u64::from(ran.unopened);
         self.poisoned += u64::from(ran.poisoned);
-        for (sum, count) in self.words.iter_mut().zip(ran.counts) {
-            *sum += count;
-        }
+        self.words.add(&ran.words);
         let named = |(broken, words)| (broken, format!("{fault:?}: {words}"));
         self.violations.extend(ran.violations.into_iter().map(named));
     }
@@ -153,7 +133,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let mut report = Report::default();
     let in_time = || settings.seconds.is_none_or(|limit| start.elapsed().as_secs() < limit);
     let goes_on = |report: &Report| {
-        in_time() && settings.mutant.is_none_or(|mutant| report.count(&[mutant.breaks()]) == 0)
+        in_time() && settings.mutant.is_none_or(|mutant| report.violations.count(&[mutant.breaks()]) == 0)
     };
     for call in Call::ALL {
         for harm in harms(call) {
@@ -172,7 +152,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
         }
     }
     sweep_groups(settings, &goes_on, &mut report)?;
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 

@@ -7,11 +7,12 @@ use millpond::{Error, Store, WriterFigures, WriterState};
 
 use super::{Mutant, Settings};
 use crate::Result;
-use crate::kill::{Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::{Broken, Violation};
 use crate::vfs::{Call, Disk, Fault};
+use crate::workload::told::{Counts, deny, forget};
 use crate::workload::{Told, Word, Workload};
 
 /// Pages in the log at which it is moved into the main file: every other commit.
@@ -21,7 +22,7 @@ const CHECKPOINT_PAGES: u32 = 12;
 #[derive(Debug, Default)]
 pub(super) struct Ran {
     pub(super) fired: u64,
-    pub(super) counts: [u64; 4],
+    pub(super) words: Vec<Word>,
     pub(super) unopened: bool,
     pub(super) poisoned: bool,
     /// The writer's, of the handle that met the fault.
@@ -68,14 +69,15 @@ pub(super) fn run(settings: &Settings, fault: Fault) -> Result<Ran> {
     let mut random = Random::new(settings.seed);
     for _ in 0..settings.rounds {
         workload.group(&store, 1 + random.below(3) * random.below(3));
-        workload.turn(&store);
+        workload.each(&store);
     }
     let mut ran = finish(settings, &stage, Some(store))?;
     let figures = match settings.mutant {
         Some(Mutant::Silent) => WriterFigures::default(),
         _ => ran.figures,
     };
-    let said = ran.counts.iter().skip(1).any(|count| *count > 0);
+    let Counts { refused, unknown, settled, .. } = Counts::of(&ran.words);
+    let said = refused + unknown + settled > 0;
     let told = figures.redone + figures.failed_commits + figures.failed_checkpoints > 0
         || (said && settings.mutant != Some(Mutant::Silent));
     if matches!(fault.call, Call::Write | Call::Sync) && ran.fired > before && !told {
@@ -130,7 +132,7 @@ fn judge(settings: &Settings, stage: &Stage, file: &Path, ran: &mut Ran) {
     let mut seen = look(file, true);
     ran.violations.append(&mut seen.violations);
     let mut words = stage.told.so_far();
-    ran.counts = count(&words);
+    ran.words.clone_from(&words);
     spoil(settings.mutant, &mut words);
     ran.violations.extend(seen.accuse(&words));
     ran.violations.extend(words.iter().filter_map(late));
@@ -146,33 +148,17 @@ fn late(word: &Word) -> Option<Violation> {
     }
 }
 
-fn count(words: &[Word]) -> [u64; 4] {
-    let mut counts = [0; 4];
-    let [acked, refused, unknown, settled] = &mut counts;
-    for word in words {
-        match word {
-            Word::Acked(_) => *acked += 1,
-            Word::Refused(..) | Word::Failed(_) => *refused += 1,
-            Word::Unknown(..) => *unknown += 1,
-            Word::Settled(..) => *settled += 1,
-            Word::Saw(_) | Word::Granted(_) => {}
+fn spoil(mutant: Option<Mutant>, words: &mut [Word]) {
+    match mutant {
+        Some(Mutant::Sure) => deny(words, &Error::Closed),
+        Some(Mutant::Forgetful) => forget(words, 1),
+        Some(Mutant::Fickle) => {
+            for word in words {
+                if let Word::Settled(_, there) = word {
+                    *there = !*there;
+                }
+            }
         }
-    }
-    counts
-}
-
-fn spoil(mutant: Option<Mutant>, words: &mut Vec<Word>) {
-    for word in words.iter_mut() {
-        *word = match (mutant, word.clone()) {
-            (Some(Mutant::Sure), Word::Acked(event)) => Word::Refused(event, Error::Closed),
-            (Some(Mutant::Fickle), Word::Settled(event, there)) => Word::Settled(event, !there),
-            (_, word) => word,
-        };
-    }
-    let acked =
-        words.iter().find_map(|word| if let Word::Acked(event) = word { Some(event.clone()) } else { None });
-    if let (Some(Mutant::Forgetful), Some(mut event)) = (mutant, acked) {
-        event.id = uuid::Uuid::from_u128(7);
-        words.push(Word::Acked(event));
+        Some(Mutant::Sick | Mutant::Silent | Mutant::Apart) | None => {}
     }
 }

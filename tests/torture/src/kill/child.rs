@@ -1,164 +1,155 @@
-//! A child of the kill test: appends, imports or takes a lock until it is killed, and tells what was acknowledged.
+//! A child of the kill test: uses a store or reads it until it is killed or told to close it, and tells what it heard.
 //!
-//! What it does is determined by its role, the lane (one thread each) and a number. So a child that is started
-//! again repeats exactly the call that its predecessor was killed in, with the same ids: it must have one effect.
+//! What a lane (one thread) does is determined by who it is and a number. So a child that is started again repeats exactly
+//! the deed that its predecessor was killed in, with the same ids: it must have one effect.
 
-use std::io::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_executor::block_on;
 use millpond::blocking::Store;
-use millpond::{Event, Expected};
-use uuid::Uuid;
+use serde::{Deserialize, Serialize};
 
-use crate::Result;
-use crate::clock;
+use crate::crew::say;
+use crate::look::Found;
+use crate::random::Random;
+use crate::workload::{ALL, Deed, Line, Primitive, Told, events};
+use crate::{Result, clock};
 
-/// The roles 0 and 1 write events, 2 and 3 take the lock.
-pub const ROLES: u64 = 4;
+/// The roles below use the store, those from here on read it.
+pub const WRITERS: usize = 4;
 
-/// Threads of a child.
+/// Readers.
+pub const READERS: usize = 2;
+
+/// Threads of one that writes.
 pub const LANES: u64 = 3;
 
-/// The stream under the lock.
-pub const LEDGER: &str = "ledger-till";
+/// Pages in the log at which it is moved into the main file: every few groups, so that kills come while it is moved.
+const CHECKPOINT_PAGES: u32 = 24;
 
-/// What the streams of aggregates begin with; they are not made of calls.
-pub const TALLIES: &str = "tally-";
+/// A reader begins anew after so many looks at what is new.
+const LOOKS: u64 = 16;
 
-/// The types of the events in the ledger.
-pub const ENTER: &str = "Entered";
-/// As [`ENTER`].
-pub const LEAVE: &str = "Left";
+/// Between two looks.
+const REST_US: u64 = 1_000;
 
-/// One thing that a writer does: a call with one or more events, determined by who does it and the number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Who: role and lane.
-    pub who: u64,
-    /// Which call of theirs.
-    pub number: u64,
+/// One line of a child.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Said {
+    /// It has the store open, after so many microseconds.
+    Open(u64),
+    /// A lane has done its deed of this number, and heard this.
+    Did { who: u64, number: u64, words: Vec<Line> },
+    /// A reader has read everything.
+    Read(Beginning),
+    /// It is about to close the store.
+    Closing,
+    /// It has closed it.
+    Closed,
+    /// Something that should not.
+    Failed(String),
 }
 
-impl Call {
-    /// Whether it is an import over several streams, or an append to one.
-    #[must_use]
-    pub fn imports(&self) -> bool {
-        self.number.is_multiple_of(4)
-    }
+/// How much somebody has read from the beginning on, and what it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// Events.
+    pub count: u64,
+    /// All of them in their order.
+    pub hash: u64,
+}
 
-    /// How many events it has.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        1 + (self.number + self.who) % 3 + u64::from(self.imports())
-    }
-
-    /// The id of one of its events.
-    #[must_use]
-    pub fn id(&self, part: u64) -> Uuid {
-        id(self.who, self.number, part)
-    }
-
-    /// The stream of one of its events: its own, or one that all share.
-    #[must_use]
-    pub fn stream(&self, part: u64) -> String {
-        let step = if self.imports() { part } else { 0 };
-        match (self.number + step) % 3 {
-            0 => format!("own-{}", self.who),
-            shared => format!("shared-{shared}"),
-        }
-    }
-
-    /// The content of one of its events, which tells what else belongs to the call.
-    #[must_use]
-    pub fn content(&self, part: u64) -> String {
-        format!(r#"{{"who":{},"number":{},"part":{part},"of":{}}}"#, self.who, self.number, self.events())
-    }
-
-    /// One of its events.
-    ///
-    /// # Errors
-    /// None: its content is JSON.
-    pub fn event(&self, part: u64) -> Result<Event> {
-        Ok(Event::from_json("Called", self.content(part))?.id(self.id(part)))
+impl Beginning {
+    /// With one more.
+    pub fn add(&mut self, found: &Found) {
+        let mut hasher = DefaultHasher::new();
+        (self.hash, found.position, &found.stream, found.version, found.id).hash(&mut hasher);
+        (&found.event_type, &found.content).hash(&mut hasher);
+        *self = Beginning { count: self.count + 1, hash: hasher.finish() };
     }
 }
 
-fn id(who: u64, number: u64, part: u64) -> Uuid {
-    Uuid::from_u128(u128::from(who + 1) << 96 | u128::from(number) << 16 | u128::from(part))
+/// What a lane does.
+pub(super) fn primitive(who: u64) -> &'static dyn Primitive {
+    ALL.get((who % ALL.len() as u64) as usize).copied().unwrap_or(&events::Events)
 }
 
-/// Opens the store, says so, and works until it is killed. `first` holds the number of the next call of each lane.
+/// Opens the store, says so, and works until it is killed, or told to close it. `first` holds the number of the next deed
+/// of each lane.
 ///
 /// # Errors
 /// Whatever the store said: nothing may go wrong in a child but its end.
-pub fn live(role: u64, file: &Path, first: &str) -> Result<()> {
+pub fn live(role: usize, file: &Path, first: &str) -> Result<()> {
     let first: Vec<u64> = first.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?;
     let start = clock::now();
-    let opened = Store::open(file);
-    let store = match opened {
-        Ok(store) => store,
-        Err(error) => return say(&format!("failed open {error:?}")),
+    let store = match block_on(millpond::Store::builder().checkpoint_pages(CHECKPOINT_PAGES).open(file)) {
+        Ok(store) => store.blocking(),
+        Err(error) => return tell(&Said::Failed(format!("open: {error:?}"))),
     };
-    say(&format!("open {}", start.elapsed().as_micros()))?;
+    tell(&Said::Open(start.elapsed().as_micros() as u64))?;
+    let closes = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for (lane, first) in (0..LANES).zip(first) {
-            let store = &store;
+        for (lane, first) in (0..if role < WRITERS { LANES } else { 1 }).zip(first) {
+            let (store, closes) = (&store, &closes);
             scope.spawn(move || {
-                let who = role * LANES + lane;
-                let end = if role < 2 { write(store, who, first) } else { take_turns(store, who, first) };
-                let error = end.err().map_or_else(|| "ended".to_owned(), |error| error.to_string());
-                // Nobody hears it if the parent is gone.
-                let _ = say(&format!("failed {who} {error}"));
+                let end = if role < WRITERS {
+                    work(store, role as u64 * LANES + lane, first, closes)
+                } else {
+                    read(store)
+                };
+                if let Err(error) = end
+                    && !closes.load(Ordering::SeqCst)
+                {
+                    // Nobody hears it if the parent is gone.
+                    let _ = tell(&Said::Failed(format!("lane {lane}: {error}")));
+                }
             });
         }
+        // The only thing that it is ever told; or the parent is gone.
+        let _ = std::io::stdin().read_line(&mut String::new());
+        closes.store(true, Ordering::SeqCst);
+        let closed = tell(&Said::Closing).and_then(|()| Ok(store.close()?));
+        let said = closed.map_or_else(|error| Said::Failed(format!("close: {error}")), |()| Said::Closed);
+        let _ = tell(&said);
     });
+    // There to be killed.
+    std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
 
-/// One line in one write: a line shorter than a pipe's atomic size is there whole or not at all.
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(format!("{}\n", line.replace('\n', " ")).as_bytes())?;
-    Ok(out.flush()?)
+fn tell(said: &Said) -> Result<()> {
+    say(&serde_json::to_string(said)?)
 }
 
-fn write(store: &Store, who: u64, first: u64) -> Result<()> {
-    let events = store.events();
+/// One deed after the other.
+fn work(store: &Store, who: u64, first: u64, closes: &AtomicBool) -> Result<()> {
+    let (told, asynchronous) = (Told::default(), store.asynchronous());
     for number in first.. {
-        let call = Call { who, number };
-        if call.imports() {
-            let some = (0..call.events()).map(|part| Ok((call.stream(part), call.event(part)?)));
-            events.import(some.collect::<Result<Vec<_>>>()?)?;
-            say(&format!("acked {who} {number} 0 0"))?;
-        } else {
-            let some = (0..call.events()).map(|part| call.event(part)).collect::<Result<Vec<_>>>()?;
-            let done = events.append(call.stream(0), Expected::Any, some)?;
-            say(&format!("acked {who} {number} {} {}", done.version, done.position))?;
+        // The same whoever does it.
+        let mut random = Random::new(who << 40 | number);
+        let deed = Deed { who, number, pad: 0 };
+        block_on(primitive(who).ask(deed, &mut random, &asynchronous, &told));
+        let words = told.take().iter().filter_map(Line::of).collect();
+        tell(&Said::Did { who, number, words })?;
+        if closes.load(Ordering::SeqCst) {
+            break;
         }
     }
     Ok(())
 }
 
-/// Takes the lock, says in the ledger that it has come and that it goes, and gives the lock back.
-fn take_turns(store: &Store, who: u64, first: u64) -> Result<()> {
-    for number in first.. {
-        let guard = store.lock("till").acquire()?;
-        let events = store.events().guarded_by(&guard);
-        // The same call again under another token is another pair of events: the token is in the id.
-        let token = guard.token();
-        for (part, kind) in [(0, ENTER), (1, LEAVE)] {
-            let content = format!(r#"{{"who":{who},"number":{number},"token":{token}}}"#);
-            let event = Event::from_json(kind, content)?.id(ledger_id(token, part));
-            let done = events.append(LEDGER, Expected::Any, [event])?;
-            say(&format!("turn {who} {number} {token} {part} {} {}", done.version, done.position))?;
+/// Reads what is new, again and again, and now and then everything.
+fn read(store: &Store) -> Result<()> {
+    loop {
+        let mut read = Beginning::default();
+        for _ in 0..LOOKS {
+            for event in store.events().read_all().after(read.count) {
+                read.add(&Found::from(&event?));
+            }
+            tell(&Said::Read(read))?;
+            clock::pause(REST_US);
         }
-        guard.release()?;
     }
-    Ok(())
-}
-
-/// The id of an event of the ledger.
-#[must_use]
-pub fn ledger_id(token: u64, part: u64) -> Uuid {
-    id(1_000_000, token, part)
 }

@@ -1,68 +1,86 @@
 //! The children as their parent sees them: started, heard, killed, started again where they were.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-use super::child::{Call, LANES, LEDGER, ROLES, ledger_id};
-use super::oracle::{Acked, Broken, Violation};
-use crate::Result;
-use crate::crew::{Heard, listen};
+use super::child::{Beginning, LANES, READERS, Said, WRITERS, primitive};
+use crate::crew::Crew;
+use crate::hands::PATIENCE;
+use crate::report::{Broken, Violation};
+use crate::workload::{Line, Word};
+use crate::{Result, clock};
 
-/// All children, and what they have said.
+/// Every role.
+pub(super) const ALL: [usize; WRITERS + READERS] = [0, 1, 2, 3, 4, 5];
+
+/// How far a child has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Gone,
+    Opening,
+    Open,
+    Closing,
+    Closed,
+}
+
+/// How many were killed, and in which state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Killed {
+    pub(super) all: u64,
+    pub(super) opening: u64,
+    pub(super) closing: u64,
+}
+
+/// All children of a store, and what they have said.
 #[derive(Debug)]
 pub(super) struct Children<'a> {
-    program: &'a Path,
+    crew: Crew,
     file: &'a Path,
-    running: Vec<Option<Running>>,
+    states: [State; ALL.len()],
     next: Vec<Vec<u64>>,
-    lines: Receiver<Heard>,
-    to_lines: Sender<Heard>,
-    /// What was acknowledged.
-    pub(super) acked: Vec<Acked>,
+    /// What those who use the store heard.
+    pub(super) words: Vec<Word>,
+    /// Deeds that went well.
+    pub(super) acked: u64,
+    /// What was read, by role.
+    pub(super) readings: Vec<(usize, Beginning)>,
     /// What went wrong in a child.
     pub(super) violations: Vec<Violation>,
     /// Opens, and the longest, in microseconds.
     pub(super) opens: (u64, u64),
 }
 
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    open: bool,
-}
-
 impl<'a> Children<'a> {
     /// None yet.
     #[must_use]
-    pub(super) fn new(program: &'a Path, file: &'a Path) -> Children<'a> {
-        let (to_lines, lines) = channel();
-        let next = (0..ROLES).map(|_| vec![1; LANES as usize]).collect();
-        let running = (0..ROLES).map(|_| None).collect();
-        let (acked, violations, opens) = (Vec::new(), Vec::new(), (0, 0));
-        Children { program, file, running, next, lines, to_lines, acked, violations, opens }
+    pub(super) fn new(program: &Path, file: &'a Path) -> Children<'a> {
+        Children {
+            crew: Crew::new(program, ALL.len()),
+            file,
+            states: [State::Gone; ALL.len()],
+            next: vec![vec![1; LANES as usize]; ALL.len()],
+            words: Vec::new(),
+            acked: 0,
+            readings: Vec::new(),
+            violations: Vec::new(),
+            opens: (0, 0),
+        }
     }
 
-    /// Starts every child that does not run.
+    /// Starts those of these roles that do not run.
     ///
     /// # Errors
     /// If the machine has no process left to give.
-    pub(super) fn start_all(&mut self) -> Result<()> {
-        for (role, (running, next)) in self.running.iter_mut().zip(&self.next).enumerate() {
-            if running.is_some() {
+    pub(super) fn start(&mut self, roles: &[usize]) -> Result<()> {
+        for ((role, state), next) in (0..).zip(&mut self.states).zip(&self.next) {
+            if *state != State::Gone || !roles.contains(&role) {
                 continue;
             }
             let first: Vec<String> = next.iter().map(u64::to_string).collect();
-            let mut child = Command::new(self.program)
-                .arg(super::CHILD)
-                .arg(role.to_string())
-                .arg(self.file)
-                .arg(first.join(","))
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .spawn()?;
-            listen(&mut child, role, &self.to_lines)?;
-            *running = Some(Running { child, open: false });
+            let file = self.file.to_str().ok_or("the folder's name is not a text")?.to_owned();
+            let arguments = [super::CHILD.to_owned(), role.to_string(), file, first.join(",")];
+            self.crew.start(role, &arguments, &[])?;
+            *state = State::Opening;
         }
         Ok(())
     }
@@ -70,104 +88,107 @@ impl<'a> Children<'a> {
     /// Listens for so many microseconds.
     ///
     /// # Errors
-    /// If a child that has ended cannot be asked how.
+    /// If a child says what nobody understands.
     pub(super) fn listen(&mut self, micros: u64) -> Result<()> {
-        let end = crate::clock::now() + std::time::Duration::from_micros(micros);
-        loop {
-            let left = end.saturating_duration_since(crate::clock::now());
-            let Ok((role, line)) = self.lines.recv_timeout(left) else { return Ok(()) };
-            match line {
-                Some(line) => self.hear(role, &line),
-                None => self.ended_by_itself(role)?,
-            }
-        }
+        self.listen_until(Duration::from_micros(micros), |_| false)
     }
 
-    /// A child that has ended says nothing more: it is not waited for again.
-    fn ended_by_itself(&mut self, role: usize) -> Result<()> {
-        let ended = self.running.get_mut(role).and_then(Option::take);
-        let how = ended.map(|mut ended| ended.child.wait()).transpose()?;
-        let how = how.map_or_else(|| "twice".to_owned(), |status| status.to_string());
-        self.violations.push((Broken::Failed, format!("child {role} ended by itself: {how}")));
+    fn listen_until(&mut self, time: Duration, enough: impl Fn(&[State]) -> bool) -> Result<()> {
+        let end = clock::now() + time;
+        while !enough(&self.states) {
+            let Some((role, line)) = self.crew.hear(end.saturating_duration_since(clock::now())) else {
+                break;
+            };
+            match line {
+                Some(line) => self.take_in(role, &line)?,
+                None => self.ended_by_itself(role),
+            }
+        }
         Ok(())
     }
 
-    /// Kills the children of these roles at once, hears them out, and tells how many had not opened the store yet.
+    /// Has those of them that are open close the store, and returns when the first is about to.
+    ///
+    /// # Errors
+    /// If a child cannot be told.
+    pub(super) fn close(&mut self, roles: &[usize]) -> Result<()> {
+        let is_open = |role: &&usize| self.states.get(**role) == Some(&State::Open);
+        let open: Vec<usize> = roles.iter().filter(is_open).copied().collect();
+        open.iter().try_for_each(|role| self.crew.tell(*role, "close"))?;
+        let begun = |states: &[State]| {
+            open.iter().any(|role| matches!(states.get(*role), Some(State::Closing | State::Closed)))
+        };
+        if open.is_empty() { Ok(()) } else { self.listen_until(PATIENCE, begun) }
+    }
+
+    /// Kills the children of these roles at once, and hears them out.
     ///
     /// # Errors
     /// If they cannot be killed.
-    pub(super) fn kill(&mut self, roles: &[usize]) -> Result<u64> {
-        let mut dying = Vec::new();
-        for role in roles {
-            if let Some(Some(running)) = self.running.get_mut(*role) {
-                running.child.kill()?;
-                dying.push(*role);
-            }
-        }
+    pub(super) fn kill(&mut self, roles: &[usize]) -> Result<Killed> {
+        let runs = |role: &&usize| self.states.get(**role).is_some_and(|state| *state != State::Gone);
+        let dying: Vec<usize> = roles.iter().filter(runs).copied().collect();
+        self.crew.kill_at_once(&dying)?;
         // What they said before they died is in the pipe, and counts.
         let mut heard_out = 0;
         while heard_out < dying.len() {
-            match self.lines.recv()? {
-                (role, Some(line)) => self.hear(role, &line),
+            match self.crew.hear(PATIENCE).ok_or("a pipe has no end")? {
+                (role, Some(line)) => self.take_in(role, &line)?,
                 (role, None) if dying.contains(&role) => heard_out += 1,
-                (role, None) => self.ended_by_itself(role)?,
+                (role, None) => self.ended_by_itself(role),
             }
         }
-        let mut opening = 0;
+        let mut killed = Killed { all: dying.len() as u64, ..Killed::default() };
         for role in dying {
-            if let Some(mut killed) = self.running.get_mut(role).and_then(Option::take) {
-                killed.child.wait()?;
-                opening += u64::from(!killed.open);
-            }
+            let state = self.states.get_mut(role).ok_or("no such role")?;
+            killed.opening += u64::from(*state == State::Opening);
+            killed.closing += u64::from(*state == State::Closing);
+            *state = State::Gone;
+            self.skip(role);
         }
-        Ok(opening)
+        Ok(killed)
     }
 
-    fn hear(&mut self, role: usize, line: &str) {
-        let words: Vec<&str> = line.split(' ').collect();
-        let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
-        match (words.first().copied(), number(1), number(2), number(3), number(4)) {
-            (Some("open"), Some(micros), ..) => {
+    /// What may have been done must not be done again if that would be twice.
+    fn skip(&mut self, role: usize) {
+        let lanes = self.next.get_mut(role).into_iter().flatten();
+        for (who, next) in (role as u64 * LANES..).zip(lanes) {
+            *next += u64::from(!primitive(who).is_idempotent());
+        }
+    }
+
+    fn ended_by_itself(&mut self, role: usize) {
+        self.violations.push((Broken::Failed, format!("child {role} ended by itself")));
+        self.states.iter_mut().skip(role).take(1).for_each(|state| *state = State::Gone);
+    }
+
+    fn take_in(&mut self, role: usize, line: &str) -> Result<()> {
+        let mut state = self.states.get(role).copied().ok_or("no such role")?;
+        match serde_json::from_str(line)? {
+            Said::Open(micros) => {
                 self.opens = (self.opens.0 + 1, self.opens.1.max(micros));
-                if let Some(Some(running)) = self.running.get_mut(role) {
-                    running.open = true;
+                state = State::Open;
+            }
+            Said::Did { who, number, words } => {
+                let words: Vec<Word> = words.into_iter().filter_map(Line::word).collect();
+                let is_well = words.iter().all(|word| matches!(word, Word::Acked(_) | Word::Granted(_)));
+                self.acked += u64::from(is_well);
+                // Who closes the store refuses what comes later.
+                if !is_well && state == State::Open {
+                    self.violations.push((Broken::Failed, format!("child {role}: {words:?}")));
+                }
+                self.words.extend(words);
+                let lanes = self.next.get_mut(role);
+                if let Some(next) = lanes.and_then(|lanes| lanes.get_mut((who % LANES) as usize)) {
+                    *next = number + 1;
                 }
             }
-            (Some("acked"), Some(who), Some(call), Some(version), Some(position)) => {
-                self.move_on(who, call);
-                let call = Call { who, number: call };
-                for part in 0..call.events() {
-                    let behind = call.events() - 1 - part;
-                    let place = (version > 0).then(|| (version - behind, position - behind));
-                    let (id, stream, content) = (call.id(part), call.stream(part), call.content(part));
-                    self.acked.push(Acked { id, stream, content, place });
-                }
-            }
-            (Some("turn"), Some(who), Some(turn), Some(token), Some(part)) => {
-                self.move_on(who, turn);
-                let content = format!(r#"{{"who":{who},"number":{turn},"token":{token}}}"#);
-                let place = number(5).zip(number(6));
-                self.acked.push(Acked { id: ledger_id(token, part), stream: LEDGER.into(), content, place });
-            }
-            _ => self.violations.push((Broken::Failed, format!("child {role}: {line}"))),
+            Said::Read(read) => self.readings.push((role, read)),
+            Said::Closing => state = State::Closing,
+            Said::Closed => state = State::Closed,
+            Said::Failed(words) => self.violations.push((Broken::Failed, format!("child {role}: {words}"))),
         }
-    }
-
-    /// The next call of a lane is the one behind the last that was acknowledged.
-    fn move_on(&mut self, who: u64, number: u64) {
-        let lane =
-            self.next.get_mut((who / LANES) as usize).and_then(|next| next.get_mut((who % LANES) as usize));
-        if let Some(next) = lane {
-            *next = number + 1;
-        }
-    }
-}
-
-impl Drop for Children<'_> {
-    fn drop(&mut self) {
-        for running in self.running.iter_mut().flatten() {
-            let _ = running.child.kill();
-            let _ = running.child.wait();
-        }
+        self.states.iter_mut().skip(role).take(1).for_each(|at| *at = state);
+        Ok(())
     }
 }

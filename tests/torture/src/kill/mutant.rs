@@ -1,99 +1,72 @@
-//! Evidence spoilt on purpose: each mutant must be complained of by its oracle.
+//! Evidence spoilt on purpose: each mutant must be complained of.
 
-use super::child::{ENTER, LEAVE, LEDGER};
-use super::oracle::{Acked, Broken, Found};
+use super::child::Beginning;
+use crate::look::Seen;
+use crate::report::Broken;
+use crate::workload::{self, Word, mutants};
 
 /// A way to spoil the evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mutant {
-    /// An acknowledged event is gone, and all numbers close ranks.
-    Lost,
-    /// A position is left out.
-    Hole,
-    /// An event stands a second time at the end.
-    Twice,
-    /// One enters before the other has left.
-    Overlap,
-    /// The last event of a call is gone that was not acknowledged.
-    Torn,
+    /// What was told or seen of a primitive.
+    Of(&'static workload::Mutant),
+    /// A reader sees less than before.
+    Shrunk,
+    /// A reader sees something else than what is there.
+    Other,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 5] = [Mutant::Lost, Mutant::Hole, Mutant::Twice, Mutant::Overlap, Mutant::Torn];
-
-    /// By the name on the command line.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Mutant> {
-        Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}").eq_ignore_ascii_case(name))
+    pub fn all() -> impl Iterator<Item = Mutant> {
+        mutants().map(Mutant::Of).chain([Mutant::Shrunk, Mutant::Other])
     }
 
-    /// What the oracle must say of it.
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Mutant::Of(mutant) => mutant.name,
+            Mutant::Shrunk => "shrunk",
+            Mutant::Other => "other",
+        }
+    }
+
+    /// What must be said of it.
     #[must_use]
     pub fn breaks(self) -> Broken {
         match self {
-            Mutant::Lost => Broken::Lost,
-            Mutant::Hole => Broken::Hole,
-            Mutant::Twice => Broken::Twice,
-            Mutant::Overlap => Broken::Overlap,
-            Mutant::Torn => Broken::Torn,
+            Mutant::Of(mutant) => mutant.breaks,
+            Mutant::Shrunk | Mutant::Other => Broken::Order,
         }
     }
 
     /// Spoils the evidence; `false` if there is nothing in it to be spoilt in this way.
-    pub fn spoil(self, acked: &mut Vec<Acked>, found: &mut Vec<Found>) -> bool {
+    pub(super) fn spoil(
+        self,
+        words: &mut [Word],
+        seen: &mut Seen,
+        readings: &mut [(usize, Beginning)],
+    ) -> bool {
         match self {
-            Mutant::Lost => {
-                let Some(acked) = acked.get(acked.len() / 2) else { return false };
-                found.retain(|found| found.id != acked.id);
-                renumber(found);
-            }
-            Mutant::Hole => {
-                let middle = found.len() / 2;
-                found.iter_mut().skip(middle).for_each(|found| found.position += 1);
-                acked.iter_mut().for_each(|acked| acked.place = None);
-            }
-            Mutant::Twice => {
-                let Some(again) = found.get(found.len() / 2).cloned() else { return false };
-                found.push(again);
-                renumber(found);
-            }
-            Mutant::Overlap => {
-                let ledger: Vec<usize> = (0..)
-                    .zip(&*found)
-                    .filter(|(_, found)| found.stream == LEDGER)
-                    .map(|(at, _)| at)
-                    .collect();
-                let is =
-                    |at: &usize, kind: &str| found.get(*at).is_some_and(|found| found.event_type == kind);
-                let next = |pair: &&[usize]| matches!(pair, [a, b] if is(a, LEAVE) && is(b, ENTER));
-                let Some([leave, enter]) = ledger.windows(2).find(next) else { return false };
-                found.swap(*leave, *enter);
-                acked.iter_mut().for_each(|acked| acked.place = None);
-                renumber(found);
-            }
-            Mutant::Torn => {
-                let is_last_of_many = |found: &Found| {
-                    let of = |n: u64| found.content.ends_with(&format!(r#""part":{},"of":{n}}}"#, n - 1));
-                    found.stream != LEDGER && (2..=4).any(of)
+            Mutant::Of(mutant) => (mutant.spoil)(words, seen),
+            Mutant::Shrunk => {
+                let first = readings.first().copied();
+                let later = |(role, read): &&mut (usize, Beginning)| {
+                    first.is_some_and(|(who, before)| who == *role && before.count < read.count)
                 };
-                let Some(at) = found.iter().rposition(is_last_of_many) else { return false };
-                let torn = found.remove(at);
-                acked.retain(|acked| acked.id != torn.id);
-                acked.iter_mut().for_each(|acked| acked.place = None);
-                renumber(found);
+                let (Some(first), Some(later)) = (first, readings.iter_mut().find(later)) else {
+                    return false;
+                };
+                let grown = std::mem::replace(later, first);
+                readings.iter_mut().take(1).for_each(|reading| *reading = grown);
+                true
+            }
+            Mutant::Other => {
+                let Some((_, read)) = readings.last_mut() else { return false };
+                read.hash ^= 1;
+                true
             }
         }
-        true
-    }
-}
-
-/// Dense numbers again, so that nothing but the thing itself gives it away.
-fn renumber(found: &mut [Found]) {
-    let mut versions = std::collections::HashMap::new();
-    for (before, found) in (0..).zip(found) {
-        let version = versions.entry(found.stream.clone()).or_insert(0);
-        *version += 1;
-        (found.position, found.version) = (before + 1, *version);
     }
 }

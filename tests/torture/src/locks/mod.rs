@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use millpond::blocking::Store;
 
+use serde::Serialize;
+
 use crate::crew::Crew;
 use crate::random::Random;
+use crate::report::Violations;
 use crate::sections::{self, Broken, Section, Violation};
 use crate::{Result, clock};
 
@@ -92,7 +95,7 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Sections seen.
     pub grants: usize,
@@ -101,31 +104,20 @@ pub struct Report {
     /// Processes killed.
     pub kills: usize,
     /// Of them, those that were inside.
-    pub holders: usize,
+    pub holders_killed: usize,
     /// Waits that were given up.
     pub cancelled: usize,
     /// From the kill of a holder to the next section, in microseconds: the middle and the longest.
-    pub takeover_us: (u64, u64),
+    pub takeover_p50_us: u64,
+    /// As `takeover_p50_us`.
+    pub takeover_max_us: u64,
     /// By how much the parent itself overslept at worst: a machine that does this explains a slow takeover.
-    pub late_us: u64,
+    pub overslept_max_us: u64,
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "locks", "seed": settings.seed, "processes": settings.processes, "lanes": settings.lanes,
-            "grants": self.grants, "tickets": self.tickets, "kills": self.kills, "holders_killed": self.holders,
-            "cancelled": self.cancelled, "takeover_p50_us": self.takeover_us.0,
-            "takeover_max_us": self.takeover_us.1, "overslept_max_us": self.late_us, "broken": sections::count(&self.violations),
-            "seconds": self.seconds, "violations": sections::words(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations<Broken>,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -304,12 +296,13 @@ impl Line<'_> {
             grants: self.sections.len(),
             tickets: self.sections.iter().filter(|section| section.ticket.is_some()).count(),
             kills: self.killed.len(),
-            holders: takeovers.len(),
+            holders_killed: takeovers.len(),
             cancelled: self.cancelled,
-            takeover_us: (takeovers.get(takeovers.len() / 2).map_or(0, |(took, _)| *took), longest),
-            late_us: self.late_us,
+            takeover_p50_us: takeovers.get(takeovers.len() / 2).map_or(0, |(took, _)| *took),
+            takeover_max_us: longest,
+            overslept_max_us: self.late_us,
             seconds: 0,
-            violations,
+            violations: violations.into(),
         }
     }
 }

@@ -9,11 +9,12 @@ use millpond::{Error, Store};
 
 use super::{CALLERS, INSIDE, Mutant, PAD, Report};
 use crate::callers::{Patient, drive};
-use crate::kill::{Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
+use crate::report::{Broken, Violation};
 use crate::sidecar::Turn;
 use crate::vfs::Disk;
+use crate::workload::told::{deny, forget};
 use crate::workload::{Told, Word, Workload};
 use crate::{Result, clock};
 
@@ -69,8 +70,7 @@ pub fn live(file: &Path, seed: u64, waves: u64, mutant: Option<Mutant>) -> Resul
     block_on(store.close())?;
     disk.forget();
     violations.extend(judge(file, told.so_far(), mutant, &mut report));
-    report.violations = violations.iter().map(|(broken, words)| format!("{broken:?}: {words}")).collect();
-    println!("{}", serde_json::to_string(&report)?);
+    println!("{}", serde_json::to_string(&(report, violations))?);
     Ok(())
 }
 
@@ -149,15 +149,10 @@ fn judge(file: &Path, mut words: Vec<Word>, mutant: Option<Mutant>, report: &mut
     if report.overloaded == 0 {
         violations.push((Broken::Hidden, "nobody heard that it is overloaded".into()));
     }
-    for word in &mut words {
-        *word = match (mutant, word.clone()) {
-            (Some(Mutant::Sure), Word::Acked(event)) => Word::Refused(event, Error::Closed),
-            (Some(Mutant::Forgetful), Word::Acked(mut event)) => {
-                event.id = uuid::Uuid::from_u128(7);
-                Word::Acked(event)
-            }
-            (_, word) => word,
-        };
+    match mutant {
+        Some(Mutant::Sure) => deny(&mut words, &Error::Closed),
+        Some(Mutant::Forgetful) => forget(&mut words, usize::MAX),
+        Some(Mutant::Ungated | Mutant::Idle | Mutant::Stuck) | None => {}
     }
     let mut seen = look(file, true);
     violations.append(&mut seen.violations);

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crew::Crew;
 use crate::recording::folder;
+use crate::report::{Broken, Violation, Violations};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -89,13 +90,13 @@ impl Mutant {
 
     /// What must be said of it, in words that begin so.
     #[must_use]
-    pub fn breaks(self) -> &'static str {
+    pub fn breaks(self) -> (Broken, &'static str) {
         match self {
-            Mutant::Ungated => "Leaked: it has grown",
-            Mutant::Idle => "Hidden",
-            Mutant::Stuck => "Wedged",
-            Mutant::Sure => "Lie",
-            Mutant::Forgetful => "Lost",
+            Mutant::Ungated => (Broken::Leaked, "it has grown"),
+            Mutant::Idle => (Broken::Hidden, ""),
+            Mutant::Stuck => (Broken::Wedged, ""),
+            Mutant::Sure => (Broken::Lie, ""),
+            Mutant::Forgetful => (Broken::Lost, ""),
         }
     }
 }
@@ -125,32 +126,15 @@ pub struct Report {
     pub before_us: u64,
     /// As `before_us`.
     pub after_us: u64,
-    /// What was broken.
-    pub violations: Vec<String>,
-}
-
-impl Report {
-    /// Whether something was broken, and said in words that begin so.
-    #[must_use]
-    pub fn complains(&self, start: &str) -> bool {
-        self.violations.iter().any(|words| words.starts_with(start))
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count = |start: &str| self.violations.iter().filter(|words| words.starts_with(start)).count();
-        serde_json::json!({
-            "name": "overload", "seed": settings.seed, "callers": self.callers, "cancelled": self.cancelled,
-            "inside_limit": INSIDE, "most_inside": self.most_inside, "overloaded": self.overloaded,
-            "busy": self.busy, "acked": self.acked, "returns": self.returns,
-            "offered_mib": ((settings.waves + 1) * WAVE_KIB) >> 10, "base_kib": self.base_kib,
-            "peak_kib": self.peak_kib, "bound_kib": self.base_kib + BOUND_KIB, "before_us": self.before_us,
-            "after_us": self.after_us, "acked_lost": count("Lost"), "lies": count("Lie"),
-            "wedged": count("Wedged") + count("Failed"),
-            "violations": self.violations.iter().take(6).collect::<Vec<_>>(),
-        })
-    }
+    /// All that was offered, and what the process may need at most.
+    pub offered_mib: u64,
+    /// As `offered_mib`.
+    pub bound_kib: u64,
+    /// How long it took.
+    pub seconds: u64,
+    /// What was broken; a child says so beside its figures.
+    #[serde(flatten, skip_deserializing)]
+    pub violations: Violations,
 }
 
 /// Runs it with a child of `program`, which calls [`child::live`].
@@ -158,7 +142,7 @@ impl Report {
 /// # Errors
 /// What kept the test itself from being carried out; what the store did wrong is in the report.
 pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
-    let folder = folder()?;
+    let (start, folder) = (clock::now(), folder()?);
     let file = folder.path().join("overload.db");
     let mut crew = Crew::new(program, 1);
     let arguments = [
@@ -169,19 +153,25 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
         settings.mutant.map_or_else(|| "none".to_owned(), Mutant::name),
     ];
     crew.start(0, &arguments, &[])?;
-    let end = clock::now() + PATIENCE;
-    let (_, line) = crew.hear(end.saturating_duration_since(clock::now())).ok_or("the child says nothing")?;
-    let mut report: Report = serde_json::from_str(&line.ok_or("the child ended by itself")?)?;
+    let (_, line) = crew.hear(PATIENCE).ok_or("the child says nothing")?;
+    let said = serde_json::from_str(&line.ok_or("the child ended by itself")?)?;
+    let (mut report, violations): (Report, Vec<Violation>) = said;
+    report.violations = violations.into();
     let grown = report.peak_kib.saturating_sub(report.base_kib);
     if grown > BOUND_KIB {
-        report.violations.push(format!("Leaked: it has grown by {grown} KiB; the bound is {BOUND_KIB}"));
+        let words = format!("it has grown by {grown} KiB; the bound is {BOUND_KIB}");
+        report.violations.push((Broken::Leaked, words));
     }
     if report.most_inside > INSIDE as u64 {
-        report.violations.push(format!("Leaked: {} were inside", report.most_inside));
+        report.violations.push((Broken::Leaked, format!("{} were inside", report.most_inside)));
     }
     if settings.timed && report.after_us > 10 * report.before_us {
         let (before, after) = (report.before_us, report.after_us);
-        report.violations.push(format!("Wedged: an append took {before} us before, and {after} after"));
+        let words = format!("an append took {before} us before, and {after} after");
+        report.violations.push((Broken::Wedged, words));
     }
+    report.offered_mib = ((settings.waves + 1) * WAVE_KIB) >> 10;
+    report.bound_kib = report.base_kib + BOUND_KIB;
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }

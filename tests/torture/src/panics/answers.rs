@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millpond::{Error, WriteOutcome};
 
 use super::fall::Place;
-use crate::kill::{Broken, Violation};
+use crate::report::{Broken, Violation};
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

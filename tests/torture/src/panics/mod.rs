@@ -12,7 +12,7 @@ mod fall;
 mod fragile;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem::forget;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,14 +22,15 @@ use std::time::Duration;
 use futures_executor::block_on;
 use millpond::{CommandError, Error, Event, Expected, Store};
 
+use serde::Serialize;
+
 use self::answers::{Answer, Who, check, compare};
 pub use self::fall::Place;
 use self::fragile::{Fragile, Note};
 use crate::callers::{Caller, Patient, drive, patience, until};
-use crate::kill::oracle::samples;
-use crate::kill::{Broken, Violation};
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::{Broken, Violations};
 use crate::{Result, clock};
 
 /// An aggregate that nobody needs leaves after this time, so that it is loaded now and then.
@@ -99,7 +100,7 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Callers.
     pub callers: u64,
@@ -108,36 +109,16 @@ pub struct Report {
     /// Panics.
     pub panics: u64,
     /// Places that fell over at least once.
-    pub places: BTreeSet<Place>,
+    pub places: usize,
     /// Callers who heard of an error.
     pub suffered: u64,
     /// The longest that the next command on a name took, in microseconds.
-    pub recovery_us: u128,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    pub recovery_max_us: u64,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: &[Broken]) -> usize {
-        self.violations.iter().filter(|(broken, _)| which.contains(broken)).count()
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "panics", "seed": settings.seed, "callers": self.callers, "cancelled": self.cancelled,
-            "panics": self.panics, "places": self.places.len(), "suffered": self.suffered,
-            "unanswered": self.count(&[Broken::Unanswered]), "neighbours": self.count(&[Broken::Apart]),
-            "acked_lost": self.count(&[Broken::Lost, Broken::Torn]), "lies": self.count(&[Broken::Lie]),
-            "wedged": self.count(&[Broken::Wedged, Broken::Leaked]), "recovery_max_us": self.recovery_us,
-            "seconds": self.millis / 1_000, "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// The places are those of the process, so there is one run at a time.
@@ -171,8 +152,8 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let found = run.found()?;
     let mut report = run.finish(found);
     block_on(store.close())?;
-    report.places = fall::fallen();
-    report.millis = start.elapsed().as_millis();
+    report.places = fall::fallen().len();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 
@@ -254,7 +235,8 @@ impl Run<'_> {
                 self.report.violations.push((Broken::Wedged, format!("{name}: {answer:?}")));
             }
             self.told.extend(answers);
-            self.report.recovery_us = self.report.recovery_us.max(start.elapsed().as_micros());
+            let took = start.elapsed().as_micros() as u64;
+            self.report.recovery_max_us = self.report.recovery_max_us.max(took);
         }
         Ok(())
     }

@@ -10,9 +10,9 @@ mod mutant;
 use millpond::Durability;
 
 pub use self::mutant::Mutant;
+use serde::Serialize;
+
 use crate::cuts::{self, Figures};
-use crate::kill::Broken;
-use crate::medium::Pattern;
 use crate::recording::{Life, Recording};
 use crate::workload::Word;
 use crate::{Result, clock};
@@ -43,37 +43,21 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Workloads that were run.
     pub runs: u64,
     /// What was seen.
+    #[serde(flatten)]
     pub figures: Figures,
     /// Events that were acknowledged.
     pub acked: u64,
     /// Operations, and the groups that they were committed in.
-    pub operations: (u64, u64),
-    /// How long it took, in milliseconds.
-    pub millis: u128,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let figures = &self.figures;
-        serde_json::json!({
-            "name": "power", "seed": settings.seed, "runs": self.runs, "calls": figures.calls,
-            "patterns": Pattern::ALL.len(), "images": figures.images, "opened": figures.opened,
-            "written": figures.written, "acked": self.acked, "operations": self.operations.0,
-            "groups": self.operations.1, "acked_lost": figures.count(&[Broken::Lost]),
-            "corrupt": figures.count(&[Broken::Corrupt]),
-            "holes": figures.count(&[Broken::Hole, Broken::Torn, Broken::Twice, Broken::Overlap]),
-            "wedged": figures.count(&[Broken::Wedged, Broken::Failed]), "seconds": self.millis / 1_000,
-            "images_a_second": u128::from(figures.images) * 1_000 / self.millis.max(1),
-            "violations": figures.words(),
-        })
-    }
+    pub operations: u64,
+    /// As `operations`.
+    pub groups: u64,
+    /// How long it took.
+    pub seconds: u64,
 }
 
 /// Runs it.
@@ -101,9 +85,9 @@ pub fn run(settings: &Settings) -> Result<Report> {
         };
         let mut recording = Recording::of(&life)?;
         report.runs += 1;
-        report.acked += recording.count(|word| matches!(word, Word::Acked(_)));
-        report.operations.0 += recording.operations.0;
-        report.operations.1 += recording.operations.1;
+        report.acked += recording.count(Word::is_acked);
+        report.operations += recording.operations.0;
+        report.groups += recording.operations.1;
         if let Some(mutant) = settings.mutant {
             mutant.spoil_journal(&mut recording);
         }
@@ -121,6 +105,6 @@ pub fn run(settings: &Settings) -> Result<Report> {
         let most = settings.images - report.figures.images;
         report.figures.add(cuts::look_at_all(&recording, &cuts, most, &in_time)?);
     }
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }

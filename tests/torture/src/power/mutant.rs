@@ -1,10 +1,10 @@
 //! What is done wrong on purpose, and must be noticed.
 
 use crate::cuts::Spoil;
-use crate::kill::Broken;
 use crate::look::Seen;
 use crate::medium::Image;
 use crate::recording::Recording;
+use crate::report::Broken;
 use crate::vfs::{Entry, File};
 
 /// A mistake of the store, of the disk or of the world.

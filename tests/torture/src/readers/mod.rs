@@ -17,14 +17,16 @@ use futures_executor::block_on;
 use millpond::blocking::{EventStream, Store};
 use millpond::{Event, Expected};
 
+use serde::Serialize;
+
 use self::child::read_on;
 use self::log::Log;
 pub use self::log::PAGE_BYTES;
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
-use crate::kill::oracle::samples;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::{Violations, kinds};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -68,17 +70,18 @@ impl Mutant {
     }
 }
 
-/// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Broken {
-    /// The log became too long, or did not begin anew (G13).
-    Long,
-    /// A reader missed an event, or was shown one twice (G5).
-    Order,
-    /// A write took much longer because of a reader that stood still.
-    Slow,
-    /// A process ended by itself.
-    Failed,
+kinds! {
+    /// A promise that was broken.
+    pub enum Broken {
+        /// The log became too long, or did not begin anew (G13).
+        Long,
+        /// A reader missed an event, or was shown one twice (G5).
+        Order,
+        /// A write took much longer because of a reader that stood still.
+        Slow,
+        /// A process ended by itself.
+        Failed,
+    }
 }
 
 /// How long and how.
@@ -121,14 +124,16 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Events at the end.
     pub events: u64,
     /// Times that somebody read the whole store.
     pub read: u64,
     /// Of the times that the other process was stopped, those in the middle of a page.
-    pub stops: (u64, u64),
+    pub stops: u64,
+    /// As `stops`.
+    pub stopped_inside: u64,
     /// The longest log without readers, with them, and while the other process was stopped in the middle of a page.
     pub log_bytes: [u64; 3],
     /// How long it may be.
@@ -140,20 +145,8 @@ pub struct Report {
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<(Broken, String)>,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "readers", "seed": settings.seed, "events": self.events, "read": self.read,
-            "stops": self.stops.0, "stopped_inside": self.stops.1, "log_bytes": self.log_bytes,
-            "bound": self.bound, "anew_after": self.anew_after, "write_us": self.write_us,
-            "seconds": self.seconds, "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations<Broken>,
 }
 
 /// Runs it with a child of `program`, which calls [`child::live`].
@@ -286,7 +279,7 @@ impl House<'_> {
         loop {
             clock::pause(self.random.below(3_000));
             self.crew.stop(0)?;
-            self.report.stops.0 += 1;
+            self.report.stops += 1;
             if self.log.is_read_by(self.crew.pid(0)?.as_raw())? {
                 break;
             }
@@ -296,7 +289,7 @@ impl House<'_> {
                 return Err("it is never in the middle of a page".into());
             }
         }
-        self.report.stops.1 += 1;
+        self.report.stopped_inside += 1;
         self.write(2)?;
         let before = self.log.beginning()?;
         self.crew.go_on(0)?;

@@ -1,12 +1,14 @@
 //! What a client of the serial test does, and how it is said by a child.
 
+use futures_executor::block_on;
+use millpond::CommandError;
 use millpond::blocking::Store;
-use millpond::{CommandError, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::kill::child::{Call, TALLIES};
 use crate::random::Random;
+use crate::workload::Call;
+use crate::workload::aggregate::TALLIES;
 use crate::workload::{Happened, Tally};
 
 /// Events that a reader looks at.
@@ -41,18 +43,9 @@ impl Write {
 
     /// Writes it.
     pub(super) fn perform(&self, store: &Store) -> Result<()> {
-        let events = store.events();
         match *self {
             Write::Call(who, number) => {
-                let call = Call { who, number };
-                let parts = 0..call.events();
-                if call.imports() {
-                    let some = parts.map(|part| Ok((call.stream(part), call.event(part)?)));
-                    events.import(some.collect::<Result<Vec<_>>>()?)?;
-                } else {
-                    let some = parts.map(|part| call.event(part)).collect::<Result<Vec<_>>>()?;
-                    events.append(call.stream(0), Expected::Any, some)?;
-                }
+                block_on(Call { who, number }.make(0, &store.asynchronous()))?;
             }
             Write::Count(tally, who, number) => {
                 let command = Happened::Counted { who, number };

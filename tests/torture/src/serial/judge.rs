@@ -10,8 +10,9 @@
 use std::collections::HashMap;
 
 use super::deed::{Scope, Shown, Write, stream_of};
-use crate::kill::{Broken, Found, Violation};
+use crate::look::Found;
 use crate::real_time::{Span, late};
+use crate::report::{Broken, Violation};
 
 /// A write, and when it was asked for and answered.
 #[derive(Clone, Debug)]

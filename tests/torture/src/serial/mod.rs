@@ -16,17 +16,19 @@ use std::path::Path;
 use millpond::Durability;
 use millpond::blocking::Store;
 
+use serde::Serialize;
+
 use self::deed::Said;
 pub use self::deed::{Scope, Shown, Write};
 pub use self::judge::{Read, Written, judge};
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
-use crate::cuts::{self, Figures};
+use crate::cuts;
 use crate::hands::PATIENCE;
-use crate::kill::oracle::{check_sound, collect, samples};
-use crate::kill::{Broken, Violation};
+use crate::look::Seen;
 use crate::random::Random;
 use crate::recording::{Life, Recording, folder};
+use crate::report::{Broken, Violation, Violations};
 use crate::workload::Word;
 use crate::{Result, clock};
 
@@ -63,37 +65,27 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Writes that were asked for, and of them those that were answered.
-    pub writes: (usize, usize),
+    pub writes: usize,
+    /// As `writes`.
+    pub answered: usize,
     /// Reads.
     pub reads: usize,
     /// Events at the end.
     pub events: usize,
     /// Processes killed.
     pub kills: u64,
-    /// What was seen after power cuts.
-    pub figures: Figures,
+    /// Files after a power cut that were looked at.
+    pub images: u64,
     /// Reads whose events had to be there after a power cut.
     pub shown: u64,
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "serial", "seed": settings.seed, "writes": self.writes.0, "answered": self.writes.1,
-            "reads": self.reads, "events": self.events, "kills": self.kills, "images": self.figures.images,
-            "shown": self.shown, "anomalies": self.violations.len(), "seconds": self.seconds,
-            "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -143,11 +135,12 @@ fn kill(program: &Path, settings: &Settings, report: &mut Report) -> Result<()> 
     let Lists { written, mut reads, violations, .. } = lists;
     let written: Vec<Written> = written.into_values().collect();
     let store = Store::open(&file)?;
-    let (mut found, unsound) = collect(&store)?;
+    let seen = Seen::read(&store)?;
     store.close()?;
     report.violations.extend(violations);
-    report.violations.extend(unsound);
-    report.violations.extend(check_sound(&found));
+    report.violations.extend(seen.check());
+    let Seen { mut found, violations, .. } = seen;
+    report.violations.extend(violations);
     if let Some(mutant) = settings.mutant
         && !mutant.spoil(&mut found, &written, &mut reads)
     {
@@ -155,7 +148,7 @@ fn kill(program: &Path, settings: &Settings, report: &mut Report) -> Result<()> 
     }
     report.violations.extend(judge(&found, &written, &reads));
     let answered = written.iter().filter(|written| written.returned.is_some()).count();
-    report.writes = (written.len(), answered);
+    (report.writes, report.answered) = (written.len(), answered);
     (report.reads, report.events) = (reads.len(), found.len());
     Ok(())
 }
@@ -165,7 +158,7 @@ fn cut(settings: &Settings, report: &mut Report) -> Result<()> {
     let start = clock::now();
     let in_time = || settings.seconds.is_none_or(|limit| start.elapsed().as_secs() < limit);
     let mut seed = settings.seed;
-    while report.figures.images < settings.images && in_time() {
+    while report.images < settings.images && in_time() {
         let durability = match settings.mutant {
             Some(Mutant::Unsynced) => Durability::ProcessCrash,
             _ => Durability::PowerLoss,
@@ -189,11 +182,12 @@ fn cut(settings: &Settings, report: &mut Report) -> Result<()> {
             image: None,
             seen: None,
         };
-        let most = settings.images - report.figures.images;
-        report.figures.add(cuts::look_at_all(&recording, &cuts, most, &in_time)?);
+        let most = settings.images - report.images;
+        let mut figures = cuts::look_at_all(&recording, &cuts, most, &in_time)?;
+        report.images += figures.images;
+        report.violations.append(&mut figures.violations);
         seed += 1;
     }
-    report.violations.append(&mut report.figures.violations);
     Ok(())
 }
 

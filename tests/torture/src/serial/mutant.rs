@@ -2,7 +2,8 @@
 
 use super::deed::Shown;
 use super::judge::{Read, Written};
-use crate::kill::{Broken, Found};
+use crate::look::Found;
+use crate::report::Broken;
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

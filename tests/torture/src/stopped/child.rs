@@ -15,7 +15,7 @@ use millpond::{Error, Event, Expected, WriteOutcome};
 
 use crate::Result;
 use crate::crew::say;
-use crate::kill::child::Call;
+use crate::workload::Call;
 
 /// Bytes that come with each event: most of the time of a write is spent inside its transaction.
 const PAD: usize = 60_000;

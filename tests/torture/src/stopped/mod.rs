@@ -10,15 +10,17 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
-use crate::kill::oracle::samples;
-use crate::kill::{Acked, Broken, Violation};
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;
+use crate::report::{Broken, Violations};
 use crate::sidecar::Turn;
-use crate::workload::Word;
+use crate::workload::told::{Counts, deny, forget};
+use crate::workload::{Told, Word};
 use crate::zombies::has_turn;
 use crate::{Result, clock};
 
@@ -93,7 +95,7 @@ impl Mutant {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Stops inside a write transaction.
     pub rounds: u64,
@@ -106,37 +108,16 @@ pub struct Report {
     /// Acknowledged events.
     pub acked: u64,
     /// The longest that such a write took, in microseconds.
-    pub busy_us: u64,
+    pub busy_max_us: u64,
     /// The longest until all had written again, in microseconds: after the stopped one went on, and after its death.
-    pub recovery_us: [u64; 2],
+    pub recovery_max_us: u64,
+    /// As `recovery_max_us`.
+    pub recovery_killed_max_us: u64,
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// Whether something was broken, and said in words that begin so.
-    #[must_use]
-    pub fn complains(&self, which: Broken, start: &str) -> bool {
-        self.violations.iter().any(|(broken, words)| *broken == which && words.starts_with(start))
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let count =
-            |which: &[Broken]| self.violations.iter().filter(|(what, _)| which.contains(what)).count();
-        let [going_on, killed] = self.recovery_us;
-        serde_json::json!({
-            "name": "stopped", "seed": settings.seed, "rounds": self.rounds, "stops": self.stops,
-            "busy": self.busy, "reads": self.reads, "acked": self.acked, "timeout_us": TIMEOUT_MS * 1_000,
-            "busy_max_us": self.busy_us, "recovery_max_us": going_on, "recovery_killed_max_us": killed,
-            "acked_lost": count(&[Broken::Lost]), "lies": count(&[Broken::Lie]),
-            "misnamed": count(&[Broken::Hidden]), "wedged": count(&[Broken::Wedged, Broken::Failed]),
-            "seconds": self.seconds, "violations": samples(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -168,29 +149,17 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     }
     let Run { crew, file, mut words, mut report, .. } = run;
     drop(crew);
-    spoil(settings.mutant, &mut words);
+    match settings.mutant {
+        Some(Mutant::Sure) => deny(&mut words, &millpond::Error::Closed),
+        Some(Mutant::Forgetful) => forget(&mut words, 1),
+        Some(Mutant::Misnamed | Mutant::Blind | Mutant::Frozen) | None => {}
+    }
     let mut seen = look(&file, true);
     report.violations.append(&mut seen.violations);
     report.violations.extend(seen.accuse(&words));
-    report.acked = words.iter().filter(|word| matches!(word, Word::Acked(_))).count() as u64;
+    report.acked = Counts::of(&words).acked;
     report.seconds = start.elapsed().as_secs();
     Ok(report)
-}
-
-fn spoil(mutant: Option<Mutant>, words: &mut [Word]) {
-    let Some(Word::Acked(event)) = words.iter_mut().find(|word| matches!(word, Word::Acked(_))) else {
-        return;
-    };
-    match mutant {
-        Some(Mutant::Sure) => {
-            let refused = Word::Refused(event.clone(), millpond::Error::Closed);
-            words.iter_mut().filter(|word| matches!(word, Word::Acked(_))).for_each(|word| {
-                word.clone_from(&refused);
-            });
-        }
-        Some(Mutant::Forgetful) => event.id = uuid::Uuid::from_u128(7),
-        _ => {}
-    }
 }
 
 struct Run<'a> {
@@ -235,9 +204,9 @@ impl Run<'_> {
         }
         self.all_write(&others)?;
         let took = clock::stamp()?.saturating_sub(since);
-        if let Some(longest) = self.report.recovery_us.get_mut(usize::from(dies)) {
-            *longest = took.max(*longest);
-        }
+        let Report { recovery_max_us: going_on, recovery_killed_max_us: killed, .. } = &mut self.report;
+        let longest = if dies { killed } else { going_on };
+        *longest = took.max(*longest);
         if self.settings.timed && took > RECOVERY_US {
             self.report.violations.push((Broken::Wedged, format!("all had written {took} us after it")));
         }
@@ -282,7 +251,7 @@ impl Run<'_> {
         for who in others {
             let said = self.expect(*who, "")?;
             let took = clock::stamp()?.saturating_sub(since);
-            self.report.busy_us = self.report.busy_us.max(took);
+            self.report.busy_max_us = self.report.busy_max_us.max(took);
             if self.settings.timed && took > TIMEOUT_MS * 1_000 + LATE_US {
                 self.report.violations.push((Broken::Wedged, format!("a refusal took {took} us")));
             }
@@ -385,15 +354,8 @@ impl Run<'_> {
     /// A call was acknowledged, and its last event has this place; or it was refused.
     fn hold_against(&mut self, who: usize, number: u64, last: Option<(u64, u64)>) {
         let call = child::call(who as u64, number);
-        for part in 0..call.events() {
-            let behind = call.events() - part - 1;
-            let place = last.map(|(version, position)| (version - behind, position - behind));
-            let (id, stream, content) = (call.id(part), call.stream(0), call.content(part));
-            let event = Acked { id, stream, content, place };
-            self.words.push(match last {
-                Some(_) => Word::Acked(event),
-                None => Word::Refused(event, millpond::Error::Closed),
-            });
-        }
+        let told = Told::default();
+        told.answer(call.facts(), &last.map(Some).ok_or(millpond::Error::Closed));
+        self.words.extend(told.take());
     }
 }

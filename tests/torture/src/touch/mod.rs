@@ -14,9 +14,12 @@ use std::path::Path;
 
 use millpond::Error;
 
+use serde::Serialize;
+
 use self::cases::{Case, End, Expect, Home};
 use self::stage::{Found, Stage};
 use crate::random::Random;
+use crate::report::{Violations, kinds};
 use crate::{Result, clock, panicked};
 
 /// The first argument of a child.
@@ -69,24 +72,25 @@ impl Mutant {
     }
 }
 
-/// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// What was acknowledged is not there, or is elsewhere, and no hand has destroyed it.
-    Lost,
-    /// A hand has destroyed something, and nobody was told.
-    Silent,
-    /// Something else was said than should be.
-    Unexpected,
-    /// Something panicked.
-    Panicked,
+kinds! {
+    /// A promise that was broken.
+    pub enum Broken {
+        /// What was acknowledged is not there, or is elsewhere, and no hand has destroyed it.
+        Lost,
+        /// A hand has destroyed something, and nobody was told.
+        Silent,
+        /// Something else was said than should be.
+        Unexpected,
+        /// Something panicked.
+        Panicked,
+    }
 }
 
 /// What was broken, in words.
 pub type Violation = (Broken, String);
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Hands.
     pub cases: u64,
@@ -96,31 +100,11 @@ pub struct Report {
     pub acked: u64,
     /// Events that a hand destroyed, of which it was told.
     pub destroyed: u64,
-    /// How long it took, in milliseconds.
-    pub millis: u128,
+    /// How long it took.
+    pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// How often a promise was broken.
-    #[must_use]
-    pub fn count(&self, which: Broken) -> usize {
-        self.violations.iter().filter(|(broken, _)| *broken == which).count()
-    }
-
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        let words: Vec<String> =
-            self.violations.iter().take(200).map(|(broken, words)| format!("{broken:?}: {words}")).collect();
-        serde_json::json!({
-            "name": "touch", "seed": settings.seed, "cases": self.cases, "refused": self.refused, "acked": self.acked,
-            "destroyed": self.destroyed, "acked_lost": self.count(Broken::Lost),
-            "silent": self.count(Broken::Silent), "unexpected": self.count(Broken::Unexpected),
-            "panics": self.count(Broken::Panicked), "seconds": self.millis / 1_000, "violations": words,
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations<Broken>,
 }
 
 /// Runs it with children of `program`, which calls [`child::live`].
@@ -148,7 +132,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
         let named = |(broken, words)| (broken, format!("{}: {words}", case.name));
         report.violations.extend(touched.violations.into_iter().map(named));
     }
-    report.millis = start.elapsed().as_millis();
+    report.seconds = start.elapsed().as_secs();
     Ok(report)
 }
 

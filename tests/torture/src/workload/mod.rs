@@ -1,24 +1,134 @@
-//! What a store is used for while its disk is watched: appends, imports, an aggregate with snapshots, a lock with a
-//! ledger under it; one caller, or many at once, who share groups.
+//! What a store is used for while it is hurt: by one caller, or by many at once, who share groups.
+//!
+//! Each [`Primitive`] has a file here, and a line in [`ALL`]. That is all it takes to have it used and judged while the
+//! power fails (`power`, `fsync`), calls to files fail (`io`, `full`), processes are killed (`kill`, `failpoints`),
+//! callers go away (`cancel`), and files are harmed (`files`).
 //!
 //! Who does what is determined by the seed. All callers live on one thread, so the order in which they ask is too; which
 //! of them share a commit is up to the threads of the store.
 
-mod deed;
+pub mod aggregate;
+pub mod events;
+mod ledger;
+mod line;
+mod lock;
+mod rw_lock;
+mod semaphore;
 mod settle;
-mod tally;
-mod told;
+pub mod told;
+
+use std::fmt::Debug;
+use std::pin::Pin;
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
-use millpond::Store;
+use millpond::{Error, Store, blocking};
 
-use self::deed::Deed;
-pub use self::tally::{Happened, Tally};
-pub use self::told::{Told, Word};
+pub use self::aggregate::{Happened, Tally};
+pub use self::events::Call;
+pub use self::line::Line;
+pub use self::told::{Fact, Told, Word};
 use crate::Result;
 use crate::callers::Caller;
+use crate::look::{Found, Seen};
 use crate::random::Random;
+use crate::report::{Broken, Violation};
+
+/// Every primitive.
+pub const ALL: &[&dyn Primitive] =
+    &[&events::Events, &aggregate::Tallies, &lock::Till, &semaphore::Desk, &rw_lock::Shelf];
+
+/// One thing that a caller does. What has the same who and number is the same thing, with the same ids.
+#[derive(Clone, Copy, Debug)]
+pub struct Deed {
+    /// Who.
+    pub who: u64,
+    /// Which of theirs.
+    pub number: u64,
+    /// Bytes that come with what is written, if that can be: 65,000 at most.
+    pub pad: usize,
+}
+
+/// What can be read in one way: its name, and what is there.
+pub type Reading = (String, std::result::Result<Option<Found>, Error>);
+
+/// Something that a store can be used for, and what must be true of it afterwards.
+pub trait Primitive: Debug + Sync {
+    /// Its name on every floor.
+    fn name(&self) -> &'static str;
+
+    /// The beginnings of the names of the streams that are its own.
+    fn streams(&self) -> &'static [&'static str];
+
+    /// How many deeds are of this sort, beside the shares of the others.
+    fn share(&self) -> u64 {
+        1
+    }
+
+    /// Whether a deed that is done twice has one effect.
+    fn is_idempotent(&self) -> bool {
+        true
+    }
+
+    /// A caller who does it; what is left open is drawn now. It tells each thing that it is told, when it is.
+    fn ask<'s>(&self, deed: Deed, random: &mut Random, store: &'s Store, told: &'s Told) -> Caller<'s>;
+
+    /// Everything that can be read of it besides the events, which are given.
+    fn read<'s>(
+        &self,
+        _store: &'s Store,
+        _found: &'s [Found],
+    ) -> Pin<Box<dyn Future<Output = Vec<Reading>> + 's>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    /// What is wrong with it, whatever anybody was told.
+    fn check(&self, seen: &Seen) -> Vec<Violation>;
+
+    /// What somebody was told about, if it is there.
+    fn find<'s>(&self, seen: &'s Seen, fact: &Fact) -> Option<&'s Found> {
+        seen.find(fact)
+    }
+
+    /// Writes to a store that has been looked at.
+    ///
+    /// # Errors
+    /// What the store said.
+    fn use_again(&self, _store: &blocking::Store, _seen: &mut Seen) -> Result<()> {
+        Ok(())
+    }
+
+    /// Ways to spoil the evidence, each of which must be noticed.
+    fn mutants(&self) -> &'static [Mutant];
+}
+
+/// A way to spoil what was told, or what was seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What must be said of it.
+    pub breaks: Broken,
+    /// Spoils it; `false` if there is nothing to be spoilt in this way.
+    pub spoil: fn(&mut [Word], &mut Seen) -> bool,
+}
+
+impl PartialEq for Mutant {
+    fn eq(&self, other: &Mutant) -> bool {
+        self.name == other.name
+    }
+}
+
+/// Every mutant of every primitive.
+pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
+    ALL.iter().flat_map(|primitive| primitive.mutants())
+}
+
+/// The primitive of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static dyn Primitive> {
+    ALL.iter().find(|primitive| primitive.name() == name).copied()
+}
 
 /// Callers in a round, by chance.
 const CALLERS: [u64; 8] = [1, 1, 1, 2, 4, 8, 16, 32];
@@ -32,7 +142,7 @@ pub struct Workload<'a> {
     next: u64,
     /// Readers in a round.
     readers: u64,
-    /// Bytes that come with each event of a group, besides its content.
+    /// Bytes that come with each deed.
     pad: usize,
 }
 
@@ -55,7 +165,7 @@ impl<'a> Workload<'a> {
         Workload { readers, ..self }
     }
 
-    /// The events of its groups are larger by so many bytes, which may be 65,000 at most.
+    /// What is written is larger by so many bytes, which may be 65,000 at most.
     #[must_use]
     pub fn padded(self, pad: usize) -> Workload<'a> {
         Workload { pad, ..self }
@@ -64,10 +174,36 @@ impl<'a> Workload<'a> {
     /// A round of some callers, who ask at once. Returns when all have been answered.
     pub fn round(&mut self, store: &Store) {
         let callers = CALLERS.get(self.random.below(CALLERS.len() as u64) as usize).copied().unwrap_or(1);
-        let mut deeds: Vec<Deed> =
-            (0..callers).map(|who| Deed::draw(who, self.number(), &mut self.random)).collect();
-        deeds.extend((0..self.readers).map(|_| Deed::read()));
-        self.perform(store, &deeds);
+        let mut all = self.callers(store, callers);
+        all.extend((0..self.readers).map(|_| Box::pin(events::read(store, self.told)) as Caller<'_>));
+        block_on(join_all(all));
+    }
+
+    /// So many callers at once.
+    pub fn some(&mut self, store: &Store, callers: u64) {
+        block_on(join_all(self.callers(store, callers)));
+    }
+
+    /// Each primitive once, one after the other.
+    pub fn each(&mut self, store: &Store) {
+        self.one_of_each(store).into_iter().for_each(block_on);
+    }
+
+    /// The same, for somebody who looks at each of them.
+    pub fn one_of_each<'s>(&mut self, store: &'s Store) -> Vec<Caller<'s>>
+    where
+        'a: 's,
+    {
+        let ask = |primitive: &&dyn Primitive| {
+            let deed = self.deed(0);
+            primitive.ask(deed, &mut self.random, store, self.told)
+        };
+        ALL.iter().map(ask).collect()
+    }
+
+    /// A group of appends of so many callers.
+    pub fn group(&mut self, store: &Store, callers: u64) {
+        block_on(join_all(self.appends(store, callers)));
     }
 
     /// Some callers, for somebody who does not let all of them come to their end.
@@ -75,12 +211,8 @@ impl<'a> Workload<'a> {
     where
         'a: 's,
     {
-        let told = self.told;
-        let draw = |who| {
-            let deed = Deed::draw(who, self.number(), &mut self.random);
-            Box::pin(async move { deed.perform(store, told).await }) as Caller<'s>
-        };
-        (0..callers).map(draw).collect()
+        let ask = |who| self.draw().ask(self.deed(who), &mut self.random, store, self.told);
+        (0..callers).map(ask).collect()
     }
 
     /// Appends and imports of so many callers, for somebody who does not let all of them come to their end.
@@ -88,15 +220,11 @@ impl<'a> Workload<'a> {
     where
         'a: 's,
     {
-        let (told, pad) = (self.told, self.pad);
-        let append = |who| {
-            let deed = Deed::append(who, self.number(), pad);
-            Box::pin(async move { deed.perform(store, told).await }) as Caller<'s>
-        };
-        (0..callers).map(append).collect()
+        let ask = |who| events::Events.ask(self.deed(who), &mut self.random, store, self.told);
+        (0..callers).map(ask).collect()
     }
 
-    /// Looks which of the events that nobody knew about are there, once something else has been acknowledged.
+    /// Looks which of the things that nobody knew about are there, once something else has been acknowledged.
     ///
     /// # Errors
     /// What the store said to the reader.
@@ -104,24 +232,20 @@ impl<'a> Workload<'a> {
         settle::settle(store, self.told)
     }
 
-    /// One caller takes the lock.
-    pub fn turn(&mut self, store: &Store) {
-        let deed = Deed::Turn { who: 0, number: self.number() };
-        self.perform(store, &[deed]);
+    /// A primitive by chance, and by its share.
+    fn draw(&mut self) -> &'static dyn Primitive {
+        let mut at = self.random.below(ALL.iter().map(|primitive| primitive.share()).sum());
+        let is_it = |primitive: &&&dyn Primitive| {
+            let share = primitive.share();
+            let is_it = at < share;
+            at = at.saturating_sub(share);
+            is_it
+        };
+        ALL.iter().find(is_it).copied().unwrap_or(&events::Events)
     }
 
-    /// A group of appends of so many callers.
-    pub fn group(&mut self, store: &Store, callers: u64) {
-        let deeds: Vec<Deed> = (0..callers).map(|who| Deed::append(who, self.number(), self.pad)).collect();
-        self.perform(store, &deeds);
-    }
-
-    fn number(&mut self) -> u64 {
+    fn deed(&mut self, who: u64) -> Deed {
         self.next += 1;
-        self.next
-    }
-
-    fn perform(&self, store: &Store, deeds: &[Deed]) {
-        block_on(join_all(deeds.iter().map(|deed| deed.perform(store, self.told))));
+        Deed { who, number: self.next, pad: self.pad }
     }
 }

@@ -2,41 +2,26 @@
 
 use millpond::Store;
 
-use super::told::{Told, Word};
+use super::told::{Fact, Told, Word};
 use crate::Result;
-use crate::kill::oracle::collect;
-use crate::kill::{Acked, Found};
+use crate::look::Seen;
 
-/// Says of every unknown event before the last acknowledged one whether it is there.
+/// Says of every unknown fact before the last acknowledged one whether it is there.
 pub(super) fn settle(store: &Store, told: &Told) -> Result<()> {
     let words = told.so_far();
-    let acked = words.iter().rposition(|word| matches!(word, Word::Acked(_))).unwrap_or(0);
-    let settled = |event: &Acked| {
-        words.iter().any(|word| matches!(word, Word::Settled(known, _) if same(known, event)))
-    };
-    let open: Vec<&Acked> = words
+    let acked = words.iter().rposition(Word::is_acked).unwrap_or(0);
+    let settled =
+        |fact: &Fact| words.iter().any(|word| matches!(word, Word::Settled(known, _) if known == fact));
+    let open: Vec<&Fact> = words
         .iter()
         .take(acked)
-        .filter_map(|word| if let Word::Unknown(event, _) = word { Some(event) } else { None })
-        .filter(|event| !settled(event))
+        .filter_map(|word| if let Word::Unknown(fact, _) = word { Some(fact) } else { None })
+        .filter(|fact| !settled(fact))
         .collect();
     if open.is_empty() {
         return Ok(());
     }
-    let (found, _) = collect(&store.blocking())?;
-    let is_there = |event: &Acked| {
-        let is_it = |found: &Found| match event.id.is_nil() {
-            true => (&found.stream, &found.content) == (&event.stream, &event.content),
-            false => found.id == event.id,
-        };
-        found.iter().any(is_it)
-    };
-    let words: Vec<Word> =
-        open.into_iter().map(|event| Word::Settled(event.clone(), is_there(event))).collect();
-    told.say(words);
+    let seen = Seen::read(&store.blocking())?;
+    told.say(open.into_iter().map(|fact| Word::Settled(fact.clone(), seen.has(fact))).collect::<Vec<_>>());
     Ok(())
-}
-
-fn same(one: &Acked, other: &Acked) -> bool {
-    (one.id, &one.stream, &one.content) == (other.id, &other.stream, &other.content)
 }

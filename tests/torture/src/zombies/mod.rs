@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use millpond::blocking::Store;
 
+use serde::Serialize;
+
 use crate::hands::child::{Fault, STREAM};
 use crate::hands::{Hands, Said};
 use crate::random::Random;
+use crate::report::Violations;
 use crate::sections::{self, Broken, Violation};
 use crate::sidecar::Turn;
 use crate::{Result, clock};
@@ -61,7 +64,7 @@ impl Default for Settings {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Holders stopped.
     pub rounds: u64,
@@ -70,32 +73,22 @@ pub struct Report {
     /// Locks that were taken from a stopped holder.
     pub takeovers: u64,
     /// Writes that landed in the name of the current holder, and those that were refused.
-    pub writes: (u64, u64),
+    pub landed: u64,
+    /// As `landed`.
+    pub refused: u64,
     /// Writes that landed under an old token.
-    pub stale: usize,
+    pub stale_landed: usize,
     /// From the stop to the takeover, in microseconds: the middle, the longest.
-    pub takeover_us: (u64, u64),
+    pub takeover_p50_us: u64,
+    /// As `takeover_p50_us`.
+    pub takeover_max_us: u64,
     /// From the moment when one stopped inside went on to the takeover, in microseconds: the longest.
-    pub after_inside_us: u64,
+    pub after_inside_max_us: u64,
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
-    pub violations: Vec<Violation>,
-}
-
-impl Report {
-    /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
-        serde_json::json!({
-            "name": "zombies", "seed": settings.seed, "rounds": self.rounds, "inside": self.inside,
-            "takeovers": self.takeovers, "landed": self.writes.0, "refused": self.writes.1,
-            "stale_landed": self.stale, "ttl_us": TTL_MS * 1_000, "takeover_p50_us": self.takeover_us.0,
-            "takeover_max_us": self.takeover_us.1, "after_inside_max_us": self.after_inside_us,
-            "broken": sections::count(&self.violations), "seconds": self.seconds,
-            "violations": sections::words(&self.violations),
-        })
-    }
+    #[serde(flatten)]
+    pub violations: Violations<Broken>,
 }
 
 /// Runs it with children of `program`, which calls [`crate::hands::child::live`].
@@ -122,7 +115,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
         report.takeovers += 1;
         if stopped.inside {
             report.inside += 1;
-            report.after_inside_us = report.after_inside_us.max(stopped.took_us);
+            report.after_inside_max_us = report.after_inside_max_us.max(stopped.took_us);
         } else {
             measured.push(stopped.took_us);
         }
@@ -133,16 +126,16 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
             break;
         }
     }
-    report.writes = hands.writes;
-    report.violations = std::mem::take(&mut hands.violations);
+    (report.landed, report.refused) = hands.writes;
+    report.violations = std::mem::take(&mut hands.violations).into();
     report.violations.extend(sections::overlaps(&hands.sections));
     report.violations.extend(sections::order(&hands.sections));
     drop(hands);
     measured.sort_unstable();
-    report.takeover_us =
+    (report.takeover_p50_us, report.takeover_max_us) =
         (measured.get(measured.len() / 2).copied().unwrap_or(0), measured.last().copied().unwrap_or(0));
     let landed = landed(&file, settings.mutant)?;
-    report.stale = landed.len();
+    report.stale_landed = landed.len();
     report.violations.extend(landed);
     report.seconds = start.elapsed().as_secs();
     Ok(report)

@@ -1,0 +1,70 @@
+//! What every primitive of the workload must do: be used, be judged, and notice each of its mutants.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that is wrong about this should fail")]
+
+use std::collections::BTreeSet;
+
+use futures_executor::block_on;
+use millpond::Store;
+use torture::look::{Seen, look};
+use torture::recording::folder;
+use torture::workload::{ALL, Line, Told, Word, Workload, mutants};
+
+/// What callers were told of a store, and what is in it.
+fn used(seed: u64) -> (Vec<Word>, Seen) {
+    let folder = folder().unwrap();
+    let file = folder.path().join("used.db");
+    let told = Told::default();
+    let store = block_on(Store::open(&file)).unwrap();
+    let mut workload = Workload::new(&told, seed);
+    for _ in 0..6 {
+        workload.each(&store);
+        workload.round(&store);
+    }
+    block_on(store.close()).unwrap();
+    let seen = look(&file, true);
+    (told.take(), seen)
+}
+
+#[test]
+fn each_is_used_and_its_mutants_are_noticed() {
+    let (words, seen) = used(1);
+    let unsound: Vec<_> = seen.violations.iter().chain(&seen.accuse(&words)).cloned().collect();
+    assert!(unsound.is_empty(), "{unsound:?}");
+    for primitive in ALL {
+        let acked = words.iter().filter(|word| word.is_acked()).filter_map(Word::fact);
+        assert!(acked.filter(|fact| fact.of == primitive.name()).count() > 5, "{primitive:?}");
+        assert!(!primitive.mutants().is_empty(), "{primitive:?}");
+    }
+    for mutant in mutants() {
+        let (mut words, mut seen) = (words.clone(), seen.clone());
+        assert!((mutant.spoil)(&mut words, &mut seen), "{mutant:?}");
+        seen.index();
+        let noticed: BTreeSet<_> =
+            seen.check().into_iter().chain(seen.accuse(&words)).map(|(broken, _)| broken).collect();
+        assert!(noticed.contains(&mutant.breaks), "{mutant:?}: {noticed:?}");
+    }
+    let names: BTreeSet<_> = mutants().map(|mutant| mutant.name).collect();
+    assert_eq!(names.len(), mutants().count());
+}
+
+#[test]
+fn the_same_seed_asks_for_the_same() {
+    let facts = |seed| {
+        let facts = used(seed).0.into_iter().filter_map(|word| word.fact().cloned());
+        // A ledger has tokens in it, which depend on who was faster.
+        let open = facts.filter(|fact| ["events", "aggregate"].contains(&fact.of));
+        open.map(|fact| (fact.stream, fact.content)).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(facts(3), facts(3));
+    assert_ne!(facts(3), facts(4));
+}
+
+#[test]
+fn a_word_arrives_as_it_was_said() {
+    for word in used(2).0.into_iter().filter(|word| !matches!(word, Word::Saw(_))) {
+        let line = serde_json::to_string(&Line::of(&word).unwrap()).unwrap();
+        assert!(line.len() < 1_000, "{line}");
+        let heard = serde_json::from_str::<Line>(&line).unwrap().word().unwrap();
+        assert_eq!(format!("{heard:?}"), format!("{word:?}"));
+    }
+}
