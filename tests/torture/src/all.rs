@@ -59,6 +59,7 @@ const PROGRAMS: &[Row] = &[
     ("panics", ["--rounds 600", "--rounds 20000", "--rounds 500000"]),
     ("full", ["--writes 20 --stride 4", "--writes 120", "--writes 300"]),
     ("stopped", ["--rounds 6", "--rounds 100", "--rounds 1000"]),
+    ("fairness", ["--seconds 9", "--seconds 120", "--seconds 1200"]),
     ("overload", ["--waves 20", "--waves 300", "--waves 3000"]),
     ("failpoints", ["--rounds 1", "--rounds 60", "--rounds 600"]),
 ];
@@ -67,6 +68,9 @@ const PROGRAMS: &[Row] = &[
 const CLOCK: &[Row] = &[("clock", ["--rounds 4", "--rounds 60", "--rounds 1000"])];
 #[cfg(not(feature = "faketime"))]
 const CLOCK: &[Row] = &[];
+
+/// What judges how long things take. Not in the tier of a change: that runs beside other things, on whatever machine.
+const TIMED: &[&str] = &["kill", "locks", "readers", "zombies", "stopped", "fairness", "overload"];
 
 /// Seeds with which a mutant is tried before it counts as a survivor: which groups there are depends on the threads too.
 const TRIES: u64 = 8;
@@ -100,7 +104,7 @@ impl Default for Settings {
 /// A program that was run.
 struct Run {
     name: &'static str,
-    options: &'static str,
+    options: String,
     kept: bool,
     /// The line that it has printed.
     figures: Value,
@@ -149,8 +153,10 @@ impl Run {
     /// Runs one of them in a tier. One that could not be run has kept nothing.
     fn of(program: &Path, (name, tiers): Row, settings: &Settings) -> Run {
         let options = tiers.get(settings.tier as usize).copied().unwrap_or_default();
+        let untimed = settings.tier == Tier::Pr && TIMED.contains(&name);
+        let options = format!("{options}{}", if untimed { " --timed false" } else { "" });
         let begun = clock::now();
-        let said = start(program, name, options, settings.seed, None);
+        let said = start(program, name, &options, settings.seed, None);
         let (kept, figures) = said.unwrap_or_else(|error| {
             (false, serde_json::json!({ "name": name, "could not be run": error.to_string() }))
         });

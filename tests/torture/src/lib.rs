@@ -14,6 +14,7 @@ pub mod clocks;
 pub mod crew;
 pub mod cuts;
 pub mod failpoints;
+pub mod fairness;
 pub mod files;
 pub mod fsync;
 pub mod full;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, all, cancel, clocks, failpoints, files, fsync, full, hands, history, io, kill, locks, overload,
-    panics, power, readers, report, serial, stopped, touch, zombies,
+    Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, hands, history, io, kill, locks,
+    overload, panics, power, readers, report, serial, stopped, touch, zombies,
 };
 
 use crate::options::usage;
@@ -73,6 +73,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             failpoints::child::live(file.as_ref(), seed.parse()?, point, how, strikes)?;
             Ok(true)
         }
+        [name, file, who, next, plain] if name == fairness::CHILD => {
+            fairness::child::live(file.as_ref(), who.parse()?, next.parse()?, plain.parse()?)?;
+            Ok(true)
+        }
         [name, file, sql] if name == touch::CHILD => {
             touch::child::live(file.as_ref(), sql)?;
             Ok(true)
@@ -112,6 +116,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "panics" => line!(name, options, panics),
         "full" => line!(name, options, full, program),
         "stopped" => line!(name, options, stopped, program),
+        "fairness" => line!(name, options, fairness, program),
         "overload" => line!(name, options, overload, program),
         "failpoints" => line!(name, options, failpoints, program),
         _ => return Err(usage().into()),

@@ -3,14 +3,15 @@
 use std::str::FromStr;
 
 use torture::{
-    Result, all, cancel, clocks, failpoints, files, fsync, full, history, io, kill, locks, overload, panics,
-    power, readers, serial, stopped, touch, zombies,
+    Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, history, io, kill, locks,
+    overload, panics, power, readers, serial, stopped, touch, zombies,
 };
 
 const USAGE: &str = "usage:
   torture all     [--tier pr|night|release] [--seed N] [--only NAME,NAME] [--jobs N]
                   [--page FILE] [--commit ID]
   torture all --mutants [--only NAME,NAME]
+  (with --timed false, programs that ask for more than promises do not judge how long things take)
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant {kill}]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
@@ -35,6 +36,7 @@ const USAGE: &str = "usage:
   torture full    [--seed N] [--writes N] [--stride N] [--seconds N]
                   [--mutant sure|forgetful|vague|blind|sick]
   torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]
+  torture fairness [--seed N] [--seconds N] [--mutant plain|starved|forgetful]
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
@@ -96,6 +98,7 @@ pub(crate) fn kill(options: &[String]) -> Result<kill::Settings> {
         match name {
             "--seed" => settings.seed = value.parse()?,
             "--kills" => settings.kills = value.parse()?,
+            "--timed" => settings.timed = value.parse()?,
             "--seconds" => settings.seconds = Some(value.parse()?),
             "--mutant" => {
                 let named = kill::Mutant::all().find(|mutant| mutant.name() == value);
@@ -128,20 +131,21 @@ macro_rules! options {
 }
 
 options! {
-    locks: grants, processes, lanes, every_ms, seconds = limit;
-    zombies: rounds;
+    locks: grants, processes, lanes, every_ms, seconds = limit, timed;
+    zombies: rounds, timed;
     power: rounds, images, seconds = limit, lanes = some;
     fsync: rounds, images, seconds = limit, lanes = some, stride = some;
     io: rounds, seconds = limit, stride;
     history: rounds, seconds = limit, lanes = some, operations = some;
     serial: writes, images, seconds = limit, lanes = some;
-    readers: writes, lanes = some, readers, left, stops;
+    readers: writes, lanes = some, readers, left, stops, timed;
     clocks: rounds;
     cancel: rounds, seconds = limit;
     panics: rounds, seconds = limit, place = place;
     full: writes, stride, seconds = limit;
-    stopped: rounds;
-    overload: waves;
+    stopped: rounds, timed;
+    fairness: seconds, timed;
+    overload: waves, timed;
     failpoints: rounds;
     files: flips, contents, stride = some, seconds = limit, lanes = some;
     touch: rounds, only;

@@ -47,6 +47,8 @@ kinds! {
         Corrupt,
         /// The store cannot be opened or written (G7).
         Wedged,
+        /// Somebody who wanted to write had too little of it, or had to wait for too long (G8).
+        Starved,
         /// What was said not to have been applied is there (G3).
         Lie,
         /// What was unknown was settled, and is another now (G3).
