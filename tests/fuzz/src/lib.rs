@@ -3,8 +3,7 @@
 //! `cargo run --release -p fuzz -- TARGET [--seed N] [--seconds N] [--runs N]` prints one line of JSON with figures, and
 //! exits with 1 if something was found. A target is a plain function of bytes; the driver here changes the inputs in
 //! `corpus/` at random, from a seed, and needs nothing but a stable compiler, so that its short form and the corpus are
-//! ordinary tests. It does not learn from what the inputs reach; whoever wants that calls [`Target::run`] from a
-//! `fuzz_target!` of libFuzzer's.
+//! ordinary tests. It does not learn from what the inputs reach; `guided/` has libFuzzer do that to the same functions.
 //!
 //! | file | what is fed |
 //! | --- | --- |

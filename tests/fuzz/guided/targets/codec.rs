@@ -1,0 +1,7 @@
+//! What was stored.
+#![no_main]
+
+use fuzz::Target;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| Target::Codec.run(bytes));

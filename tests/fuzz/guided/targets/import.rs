@@ -1,0 +1,7 @@
+//! Lines of an import.
+#![no_main]
+
+use fuzz::Target;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| Target::Import.run(bytes));

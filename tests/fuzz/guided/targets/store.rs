@@ -1,0 +1,7 @@
+//! Operations on two stores.
+#![no_main]
+
+use fuzz::Target;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| Target::Store.run(bytes));
