@@ -35,6 +35,7 @@ pub mod recording;
 pub mod sections;
 pub mod serial;
 pub mod sidecar;
+pub mod sim;
 pub mod stopped;
 pub mod touch;
 pub mod vfs;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, all, cancel, clocks, failpoints, files, fsync, full, hands, history, io, kill, locks, overload,
-    panics, power, readers, serial, stopped, touch, zombies,
+    panics, power, readers, serial, sim, stopped, touch, zombies,
 };
 
 use crate::options::USAGE;
@@ -171,6 +171,11 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "overload" => {
             let settings = options::overload(options)?;
             let report = overload::run(&program, &settings)?;
+            (report.json(&settings), report.violations.is_empty())
+        }
+        "sim" => {
+            let settings = options::sim(options)?;
+            let report = sim::run(&settings)?;
             (report.json(&settings), report.violations.is_empty())
         }
         "failpoints" => {

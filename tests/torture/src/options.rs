@@ -2,7 +2,7 @@
 
 use torture::{
     Result, all, cancel, clocks, failpoints, files, fsync, full, history, io, kill, locks, overload, panics,
-    power, readers, serial, stopped, touch, zombies,
+    power, readers, serial, sim, stopped, touch, zombies,
 };
 
 pub(crate) const USAGE: &str = "usage:
@@ -34,6 +34,8 @@ pub(crate) const USAGE: &str = "usage:
   torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
+  torture sim     [--seed N] [--hours N] [--minutes N] [--again N] [--trace FILE]
+                  [--mutant early|liar|buried|overtaken|forgotten|unguarded|unexpecting|silent|unseeded]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
                   [--mutant blind|silent|touched|vague|fragile|stuck]
   torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]";
@@ -316,6 +318,21 @@ pub(crate) fn failpoints(options: &[String]) -> Result<failpoints::Settings> {
             "--seed" => settings.seed = value.parse()?,
             "--rounds" => settings.rounds = value.parse()?,
             "--mutant" => settings.mutant = mutant(value, &failpoints::Mutant::ALL)?,
+            _ => return Err(USAGE.into()),
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn sim(options: &[String]) -> Result<sim::Settings> {
+    settings(options, |settings: &mut sim::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--hours" => settings.minutes = 60 * value.parse::<u64>()?,
+            "--minutes" => settings.minutes = value.parse()?,
+            "--again" => settings.again = value.parse()?,
+            "--trace" => settings.trace = Some(value.into()),
+            "--mutant" => settings.mutant = mutant(value, &sim::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())
