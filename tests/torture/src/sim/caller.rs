@@ -127,7 +127,7 @@ impl Lane {
                     Some((true, _)) => {
                         state.complain(Broken::Overlap, format!("{name}: token {token} was given twice"));
                     }
-                    Some(_) if whose != Some(life) => {
+                    Some(_) if whose.is_some_and(|whose| whose != life) => {
                         state.complain(
                             Broken::Overlap,
                             format!("{name}: token {token} is {whose:?}'s, not {life}'s"),

@@ -223,11 +223,16 @@ impl Locks {
         said
     }
 
+    /// Somebody holds a lock, and may have been given it in silence when this group began.
+    pub(super) fn found(&mut self, grant: &Grant, now_ms: u64) -> Option<Violation> {
+        self.given(grant, None, now_ms, true)
+    }
+
     /// A lock as readers see it behind a commit that began at `now_ms`: what was passed on in silence.
     pub(super) fn shown(&mut self, line: &Line, now_ms: u64) -> Option<Violation> {
         let holder = self.locks.entry(line.lock).or_default().holder;
         match line.holders.first() {
-            Some(found) => self.given(&found.grant, None, now_ms, true),
+            Some(holder) => self.found(&holder.grant, now_ms),
             None => {
                 let lease = holder.and_then(|token| self.leases.get(&token)).copied();
                 self.take_away(line.lock, now_ms);

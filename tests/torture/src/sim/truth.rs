@@ -142,7 +142,7 @@ impl Truth {
             }
             (Operation::LockSettle(_), Outcome::LockSettle(settled)) => {
                 let holders = settled.holders.iter();
-                said.extend(holders.filter_map(|grant| self.line.granted(grant, None, now_ms)));
+                said.extend(holders.filter_map(|grant| self.line.found(grant, now_ms)));
             }
             (Operation::LockBreak(_), Outcome::LockBreak(broken)) => {
                 broken.taken.iter().for_each(|grant| self.line.take_away(grant.lock, now_ms));

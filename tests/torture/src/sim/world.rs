@@ -203,6 +203,10 @@ impl World {
             process.end_actors(&self.alarm);
         }
         if has_left {
+            // One that could not write any more has not left in order; its end is a death to the others.
+            if let Some(id) = process.kin.process() {
+                self.ground.state().truth.line.gone(id);
+            }
             self.empty(at, now_ms);
         } else if is_poisoned {
             self.close(at);
