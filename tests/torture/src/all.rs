@@ -58,6 +58,7 @@ const PROGRAMS: &[Row] = &[
     ("full", ["--writes 20 --stride 4", "--writes 120", "--writes 300"]),
     ("stopped", ["--rounds 6", "--rounds 100", "--rounds 1000"]),
     ("overload", ["--waves 20", "--waves 300", "--waves 3000"]),
+    ("sim", ["--hours 1", "--hours 200", "--hours 2000"]),
     ("failpoints", ["--rounds 1", "--rounds 60", "--rounds 600"]),
 ];
 

@@ -35,7 +35,8 @@ pub(crate) const USAGE: &str = "usage:
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
   torture sim     [--seed N] [--hours N] [--minutes N] [--again N] [--trace FILE]
-                  [--mutant early|liar|buried|overtaken|forgotten|unguarded|unexpecting|silent|unseeded]
+                  [--mutant early|forgotten|liar|repeated|unexpecting|unguarded|buried|recycled|overtaken|refusing|
+                  leaking|deaf|cut|forged|hurting|vague|silent|unseeded]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
                   [--mutant blind|silent|touched|vague|fragile|stuck]
   torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]";
@@ -332,7 +333,7 @@ pub(crate) fn sim(options: &[String]) -> Result<sim::Settings> {
             "--minutes" => settings.minutes = value.parse()?,
             "--again" => settings.again = value.parse()?,
             "--trace" => settings.trace = Some(value.into()),
-            "--mutant" => settings.mutant = mutant(value, &sim::Mutant::ALL)?,
+            "--mutant" => settings.mutant = mutant(value, sim::Mutant::ALL)?,
             _ => return Err(USAGE.into()),
         }
         Ok(())

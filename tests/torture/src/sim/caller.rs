@@ -9,6 +9,7 @@ use millpond::{CommandError, Error, Event, Expected, LockGuard, Result, Store, W
 use super::account::{Account, Command, Happened, TooLittle};
 use super::ground::{Calling, Ground, State};
 use super::judge::Broken;
+use super::mutant::Mutant;
 use super::process::CALL_TIMEOUT_MS;
 use super::truth::LOCKS;
 use crate::random::Random;
@@ -39,19 +40,27 @@ impl Lane {
     /// Until the world becomes quiet, or the store is closed.
     pub(super) async fn live(self: Rc<Lane>) {
         loop {
-            let pause = [1, 20, 400, 4_000][self.below(4) as usize % 4];
+            let pause = self.one_of(&[1, 20, 400, 4_000]);
             self.rest(pause).await;
-            let state = self.ground.state();
-            if state.quiet || state.lives.get(&self.life).is_none_or(|life| life.closing || life.poisoned) {
+            if self.is_to_end() {
                 return;
             }
-            drop(state);
             self.something().await;
         }
     }
 
+    fn is_to_end(&self) -> bool {
+        let state = self.ground.state();
+        let life = state.lives.get(&self.life);
+        state.quiet || life.is_none_or(|life| life.closing || life.poisoned)
+    }
+
     fn below(&self, end: u64) -> u64 {
         self.random.borrow_mut().below(end)
+    }
+
+    fn one_of<T: Copy + Default>(&self, all: &[T]) -> T {
+        all.get(self.below(all.len() as u64) as usize).copied().unwrap_or_default()
     }
 
     async fn rest(&self, most_ms: u64) {
@@ -74,7 +83,7 @@ impl Lane {
         if self.below(6) > 0 {
             return doing.await;
         }
-        let patience = [0, 1, 30, 2_000][self.below(4) as usize % 4];
+        let patience = self.one_of(&[0, 1, 30, 2_000]);
         let patience = Duration::from_millis(self.below(patience + 1));
         tokio::time::timeout(patience, doing).await.unwrap_or(());
     }
@@ -84,8 +93,8 @@ impl Lane {
     }
 
     async fn lock(&self) {
-        let name = LOCKS[self.below(LOCKS.len() as u64) as usize % LOCKS.len()];
-        let ttl_ms = [500, 2_000, 10_000][self.below(3) as usize % 3];
+        let name = self.one_of(&LOCKS);
+        let ttl_ms = self.one_of(&[500, 2_000, 10_000]);
         let lock = self.store.lock(name).ttl(Duration::from_millis(ttl_ms));
         let guard = match self.below(5) {
             0 => {
@@ -152,7 +161,7 @@ impl Lane {
     /// What a holder does.
     async fn hold(&self, mut held: Held) {
         for _ in 0..self.below(4) {
-            let pause = [5, 300, 3_000][self.below(3) as usize % 3];
+            let pause = self.one_of(&[5, 300, 3_000]);
             self.rest(pause).await;
             let Some(guard) = &held.guard else { return };
             if self.below(3) > 0 {
@@ -169,6 +178,9 @@ impl Lane {
             }
         }
         let Some(guard) = held.let_go() else { return };
+        if self.ground.state().mutant == Some(Mutant::Leaking) && self.below(10) == 0 {
+            return std::mem::forget(guard);
+        }
         if self.below(3) == 0 {
             return drop(guard);
         }
@@ -194,8 +206,7 @@ impl Lane {
 
     async fn append(&self, guard: Option<&LockGuard>) {
         let stream = format!("log-{}", self.below(STREAMS));
-        let mut state = self.ground.state();
-        let version = state.truth.version(&stream);
+        let version = self.ground.state().truth.version(&stream);
         let expected = match self.below(6) {
             0 => Expected::NoStream,
             1 => Expected::Exists,
@@ -203,8 +214,7 @@ impl Lane {
             4 => Expected::Version(version.saturating_sub(1)),
             _ => Expected::Any,
         };
-        let numbers: Vec<u64> = (0..=self.below(3)).map(|_| state.number()).collect();
-        drop(state);
+        let numbers: Vec<u64> = (0..=self.below(3)).map(|_| self.ground.state().number()).collect();
         let known = self.below(3) == 0;
         let events: Result<Vec<Event>> = numbers.iter().map(|n| event(*n, known)).collect();
         let Ok(events) = events else { return };
@@ -244,9 +254,7 @@ impl Lane {
     async fn command(&self) {
         let id = self.below(ACCOUNTS).to_string();
         let stream = format!("account-{id}");
-        let mut state = self.ground.state();
-        let (n, before) = (state.number(), state.truth.version(&stream));
-        drop(state);
+        let (n, before) = (self.ground.state().number(), self.ground.state().truth.version(&stream));
         let cents = 1 + self.below(40);
         let (command, what) = match self.below(12) {
             0 => (Command::Panic, "panic"),
@@ -344,7 +352,7 @@ impl Lane {
     }
 
     async fn break_lock(&self) {
-        let name = LOCKS[self.below(LOCKS.len() as u64) as usize % LOCKS.len()];
+        let name = self.one_of(&LOCKS);
         let mut call = self.call("break", LIMIT);
         match self.store.lock(name).break_lock().await {
             Ok(broke) => call.answered(format_args!("{broke}")),

@@ -132,7 +132,7 @@ impl Locks {
     pub(super) fn left(&mut self, lock: u64, ticket: u64, left: &Left, now_ms: u64) -> Option<Violation> {
         match left.was {
             Was::Holding => {
-                let Some(token) = self.locks.get(&lock).and_then(|lock| lock.holder) else { return None };
+                let token = self.locks.get(&lock).and_then(|lock| lock.holder)?;
                 let holder = self.leases.get(&token).map(|lease| lease.ticket);
                 if holder != Some(ticket) && self.waits(lock, ticket) {
                     // It was granted in silence when this group began, and given back at once: nobody knows its token.
@@ -240,6 +240,17 @@ impl Locks {
                 Some((Broken::Refused, format!("{lease:?} is gone, and nobody has given it back")))
             }
         }
+    }
+
+    /// Whether a process waits for nothing, and holds something that others wait for.
+    pub(super) fn only_holds(&self, process: u64, now_ms: u64) -> bool {
+        let mut rows = self.locks.values();
+        let waits = self.locks.values().any(|row| row.line.values().any(|(whose, _)| *whose == process));
+        let holds = |row: &Lock| {
+            let lease = row.holder.and_then(|token| self.leases.get(&token));
+            lease.is_some_and(|lease| lease.process == process && self.end_ms(lease, None) > now_ms + 100)
+        };
+        !waits && rows.any(|row| holds(row) && !row.line.is_empty())
     }
 
     /// A ticket of this process that waits, with others behind it.

@@ -5,7 +5,8 @@
 //! Files in reading order:
 //! - `seams`: the clock, ids and workers of such a machine; `trace`: what has happened, as one number;
 //! - `judge`, `line`, `truth`: what must not happen; locks as a model; what is in the store, judged commit by commit;
-//! - `ground`: what all of them share; `storage`: a session that fails, and tells the truth;
+//! - `ground`: what all of them share; `storage`: a session that fails, and tells the truth; `mutant`, `spoil`: and what is done
+//!   to it on purpose;
 //! - `process`, `caller`, `account`: a process, who calls in it, and what is called;
 //! - `world`: the scheduler.
 
@@ -17,6 +18,7 @@ mod line;
 mod mutant;
 mod process;
 mod seams;
+mod spoil;
 mod storage;
 mod trace;
 mod truth;

@@ -2,55 +2,64 @@
 
 use super::judge::Broken;
 
-/// A defect that the simulated storage, or the simulation itself, is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutant {
-    /// A caller is answered, and the group is committed with the next one.
-    Early,
-    /// A commit that took effect is said not to have.
-    Liar,
-    /// A process that lives is taken for dead, and what it holds is passed on.
-    Buried,
-    /// A ticket is moved behind the others in its line.
-    Overtaken,
-    /// An append is said to be done, and its events are nowhere.
-    Forgotten,
-    /// The tokens of guarded appends are not looked at.
-    Unguarded,
-    /// An expected version is not looked at.
-    Unexpecting,
-    /// A caller is never asked again how far it is.
-    Silent,
-    /// Something is chosen that the seed does not decide.
-    Unseeded,
+macro_rules! mutants {
+    ($($(#[$doc:meta])+ $name:ident => $($broken:ident)|+,)+) => {
+        /// A defect that the simulated storage, or the simulation itself, is given.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutant {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &[Mutant] = &[$(Mutant::$name),+];
+
+            /// What must be said of it: one of these.
+            #[must_use]
+            pub fn breaks(self) -> &'static [Broken] {
+                match self {
+                    $(Mutant::$name => &[$(Broken::$broken),+],)+
+                }
+            }
+        }
+    };
 }
 
-impl Mutant {
-    /// All of them.
-    pub const ALL: [Mutant; 9] = [
-        Mutant::Early,
-        Mutant::Liar,
-        Mutant::Buried,
-        Mutant::Overtaken,
-        Mutant::Forgotten,
-        Mutant::Unguarded,
-        Mutant::Unexpecting,
-        Mutant::Silent,
-        Mutant::Unseeded,
-    ];
-
-    /// What must be said of it.
-    #[must_use]
-    pub fn breaks(self) -> Broken {
-        match self {
-            Mutant::Early | Mutant::Forgotten => Broken::Lost,
-            Mutant::Liar => Broken::Lied,
-            Mutant::Buried => Broken::Overlap,
-            Mutant::Overtaken => Broken::Inversion,
-            Mutant::Unguarded => Broken::Landed,
-            Mutant::Unexpecting => Broken::Version,
-            Mutant::Silent => Broken::Unanswered,
-            Mutant::Unseeded => Broken::Differs,
-        }
-    }
+mutants! {
+    /// A caller is answered, and the group is committed with the next one.
+    Early => Lost,
+    /// An append is said to be done, and its events are nowhere.
+    Forgotten => Lost,
+    /// A commit that took effect is said not to have.
+    Liar => Lied,
+    /// An append is done twice.
+    Repeated => Twice,
+    /// An expected version is not looked at.
+    Unexpecting => Version,
+    /// The tokens of guarded appends are not looked at.
+    Unguarded => Landed,
+    /// A process that lives is taken for dead, and what it holds is passed on.
+    Buried => Overlap,
+    /// A grant's token is one that was given before.
+    Recycled => Token,
+    /// A ticket is moved out of its line, and those behind it are served.
+    Overtaken => Inversion,
+    /// A holder is told that it holds nothing.
+    Refusing => Refused,
+    /// A guard is never dropped, and nobody has it.
+    Leaking => Leaked,
+    /// Nobody hears of what other processes do, nor sees it.
+    Deaf => Leaked | Stalled,
+    /// A reader leaves out the last event.
+    Cut => Stale,
+    /// A reader gives an event another content.
+    Forged => State,
+    /// An operation fails with what somebody else's code has done.
+    Hurting => Hurt,
+    /// An operation fails for no reason.
+    Vague => Failed,
+    /// A caller is never asked again how far it is.
+    Silent => Unanswered,
+    /// Something is chosen that the seed does not decide.
+    Unseeded => Differs,
 }

@@ -77,6 +77,7 @@ impl Backend for Shore {
             mark: 0,
             owed: Vec::new(),
             failing: 0,
+            failing_silently: 0,
             hides: false,
         }))
     }
@@ -87,18 +88,20 @@ impl Backend for Shore {
 }
 
 /// The session of a process.
-struct Moored {
-    shore: Shore,
+pub(super) struct Moored {
+    pub(super) shore: Shore,
     /// When the open group began.
     began: Option<Moment>,
-    pending: Vec<(Operation, Outcome)>,
+    pub(super) pending: Vec<(Operation, Outcome)>,
     mark: usize,
     /// A mutant's: what was said to be committed.
-    owed: Vec<Operation>,
+    pub(super) owed: Vec<Operation>,
     /// So many operations fail from now on.
     failing: u64,
-    /// A mutant's: what has been committed last is not told.
-    hides: bool,
+    /// A mutant's: so many operations fail, and nobody knows why.
+    pub(super) failing_silently: u64,
+    /// What was committed last has taken effect, and seems to have failed.
+    pub(super) hides: bool,
 }
 
 /// What becomes of a commit.
@@ -120,7 +123,8 @@ fn fate(state: &mut State) -> Fate {
     if state.chance(1_500) {
         return Fate::Dies { applied: state.random.below(2) == 0 };
     }
-    if !state.chance(600) {
+    let seldom = if state.mutant == Some(Mutant::Liar) { 40 } else { 600 };
+    if !state.chance(seldom) {
         return Fate::Fine;
     }
     if state.random.below(3) == 0 {
@@ -131,14 +135,14 @@ fn fate(state: &mut State) -> Fate {
 
 impl Moored {
     /// Does something with the session; without one the process is dead, and nobody hears of it.
-    fn with<T>(&self, run: impl FnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
+    pub(super) fn with<T>(&self, run: impl FnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
         match &mut *self.shore.kin.session() {
             Some(session) => run(&mut **session),
             None => Err(Error::Closed),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.shore.ground.state()
     }
 
@@ -161,20 +165,6 @@ impl Moored {
         }
         drop(state);
         self.shore.kin.kill();
-    }
-
-    fn spoil(&mut self, mutant: Mutant, of: u64) -> bool {
-        let mut state = self.state();
-        state.mutant == Some(mutant) && state.chance(of)
-    }
-
-    /// Takes a ticket of this process that waits out of its line, and tells nobody.
-    fn overtake(&mut self) {
-        let process = self.process();
-        let found = self.state().truth.line.waits_before_others(process);
-        if let Some((lock, ticket)) = found {
-            let _ = self.with(|session| session.lock_leave(&Leave { lock, ticket }));
-        }
     }
 }
 
@@ -238,9 +228,7 @@ impl Session for Moored {
     }
 
     fn commit(&mut self, group: u64) -> Result<()> {
-        if !self.pending.is_empty() && self.spoil(Mutant::Early, 20) {
-            self.owed = self.pending.drain(..).map(|(operation, _)| operation).collect();
-            self.rollback();
+        if self.owes() {
             return Ok(());
         }
         let mut state = self.state();
@@ -297,7 +285,7 @@ impl Session for Moored {
     }
 
     fn last_group(&mut self) -> Result<u64> {
-        if std::mem::take(&mut self.hides) && self.spoil(Mutant::Liar, 1) {
+        if self.lies() {
             return Ok(0);
         }
         self.with(|session| session.last_group())
@@ -379,15 +367,8 @@ impl Tables for Moored {
             }
         }
         drop(state);
-        if matches!(operation, Operation::LockLeave(_)) && self.spoil(Mutant::Overtaken, 8) {
-            self.overtake();
-        }
-        if let Operation::StreamAppend(append) = operation
-            && let Some(outcome) = self.spoilt_append(append)
-        {
-            let outcome = outcome?;
-            self.pending.push((operation.clone(), outcome.clone()));
-            return Ok(outcome);
+        if let Some(spoilt) = self.spoilt(operation) {
+            return spoilt;
         }
         let outcome = self.with(|session| session.apply(operation))?;
         self.pending.push((operation.clone(), outcome.clone()));
@@ -395,42 +376,10 @@ impl Tables for Moored {
     }
 }
 
-impl Moored {
-    /// What a mutant makes of an append.
-    fn spoilt_append(&mut self, append: &Append) -> Option<Result<Outcome>> {
-        if self.spoil(Mutant::Forgotten, 50) {
-            let stream = append.stream.name.to_string();
-            let state = self.state();
-            let count = append.events.len() as u64;
-            let (version, position) = (state.truth.version(&stream) + count, state.truth.head() + count);
-            let repeated = false;
-            return Some(Ok(Outcome::StreamAppend(Appended::Done {
-                stream: 1,
-                version,
-                position,
-                repeated,
-            })));
-        }
-        let unguarded = append.fence.is_some() && self.spoil(Mutant::Unguarded, 1);
-        let unexpecting = self.spoil(Mutant::Unexpecting, 1);
-        if !unguarded && !unexpecting {
-            return None;
-        }
-        let mut append = append.clone();
-        if unguarded {
-            append.fence = None;
-        }
-        if unexpecting {
-            append.expected = millpond::Expected::Any;
-        }
-        Some(self.with(|session| session.stream_append(&append)).map(Outcome::StreamAppend))
-    }
-}
-
 /// A reader, which fails sometimes.
-struct Window {
+pub(super) struct Window {
     view: Box<dyn View>,
-    shore: Shore,
+    pub(super) shore: Shore,
 }
 
 impl Window {
@@ -447,7 +396,7 @@ impl Window {
 impl View for Window {
     fn events(&mut self, query: &Query) -> Result<Page> {
         self.clear(800)?;
-        self.view.events(query)
+        self.view.events(query).map(|page| self.spoilt(page))
     }
 
     fn stream(&mut self, name: &Name) -> Result<Option<Head>> {
@@ -487,7 +436,7 @@ impl View for Window {
 
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
         self.clear(300)?;
-        self.view.pulse(own)
+        self.view.pulse(own).map(|pulse| if self.is_deaf() { Pulse::default() } else { pulse })
     }
 }
 
@@ -502,7 +451,7 @@ impl Bell for Rope {
         let (ground, ring) = (self.ground.clone(), Ring(Arc::from(on_ring)));
         let listen = move || {
             let mut state = ground.state();
-            if state.chance(5) {
+            if state.mutant == Some(Mutant::Deaf) || state.chance(5) {
                 state.figures.lost_rings += 1;
             } else if state.chance(5) {
                 let at_ms = state.now_ms + 1 + state.random.below(300);

@@ -148,10 +148,10 @@ impl Truth {
                 broken.taken.iter().for_each(|grant| self.line.take_away(grant.lock, now_ms));
                 said.extend(broken.next.iter().filter_map(|grant| self.line.granted(grant, None, now_ms)));
             }
-            (Operation::LockRenew(renew), Outcome::LockRenew(renewed)) => {
-                if renewed.held != self.line.holds(renew.lock, renew.ticket, now_ms, me) {
-                    said.push((Broken::Refused, format!("{renew:?} at {now_ms}: {renewed:?}")));
-                }
+            (Operation::LockRenew(renew), Outcome::LockRenew(renewed))
+                if renewed.held != self.line.holds(renew.lock, renew.ticket, now_ms, me) =>
+            {
+                said.push((Broken::Refused, format!("{renew:?} at {now_ms}: {renewed:?}")));
             }
             (Operation::StreamAppend(append), Outcome::StreamAppend(appended)) => {
                 said.extend(self.append(group, append, appended, ahead));

@@ -330,13 +330,13 @@ impl World {
     /// Something is done to somebody.
     fn deed(&mut self, now_ms: u64) {
         let at = self.random.below(SEATS as u64) as usize;
-        match self.random.below(12) {
+        self.bury(now_ms);
+        match self.random.below(11) {
             0..=3 => self.stop(at, now_ms),
             4 => self.kill(at, now_ms),
             5 => self.close(at),
             6 => self.take_turn(now_ms),
             7..=9 => self.strike(),
-            10 => self.bury(at, now_ms),
             _ => {
                 let offset_ms = self.random.below(2 * YEAR_MS).cast_signed() - YEAR_MS.cast_signed();
                 self.time.set_wall(offset_ms);
@@ -349,8 +349,12 @@ impl World {
         self.seats.get_mut(at)?.process.as_mut()
     }
 
+    fn one_of(&mut self, all: &[u64]) -> u64 {
+        all.get(self.random.below(all.len() as u64) as usize).copied().unwrap_or_default()
+    }
+
     fn stop(&mut self, at: usize, now_ms: u64) {
-        let most_ms = [50, 1_000, 6_000, 20_000][self.random.below(4) as usize % 4];
+        let most_ms = self.one_of(&[50, 1_000, 6_000, 20_000]);
         let until_ms = now_ms + 1 + self.random.below(most_ms);
         let Some(process) = self.process(at).filter(|process| process.stopped_until_ms.is_none()) else {
             return;
@@ -406,7 +410,7 @@ impl World {
 
     /// A process that nobody sees takes the writers' turn, and keeps it for a while.
     fn take_turn(&mut self, now_ms: u64) {
-        let most_ms = [20, 500, 9_000][self.random.below(3) as usize % 3];
+        let most_ms = self.one_of(&[20, 500, 9_000]);
         let until_ms = now_ms + 1 + self.random.below(most_ms);
         let mut state = self.ground.state();
         if state.foreign_turn.is_some() {
@@ -423,20 +427,25 @@ impl World {
 
     /// Code panics, or fails, when it comes to a point for the so-manieth time.
     fn strike(&mut self) {
-        let point = POINTS[self.random.below(POINTS.len() as u64) as usize % POINTS.len()];
+        let which = self.random.below(POINTS.len() as u64) as usize;
+        let Some(point) = POINTS.get(which).copied() else { return };
         let how = if self.random.below(2) == 0 { "panic" } else { "error" };
         let passed = self.random.below(20);
         arm(point, how, passed, 1);
         self.ground.state().note(format_args!("{how} at {} after {passed}", point.name()));
     }
 
-    /// A mutant's: a process that lives is taken for dead.
-    fn bury(&mut self, at: usize, now_ms: u64) {
-        let buries =
-            self.ground.state().mutant == Some(Mutant::Buried) && self.ground.state().foreign_turn.is_none();
-        let id = self.process(at).and_then(|process| process.kin.process());
-        if let Some(id) = id.filter(|_| buries) {
-            let moment = millpond::Moment { boot_ms: BOOT_MS + now_ms, wall_ms: 0 };
+    /// A mutant's: a process that lives, and holds what others want, is taken for dead.
+    fn bury(&mut self, now_ms: u64) {
+        let ids: Vec<u64> = (self.seats.iter())
+            .filter_map(|seat| seat.process.as_ref().and_then(|process| process.kin.process()))
+            .collect();
+        let state = self.ground.state();
+        let moment = millpond::Moment { boot_ms: BOOT_MS + now_ms, wall_ms: 0 };
+        let found = ids.into_iter().find(|id| state.truth.line.only_holds(*id, moment.boot_ms));
+        let found = found.filter(|_| state.mutant == Some(Mutant::Buried) && state.foreign_turn.is_none());
+        drop(state);
+        if let Some(id) = found {
             self.memory.bury(id, moment);
         }
     }
