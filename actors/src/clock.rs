@@ -8,6 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::worker::{self, Call, Worker};
 
 /// Both clocks at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +153,19 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Storage`] if the machine has no thread left to give.
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>>;
+
+    /// Has a worker work until it has come to its end; `call` ends its rest. The thread that it was given, if any.
+    ///
+    /// # Errors
+    /// As [`spawn`](Spawner::spawn).
+    fn employ(&self, name: &str, mut worker: Box<dyn Worker>, call: Call) -> Result<Option<JoinHandle<()>>> {
+        self.spawn(name, Box::new(move || worker::run(&mut *worker, &call))).map(Some)
+    }
+
+    /// Whether there are threads. Where there are none, whoever employs does the work himself.
+    fn has_threads(&self) -> bool {
+        true
+    }
 
     /// The process that threads are started in. A fork has another one, and none of the threads.
     fn process_id(&self) -> u32 {

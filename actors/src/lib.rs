@@ -10,6 +10,7 @@ pub mod limits;
 pub mod name;
 mod shards;
 pub mod thread;
+pub mod worker;
 
 pub mod gate;
 pub mod reply;

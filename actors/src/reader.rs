@@ -1,30 +1,48 @@
 //! The readers: a pool of read-only connections that see what has been committed and never wait for the writer.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix::prelude::*;
 
+use crate::clock::Spawner;
 use crate::error::Result;
 use crate::failpoint::{Point, reach};
 use crate::storage::{Backend, View};
 use crate::thread;
+use crate::worker::{Call, Rest, Worker};
 
 /// The way to the readers.
 #[derive(Clone)]
-pub struct Readers {
-    address: Addr<ReaderActor>,
+pub struct Readers(Way);
+
+#[derive(Clone)]
+enum Way {
+    /// A pool of threads.
+    Pool(Addr<ReaderActor>),
+    /// One who reads what is in the line, where there are no threads.
+    One(Arc<Line>),
 }
 
 impl Readers {
     /// Starts `threads` readers; the current arbiter passes their work on.
-    pub(crate) fn open(backend: Arc<dyn Backend>, threads: usize) -> Readers {
+    ///
+    /// # Errors
+    /// If the machine has no thread left to give.
+    pub(crate) fn open(backend: Arc<dyn Backend>, threads: usize, spawner: &dyn Spawner) -> Result<Readers> {
+        if !spawner.has_threads() {
+            let line = Arc::new(Line::default());
+            let one = One { line: Arc::downgrade(&line), reader: Reader { backend, view: None } };
+            let _ = spawner.employ("millpond-reader", Box::new(one), line.call.clone())?;
+            return Ok(Readers(Way::One(line)));
+        }
         let address = SyncArbiter::start_with_thread_builder(
             threads,
             || std::thread::Builder::new().name("millpond-reader".into()),
-            move || ReaderActor { backend: Arc::clone(&backend), view: None },
+            move || ReaderActor(Reader { backend: Arc::clone(&backend), view: None }),
         );
-        Readers { address }
+        Ok(Readers(Way::Pool(address)))
     }
 
     /// Runs `look` on one of the connections and hands what it found to `then`, on the reader's thread.
@@ -36,8 +54,7 @@ impl Readers {
         L: FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
         F: FnOnce(Result<T>) + Send + 'static,
     {
-        // Bounded by the gate, as every message is.
-        self.address.do_send(Look(Box::new(move |view| {
+        let job: Job = Box::new(move |view| {
             let found = match view {
                 Ok(view) => {
                     let read = || {
@@ -50,7 +67,12 @@ impl Readers {
                 Err(error) => Err(error),
             };
             then(found);
-        })));
+        });
+        // Bounded by the gate, as every message is.
+        match &self.0 {
+            Way::Pool(address) => address.do_send(Look(job)),
+            Way::One(line) => line.push(job),
+        }
     }
 }
 
@@ -67,10 +89,7 @@ type Job = Box<dyn FnOnce(Result<&mut dyn View>) + Send>;
 #[rtype(result = "()")]
 struct Look(Job);
 
-struct ReaderActor {
-    backend: Arc<dyn Backend>,
-    view: Option<Box<dyn View>>,
-}
+struct ReaderActor(Reader);
 
 impl Actor for ReaderActor {
     type Context = SyncContext<Self>;
@@ -84,6 +103,18 @@ impl Handler<Look> for ReaderActor {
     type Result = ();
 
     fn handle(&mut self, Look(job): Look, _: &mut Self::Context) {
+        self.0.serve(job);
+    }
+}
+
+/// A connection, once it is needed.
+struct Reader {
+    backend: Arc<dyn Backend>,
+    view: Option<Box<dyn View>>,
+}
+
+impl Reader {
+    fn serve(&mut self, job: Job) {
         if self.view.is_none() {
             match thread::contain(|| "a reader".into(), || self.backend.view()).flatten() {
                 Ok(view) => self.view = Some(view),
@@ -95,5 +126,48 @@ impl Handler<Look> for ReaderActor {
         if thread::contain(|| "an answer".into(), || job(Ok(&mut **view))).is_err() {
             self.view = None;
         }
+    }
+}
+
+/// What is to be read.
+#[derive(Default)]
+struct Line {
+    jobs: Mutex<VecDeque<Job>>,
+    call: Call,
+}
+
+impl Line {
+    fn push(&self, job: Job) {
+        self.jobs().push_back(job);
+        self.call.call();
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Line {
+    /// Nobody can ask any more.
+    fn drop(&mut self) {
+        self.call.call();
+    }
+}
+
+/// A reader that is no actor.
+struct One {
+    line: Weak<Line>,
+    reader: Reader,
+}
+
+impl Worker for One {
+    fn work(&mut self, _: bool) -> Rest {
+        let Some(line) = self.line.upgrade() else { return Rest::End };
+        let job = line.jobs().pop_front();
+        match job {
+            Some(job) => self.reader.serve(job),
+            None => return Rest::UntilCalled,
+        }
+        Rest::No
     }
 }

@@ -79,6 +79,13 @@ impl StoreBuilder {
         self
     }
 
+    /// Time, ids and threads, for simulations.
+    #[cfg(feature = "testing")]
+    pub fn seams(mut self, seams: Seams) -> StoreBuilder {
+        self.settings.seams = seams;
+        self
+    }
+
     /// Pages in the log at which it is moved into the main file, for tests that cut the power in the middle of that: at
     /// the usual 1,000 there would be few of them, and large files to look at.
     #[cfg(any(test, feature = "testing"))]
@@ -106,6 +113,21 @@ impl StoreBuilder {
         let spawner = Arc::clone(&self.settings.seams.spawner);
         spawner.spawn("millpond-open", Box::new(move || reply.answer(self.start(location))))?;
         answer.await
+    }
+
+    /// Opens a process's store within the actix system of this thread, which a simulation has several live in.
+    ///
+    /// # Errors
+    /// As [`open`](StoreBuilder::open).
+    #[cfg(feature = "testing")]
+    pub async fn open_here(
+        self,
+        backend: Arc<dyn millpond_actors::storage::Backend>,
+        identity: millpond_actors::storage::Identity,
+    ) -> Result<Store> {
+        self.check()?;
+        let runtime = Runtime::start_here(backend, identity, self.settings).await?;
+        Ok(Store { runtime: Arc::new(runtime), location: Location::Memory })
     }
 
     /// [`open`](StoreBuilder::open) for a thread that waits.

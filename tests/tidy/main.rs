@@ -20,7 +20,7 @@ use self::source::Source;
 /// Rooms of `actors/src`, bottom to top: a room may use those on lower floors. On the ground floor also its
 /// neighbours; above it nobody uses a room of its own floor.
 const ACTORS: [&[&str]; 8] = [
-    &["error", "name", "clock", "limits", "thread", "failpoint", "shards"],
+    &["error", "name", "clock", "limits", "thread", "worker", "failpoint", "shards"],
     &["gate", "reply"],
     &["storage"],
     &["memory", "reader", "writer"],

@@ -19,6 +19,7 @@ use crate::watcher::Watcher;
 use crate::writer::{Stats, Tuning, WriterActor};
 
 /// What the first arbiter's thread builds and lives in.
+#[derive(Clone)]
 pub(super) struct Building {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) identity: Identity,
@@ -28,6 +29,12 @@ pub(super) struct Building {
 }
 
 impl Building {
+    pub(super) fn new(backend: Arc<dyn Backend>, identity: Identity, settings: Settings) -> Building {
+        let (gate, stats) = (Gate::new(settings.requests), Arc::default());
+        Building { backend, identity, settings, gate, stats }
+    }
+
+    /// The life of the first arbiter's thread.
     pub(super) fn live(
         self,
         ready: &crossbeam_channel::Sender<Result<Doors>>,
@@ -35,7 +42,6 @@ impl Building {
     ) {
         thread::mark_as_ours();
         let system = actix_rt::System::new();
-        let gate = Arc::clone(&self.gate);
         let answer = system.block_on(async move {
             let (doors, house) = match self.open().await {
                 Ok(opened) => opened,
@@ -44,19 +50,9 @@ impl Building {
                     return None;
                 }
             };
-            let others = doors.others.clone();
+            let end = self.end(house, doors.others.clone(), stopped);
             let _ = ready.send(Ok(doors));
-            let answer = stopped.await.ok();
-            gate.close();
-            if answer.is_some() {
-                let _ = tokio::time::timeout(limits::CLOSE_WAIT, gate.emptied()).await;
-                house.writer.close().await;
-            }
-            house.watcher.close();
-            // By hand: the system's own way to stop them is a message to a task of this thread, which runs no more.
-            for arbiter in others {
-                arbiter.stop();
-            }
+            let answer = end.await;
             System::current().stop();
             answer
         });
@@ -67,11 +63,46 @@ impl Building {
         }
     }
 
+    /// The same on an arbiter that is there already, and stays.
+    #[cfg(feature = "testing")]
+    pub(super) async fn live_here(self, stopped: oneshot::Receiver<Reply<()>>) -> Result<Doors> {
+        let (doors, house) = self.open().await?;
+        let end = self.end(house, doors.others.clone(), stopped);
+        actix_rt::spawn(async {
+            if let Some(answer) = end.await {
+                answer.answer(Ok(()));
+            }
+        });
+        Ok(doors)
+    }
+
+    /// Lives until the end is asked for, and ends in order. Who is to be told of it.
+    async fn end(
+        self,
+        house: House,
+        others: Vec<ArbiterHandle>,
+        stopped: oneshot::Receiver<Reply<()>>,
+    ) -> Option<Reply<()>> {
+        let answer = stopped.await.ok();
+        self.gate.close();
+        if answer.is_some() {
+            let _ = tokio::time::timeout(limits::CLOSE_WAIT, self.gate.emptied()).await;
+            house.writer.close().await;
+        }
+        house.watcher.close();
+        // By hand: the system's own way to stop them is a message to a task of this thread, which runs no more.
+        for arbiter in others {
+            arbiter.stop();
+        }
+        answer
+    }
+
     async fn open(&self) -> Result<(Doors, House)> {
         let seams = self.settings.seams.clone();
         let session = self.backend.join(&self.identity, &|| seams.clock.now())?;
         let (process, presence) = (session.process(), session.presence());
-        let readers = Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1));
+        let readers =
+            Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1), &*seams.spawner)?;
         let watcher = Watcher::open(Arc::clone(&self.backend), session.bell(), process, &seams)?;
         let call_all = {
             let watcher = watcher.clone();

@@ -95,23 +95,36 @@ impl Runtime {
     /// # Errors
     /// What the database said.
     pub fn start(backend: Arc<dyn Backend>, identity: Identity, settings: Settings) -> Result<Runtime> {
-        let gate = Gate::new(settings.requests);
-        let stats = Arc::new(Stats::default());
-        let (stop, stopped) = oneshot::channel();
+        let house = Building::new(backend, identity, settings);
+        let (plan, (stop, stopped)) = (house.clone(), oneshot::channel());
         let (ready, started) = crossbeam_channel::bounded(1);
-        let house = Building {
-            backend,
-            identity,
-            settings: settings.clone(),
-            gate: Arc::clone(&gate),
-            stats: Arc::clone(&stats),
-        };
         let body = move || house.live(&ready, stopped);
-        let process_id = settings.seams.spawner.process_id();
-        settings.seams.spawner.spawn("millpond-actors", Box::new(body))?;
+        plan.settings.seams.spawner.spawn("millpond-actors", Box::new(body))?;
         let doors =
             started.recv().unwrap_or_else(|_| Err(storage("the thread of the actors ended at once")))?;
-        Ok(Runtime { doors, gate, stats, settings, process_id, stop: Mutex::new(Some(stop)) })
+        Ok(Runtime::of(plan, doors, stop))
+    }
+
+    /// The same within an arbiter that is there already, on its thread: for simulations, which have no other.
+    ///
+    /// # Errors
+    /// What the database said.
+    #[cfg(feature = "testing")]
+    pub async fn start_here(
+        backend: Arc<dyn Backend>,
+        identity: Identity,
+        settings: Settings,
+    ) -> Result<Runtime> {
+        let house = Building::new(backend, identity, settings);
+        let (plan, (stop, stopped)) = (house.clone(), oneshot::channel());
+        let doors = house.live_here(stopped).await?;
+        Ok(Runtime::of(plan, doors, stop))
+    }
+
+    fn of(plan: Building, doors: Doors, stop: oneshot::Sender<Reply<()>>) -> Runtime {
+        let Building { settings, gate, stats, .. } = plan;
+        let process_id = settings.seams.spawner.process_id();
+        Runtime { doors, gate, stats, settings, process_id, stop: Mutex::new(Some(stop)) }
     }
 
     /// The same name is always served by the same arbiter.

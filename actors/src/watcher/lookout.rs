@@ -3,9 +3,9 @@
 //! It has a view of its own and waits for the disk by itself: one that hangs keeps neither the arbiter nor a reader.
 //! A look that finds nothing wakes nobody else. While nobody watches, the thread sleeps for good.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Look;
@@ -15,6 +15,7 @@ use crate::failpoint::{Point, reach};
 use crate::limits;
 use crate::storage::{Backend, Pulse, View};
 use crate::thread;
+use crate::worker::{self, Rest, Worker};
 
 /// How often it is looked.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,8 @@ impl Default for Rhythm {
 /// What the thread is asked for.
 #[derive(Default)]
 struct State {
-    /// Who watches, by key.
-    watching: HashMap<usize, Look>,
+    /// Who watches, by key: whoever came first looks first.
+    watching: BTreeMap<usize, Look>,
     call: Call,
     closed: bool,
     /// The thread sleeps until somebody watches.
@@ -60,7 +61,7 @@ struct Call {
 pub(super) struct Lookout {
     rhythm: Rhythm,
     state: Mutex<State>,
-    called: Condvar,
+    called: worker::Call,
 }
 
 /// What is looked at, and with.
@@ -84,7 +85,7 @@ impl Lookout {
         state.watching.insert(key, look);
         // A thread that is not parked finds out at its next look, which is soon; so waits that come and go wake nobody.
         if state.parked {
-            self.called.notify_one();
+            self.called.call();
         }
         first
     }
@@ -109,7 +110,7 @@ impl Lookout {
     fn call(&self, enter: impl FnOnce(&mut Call) -> bool) {
         let mut state = self.state();
         if !state.watching.is_empty() && !enter(&mut state.call) {
-            self.called.notify_one();
+            self.called.call();
         }
     }
 
@@ -118,73 +119,96 @@ impl Lookout {
         let mut state = self.state();
         state.closed = true;
         state.watching.clear();
-        self.called.notify_one();
+        self.called.call();
     }
 
-    /// Sleeps until somebody watches, and then until `patience` is over or somebody calls. Who called; `None` at the end.
-    fn wait(&self, patience: Duration) -> Option<Call> {
-        let mut state = self.state();
-        loop {
-            if state.watching.is_empty() {
-                state.parked = true;
-                let idle = |state: &mut State| state.watching.is_empty() && !state.closed;
-                state = self.called.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
-                state.parked = false;
+    /// Ends the thread's rest.
+    pub(super) fn bell(&self) -> worker::Call {
+        self.called.clone()
+    }
+}
+
+/// The thread: until it is closed, looks, and has those who watch look when something may have changed.
+pub(super) struct Rounds {
+    lookout: Arc<Lookout>,
+    clock: Arc<dyn Clock>,
+    sight: Box<dyn Sight + Send>,
+    last: Option<Pulse>,
+    /// When it looked last, in microseconds of a clock that only goes forward.
+    looked_us: Option<u64>,
+    /// How long it waits for a call.
+    patience: Duration,
+    /// Why it is about to look. It lets a moment pass: whoever rings meanwhile has committed already, and is looked at
+    /// with those before.
+    due: Option<Call>,
+}
+
+impl Rounds {
+    pub(super) fn new(lookout: Arc<Lookout>, clock: Arc<dyn Clock>, sight: Box<dyn Sight + Send>) -> Rounds {
+        let patience = lookout.rhythm.poll;
+        Rounds { lookout, clock, sight, last: None, looked_us: None, patience, due: None }
+    }
+
+    /// Why to look now, or how to rest.
+    fn wait(&mut self, rested: bool) -> std::result::Result<Call, Rest> {
+        let mut state = self.lookout.state();
+        if state.closed {
+            return Err(Rest::End);
+        }
+        if let Some(due) = self.due.take() {
+            let left = self.left_between_rings();
+            if !rested && !left.is_zero() {
+                self.due = Some(due);
+                return Err(Rest::For(left));
             }
-            state = self.doze(state, patience, |call| !call.rung && !call.here);
-            if state.closed {
-                return None;
-            }
-            if !state.watching.is_empty() {
-                return Some(std::mem::take(&mut state.call));
-            }
+            state.call.rung = false;
+            return Ok(due);
+        }
+        if state.watching.is_empty() {
+            state.parked = true;
+            return Err(Rest::UntilCalled);
+        }
+        let call = std::mem::take(&mut state.call);
+        let was_parked = std::mem::take(&mut state.parked);
+        if !call.rung && !call.here && (was_parked || !rested) {
+            return Err(Rest::For(self.patience));
+        }
+        let left = self.left_between_rings();
+        if call.rung && !left.is_zero() {
+            self.due = Some(call);
+            return Err(Rest::For(left));
+        }
+        Ok(call)
+    }
+
+    fn left_between_rings(&self) -> Duration {
+        let since = |us: u64| Duration::from_micros(self.clock.monotonic_us().saturating_sub(us));
+        self.looked_us
+            .map_or(Duration::ZERO, |us| self.lookout.rhythm.between_rings.saturating_sub(since(us)))
+    }
+
+    fn look(&mut self, Call { rung, here }: Call) {
+        let Rhythm { poll, after_ring, .. } = self.lookout.rhythm;
+        self.patience = if rung { after_ring } else { poll };
+        self.looked_us = Some(self.clock.monotonic_us());
+        // An error tells nothing, and better one look too many than one too few.
+        let pulse = self.sight.pulse().ok();
+        if here || pulse.is_none() || pulse != self.last {
+            self.last = pulse;
+            // Called without the lock: a look may take as long as the disk does.
+            let watching = self.lookout.state().watching.values().cloned().collect();
+            self.sight.show(watching);
         }
     }
+}
 
-    /// Sleeps for `time`, or until it is closed, or as long as it is `quiet`.
-    fn doze<'a>(
-        &'a self,
-        state: MutexGuard<'a, State>,
-        time: Duration,
-        quiet: fn(&Call) -> bool,
-    ) -> MutexGuard<'a, State> {
-        let on = |state: &mut State| !state.closed && quiet(&state.call);
-        self.called.wait_timeout_while(state, time, on).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// Lets `time` pass. Whoever rings meanwhile has committed already, and is looked at with those before.
-    /// `false` at the end.
-    fn rest(&self, time: Duration) -> bool {
-        if time.is_zero() {
-            return true;
+impl Worker for Rounds {
+    fn work(&mut self, rested: bool) -> Rest {
+        match self.wait(rested) {
+            Ok(call) => self.look(call),
+            Err(rest) => return rest,
         }
-        let mut state = self.doze(self.state(), time, |_| true);
-        state.call.rung = false;
-        !state.closed
-    }
-
-    /// The thread: until it is closed, looks, and has those who watch look when something may have changed.
-    pub(super) fn run(&self, clock: &dyn Clock, sight: &mut dyn Sight) {
-        thread::mark_as_ours();
-        let (mut last, mut looked_us, mut patience) = (None, None, self.rhythm.poll);
-        while let Some(Call { rung, here }) = self.wait(patience) {
-            if rung && let Some(looked_us) = looked_us {
-                let since = Duration::from_micros(clock.monotonic_us().saturating_sub(looked_us));
-                if !self.rest(self.rhythm.between_rings.saturating_sub(since)) {
-                    return;
-                }
-            }
-            patience = if rung { self.rhythm.after_ring } else { self.rhythm.poll };
-            looked_us = Some(clock.monotonic_us());
-            // An error tells nothing, and better one look too many than one too few.
-            let pulse = sight.pulse().ok();
-            if here || pulse.is_none() || pulse != last {
-                last = pulse;
-                // Called without the lock: a look may take as long as the disk does.
-                let watching = self.state().watching.values().cloned().collect();
-                sight.show(watching);
-            }
-        }
+        Rest::No
     }
 }
 
@@ -282,8 +306,10 @@ mod tests {
             let (found, finds) = bounded(1);
             let told = Arc::new(AtomicUsize::new(0));
             let (here, shown) = (Arc::clone(&lookout), Arc::clone(&told));
-            let body = move || here.run(&SystemClock, &mut Told { look, finds, told: shown });
-            let thread = SystemSpawner.spawn("lookout", Box::new(body)).unwrap();
+            let sight = Box::new(Told { look, finds, told: shown });
+            let call = here.bell();
+            let rounds = Box::new(Rounds::new(here, Arc::new(SystemClock), sight));
+            let thread = SystemSpawner.employ("lookout", rounds, call).unwrap().unwrap();
             Scene { lookout, looks, found, told, thread }
         }
 

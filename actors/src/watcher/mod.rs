@@ -10,7 +10,7 @@ mod lookout;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::lookout::{Eye, Lookout};
+use self::lookout::{Eye, Lookout, Rounds};
 use crate::clock::Seams;
 use crate::error::Result;
 use crate::storage::{Backend, Bell, View};
@@ -45,10 +45,9 @@ impl Watcher {
         if let Err(error) = bell.listen(Box::new(move || ring.ring())) {
             tracing::warn!(%error, "the bell cannot be heard, the slow poll has to do");
         }
-        let (here, clock) = (Arc::clone(&lookout), seams.clock.clone());
-        let mut eye = Eye { backend, own: process, view: None };
-        let body = move || here.run(&*clock, &mut eye);
-        let _ = seams.spawner.spawn("millpond-watch", Box::new(body))?;
+        let eye = Box::new(Eye { backend, own: process, view: None });
+        let rounds = Rounds::new(Arc::clone(&lookout), Arc::clone(&seams.clock), eye);
+        let _ = seams.spawner.employ("millpond-watch", Box::new(rounds), lookout.bell())?;
         Ok(Watcher(Arc::new(Watch { bell: Mutex::new(bell), lookout })))
     }
 

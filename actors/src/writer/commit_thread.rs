@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::committer::Committer;
 use super::intake::{Asked, Intake, Write};
 use crate::clock::{Clock, millis};
@@ -12,9 +14,83 @@ use crate::failpoint::{Point, pass, reach};
 use crate::gate::Gate;
 use crate::limits;
 use crate::thread;
+use crate::worker::{Rest, Worker};
 
 /// How long to leave a database alone that another program has locked, before trying again.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
+
+/// The thread: each turn is a group, until the line is closed and empty; then it leaves the store.
+pub(super) struct CommitThread {
+    work: Arc<Work>,
+    /// It has begun, and nothing of ours has panicked since.
+    well: bool,
+    /// It rests for a while only, and looks after the deadlines in between.
+    dozes: bool,
+    batch: VecDeque<Write>,
+    /// So many writes can be expected for the next group.
+    likely: usize,
+    /// Dropped at its end, which is heard.
+    _ending: oneshot::Sender<()>,
+}
+
+impl CommitThread {
+    pub(super) fn new(work: Arc<Work>, ending: oneshot::Sender<()>) -> CommitThread {
+        CommitThread { work, well: false, dozes: false, batch: VecDeque::new(), likely: 0, _ending: ending }
+    }
+
+    fn turn(&mut self, rested: bool) -> Rest {
+        let work = &*self.work;
+        if !std::mem::replace(&mut self.well, true) {
+            work.tell_whoever_was_with_it();
+        }
+        if rested && std::mem::take(&mut self.dozes) {
+            work.watch();
+        }
+        let asked = match work.intake.asked() {
+            Ok(asked) => asked,
+            Err(rest) => {
+                self.dozes = rest != Rest::UntilCalled;
+                return rest;
+            }
+        };
+        pass(Point::ThreadAwake);
+        let mut committer = work.committer();
+        if asked.writes || asked.beat {
+            let beats = work.intake.has_only_beats();
+            if !work.begin(&mut committer, beats) {
+                drop(committer);
+                return work.leave_alone(asked);
+            }
+            work.gather(&mut committer, &mut self.batch, beats, self.likely);
+            // Who came while it was committed is not among those who are answered now.
+            self.likely = work.finish(&mut committer) + work.intake.len();
+        }
+        if asked.checkpoint || committer.checkpoint_due() {
+            committer.checkpoint();
+        }
+        if asked.closed && !asked.writes {
+            committer.leave();
+            return Rest::End;
+        }
+        drop(committer);
+        if self.likely > 1 {
+            work.stay_awake();
+        }
+        Rest::No
+    }
+}
+
+impl Worker for CommitThread {
+    fn work(&mut self, rested: bool) -> Rest {
+        // Storage and answers are contained one by one; this is for what nobody thought of.
+        thread::contain(|| "the writer".into(), || self.turn(rested)).unwrap_or_else(|error| {
+            tracing::error!(%error, "the writer goes on with a new connection");
+            (self.well, self.likely) = (false, 0);
+            self.batch.clear();
+            Rest::No
+        })
+    }
+}
 
 /// What the thread and the actor have in common.
 pub(super) struct Work {
@@ -43,40 +119,6 @@ impl Work {
     /// If somebody panicked with the committer: at once, for it may be long until the next one wants it.
     fn tell_whoever_was_with_it(&self) {
         drop(self.committer());
-    }
-
-    /// The thread: runs until the line is closed and empty; then leaves the store.
-    pub(super) fn run(&self) {
-        thread::mark_as_ours();
-        self.tell_whoever_was_with_it();
-        let mut batch = VecDeque::new();
-        let mut likely = 0;
-        loop {
-            let asked = self.intake.wait(|| self.watch());
-            pass(Point::ThreadAwake);
-            let mut committer = self.committer();
-            if asked.writes || asked.beat {
-                let beats = self.intake.has_only_beats();
-                if !self.begin(&mut committer, beats) {
-                    drop(committer);
-                    self.leave_alone(asked);
-                    continue;
-                }
-                self.gather(&mut committer, &mut batch, beats, likely);
-                // Who came while it was committed is not among those who are answered now.
-                likely = self.finish(&mut committer) + self.intake.len();
-            }
-            if asked.checkpoint || committer.checkpoint_due() {
-                committer.checkpoint();
-            }
-            if asked.closed && !asked.writes {
-                return committer.leave();
-            }
-            drop(committer);
-            if likely > 1 {
-                self.stay_awake();
-            }
-        }
     }
 
     /// The actor: commits one write that is alone, if nothing has to be waited for. `false`: it has to be.
@@ -136,12 +178,12 @@ impl Work {
         committer.begin(true, beats)
     }
 
-    fn leave_alone(&self, asked: Asked) {
-        self.intake.pause(BUSY_PAUSE);
+    fn leave_alone(&self, asked: Asked) -> Rest {
         if asked.closed {
             // Whoever has locked the store for so long keeps it: what waits is answered at its deadline.
             self.intake.expire(self.clock.boot_ms());
         }
+        Rest::For(BUSY_PAUSE)
     }
 
     /// Applies writes as they come, until the group is full or nobody is on the way any more.

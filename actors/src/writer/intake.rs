@@ -4,12 +4,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Occupant, Result};
 use crate::gate::Passage;
 use crate::storage::{Operation, Outcome, Turn};
+use crate::worker::{Call, Rest};
 
 /// How often writes that wait are looked at for their deadline.
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -90,7 +91,7 @@ struct State {
     beat: bool,
     closed: bool,
     checkpoint: bool,
-    /// The thread waits on the condition variable; anybody else may skip waking it.
+    /// The thread rests until it is called; anybody else may skip calling it.
     asleep: bool,
     /// The actor was told that there is something to do while the thread sleeps.
     told: bool,
@@ -163,7 +164,7 @@ pub(super) struct Intake {
     state: Mutex<State>,
     /// Writes in the line: for the thread, which looks often and mostly finds none.
     length: AtomicUsize,
-    wake: Condvar,
+    call: Call,
 }
 
 impl Intake {
@@ -174,8 +175,13 @@ impl Intake {
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         if std::mem::take(&mut state.asleep) {
             drop(state);
-            self.wake.notify_one();
+            self.call.call();
         }
+    }
+
+    /// Ends the thread's rest.
+    pub(super) fn call(&self) -> Call {
+        self.call.clone()
     }
 
     /// Puts a write into the line. Whether the actor has to be told: the thread sleeps, and nobody else has said so.
@@ -233,30 +239,16 @@ impl Intake {
         self.length.load(Ordering::Acquire)
     }
 
-    /// Sleeps until there is something to do. While the actor commits by itself, `watch` is called from time to time.
-    pub(super) fn wait(&self, watch: impl Fn()) -> Asked {
+    /// What there is to do for the thread, or how it is to rest: while the actor commits by itself, for a while only.
+    pub(super) fn asked(&self) -> std::result::Result<Asked, Rest> {
         let mut state = self.state();
-        loop {
-            let asked = state.asked();
-            if asked != Asked::default() {
-                state.asleep = false;
-                return asked;
-            }
-            state.asleep = true;
-            state.dozes = state.inline || std::mem::take(&mut state.inline_lately);
-            if !state.dozes {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let waited = self.wake.wait_timeout(state, WATCH_EVERY);
-            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            if timeout.timed_out() {
-                drop(state);
-                watch();
-                state = self.state();
-            }
+        let asked = state.asked();
+        state.asleep = asked == Asked::default();
+        if !state.asleep {
+            return Ok(asked);
         }
+        state.dozes = state.inline || std::mem::take(&mut state.inline_lately);
+        Err(if state.dozes { Rest::For(WATCH_EVERY) } else { Rest::UntilCalled })
     }
 
     /// The actor commits by itself, if the thread sleeps.
@@ -268,14 +260,9 @@ impl Intake {
         (state.inline, state.inline_lately) = (true, true);
         if !std::mem::replace(&mut state.dozes, true) {
             drop(state);
-            self.wake.notify_one();
+            self.call.call();
         }
         Some(Inline(self))
-    }
-
-    /// Lets `time` pass, or less.
-    pub(super) fn pause(&self, time: Duration) {
-        drop(self.wake.wait_timeout(self.state(), time).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Whether there is nothing in the line that would have to survive a power cut.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use self::commit_thread::Work;
+use self::commit_thread::{CommitThread, Work};
 use self::committer::Committer;
 use self::intake::{Intake, WATCH_EVERY, Write};
 pub use self::intake::{Stats, WriterState};
@@ -34,7 +34,6 @@ use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::limits;
 use crate::storage::{Apply, Session, Turn};
-use crate::thread;
 
 /// A write of one caller at a time may have this many operations and still be committed on the arbiter.
 const ALONE: usize = 1;
@@ -148,9 +147,11 @@ impl Writer {
     /// in the storage.
     pub(crate) async fn close(&self) {
         let Ok(Some(thread)) = self.0.address.send(Close).await else { return };
-        if tokio::time::timeout(limits::CLOSE_WAIT, thread.ended).await.is_ok() {
+        if tokio::time::timeout(limits::CLOSE_WAIT, thread.ended).await.is_ok()
+            && let Some(handle) = thread.handle
+        {
             // It has just said that it ends; this waits for nothing.
-            let _ = thread.handle.join();
+            let _ = handle.join();
         }
     }
 }
@@ -165,7 +166,7 @@ impl fmt::Debug for Writer {
 pub struct WriterActor {
     work: Arc<Work>,
     leases: Arc<Leases>,
-    thread: Option<CommitThread>,
+    thread: Option<Started>,
     watched: Arc<AtomicBool>,
     process: Arc<AtomicU64>,
     ask_turn: AskTurn,
@@ -176,8 +177,9 @@ pub struct WriterActor {
     beat: Option<SpawnHandle>,
 }
 
-struct CommitThread {
-    handle: JoinHandle<()>,
+/// What there is to know of the commit thread's end.
+struct Started {
+    handle: Option<JoinHandle<()>>,
     ended: tokio::sync::oneshot::Receiver<()>,
 }
 
@@ -226,22 +228,13 @@ impl WriterActor {
             call_timeout,
         });
         let (ending, ended) = tokio::sync::oneshot::channel();
-        let body = {
-            let work = Arc::clone(&work);
-            move || {
-                // Storage and answers are contained one by one; this is for what nobody thought of.
-                while let Err(error) = thread::contain(|| "the writer".into(), || work.run()) {
-                    tracing::error!(%error, "the writer goes on with a new connection");
-                }
-                let _ = ending.send(());
-            }
-        };
-        let handle = seams.spawner.spawn("millpond-commit", Box::new(body))?;
+        let commits = CommitThread::new(Arc::clone(&work), ending);
+        let handle = seams.spawner.employ("millpond-commit", Box::new(commits), intake.call())?;
         let (leases, watched) = (Arc::new(Leases::default()), Arc::new(AtomicBool::new(false)));
         let actor = WriterActor {
             work,
             leases: Arc::clone(&leases),
-            thread: Some(CommitThread { handle, ended }),
+            thread: Some(Started { handle, ended }),
             watched: Arc::clone(&watched),
             process: Arc::clone(&process),
             ask_turn,
@@ -395,7 +388,7 @@ impl Handler<ArmBeat> for WriterActor {
 
 /// Takes nothing more; what is in the line is still committed.
 #[derive(Message)]
-#[rtype(result = "Option<CommitThread>")]
+#[rtype(result = "Option<Started>")]
 struct Close;
 
 impl Handler<Close> for WriterActor {

@@ -37,6 +37,7 @@ pub mod report;
 pub mod sections;
 pub mod serial;
 pub mod sidecar;
+pub mod sim;
 pub mod stopped;
 pub mod touch;
 pub mod vfs;

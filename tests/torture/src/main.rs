@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, hands, history, io, kill, locks,
-    overload, panics, power, readers, report, serial, stopped, touch, zombies,
+    overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
 };
 
 use crate::options::usage;
@@ -117,6 +117,10 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "full" => line!(name, options, full, program),
         "stopped" => line!(name, options, stopped, program),
         "fairness" => line!(name, options, fairness, program),
+        "sim" => {
+            let settings = options::sim(options)?;
+            sim::run(&settings)?.json(&settings)
+        }
         "overload" => line!(name, options, overload, program),
         "failpoints" => line!(name, options, failpoints, program),
         _ => return Err(usage().into()),

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use torture::{
     Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, history, io, kill, locks,
-    overload, panics, power, readers, serial, stopped, touch, zombies,
+    overload, panics, power, readers, serial, sim, stopped, touch, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -39,6 +39,9 @@ const USAGE: &str = "usage:
   torture fairness [--seed N] [--seconds N] [--mutant plain|starved|forgetful]
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
+  torture sim     [--seed N] [--hours N] [--minutes N] [--again N] [--trace FILE]
+                  [--mutant early|forgotten|liar|repeated|unexpecting|unguarded|buried|recycled|overtaken|refusing|
+                  leaking|deaf|cut|forged|hurting|vague|silent|unseeded]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
                   [--mutant blind|silent|touched|vague|fragile|forged|stuck]
   torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]";
@@ -157,4 +160,19 @@ fn limit(value: &str) -> Result<Option<u64>> {
 
 fn place(value: &str) -> Result<Option<panics::Place>> {
     named(value, &panics::Place::ALL)
+}
+
+pub(crate) fn sim(options: &[String]) -> Result<sim::Settings> {
+    settings(options, |settings: &mut sim::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--hours" => settings.minutes = 60 * value.parse::<u64>()?,
+            "--minutes" => settings.minutes = value.parse()?,
+            "--again" => settings.again = value.parse()?,
+            "--trace" => settings.trace = Some(value.into()),
+            "--mutant" => settings.mutant = named(value, sim::Mutant::ALL)?,
+            _ => return Err(usage().into()),
+        }
+        Ok(())
+    })
 }
