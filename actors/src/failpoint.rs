@@ -39,6 +39,8 @@ points! {
     BeforeCommit,
     /// The process's row has been written, and the transaction is open.
     WithinCommit,
+    /// A commit has failed, and it is known what came last; nothing stands behind it yet.
+    WithinSettle,
     /// The group is on disk.
     AfterCommit,
     /// The turn was passed on, and nobody has been told.

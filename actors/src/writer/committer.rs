@@ -345,6 +345,7 @@ impl Committer {
     fn ask_again(&mut self, group: u64) -> Result<bool> {
         self.open()?;
         let last = self.session.last_group()?;
+        reach(Point::WithinSettle)?;
         self.groups += 1;
         let marked = self.session.commit(self.groups);
         self.suspect = marked.is_err();

@@ -200,10 +200,14 @@ impl Seen {
     /// What the store had told its callers, and is not so.
     #[must_use]
     pub fn accuse(&self, words: &[Word]) -> Vec<Violation> {
-        words.iter().filter_map(|word| self.belie(word)).collect()
+        let of_nothing = words.iter().filter(|word| word.fact().is_none());
+        let judged = ALL.iter().flat_map(|primitive| primitive.judge(self, words));
+        of_nothing.filter_map(|word| self.belie(word)).chain(judged).collect()
     }
 
-    fn belie(&self, word: &Word) -> Option<Violation> {
+    /// What is wrong with one word, by itself.
+    #[must_use]
+    pub fn belie(&self, word: &Word) -> Option<Violation> {
         match word {
             Word::Acked(fact) => match self.place(fact) {
                 None => Some((Broken::Lost, format!("gone: {fact:?}"))),

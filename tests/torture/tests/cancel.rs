@@ -19,10 +19,13 @@ fn g3_g7_l6_r1_nothing_is_left_of_callers_who_go_away() {
 fn whatever_is_left_of_a_caller_is_noticed() {
     for mutant in Mutant::ALL {
         let patience = Duration::from_millis(if mutant == Mutant::Halved { 20_000 } else { 700 });
-        let settings = Settings { rounds: 4, patience, mutant: Some(mutant), ..Settings::default() };
-        let report = run(&settings).unwrap();
-        for (broken, words) in mutant.breaks() {
-            assert!(report.violations.complain(*broken, words), "{mutant:?}: {}", json!(report));
-        }
+        // Who loses his patience, and what he has then, depends on the threads too.
+        let is_noticed = |seed| {
+            let settings =
+                Settings { seed, rounds: 4, patience, mutant: Some(mutant), ..Settings::default() };
+            let report = run(&settings).unwrap();
+            mutant.breaks().iter().all(|(broken, words)| report.violations.complain(*broken, words))
+        };
+        assert!((1..=8).any(is_noticed), "{mutant:?}");
     }
 }

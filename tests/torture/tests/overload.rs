@@ -25,9 +25,12 @@ fn what_an_overloaded_store_must_not_do_is_noticed() {
     for mutant in Mutant::ALL {
         // Without a gate it takes many to fill the memory, with one it shows at once.
         let waves = if mutant == Mutant::Ungated { 14 } else { 1 };
-        let settings = Settings { waves, timed: false, mutant: Some(mutant), ..Settings::default() };
-        let report = run(program(), &settings).unwrap();
-        let (broken, words) = mutant.breaks();
-        assert!(report.violations.complain(broken, words), "{mutant:?}: {}", json!(report));
+        // How many are inside at once depends on the machine too.
+        let is_noticed = |seed| {
+            let settings = Settings { seed, waves, timed: false, mutant: Some(mutant) };
+            let (broken, words) = mutant.breaks();
+            run(program(), &settings).unwrap().violations.complain(broken, words)
+        };
+        assert!((1..=6).any(is_noticed), "{mutant:?}");
     }
 }

@@ -9,6 +9,7 @@ use super::holding::{LOCKS, PERMITS, rw_lock, semaphore};
 use crate::Result;
 use crate::callers::until;
 use crate::report::{Broken, Violation};
+use crate::workload::ALL;
 
 /// What is left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,8 +51,8 @@ pub(super) fn withheld(store: &Store) -> Option<Violation> {
 async fn take_all(store: &Store) -> std::result::Result<(), String> {
     let words = |error: millpond::Error| error.to_string();
     let mut all = Vec::new();
-    for name in LOCKS.iter().chain(&["till"]) {
-        all.push((*name, store.lock(name).try_acquire().await.map_err(words)?));
+    for name in LOCKS {
+        all.push((name, store.lock(name).try_acquire().await.map_err(words)?));
     }
     all.push(("all permits", semaphore(store).weight(PERMITS).try_acquire().await.map_err(words)?));
     all.push(("the right to write", rw_lock(store).try_write().await.map_err(words)?));
@@ -60,6 +61,11 @@ async fn take_all(store: &Store) -> std::result::Result<(), String> {
         match guard {
             Some(guard) => guard.release().await.map_err(words)?,
             None => missed.push(name),
+        }
+    }
+    for primitive in ALL {
+        if !primitive.take_all(store).await.map_err(words)? {
+            missed.push(primitive.name());
         }
     }
     if missed.is_empty() { Ok(()) } else { Err(format!("nobody has {missed:?}, and it cannot be had")) }

@@ -11,7 +11,7 @@ use super::How;
 use crate::Result;
 use crate::crew::say;
 use crate::random::Random;
-use crate::vfs::Disk;
+use crate::vfs::{Call, Disk, Fault, File, Harm};
 use crate::workload::{Line, Told, Word, Workload};
 
 /// Pages in the log at which it is moved into the main file: every few groups.
@@ -19,6 +19,10 @@ const CHECKPOINT_PAGES: u32 = 12;
 
 /// Rounds of callers before it is looked whether all is well again; more, if the point has not been reached by then.
 const ROUNDS: std::ops::Range<u64> = 12..400;
+
+/// What makes a commit fail, of which it must then be found out whether it was one.
+const FAILS: Fault =
+    Fault { call: Call::Sync, file: Some(File::Log), nth: 5, for_good: false, again: 0, harm: Harm::Dropped };
 
 /// Makes a store in `file`, uses it while something happens at the point, so many times after so many passes of it, and
 /// goes on.
@@ -30,7 +34,7 @@ pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64
     let point = failpoint::Point::ALL.iter().find(|it| it.name() == point).ok_or("no such point")?;
     let disk = Disk::watch(file)?;
     disk.record(false);
-    let told = Told::new(disk);
+    let told = Told::new(disk.clone());
     let open = || block_on(Store::builder().readers(1).checkpoint_pages(CHECKPOINT_PAGES).open(file));
     if !failpoint::arm(*point, how.name(), passed, times) {
         return Err("it cannot be armed".into());
@@ -39,6 +43,9 @@ pub fn live(file: &Path, seed: u64, point: &str, how: How, (passed, times): (u64
         // It strikes once: nothing is left in the way of the next.
         say(&format!("unopened {error}")).and_then(|()| Ok(open()?))
     })?;
+    if *point == failpoint::Point::WithinSettle {
+        disk.fail(FAILS);
+    }
     let (mut workload, mut random) = (Workload::new(&told, seed), Random::new(seed));
     let mut said = 0;
     let mut rounds = 0;

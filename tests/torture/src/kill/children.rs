@@ -118,7 +118,14 @@ impl<'a> Children<'a> {
         let begun = |states: &[State]| {
             open.iter().any(|role| matches!(states.get(*role), Some(State::Closing | State::Closed)))
         };
-        if open.is_empty() { Ok(()) } else { self.listen_until(PATIENCE, begun) }
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.listen_until(PATIENCE, begun)?;
+        if !begun(&self.states) {
+            self.violations.push((Broken::Failed, format!("none of {open:?} begins to close the store")));
+        }
+        Ok(())
     }
 
     /// Kills the children of these roles at once, and hears them out.

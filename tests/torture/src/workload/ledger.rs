@@ -56,6 +56,14 @@ pub(super) async fn turn(
     }
 }
 
+/// Gives back what could be had, if it could.
+pub(super) async fn give_back(guard: Option<LockGuard>) -> millpond::Result<bool> {
+    match guard {
+        Some(guard) => guard.release().await.map(|()| true),
+        None => Ok(false),
+    }
+}
+
 /// One who was inside: between which events, and with how many permits.
 struct Stay {
     first: usize,

@@ -1,5 +1,7 @@
 //! A lock under which one at a time writes to a ledger.
 
+use std::pin::Pin;
+
 use millpond::{Store, blocking};
 
 use super::told::Told;
@@ -38,6 +40,10 @@ impl Primitive for Till {
         let guard = store.lock("till").acquire()?;
         seen.token = Some(guard.token());
         Ok(guard.release()?)
+    }
+
+    fn take_all<'s>(&self, store: &'s Store) -> Pin<Box<dyn Future<Output = millpond::Result<bool>> + 's>> {
+        Box::pin(async move { ledger::give_back(store.lock("till").try_acquire().await?).await })
     }
 
     fn mutants(&self) -> &'static [Mutant] {

@@ -90,12 +90,25 @@ pub trait Primitive: Debug + Sync {
         seen.find(fact)
     }
 
+    /// What callers were told about it, and is not so. What comes and goes again needs all words for that; what stays is
+    /// there as it was told.
+    fn judge(&self, seen: &Seen, words: &[Word]) -> Vec<Violation> {
+        let own = words.iter().filter(|word| word.fact().is_some_and(|fact| fact.of == self.name()));
+        own.filter_map(|word| seen.belie(word)).collect()
+    }
+
     /// Writes to a store that has been looked at.
     ///
     /// # Errors
     /// What the store said.
     fn use_again(&self, _store: &blocking::Store, _seen: &mut Seen) -> Result<()> {
         Ok(())
+    }
+
+    /// Takes all that there is to be had of it, without waiting, and gives it back; `false` if somebody has some. Where there
+    /// is nothing to be had, nobody has.
+    fn take_all<'s>(&self, _store: &'s Store) -> Pin<Box<dyn Future<Output = millpond::Result<bool>> + 's>> {
+        Box::pin(std::future::ready(Ok(true)))
     }
 
     /// Ways to spoil the evidence, each of which must be noticed.

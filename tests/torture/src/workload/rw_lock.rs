@@ -1,5 +1,7 @@
 //! A lock for readers and writers, all of whom write to a ledger.
 
+use std::pin::Pin;
+
 use millpond::Store;
 
 use super::told::Told;
@@ -36,6 +38,10 @@ impl Primitive for Shelf {
 
     fn check(&self, seen: &Seen) -> Vec<Violation> {
         ledger::crowds(&Shelf, seen, ROOM.into())
+    }
+
+    fn take_all<'s>(&self, store: &'s Store) -> Pin<Box<dyn Future<Output = millpond::Result<bool>> + 's>> {
+        Box::pin(async move { ledger::give_back(store.rw_lock("shelf").try_write().await?).await })
     }
 
     fn mutants(&self) -> &'static [Mutant] {

@@ -1,5 +1,7 @@
 //! A semaphore under whose permits some at a time write to a ledger.
 
+use std::pin::Pin;
+
 use millpond::Store;
 
 use super::told::Told;
@@ -35,6 +37,12 @@ impl Primitive for Desk {
 
     fn check(&self, seen: &Seen) -> Vec<Violation> {
         ledger::crowds(&Desk, seen, ROOM.into())
+    }
+
+    fn take_all<'s>(&self, store: &'s Store) -> Pin<Box<dyn Future<Output = millpond::Result<bool>> + 's>> {
+        Box::pin(async move {
+            ledger::give_back(store.semaphore("desk", ROOM).weight(ROOM).try_acquire().await?).await
+        })
     }
 
     fn mutants(&self) -> &'static [Mutant] {
