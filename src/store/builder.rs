@@ -120,13 +120,13 @@ impl StoreBuilder {
     /// # Errors
     /// As [`open`](StoreBuilder::open).
     #[cfg(feature = "testing")]
-    pub async fn open_here(
+    pub fn open_here(
         self,
         backend: Arc<dyn millpond_actors::storage::Backend>,
         identity: millpond_actors::storage::Identity,
     ) -> Result<Store> {
         self.check()?;
-        let runtime = Runtime::start_here(backend, identity, self.settings).await?;
+        let runtime = Runtime::start_here(backend, identity, self.settings)?;
         Ok(Store { runtime: Arc::new(runtime), location: Location::Memory })
     }
 

@@ -12,6 +12,8 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+#[cfg(feature = "testing")]
+use std::task::{Context as Waking, Poll, Waker};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -110,15 +112,14 @@ impl Runtime {
     /// # Errors
     /// What the database said.
     #[cfg(feature = "testing")]
-    pub async fn start_here(
-        backend: Arc<dyn Backend>,
-        identity: Identity,
-        settings: Settings,
-    ) -> Result<Runtime> {
+    pub fn start_here(backend: Arc<dyn Backend>, identity: Identity, settings: Settings) -> Result<Runtime> {
         let house = Building::new(backend, identity, settings);
         let (plan, (stop, stopped)) = (house.clone(), oneshot::channel());
-        let doors = house.live_here(stopped).await?;
-        Ok(Runtime::of(plan, doors, stop))
+        let mut context = Waking::from_waker(Waker::noop());
+        match std::pin::pin!(house.live_here(stopped)).poll(&mut context) {
+            Poll::Ready(doors) => Ok(Runtime::of(plan, doors?, stop)),
+            Poll::Pending => Err(storage("where there are no threads, there is one arbiter")),
+        }
     }
 
     fn of(plan: Building, doors: Doors, stop: oneshot::Sender<Reply<()>>) -> Runtime {

@@ -11,6 +11,12 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Now, by the clock of the runtime that this thread is in: one that is paused stands while anybody has something to do.
+#[must_use]
+pub fn simulated() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// Microseconds of the machine's monotonic clock: the same one for all processes, so their stamps can be compared.
 ///
 /// # Errors

@@ -254,12 +254,13 @@ impl Lane {
     async fn command(&self) {
         let id = self.below(ACCOUNTS).to_string();
         let stream = format!("account-{id}");
-        let (n, before) = (self.ground.state().number(), self.ground.state().truth.version(&stream));
+        let n = self.ground.state().number();
+        let before = self.ground.state().truth.version(&stream);
         let cents = 1 + self.below(40);
         let (command, what) = match self.below(12) {
             0 => (Command::Panic, "panic"),
             1..=6 => (Command::Deposit { n, cents }, "deposit"),
-            _ => (Command::Withdraw { n, cents }, "withdraw"),
+            _ => (Command::Withdraw { n, cents: 2 * cents }, "withdraw"),
         };
         let mut call = self.call(what, LIMIT);
         match self.store.aggregate::<Account>(&id).execute(command).await {
@@ -276,7 +277,7 @@ impl Lane {
                 call.answered(format_args!("{state:?} has too little"));
                 self.ground.state().figures.rejected += 1;
                 self.is_state(&stream, &state, before);
-                if state.balance >= cents {
+                if state.balance >= 2 * cents {
                     self.ground.state().complain(Broken::State, format!("{state:?} has {cents}"));
                 }
             }

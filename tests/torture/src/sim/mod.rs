@@ -8,10 +8,11 @@
 //! - `ground`: what all of them share; `storage`: a session that fails, and tells the truth; `mutant`, `spoil`: and what is done
 //!   to it on purpose;
 //! - `process`, `caller`, `account`: a process, who calls in it, and what is called;
-//! - `world`: the scheduler.
+//! - `world`: the scheduler; `deed`: what it does to them.
 
 mod account;
 mod caller;
+mod deed;
 mod ground;
 mod judge;
 mod line;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use futures_util::FutureExt as _;
 use millpond::Store;
 use millpond_actors::memory::Memory;
 use millpond_actors::storage::Identity;
@@ -125,12 +124,13 @@ impl Process {
         let shore = Shore { memory: memory.clone(), ground: ground.clone(), life, kin: kin.clone() };
         let (pid, host, program) = (life as u32, "sea".to_owned(), "sim".to_owned());
         let identity = Identity { pid, host, program, boot: "boot".to_owned() };
-        let opening = Store::builder()
+        let entered = actors.enter();
+        let store = Store::builder()
             .call_timeout(std::time::Duration::from_millis(CALL_TIMEOUT_MS))
             .idle(std::time::Duration::from_secs(5))
             .seams(seams(time, &staff, seed))
-            .open_here(Arc::new(shore), identity);
-        let store = actors.run_until(opening).now_or_never().ok_or("a store was not opened at once")??;
+            .open_here(Arc::new(shore), identity)?;
+        drop(entered);
         let actors = Task::new(actors, alarm);
         Ok(Process { life, store, kin, stopped_until_ms: None, actors, staff, callers: Vec::new() })
     }
