@@ -61,8 +61,8 @@ const PROGRAMS: &[Row] = &[
     ("stopped", ["--rounds 6", "--rounds 100", "--rounds 1000"]),
     ("fairness", ["--seconds 9", "--seconds 120", "--seconds 1200"]),
     ("overload", ["--waves 20", "--waves 300", "--waves 3000"]),
-    ("sim", ["--hours 1", "--hours 200", "--hours 2000"]),
-    ("failpoints", ["--rounds 1", "--rounds 60", "--rounds 600"]),
+    ("sim", ["--hours 1", "--hours 120", "--hours 2000"]),
+    ("failpoints", ["--rounds 1", "--rounds 20", "--rounds 200"]),
 ];
 
 #[cfg(feature = "faketime")]
