@@ -266,7 +266,7 @@ fn check_header(path: &Path) -> Result<()> {
         return Ok(());
     }
     if head.len() < 100 {
-        return foreign(format!("it holds {} bytes, a database starts with 100", head.len()));
+        return foreign(format!("its length is {}, and a database starts with 100 bytes", head.len()));
     }
     if !head.starts_with(b"SQLite format 3\0") {
         return foreign("it is not a SQLite database".into());
