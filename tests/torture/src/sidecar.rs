@@ -28,14 +28,14 @@ impl Turn {
         Ok(Turn(OpenOptions::new().read(true).write(true).open(name)?))
     }
 
-    /// Whether a process has the turn.
+    /// Which turn it is that a process has, by its length: of two soon after each other no two are equal.
     ///
     /// # Errors
     /// What the system said.
-    pub fn is_taken(&self) -> Result<bool> {
+    pub fn taken(&self) -> Result<Option<i64>> {
         let mut lock = region(libc::F_WRLCK);
         fcntl(&self.0, FcntlArg::F_OFD_GETLK(&mut lock))?;
-        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+        Ok((i32::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_len))
     }
 
     /// Waits for the turn and keeps it: nobody writes meanwhile.

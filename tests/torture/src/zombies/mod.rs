@@ -206,13 +206,14 @@ pub fn stop(
     Ok(Stopped { inside, took_us: took.saturating_sub(since), lease_us })
 }
 
-/// Whether whoever was just stopped has the turn: others pass it on within moments.
+/// Whether whoever was just stopped has the turn: others pass it on, however long the disk takes for a commit.
 ///
 /// # Errors
 /// What the system said.
 pub fn has_turn(turn: &Turn) -> Result<bool> {
-    for _ in 0..20 {
-        if !turn.is_taken()? {
+    let first = turn.taken()?;
+    for _ in 0..150 {
+        if first.is_none() || turn.taken()? != first {
             return Ok(false);
         }
         clock::pause(1_000);
