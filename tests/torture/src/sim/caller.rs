@@ -40,7 +40,7 @@ impl Lane {
     /// Until the world becomes quiet, or the store is closed.
     pub(super) async fn live(self: Rc<Lane>) {
         loop {
-            let pause = self.one_of(&[1, 20, 400, 4_000]);
+            let pause = self.one_of(&[1, 30, 600, 6_000]);
             self.rest(pause).await;
             if self.is_to_end() {
                 return;
@@ -259,8 +259,8 @@ impl Lane {
         let cents = 1 + self.below(40);
         let (command, what) = match self.below(12) {
             0 => (Command::Panic, "panic"),
-            1..=6 => (Command::Deposit { n, cents }, "deposit"),
-            _ => (Command::Withdraw { n, cents: 2 * cents }, "withdraw"),
+            1..=6 => (Command::Deposit { n, cents: cents / 2 + 1 }, "deposit"),
+            _ => (Command::Withdraw { n, cents }, "withdraw"),
         };
         let mut call = self.call(what, LIMIT);
         match self.store.aggregate::<Account>(&id).execute(command).await {
@@ -277,7 +277,7 @@ impl Lane {
                 call.answered(format_args!("{state:?} has too little"));
                 self.ground.state().figures.rejected += 1;
                 self.is_state(&stream, &state, before);
-                if state.balance >= 2 * cents {
+                if state.balance >= cents {
                     self.ground.state().complain(Broken::State, format!("{state:?} has {cents}"));
                 }
             }
