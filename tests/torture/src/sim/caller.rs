@@ -221,7 +221,7 @@ impl Lane {
         let handle = self.store.events();
         let handle = guard.map_or(handle.clone(), |guard| handle.guarded_by(guard));
         // An append whose ids are its caller's may be sent again as often as it takes.
-        for _ in 0..if known { 3 } else { 1 } {
+        for attempt in 0..if known { 3 } else { 1 } {
             let mut call = self.call(if guard.is_some() { "guarded append" } else { "append" }, LIMIT);
             match handle.append(&stream, expected, events.clone()).await {
                 Ok(appended) => {
@@ -233,7 +233,10 @@ impl Lane {
                 Err(error) if known && error.outcome() == WriteOutcome::Unknown => {
                     self.failed(&mut call, &error, &[]);
                 }
-                Err(error) => return self.failed(&mut call, &error, &numbers),
+                // What is said of this attempt says nothing of the one before, whose fate is unknown.
+                Err(error) => {
+                    return self.failed(&mut call, &error, if attempt == 0 { &numbers } else { &[] });
+                }
             }
         }
     }
