@@ -43,15 +43,15 @@ pub(super) fn decide<M: Model>(
     let mut bytes = 0;
     while flight.decided.len() < limits::MERGED_COMMANDS && bytes < limits::MERGED_BYTES {
         let Some(item) = line.pop_front() else { break };
-        let (command, reply, passage, stay) = match item {
-            Item::Look { mut inspect, _passage, stay } => {
+        let (command, reply, entry) = match item {
+            Item::Look { mut inspect, entry } => {
                 match guard("looking at the state", name, || inspect.look(&loaded.state, loaded.version)) {
-                    Ok(()) => flight.decided.push((Item::Look { inspect, _passage, stay }, Decided::Looked)),
+                    Ok(()) => flight.decided.push((Item::Look { inspect, entry }, Decided::Looked)),
                     Err(error) => inspect.answer(Err(error)),
                 }
                 continue;
             }
-            Item::Execute { command, reply, _passage, stay } => (command, reply, _passage, stay),
+            Item::Execute { command, reply, entry } => (command, reply, entry),
         };
         let decided = guard("decide", name, || loaded.state.decide(&command));
         match decided.map(|decided| decided.map(Theirs::new).map_err(Theirs::new)) {
@@ -65,13 +65,13 @@ pub(super) fn decide<M: Model>(
                     loaded.version += encoded.len() as u64;
                     bytes += encoded.iter().map(|event| event.data.bytes().len()).sum::<usize>();
                     flight.events.extend(encoded);
-                    let item = Item::Execute { command, reply, _passage: passage, stay };
+                    let item = Item::Execute { command, reply, entry };
                     flight.decided.push((item, Decided::Events { events, version: loaded.version }));
                 }
                 Err(error) => reply.answer(Err(error)),
             },
             Ok(Err(rejection)) => {
-                let item = Item::Execute { command, reply, _passage: passage, stay };
+                let item = Item::Execute { command, reply, entry };
                 flight.decided.push((item, Decided::Rejected(rejection)));
             }
             Err(error) => reply.answer(Err(error)),

@@ -67,8 +67,16 @@ pub enum Verdict<M: Model> {
 
 /// What waits to be decided.
 enum Item<M: Model> {
-    Execute { command: Theirs<M::Command>, reply: Reply<Verdict<M>>, _passage: Passage, stay: Stay },
-    Look { inspect: Box<dyn Inspect<M>>, _passage: Passage, stay: Stay },
+    Execute { command: Theirs<M::Command>, reply: Reply<Verdict<M>>, entry: Entry },
+    Look { inspect: Box<dyn Inspect<M>>, entry: Entry },
+}
+
+/// How an item came in.
+struct Entry {
+    _passage: Passage,
+    stay: Stay,
+    /// When what it leads to must have been begun, however often it is decided.
+    deadline_ms: u64,
 }
 
 impl<M: Model> Item<M> {
@@ -79,9 +87,9 @@ impl<M: Model> Item<M> {
         }
     }
 
-    fn stay(&self) -> Stay {
+    fn entry(&self) -> &Entry {
         match self {
-            Item::Execute { stay, .. } | Item::Look { stay, .. } => stay.clone(),
+            Item::Execute { entry, .. } | Item::Look { entry, .. } => entry,
         }
     }
 }
@@ -150,7 +158,8 @@ impl<M: Model> Handler<Visit<Execute<M>>> for AggregateActor<M> {
         }
         // It waits here for the flight before it; the writer must not linger for it.
         passage.arrive();
-        self.enqueue(Item::Execute { command, reply, _passage: passage, stay }, context);
+        let entry = self.entry(passage, stay);
+        self.enqueue(Item::Execute { command, reply, entry }, context);
     }
 }
 
@@ -160,11 +169,16 @@ impl<M: Model> Handler<Visit<Look<M>>> for AggregateActor<M> {
     fn handle(&mut self, Visit { message, stay }: Visit<Look<M>>, context: &mut Self::Context) {
         let Look { inspect, mut passage } = message;
         passage.arrive();
-        self.enqueue(Item::Look { inspect, _passage: passage, stay }, context);
+        let entry = self.entry(passage, stay);
+        self.enqueue(Item::Look { inspect, entry }, context);
     }
 }
 
 impl<M: Model> AggregateActor<M> {
+    fn entry(&self, passage: Passage, stay: Stay) -> Entry {
+        Entry { _passage: passage, stay, deadline_ms: self.house.writer.deadline_ms() }
+    }
+
     fn enqueue(&mut self, item: Item<M>, context: &mut Context<Self>) {
         self.line.push_back(item);
         let at_rest = matches!(self.phase, Phase::Absent | Phase::Ready(_));
@@ -178,7 +192,7 @@ impl<M: Model> AggregateActor<M> {
     fn go(&mut self, context: &mut Context<Self>) {
         self.scheduled = false;
         let Some(first) = self.line.front() else { return };
-        let stay = first.stay();
+        let stay = first.entry().stay.clone();
         match std::mem::replace(&mut self.phase, Phase::Absent) {
             Phase::Absent => {
                 self.phase = Phase::Loading;
@@ -236,7 +250,10 @@ impl<M: Model> AggregateActor<M> {
             let stream = Target { name, id: loaded.id };
             let expected = Expected::Version(flight.base);
             let append = Append { stream, expected, events, known_ids: false, fence: None };
-            self.house.writer.apply(append, None, move |outcome| address.do_send(Landed(outcome)));
+            let deadlines = flight.decided.iter().map(|(item, _)| item.entry().deadline_ms);
+            let deadline_ms = deadlines.min().unwrap_or_default();
+            let landed = move |outcome| address.do_send(Landed(outcome));
+            self.house.writer.apply_until(deadline_ms, append, None, landed);
         }
         self.phase = Phase::Flying(loaded, flight);
     }
@@ -246,6 +263,19 @@ impl<M: Model> AggregateActor<M> {
         for (item, _) in flight.decided.into_iter().rev() {
             self.line.push_front(item);
         }
+    }
+
+    /// The flight came to nothing. If it was not begun in time, that is so for those whose time is over; the others are
+    /// decided again.
+    fn come_to_nothing(&mut self, flight: Flight<M>, error: &Error, context: &mut Context<Self>) {
+        let now_ms = self.house.writer.now_ms();
+        let has_time = |item: &Item<M>| item.entry().deadline_ms > now_ms;
+        let busy = matches!(error, Error::Busy { .. });
+        let (again, late): (Vec<_>, Vec<_>) =
+            flight.decided.into_iter().partition(|(item, _)| busy && has_time(item));
+        late.into_iter().for_each(|(item, _)| item.fail(error.clone()));
+        again.into_iter().rev().for_each(|(item, _)| self.line.push_front(item));
+        self.restart(context);
     }
 
     /// Forgets the state; what waits is decided on a new one.
@@ -385,10 +415,7 @@ impl<M: Model> Handler<Landed> for AggregateActor<M> {
         let expected = Expected::Version(flight.base);
         match outcome.and_then(|appended| placed(&self.name, expected, None, &appended)) {
             Ok(last) => self.land(loaded, flight, Some(last), context),
-            Err(error) => {
-                flight.decided.into_iter().for_each(|(item, _)| item.fail(error.clone()));
-                self.restart(context);
-            }
+            Err(error) => self.come_to_nothing(flight, &error, context),
         }
     }
 }
@@ -406,10 +433,7 @@ impl<M: Model> Handler<Compared> for AggregateActor<M> {
         match head.map(|head| head.map_or(0, |head| head.version)) {
             Ok(version) if version == loaded.version => self.land(loaded, flight, None, context),
             Ok(actual) => self.conflict(flight, actual, context),
-            Err(error) => {
-                flight.decided.into_iter().for_each(|(item, _)| item.fail(error.clone()));
-                self.restart(context);
-            }
+            Err(error) => self.come_to_nothing(flight, &error, context),
         }
     }
 }

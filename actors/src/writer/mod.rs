@@ -72,13 +72,27 @@ impl Writer {
         O: Apply,
         F: FnOnce(Result<O::Outcome>) + Send + 'static,
     {
+        self.apply_until(self.deadline_ms(), operation, passage, then);
+    }
+
+    /// When a write that is asked for now must have been begun.
+    #[must_use]
+    pub fn deadline_ms(&self) -> u64 {
+        self.0.clock.boot_ms().saturating_add(self.0.call_timeout_ms)
+    }
+
+    /// As [`apply`](Writer::apply), for what was asked for earlier and has a deadline of its own.
+    pub fn apply_until<O, F>(&self, deadline_ms: u64, operation: O, passage: Option<Passage>, then: F)
+    where
+        O: Apply,
+        F: FnOnce(Result<O::Outcome>) + Send + 'static,
+    {
         let then = Box::new(move |outcome: Result<_>| {
             then(outcome.and_then(|outcome| {
                 O::from_outcome(outcome)
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let deadline_ms = self.0.clock.boot_ms().saturating_add(self.0.call_timeout_ms);
         let mut write = Write { operation: operation.into_operation(), passage, then, deadline_ms };
         if let Some(passage) = &mut write.passage {
             passage.arrive();

@@ -2,9 +2,11 @@
 
 use millpond_actors::aggregate::Policy;
 use millpond_actors::error::Error;
+use millpond_actors::limits;
 use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::Data;
 use millpond_actors::storage::{Backend, View};
+use millpond_actors::writer::WriterState;
 
 use crate::ledger::{Command, Ledger, SCHEMA, Told};
 use crate::world::{World, all, assert_not_applied, begun, broken, name, soon, until};
@@ -34,6 +36,30 @@ async fn a1_concurrent_commands_merge_into_one_append() {
     assert_eq!(world.committed(), (2, 2), "63 commands, one append");
     let state = soon(world.state("ledger")).await.unwrap();
     assert_eq!((state.0.entries.len(), state.1), (64, 64));
+}
+
+#[tokio::test]
+async fn g9_a_command_behind_a_flight_has_no_more_time_than_any_other() {
+    let world = World::new();
+    let half = limits::CALL_TIMEOUT / 2;
+    let mut foreigner = world.foreigner();
+    foreigner.begin();
+    let first = begun(world.execute("ledger", Command::Add("first")));
+    until(async || matches!(world.runtime.writer_state(), WriterState::WaitingForTurn { .. })).await;
+    world.clock.advance(half);
+    let mut second = begun(world.execute("ledger", Command::Add("second")));
+    world.arrived().await;
+    world.clock.advance(half);
+    assert!(matches!(soon(first).await, Err(Error::Busy { .. })));
+    world.arrived().await;
+    assert!(!second.is_answered(), "half of its time is left");
+    world.clock.advance(half);
+    assert!(
+        matches!(soon(second).await, Err(Error::Busy { .. })),
+        "it has waited as long as a call may take"
+    );
+    drop(foreigner);
+    assert_eq!(soon(world.execute("ledger", Command::Count)).await.unwrap().version(), 1);
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ const USAGE: &str = "usage:
   torture fairness [--seed N] [--seconds N] [--mutant plain|starved|forgetful]
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
-  torture sim     [--seed N] [--hours N] [--minutes N] [--again N] [--trace FILE]
+  torture sim     [--seed N] [--hours N] [--minutes N] [--again N] [--world N] [--trace FILE]
                   [--mutant early|forgotten|liar|repeated|unexpecting|unguarded|buried|recycled|overtaken|refusing|
                   leaking|deaf|cut|forged|hurting|vague|silent|unseeded]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
@@ -169,6 +169,7 @@ pub(crate) fn sim(options: &[String]) -> Result<sim::Settings> {
             "--hours" => settings.minutes = 60 * value.parse::<u64>()?,
             "--minutes" => settings.minutes = value.parse()?,
             "--again" => settings.again = value.parse()?,
+            "--world" => settings.world = Some(value.parse()?),
             "--trace" => settings.trace = Some(value.into()),
             "--mutant" => settings.mutant = named(value, sim::Mutant::ALL)?,
             _ => return Err(usage().into()),

@@ -40,7 +40,7 @@ impl Lane {
     /// Until the world becomes quiet, or the store is closed.
     pub(super) async fn live(self: Rc<Lane>) {
         loop {
-            let pause = self.one_of(&[1, 20, 400, 4_000]);
+            let pause = self.one_of(&[1, 30, 600, 6_000]);
             self.rest(pause).await;
             if self.is_to_end() {
                 return;
@@ -221,7 +221,7 @@ impl Lane {
         let handle = self.store.events();
         let handle = guard.map_or(handle.clone(), |guard| handle.guarded_by(guard));
         // An append whose ids are its caller's may be sent again as often as it takes.
-        for _ in 0..if known { 3 } else { 1 } {
+        for attempt in 0..if known { 3 } else { 1 } {
             let mut call = self.call(if guard.is_some() { "guarded append" } else { "append" }, LIMIT);
             match handle.append(&stream, expected, events.clone()).await {
                 Ok(appended) => {
@@ -233,7 +233,10 @@ impl Lane {
                 Err(error) if known && error.outcome() == WriteOutcome::Unknown => {
                     self.failed(&mut call, &error, &[]);
                 }
-                Err(error) => return self.failed(&mut call, &error, &numbers),
+                // What is said of this attempt says nothing of the one before, whose fate is unknown.
+                Err(error) => {
+                    return self.failed(&mut call, &error, if attempt == 0 { &numbers } else { &[] });
+                }
             }
         }
     }
@@ -259,8 +262,8 @@ impl Lane {
         let cents = 1 + self.below(40);
         let (command, what) = match self.below(12) {
             0 => (Command::Panic, "panic"),
-            1..=6 => (Command::Deposit { n, cents }, "deposit"),
-            _ => (Command::Withdraw { n, cents: 2 * cents }, "withdraw"),
+            1..=6 => (Command::Deposit { n, cents: cents / 2 + 1 }, "deposit"),
+            _ => (Command::Withdraw { n, cents }, "withdraw"),
         };
         let mut call = self.call(what, LIMIT);
         match self.store.aggregate::<Account>(&id).execute(command).await {
@@ -277,7 +280,7 @@ impl Lane {
                 call.answered(format_args!("{state:?} has too little"));
                 self.ground.state().figures.rejected += 1;
                 self.is_state(&stream, &state, before);
-                if state.balance >= 2 * cents {
+                if state.balance >= cents {
                     self.ground.state().complain(Broken::State, format!("{state:?} has {cents}"));
                 }
             }

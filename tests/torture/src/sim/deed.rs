@@ -81,9 +81,7 @@ impl World {
         state.figures.kills += 1;
         state.note(format_args!("{at} is killed"));
         state.ended(life);
-        if let Some(id) = id {
-            state.truth.line.gone(id);
-        }
+        state.gone(id);
         drop(state);
         self.empty(at, now_ms);
     }

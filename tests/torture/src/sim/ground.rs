@@ -271,6 +271,14 @@ impl State {
         self.disturbed_ms = self.now_ms;
     }
 
+    /// A process of the store is dead.
+    pub(super) fn gone(&mut self, process: Option<u64>) {
+        let now_ms = self.now_ms + BOOT_MS;
+        if let Some(process) = process {
+            self.truth.line.gone(process, now_ms);
+        }
+    }
+
     /// A group is in the store.
     pub(super) fn commit(&mut self, group: &Group<'_>) {
         let said = self.truth.commit(group);

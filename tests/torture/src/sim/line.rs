@@ -15,7 +15,8 @@ const TAKE_UP_MS: u64 = 5_000;
 struct Member {
     life: u64,
     beat_ms: u64,
-    gone: bool,
+    /// Since when it is dead, or has left.
+    gone_ms: Option<u64>,
 }
 
 /// A lease.
@@ -57,19 +58,19 @@ pub(super) struct Locks {
 impl Locks {
     /// A process has registered.
     pub(super) fn joined(&mut self, process: u64, life: u64, now_ms: u64) {
-        self.members.insert(process, Member { life, beat_ms: now_ms, gone: false });
+        self.members.insert(process, Member { life, beat_ms: now_ms, gone_ms: None });
     }
 
     /// A process was killed, or has left.
-    pub(super) fn gone(&mut self, process: u64) {
+    pub(super) fn gone(&mut self, process: u64, now_ms: u64) {
         if let Some(member) = self.members.get_mut(&process) {
-            member.gone = true;
+            member.gone_ms.get_or_insert(now_ms);
         }
     }
 
     /// The life that a process id belongs to, if it lives.
     pub(super) fn life_of(&self, process: u64) -> Option<u64> {
-        self.members.get(&process).filter(|member| !member.gone).map(|member| member.life)
+        self.members.get(&process).filter(|member| member.gone_ms.is_none()).map(|member| member.life)
     }
 
     /// A group of this process that began then is committed.
@@ -87,7 +88,10 @@ impl Locks {
 
     /// When a lease ends unless its process beats again. `own`: asked in a commit of this process, which takes it up.
     fn end_ms(&self, lease: &Lease, own: Option<u64>) -> u64 {
-        let Some(member) = self.members.get(&lease.process).filter(|member| !member.gone) else { return 0 };
+        let Some(member) = self.members.get(&lease.process) else { return 0 };
+        if let Some(gone_ms) = member.gone_ms {
+            return gone_ms;
+        }
         if own == Some(lease.process) || member.beat_ms >= lease.granted_ms {
             member.beat_ms.max(lease.granted_ms) + lease.ttl_ms
         } else {

@@ -52,6 +52,8 @@ pub struct Settings {
     pub minutes: u64,
     /// One world in so many is lived twice, to see that it comes out the same; the first one always is.
     pub again: u64,
+    /// Only the world with this seed, in place of all that `seed` leads to: one that a violation names.
+    pub world: Option<u64>,
     /// Where the trace of the first world goes, to be read.
     pub trace: Option<PathBuf>,
     /// What is spoilt on purpose.
@@ -60,7 +62,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { seed: 1, minutes: 60, again: 20, trace: None, mutant: None }
+        Settings { seed: 1, minutes: 60, again: 20, world: None, trace: None, mutant: None }
     }
 }
 
@@ -138,8 +140,9 @@ fn worlds(settings: &Settings) -> Result<Report> {
     let (start, mut seeds) = (clock::now(), Random::new(settings.seed));
     let (mut report, mut left) = (Report::default(), settings.minutes);
     while left > 0 && report.violations.is_empty() {
-        let (seed, minutes) = (seeds.below(u64::MAX), left.min(WORLD_MINUTES));
-        left -= minutes;
+        let minutes = left.min(WORLD_MINUTES);
+        let seed = settings.world.unwrap_or_else(|| seeds.below(u64::MAX));
+        left = if settings.world.is_some() { 0 } else { left - minutes };
         let kept = settings.trace.as_ref().filter(|_| report.worlds.0 == 0);
         let kept = kept.map(File::create).transpose()?;
         let outcome = world(seed, minutes, settings.mutant, kept)?;

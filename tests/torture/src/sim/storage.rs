@@ -160,9 +160,7 @@ impl Moored {
         let life = self.shore.life;
         state.note(format_args!("life {life} dies in a commit"));
         state.ended(life);
-        if let Some(process) = process {
-            state.truth.line.gone(process);
-        }
+        state.gone(process);
         drop(state);
         self.shore.kin.kill();
     }

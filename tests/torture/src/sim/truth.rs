@@ -100,7 +100,7 @@ impl Truth {
             said.extend(self.operation(group, operation, outcome, &mut ahead));
         }
         if group.leaves {
-            self.line.gone(group.process);
+            self.line.gone(group.process, group.began.boot_ms);
         }
         // Leases are judged by the beats before this one: it is this commit that prolongs them.
         for name in self.locks.clone() {
@@ -145,7 +145,10 @@ impl Truth {
                 said.extend(holders.filter_map(|grant| self.line.found(grant, now_ms)));
             }
             (Operation::LockBreak(_), Outcome::LockBreak(broken)) => {
-                broken.taken.iter().for_each(|grant| self.line.take_away(grant.lock, now_ms));
+                for grant in &broken.taken {
+                    said.extend(self.line.found(grant, now_ms));
+                    self.line.take_away(grant.lock, now_ms);
+                }
                 said.extend(broken.next.iter().filter_map(|grant| self.line.granted(grant, None, now_ms)));
             }
             (Operation::LockRenew(renew), Outcome::LockRenew(renewed))

@@ -110,10 +110,14 @@ impl World {
             if self.turn_over(now_ms)? {
                 return Ok(());
             }
-            match self.choose(now_ms) {
-                Ok((seat, part)) => self.step(seat, part, now_ms),
-                Err(next_ms) => self.wait(next_ms).await,
-            }
+            // Time passes only when nobody has anything to do.
+            let next_ms = loop {
+                match self.choose(now_ms) {
+                    Ok((seat, part)) => self.step(seat, part, now_ms),
+                    Err(next_ms) => break next_ms,
+                }
+            };
+            self.wait(next_ms).await;
         }
     }
 
@@ -183,9 +187,8 @@ impl World {
         }
         if has_left {
             // One that could not write any more has not left in order; its end is a death to the others.
-            if let Some(id) = process.kin.process() {
-                self.ground.state().truth.line.gone(id);
-            }
+            let id = process.kin.process();
+            self.ground.state().gone(id);
             self.empty(at, now_ms);
         } else if is_poisoned {
             self.close(at);
