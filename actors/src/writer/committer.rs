@@ -138,7 +138,7 @@ impl Committer {
             if self.spoilt || self.poisoned.is_some() {
                 break;
             }
-            match self.apply(&write.operation) {
+            match self.apply(write.operation()) {
                 Ok(outcome) => self.outcomes.push(Ok(outcome)),
                 Err(_) => self.spoil(),
             }
@@ -180,6 +180,9 @@ impl Committer {
 
     /// Answers whoever is waiting for the group.
     pub(super) fn answer(&mut self) {
+        // Whoever is answered comes back at once and takes memory, and two threads that take and free the same memory fight
+        // for it: with 1,024 appends in a group an answer took 4 us instead of 0.3. So what they brought is freed first.
+        self.writes.iter_mut().for_each(Write::let_operation_go);
         pass(Point::BeforeReply);
         for (write, answer) in self.writes.drain(..).zip(self.answers.drain(..)) {
             // An answer that panics is a defect of ours; it must not take the rest of the group with it.
@@ -275,7 +278,7 @@ impl Committer {
                 continue;
             }
             self.session.savepoint()?;
-            let answer = self.apply(&write.operation);
+            let answer = self.apply(write.operation());
             if self.suspect {
                 *refused = answer.err();
                 return Ok(None);

@@ -20,7 +20,8 @@ pub(super) type Then = Box<dyn FnOnce(Result<Outcome>) + Send>;
 
 /// One operation on its way into a group.
 pub(super) struct Write {
-    pub(super) operation: Operation,
+    /// Until its group has been committed.
+    operation: Option<Operation>,
     pub(super) passage: Option<Passage>,
     pub(super) then: Then,
     /// The boot time until which it may be begun; later, it never is.
@@ -28,6 +29,21 @@ pub(super) struct Write {
 }
 
 impl Write {
+    pub(super) fn new(operation: Operation, passage: Option<Passage>, then: Then, deadline_ms: u64) -> Write {
+        Write { operation: Some(operation), passage, then, deadline_ms }
+    }
+
+    pub(super) fn operation(&self) -> &Operation {
+        self.operation
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("it is kept until its group has been committed"))
+    }
+
+    /// It has been committed, or never will be.
+    pub(super) fn let_operation_go(&mut self) {
+        self.operation = None;
+    }
+
     pub(super) fn answer(self, outcome: Result<Outcome>) {
         (self.then)(outcome);
         drop(self.passage);
@@ -267,7 +283,7 @@ impl Intake {
 
     /// Whether there is nothing in the line that would have to survive a power cut.
     pub(super) fn has_only_beats(&self) -> bool {
-        self.state().line.iter().all(|write| write.operation.is_beat())
+        self.state().line.iter().all(|write| write.operation().is_beat())
     }
 
     /// Takes up to `most` writes, in order: from `now_ms` on they are with the storage. For a group of beats, none behind
@@ -280,7 +296,7 @@ impl Intake {
         state.stuck = None;
         state.flying_since.get_or_insert(now_ms);
         let most = match beats {
-            true => state.line.iter().take(most).take_while(|write| write.operation.is_beat()).count(),
+            true => state.line.iter().take(most).take_while(|write| write.operation().is_beat()).count(),
             false => most,
         };
         if state.line.len() <= most && into.is_empty() {
@@ -370,7 +386,7 @@ mod tests {
         let (said, heard) = std::sync::mpsc::channel();
         let then = Box::new(move |outcome| said.send(outcome).unwrap_or(()));
         let operation = Operation::LockSettle(Settle { lock: 1 });
-        intake.push(Write { operation, passage: None, then, deadline_ms: 100 });
+        intake.push(Write::new(operation, None, then, 100));
         let turn = |number| Turn { occupant: Occupant::Newcomer, number };
         intake.still_stuck(turn(9), 5);
         assert_eq!(intake.doing(9), WriterState::Ready, "only what the thread waits for counts");
@@ -394,7 +410,7 @@ mod tests {
         let settle = || Operation::LockSettle(Settle { lock: 1 });
         assert!(intake.has_only_beats(), "there is nothing in it");
         let push = |operation| {
-            intake.push(Write { operation, passage: None, then: Box::new(drop), deadline_ms: 1 });
+            intake.push(Write::new(operation, None, Box::new(drop), 1));
             intake.has_only_beats()
         };
         assert_eq!([push(renew()), push(renew()), push(settle()), push(renew())], [true, true, false, false]);

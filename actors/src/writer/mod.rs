@@ -93,7 +93,7 @@ impl Writer {
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let mut write = Write { operation: operation.into_operation(), passage, then, deadline_ms };
+        let mut write = Write::new(operation.into_operation(), passage, then, deadline_ms);
         if let Some(passage) = &mut write.passage {
             passage.arrive();
         }
