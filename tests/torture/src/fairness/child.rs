@@ -17,12 +17,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Writes what has this number, and tells its version and position.
 type Write = Box<dyn Fn(u64) -> Result<(u64, u64)>>;
 
-/// The call of this number. Every fourth would be an import, so those are left out.
-#[must_use]
-pub fn call(who: u64, number: u64) -> Call {
-    Call { who, number: number * 4 + 1 }
-}
-
 /// Opens the store, and writes from `next` on until it is killed. `plain`: not the store, but bare SQLite.
 ///
 /// # Errors
@@ -45,7 +39,7 @@ pub fn live(file: &Path, who: u64, next: u64, plain: bool) -> Result<()> {
 fn stored(file: &Path, who: u64) -> Result<Write> {
     let store = Store::open(file)?;
     Ok(Box::new(move |number| {
-        let call = call(who, number);
+        let call = Call::appending(who, number);
         let events =
             (0..call.events()).map(|part| call.event(part)).collect::<millpond::Result<Vec<Event>>>()?;
         let done = store.events().append(call.stream(0), Expected::Any, events)?;

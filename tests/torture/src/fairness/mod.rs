@@ -16,7 +16,7 @@ use crate::random::Random;
 use crate::report::{Broken, Violations};
 use crate::sidecar::Turn;
 use crate::workload::told::forget;
-use crate::workload::{Told, Word};
+use crate::workload::{Call, Told, Word};
 use crate::zombies::has_turn;
 use crate::{Result, clock};
 
@@ -245,7 +245,7 @@ impl Phase<'_> {
                 seat.longest_us = seat.longest_us.max(*took_us);
                 if self.settings.mutant != Some(Mutant::Plain) {
                     let told = Told::default();
-                    let facts = child::call(who as u64, *number).facts();
+                    let facts = Call::appending(who as u64, *number).facts();
                     told.answer(facts, &Ok(Some((*version, *position))));
                     self.words.extend(told.take());
                 }

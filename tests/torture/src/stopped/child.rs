@@ -57,12 +57,6 @@ fn order(orders: &mut StdinLock<'_>) -> Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
-/// The call of this number. Every fourth would be an import, so those are left out.
-#[must_use]
-pub fn call(who: u64, number: u64) -> Call {
-    Call { who, number: number * 4 + 1 }
-}
-
 impl Child {
     fn number(&mut self) -> u64 {
         self.next += 1;
@@ -112,7 +106,7 @@ impl Child {
 
 /// Writes, and what came of it.
 fn write(store: &Store, who: u64, number: u64) -> Result<String> {
-    let call = call(who, number);
+    let call = Call::appending(who, number);
     let pad = format!("{:?}", "x".repeat(PAD));
     let padded = |part| -> Result<Event> { Ok(call.event(part)?.metadata(pad.clone())) };
     let events = (0..call.events()).map(padded).collect::<Result<Vec<_>>>()?;

@@ -20,7 +20,7 @@ use crate::recording::folder;
 use crate::report::{Broken, Violations};
 use crate::sidecar::Turn;
 use crate::workload::told::{Counts, deny, forget};
-use crate::workload::{Told, Word};
+use crate::workload::{Call, Told, Word};
 use crate::zombies::has_turn;
 use crate::{Result, clock};
 
@@ -353,7 +353,7 @@ impl Run<'_> {
 
     /// A call was acknowledged, and its last event has this place; or it was refused.
     fn hold_against(&mut self, who: usize, number: u64, last: Option<(u64, u64)>) {
-        let call = child::call(who as u64, number);
+        let call = Call::appending(who as u64, number);
         let told = Told::default();
         told.answer(call.facts(), &last.map(Some).ok_or(millpond::Error::Closed));
         self.words.extend(told.take());

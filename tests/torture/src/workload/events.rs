@@ -91,6 +91,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// One that is an append to one stream, whatever its number among those: every fourth call would be an import.
+    #[must_use]
+    pub fn appending(who: u64, number: u64) -> Call {
+        Call { who, number: number * 4 + 1 }
+    }
+
     /// Whether it is an import over several streams, or an append to one.
     #[must_use]
     pub fn imports(&self) -> bool {
