@@ -112,7 +112,8 @@ pub struct Report {
 pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let (start, folder) = (clock::now(), tempfile::tempdir()?);
     let mut random = Random::new(settings.seed);
-    let mut report = Report { least_share: f64::MAX, least_share_killed: f64::MAX, ..Report::default() };
+    // The smaller of a number and none is the number.
+    let mut report = Report { least_share: f64::NAN, least_share_killed: f64::NAN, ..Report::default() };
     // Six phases. One that starts with everybody's first write is fair by then.
     let time = Duration::from_millis(settings.seconds * 1_000 / 6);
     for processes in PROCESSES {
