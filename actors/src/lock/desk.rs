@@ -89,17 +89,11 @@ impl Desk {
         // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
         // void ticket would pass for a good one. The other way round costs no more than a new ticket.
         let (process, news) = (self.writer.process(), self.news());
-        // With many locks each line of memory that is written for nothing has to be fetched for it first.
-        let (is_known, was_fought_for) = (take.lock.id.is_some(), self.fought_for.load(Ordering::Relaxed));
         let desk = Arc::clone(self);
         self.writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
-                if !is_known {
-                    desk.learn(lock);
-                }
-                if was_fought_for {
-                    desk.fought_for.store(false, Ordering::Relaxed);
-                }
+                desk.learn(lock);
+                desk.fought_for.store(false, Ordering::Relaxed);
                 desk.tell_followers();
                 let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
                 want.reply.answer(Ok(Some(place)));

@@ -15,7 +15,7 @@ use crate::failpoint::{Point, reach};
 use crate::limits;
 use crate::storage::{Backend, Pulse, View};
 use crate::thread;
-use crate::worker::{self, Rest, Worker};
+use crate::worker::{Call, Rest, Worker};
 
 /// How often it is looked.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ impl Default for Rhythm {
 struct State {
     /// Who watches, by key: whoever came first looks first.
     watching: BTreeMap<usize, Look>,
-    call: Call,
+    reason: Reason,
     closed: bool,
     /// The thread sleeps until somebody watches.
     parked: bool,
@@ -49,7 +49,7 @@ struct State {
 
 /// Why a look is to be made before its time.
 #[derive(Clone, Copy, Debug, Default)]
-struct Call {
+struct Reason {
     /// The bell has rung since the last look began.
     rung: bool,
     /// Something has happened in this process since then.
@@ -61,7 +61,7 @@ struct Call {
 pub(super) struct Lookout {
     rhythm: Rhythm,
     state: Mutex<State>,
-    called: worker::Call,
+    called: Call,
 }
 
 /// What is looked at, and with.
@@ -98,18 +98,18 @@ impl Lookout {
 
     /// The bell has rung. One that was not looked at yet stands for all that follow.
     pub(super) fn ring(&self) {
-        self.call(|call| std::mem::replace(&mut call.rung, true));
+        self.have_looked(|reason| std::mem::replace(&mut reason.rung, true));
     }
 
     /// Something has happened in this process: a look leads to another whatever it finds.
     pub(super) fn call_all(&self) {
-        self.call(|call| std::mem::replace(&mut call.here, true));
+        self.have_looked(|reason| std::mem::replace(&mut reason.here, true));
     }
 
-    /// `enter` says whether the same call is there already.
-    fn call(&self, enter: impl FnOnce(&mut Call) -> bool) {
+    /// `enter` says whether the same reason is there already.
+    fn have_looked(&self, enter: impl FnOnce(&mut Reason) -> bool) {
         let mut state = self.state();
-        if !state.watching.is_empty() && !enter(&mut state.call) {
+        if !state.watching.is_empty() && !enter(&mut state.reason) {
             self.called.call();
         }
     }
@@ -123,7 +123,7 @@ impl Lookout {
     }
 
     /// Ends the thread's rest.
-    pub(super) fn bell(&self) -> worker::Call {
+    pub(super) fn call(&self) -> Call {
         self.called.clone()
     }
 }
@@ -140,7 +140,7 @@ pub(super) struct Rounds {
     patience: Duration,
     /// Why it is about to look. It lets a moment pass: whoever rings meanwhile has committed already, and is looked at
     /// with those before.
-    due: Option<Call>,
+    due: Option<Reason>,
 }
 
 impl Rounds {
@@ -150,7 +150,7 @@ impl Rounds {
     }
 
     /// Why to look now, or how to rest.
-    fn wait(&mut self, rested: bool) -> std::result::Result<Call, Rest> {
+    fn wait(&mut self, rested: bool) -> std::result::Result<Reason, Rest> {
         let mut state = self.lookout.state();
         if state.closed {
             return Err(Rest::End);
@@ -161,24 +161,24 @@ impl Rounds {
                 self.due = Some(due);
                 return Err(Rest::For(left));
             }
-            state.call.rung = false;
+            state.reason.rung = false;
             return Ok(due);
         }
         if state.watching.is_empty() {
             state.parked = true;
             return Err(Rest::UntilCalled);
         }
-        let call = std::mem::take(&mut state.call);
+        let reason = std::mem::take(&mut state.reason);
         let was_parked = std::mem::take(&mut state.parked);
-        if !call.rung && !call.here && (was_parked || !rested) {
+        if !reason.rung && !reason.here && (was_parked || !rested) {
             return Err(Rest::For(self.patience));
         }
         let left = self.left_between_rings();
-        if call.rung && !left.is_zero() {
-            self.due = Some(call);
+        if reason.rung && !left.is_zero() {
+            self.due = Some(reason);
             return Err(Rest::For(left));
         }
-        Ok(call)
+        Ok(reason)
     }
 
     fn left_between_rings(&self) -> Duration {
@@ -187,7 +187,7 @@ impl Rounds {
             .map_or(Duration::ZERO, |us| self.lookout.rhythm.between_rings.saturating_sub(since(us)))
     }
 
-    fn look(&mut self, Call { rung, here }: Call) {
+    fn look(&mut self, Reason { rung, here }: Reason) {
         let Rhythm { poll, after_ring, .. } = self.lookout.rhythm;
         self.patience = if rung { after_ring } else { poll };
         self.looked_us = Some(self.clock.monotonic_us());
@@ -205,7 +205,7 @@ impl Rounds {
 impl Worker for Rounds {
     fn work(&mut self, rested: bool) -> Rest {
         match self.wait(rested) {
-            Ok(call) => self.look(call),
+            Ok(reason) => self.look(reason),
             Err(rest) => return rest,
         }
         Rest::No
@@ -214,10 +214,10 @@ impl Worker for Rounds {
 
 impl fmt::Debug for Lookout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let State { watching, call, closed, parked } = &*self.state();
+        let State { watching, reason, closed, parked } = &*self.state();
         f.debug_struct("Lookout")
             .field("watching", &watching.len())
-            .field("call", call)
+            .field("reason", reason)
             .field("closed", closed)
             .field("parked", parked)
             .finish_non_exhaustive()
@@ -307,7 +307,7 @@ mod tests {
             let told = Arc::new(AtomicUsize::new(0));
             let (here, shown) = (Arc::clone(&lookout), Arc::clone(&told));
             let sight = Box::new(Told { look, finds, told: shown });
-            let call = here.bell();
+            let call = here.call();
             let rounds = Box::new(Rounds::new(here, Arc::new(SystemClock), sight));
             let thread = SystemSpawner.employ("lookout", rounds, call).unwrap().unwrap();
             Scene { lookout, looks, found, told, thread }
@@ -357,7 +357,7 @@ mod tests {
         scene.until(|state| state.parked);
         scene.lookout.ring();
         assert!(
-            scene.lookout.state().parked && !scene.lookout.state().call.rung,
+            scene.lookout.state().parked && !scene.lookout.state().reason.rung,
             "a ring is none of its business"
         );
         scene.watch();
@@ -420,7 +420,7 @@ mod tests {
         scene.begun();
         scene.lookout.ring();
         scene.finds(1);
-        scene.until(|state| !state.call.rung);
+        scene.until(|state| !state.reason.rung);
         // It knows of the second ring, and looks in an hour.
         assert_eq!(scene.end(), (0, 1));
     }

@@ -47,7 +47,7 @@ impl Watcher {
         }
         let eye = Box::new(Eye { backend, own: process, view: None });
         let rounds = Rounds::new(Arc::clone(&lookout), Arc::clone(&seams.clock), eye);
-        let _ = seams.spawner.employ("millpond-watch", Box::new(rounds), lookout.bell())?;
+        let _ = seams.spawner.employ("millpond-watch", Box::new(rounds), lookout.call())?;
         Ok(Watcher(Arc::new(Watch { bell: Mutex::new(bell), lookout })))
     }
 

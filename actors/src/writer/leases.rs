@@ -1,7 +1,7 @@
 //! The leases that this process holds: which, and how often its row has to be written for them.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the beat hangs on.
@@ -13,8 +13,6 @@ pub(super) struct Leases {
     /// In order: most of them come at one end and go at the other, so that with many of them only the ends are looked
     /// at. And nearly always by the thread that commits, so that nobody waits for the mutex.
     tickets: Mutex<BTreeSet<u64>>,
-    /// How many there are.
-    held: AtomicUsize,
     /// The shortest time to live of them, or shorter.
     least_ttl_ms: AtomicU64,
     /// The interval of the beat that is armed; `u64::MAX` if none is.
@@ -24,7 +22,7 @@ pub(super) struct Leases {
 impl Default for Leases {
     fn default() -> Leases {
         let tickets = Mutex::default();
-        Leases { tickets, held: 0.into(), least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() }
+        Leases { tickets, least_ttl_ms: u64::MAX.into(), armed_ms: u64::MAX.into() }
     }
 }
 
@@ -35,12 +33,13 @@ impl Leases {
 
     /// One more. Whether the beat that is armed is too slow for it.
     pub(super) fn add(&self, ticket: u64, ttl_ms: u64) -> bool {
-        self.tickets().insert(ticket);
-        if self.held.fetch_add(1, Ordering::Relaxed) == 0 {
+        let mut tickets = self.tickets();
+        if tickets.is_empty() {
             self.least_ttl_ms.store(ttl_ms, Ordering::Relaxed);
         } else {
             self.least_ttl_ms.fetch_min(ttl_ms, Ordering::Relaxed);
         }
+        tickets.insert(ticket);
         ttl_ms / 3 < self.armed_ms.load(Ordering::Relaxed)
     }
 
@@ -51,11 +50,10 @@ impl Leases {
     /// One less.
     pub(super) fn remove(&self, ticket: u64) {
         self.tickets().remove(&ticket);
-        self.held.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn are_held(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > 0
+        !self.tickets().is_empty()
     }
 
     /// Arms the beat, or not. How long this process may be silent at most: a third of the shortest lease.
