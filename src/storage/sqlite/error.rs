@@ -14,13 +14,14 @@ pub(super) fn database(error: rusqlite::Error) -> Error {
     match code.code {
         ErrorCode::DiskFull => Error::StorageFull { detail },
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Error::ReadOnly { detail },
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-            Error::Corrupt { kind: "database", name: "main".into(), sequence: 0, detail }
+        // Every statement is ours, and none writes before it has looked: what a constraint refuses is not what was read.
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation => {
+            corrupt("database", "main", 0, detail)
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             busy_with(Occupant::OtherProgram, Duration::ZERO)
         }
-        // Every statement is ours: it is the schema that is another.
+        // It is the schema that is another.
         ErrorCode::Unknown if text.starts_with("no such ") || text.contains(" has no column named ") => {
             corrupt("database", "main", 0, detail)
         }

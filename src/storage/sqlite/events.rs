@@ -8,11 +8,12 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::checksum::{self, Kind};
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded, Scope};
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::dense::Walk;
 use super::error::{corrupt, database};
+use super::look_up::{self, look_up};
 use super::stream::data_from;
 
 /// Names of streams that a reader remembers, so that a page needs no join.
@@ -52,13 +53,15 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     // How many there are at least is asked for first: what is appended meanwhile only makes it more.
     let (by_version, key, last, sql) = match &query.scope {
         Scope::All => (false, None, counted(connection)?, if query.backward { ALL_BACK } else { ALL }),
-        Scope::Category(name) => match category_id(connection, name)? {
+        Scope::Category(name) => match look_up::category(connection, name)? {
             None => return nothing(),
             key => (false, key, 0, if query.backward { CATEGORY_BACK } else { CATEGORY }),
         },
-        Scope::Stream(name) => match stream_row(connection, name)? {
+        Scope::Stream(name) => match look_up::stream(connection, name.as_str())? {
             None => return nothing(),
-            Some((key, last)) => (true, Some(key), last, if query.backward { STREAM_BACK } else { STREAM }),
+            Some((key, last)) => {
+                (true, Some(key.cast_signed()), last, if query.backward { STREAM_BACK } else { STREAM })
+            }
         },
     };
     let missing = |place| corrupt("event", scope_name(&query.scope), place, "it is not where it belongs");
@@ -76,7 +79,7 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
         if let Ok(place) = if by_version { row.get(2) } else { row.get(0) } {
             page.events.extend(walk.step(place).map(|missed| Err(missing(missed))));
         }
-        let event = recorded(connection, names, row);
+        let event = recorded(connection, names, row).and_then(|event| belongs(event, &query.scope));
         bytes += event.as_ref().map_or(0, size);
         page.events.push(event);
         if bytes >= limits::PAGE_BYTES {
@@ -95,6 +98,20 @@ fn scope_name(scope: &Scope) -> &str {
         Scope::Category(name) => name,
         Scope::Stream(name) => name.as_str(),
     }
+}
+
+/// The index that led to an event may be damaged.
+fn belongs(event: Recorded, scope: &Scope) -> Result<Recorded> {
+    let belongs = match scope {
+        Scope::All => true,
+        Scope::Category(name) => event.stream.category() == name,
+        Scope::Stream(name) => event.stream == *name,
+    };
+    if belongs {
+        return Ok(event);
+    }
+    let (found, asked) = (&event.stream, scope_name(scope));
+    Err(corrupt("event", found.as_str(), event.version, format!("an index leads to it from \"{asked}\"")))
 }
 
 /// Bytes of an event that can be large.
@@ -167,22 +184,6 @@ fn stream_name(connection: &Connection, names: &mut Names, stream: i64) -> Resul
     Ok(Some(name))
 }
 
-const CATEGORY_ID: &str = "SELECT id FROM category WHERE name = ?1";
-
-fn category_id(connection: &Connection, name: &str) -> Result<Option<i64>> {
-    let mut statement = connection.prepare_cached(CATEGORY_ID).map_err(database)?;
-    statement.query_row([name], |row| row.get(0)).optional().map_err(database)
-}
-
-const STREAM_ROW: &str = "SELECT id, version FROM stream WHERE name = ?1";
-
-/// The id of a stream, and its version.
-fn stream_row(connection: &Connection, name: &Name) -> Result<Option<(i64, u64)>> {
-    let mut statement = connection.prepare_cached(STREAM_ROW).map_err(database)?;
-    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    statement.query_row([name.as_str()], row).optional().map_err(database)
-}
-
 const COUNTED: &str = "SELECT max(s.position, ifnull(max(p.position), 0)) FROM store s LEFT JOIN process p";
 
 /// So many events have been counted. There may be more: a group of events alone does not count them.
@@ -204,14 +205,13 @@ pub(super) fn last(connection: &Connection) -> Result<u64> {
     Ok(last)
 }
 
-const HEAD: &str = "SELECT id, version, (SELECT max(version) FROM event WHERE stream = stream.id)
-    FROM stream WHERE name = ?1";
+const HEAD: &str = "SELECT s.id, s.version, (SELECT max(version) FROM event WHERE stream = s.id), s.name = ?1
+    FROM stream i LEFT JOIN stream s ON s.id = i.id WHERE i.name = ?1";
 
 /// Where a stream stands.
 pub(super) fn head(connection: &Connection, name: &Name) -> Result<Option<Head>> {
-    let mut statement = connection.prepare_cached(HEAD).map_err(database)?;
-    let head = |row: &Row<'_>| Ok((Head { id: row.get(0)?, version: row.get(1)? }, row.get(2)?));
-    let found = statement.query_row([name.as_str()], head).optional().map_err(database)?;
+    let read = |row: &Row<'_>| Ok((Head { id: row.get(0)?, version: row.get(1)? }, row.get(2)?));
+    let found = look_up(connection, HEAD, ("stream", name), name.as_str(), read)?;
     let Some((head, last)): Option<(Head, Option<u64>)> = found else { return Ok(None) };
     if last == Some(head.version) {
         return Ok(Some(head));

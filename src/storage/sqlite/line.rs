@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::error::database;
 use super::lease::{Judge, Lease};
+use super::look_up::look_up;
 use super::session::SqliteSession;
 
 /// A lock with those who hold it, as one moment shows it.
@@ -65,8 +66,8 @@ pub(super) struct Turn {
 
 const BY_ID: &str = "SELECT id, capacity, waiting, holder, token, process, granted_at, ttl
     FROM lock WHERE id = ?1";
-const BY_NAME: &str = "SELECT id, capacity, waiting, holder, token, process, granted_at, ttl
-    FROM lock WHERE name = ?1";
+const BY_NAME: &str = "SELECT l.id, l.capacity, l.waiting, l.holder, l.token, l.process, l.granted_at, l.ttl,
+    l.name = ?1 FROM lock i LEFT JOIN lock l ON l.id = i.id WHERE i.name = ?1";
 const SHARES: &str = "SELECT ticket, token, process, granted_at, ttl, weight
     FROM share WHERE lock = ?1 ORDER BY ticket";
 const LINE_BY_PROCESS: &str = "SELECT process, count(*) FROM ticket WHERE lock = ?1 GROUP BY process";
@@ -89,8 +90,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn by_name(&self, name: &str) -> Result<Option<Found>> {
-        let mut statement = self.connection.prepare_cached(BY_NAME).map_err(database)?;
-        let found = statement.query_row([name], |row| self.read(row)).optional().map_err(database)?;
+        let found = look_up(self.connection, BY_NAME, ("lock", &name), name, |row| self.read(row))?;
         found.map(|found| self.with_holders(found)).transpose()
     }
 

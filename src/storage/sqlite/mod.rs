@@ -23,6 +23,7 @@ mod import;
 mod lease;
 mod line;
 mod lock;
+mod look_up;
 mod migrate;
 mod open;
 mod place;

@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::error::database;
+use super::look_up::{self, look_up};
 use super::process::{advance, next};
 use super::session::SqliteSession;
 use super::trace::Trace;
@@ -114,32 +115,31 @@ impl SqliteSession {
             .into_iter()
             .all(|(version, place)| place.version == version && place.stream == first.stream);
         let name = append.stream.name.as_str();
-        if !together || self.find_stream(name)?.is_none_or(|(stream, _)| stream != first.stream) {
+        if !together
+            || look_up::stream(&self.connection, name)?.is_none_or(|(stream, _)| stream != first.stream)
+        {
             return Ok(None);
         }
         let Place { position, stream, version } = *last;
         Ok(Some(Appended::Done { stream, version, position, repeated: true }))
     }
 
-    const PLACE_OF: &str = "SELECT position, stream, version FROM event WHERE event_id = ?1";
+    const PLACE_OF: &str = "SELECT e.position, e.stream, e.version, e.event_id = ?1
+        FROM event i LEFT JOIN event e ON e.position = i.position WHERE i.event_id = ?1";
 
     fn place_of(&self, id: &Uuid) -> Result<Option<Place>> {
-        let mut statement = self.connection.prepare_cached(Self::PLACE_OF).map_err(database)?;
-        statement
-            .query_row([id.as_bytes()], |row| {
-                Ok(Place { position: row.get(0)?, stream: row.get(1)?, version: row.get(2)? })
-            })
-            .optional()
-            .map_err(database)
+        look_up(&self.connection, Self::PLACE_OF, ("event", id), id.as_bytes(), |row| {
+            Ok(Place { position: row.get(0)?, stream: row.get(1)?, version: row.get(2)? })
+        })
     }
 
-    const STREAM_OF: &str =
-        "SELECT stream.name FROM event JOIN stream ON stream.id = event.stream WHERE event_id = ?1";
+    const STREAM_OF: &str = "SELECT s.name, e.event_id = ?1
+        FROM event i LEFT JOIN event e ON e.position = i.position LEFT JOIN stream s ON s.id = e.stream
+        WHERE i.event_id = ?1";
 
     /// The stream that an event is in.
     pub(super) fn stream_of(&self, id: &Uuid) -> Result<Option<String>> {
-        let mut statement = self.connection.prepare_cached(Self::STREAM_OF).map_err(database)?;
-        statement.query_row([id.as_bytes()], |row| row.get(0)).optional().map_err(database)
+        look_up(&self.connection, Self::STREAM_OF, ("event", id), id.as_bytes(), |row| row.get(0))
     }
 
     /// Compares the stream with what is expected and gives it its new version; its version if it differs.
@@ -158,7 +158,7 @@ impl SqliteSession {
         }
         let found = match target.id {
             Some(stream) => self.version_of(stream)?.map(|version| (stream, version)),
-            None => self.find_stream(target.name.as_str())?,
+            None => look_up::stream(&self.connection, target.name.as_str())?,
         };
         let actual = found.map_or(0, |(_, version)| version);
         let as_expected = match expected {
@@ -196,14 +196,6 @@ impl SqliteSession {
         statement.query_row([stream], |row| row.get(0)).optional().map_err(database)
     }
 
-    const FIND_STREAM: &str = "SELECT id, version FROM stream WHERE name = ?1";
-
-    /// Id and version by name.
-    fn find_stream(&self, name: &str) -> Result<Option<(u64, u64)>> {
-        let mut statement = self.connection.prepare_cached(Self::FIND_STREAM).map_err(database)?;
-        statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional().map_err(database)
-    }
-
     const MAKE_STREAM: &str = "INSERT INTO stream (name, category, version) VALUES (?1, ?2, ?3)";
 
     fn make_stream(&mut self, target: &Target, count: usize) -> Result<u64> {
@@ -213,7 +205,6 @@ impl SqliteSession {
         Ok(id.unsigned_abs())
     }
 
-    const FIND_CATEGORY: &str = "SELECT id FROM category WHERE name = ?1";
     const MAKE_CATEGORY: &str = "INSERT INTO category (name) VALUES (?1)";
 
     /// The id of a category; it comes into being with its first stream.
@@ -221,16 +212,13 @@ impl SqliteSession {
         if let Some(id) = self.categories.get(name) {
             return Ok(*id);
         }
-        let mut find = self.connection.prepare_cached(Self::FIND_CATEGORY).map_err(database)?;
-        let found = find.query_row([name], |row| row.get(0)).optional().map_err(database)?;
-        let id = match found {
+        let id = match look_up::category(&self.connection, name)? {
             Some(id) => id,
             None => {
                 let mut make = self.connection.prepare_cached(Self::MAKE_CATEGORY).map_err(database)?;
                 make.insert([name]).map_err(database)?
             }
         };
-        drop(find);
         if self.categories.len() >= CATEGORIES {
             self.categories.clear();
         }

@@ -89,7 +89,7 @@ fn an_id_that_was_said_to_be_new_and_is_not_is_an_error() {
     appended(&mut *session, 0, &twice);
     twice.known_ids = false;
     session.begin(moment(0)).unwrap();
-    assert!(matches!(session.stream_append(&twice), Err(Error::Storage { .. })));
+    assert!(matches!(session.stream_append(&twice), Err(Error::Corrupt { .. })));
     session.rollback();
 }
 

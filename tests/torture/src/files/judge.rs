@@ -119,7 +119,7 @@ fn judge_reading(
     for found in found {
         match found {
             Ok(event) => match by_place.get(&(event.body.stream.as_str(), event.body.version)) {
-                Some(right) if right.body == event.body => {
+                Some(right) if right.body == event.body && way.has(event) => {
                     verdict.others += u64::from(right.rest != event.rest);
                 }
                 right => {

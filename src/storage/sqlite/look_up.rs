@@ -1,0 +1,51 @@
+//! Rows that are looked up by what they are called.
+//!
+//! The index that leads to a row may be damaged, and lead to another one, whose own checksums are in order: an append would
+//! go to another stream, two names would be one lock. So the row itself is asked whether it is the one.
+
+use std::fmt::Display;
+
+use millpond_actors::error::Result;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+
+use super::error::{corrupt, database};
+
+/// Reads the row that is called so; `None` if the index knows of none.
+///
+/// The statement looks the index up alone, joins the row by its own key, and says in its last column whether that row is
+/// called by its one parameter. `kind` and `shown` are for the error.
+pub(super) fn look_up<T>(
+    connection: &Connection,
+    sql: &'static str,
+    (kind, shown): (&'static str, &dyn Display),
+    key: impl ToSql,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>> {
+    let mut statement = connection.prepare_cached(sql).map_err(database)?;
+    let checked = |row: &Row<'_>| {
+        let last = row.as_ref().column_count() - 1;
+        let is_it = row.get::<_, Option<bool>>(last)? == Some(true);
+        is_it.then(|| read(row)).transpose()
+    };
+    match statement.query_row([key], checked).optional().map_err(database)? {
+        None => Ok(None),
+        Some(None) => Err(corrupt(kind, &shown.to_string(), 0, "the index leads to another one")),
+        Some(found) => Ok(found),
+    }
+}
+
+const CATEGORY: &str = "SELECT c.id, c.name = ?1
+    FROM category i LEFT JOIN category c ON c.id = i.id WHERE i.name = ?1";
+
+/// The id of a category.
+pub(super) fn category(connection: &Connection, name: &str) -> Result<Option<i64>> {
+    look_up(connection, CATEGORY, ("category", &name), name, |row| row.get(0))
+}
+
+const STREAM: &str = "SELECT s.id, s.version, s.name = ?1
+    FROM stream i LEFT JOIN stream s ON s.id = i.id WHERE i.name = ?1";
+
+/// The id of a stream, and its version.
+pub(super) fn stream(connection: &Connection, name: &str) -> Result<Option<(u64, u64)>> {
+    look_up(connection, STREAM, ("stream", &name), name, |row| Ok((row.get(0)?, row.get(1)?)))
+}
