@@ -12,7 +12,8 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::stream::{Data, Recorded as Record, Scope};
+use millpond_actors::storage::Data;
+use millpond_actors::storage::stream::{Recorded as Record, Scope};
 use millpond_actors::thread::Theirs;
 
 use crate::codec;

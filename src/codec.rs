@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::storage::stream::Data;
+use millpond_actors::storage::Data;
 use serde::de::DeserializeOwned;
 use serde::ser::{Impossible, Serialize, Serializer};
 
@@ -67,7 +67,7 @@ pub(crate) fn split_event(event: &impl Serialize) -> Result<(Cow<'static, str>, 
 #[cfg(feature = "testing")]
 pub mod decode {
     use millpond_actors::error::Result;
-    use millpond_actors::storage::stream::Data;
+    use millpond_actors::storage::Data;
     use serde::de::DeserializeOwned;
 
     /// A value out of a payload of either format: the content of an event, or a snapshot.

@@ -10,8 +10,9 @@ use millpond_actors::error::{Error, Expected, Result};
 use millpond_actors::limits;
 use millpond_actors::name::{self, Name};
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::Fence;
-use millpond_actors::storage::stream::{Data, Import, Imported as Outcome, NewEvent, Scope};
+use millpond_actors::storage::stream::{Import, Imported as Outcome, NewEvent, Scope};
 use millpond_actors::stream::{Append, placed};
 
 use crate::codec;

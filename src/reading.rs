@@ -14,7 +14,8 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::reply::Answer;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::stream::{Data, Page, Query, Recorded as Record, Scope};
+use millpond_actors::storage::Data;
+use millpond_actors::storage::stream::{Page, Query, Recorded as Record, Scope};
 
 use crate::codec;
 

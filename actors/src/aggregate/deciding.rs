@@ -10,7 +10,8 @@ use crate::clock::Rng;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
-use crate::storage::stream::{Data, NewEvent};
+use crate::storage::Data;
+use crate::storage::stream::NewEvent;
 use crate::thread::Theirs;
 
 /// Commands that have been decided together, with all their events.

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
+use crate::storage::Data;
 use crate::storage::View;
-use crate::storage::stream::{Data, Query, Recorded, Scope};
+use crate::storage::stream::{Query, Recorded, Scope};
 use crate::thread::{self, Theirs};
 
 /// An aggregate as the actor sees it: the user's code with its encoding hidden.

@@ -3,8 +3,9 @@
 use super::Memory;
 use crate::error::{Error, Expected};
 use crate::name::Name;
+use crate::storage::Data;
 use crate::storage::lock::{Acquire, Acquired, Settle};
-use crate::storage::stream::{Append, Data, NewEvent};
+use crate::storage::stream::{Append, NewEvent};
 use crate::storage::{Backend, Identity, Moment, Operation, Session, Standing, Target};
 
 const NOW: Moment = Moment { boot_ms: 1_000, wall_ms: 1_000 };

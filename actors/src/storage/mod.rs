@@ -11,6 +11,7 @@
 //! - Counters (positions, fencing tokens, process ids) only grow, for ever, and are the store's, not a table's.
 
 pub mod checksum;
+mod data;
 pub mod lock;
 pub mod process;
 pub mod snapshot;
@@ -20,6 +21,7 @@ use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 use std::sync::Weak;
 
+pub use self::data::Data;
 pub use self::process::{Identity, Process, Pulse, Standing, Summary, Turn};
 pub use crate::clock::Moment;
 use crate::error::Result;

@@ -3,7 +3,7 @@
 //! A snapshot is a cache. It can be thrown away at any time, and whatever is wrong with one (its schema, its
 //! checksum, its bytes) costs a replay and nothing else.
 
-use super::stream::Data;
+use super::Data;
 
 /// Keep a snapshot, unless a later one is kept already.
 #[derive(Clone, Debug, PartialEq, Eq)]

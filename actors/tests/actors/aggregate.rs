@@ -3,8 +3,8 @@
 use millpond_actors::aggregate::Policy;
 use millpond_actors::error::Error;
 use millpond_actors::limits;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::snapshot::{Save, Saved};
-use millpond_actors::storage::stream::Data;
 use millpond_actors::storage::{Backend, View};
 use millpond_actors::writer::WriterState;
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use millpond_actors::aggregate::{AggregateActor, Execute, Inspect, Look, Model, Policy, Verdict};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::reply::Reply;
-use millpond_actors::storage::stream::{Data, Recorded};
+use millpond_actors::storage::Data;
+use millpond_actors::storage::stream::Recorded;
 use millpond_actors::thread::Theirs;
 
 use crate::world::{World, name};

@@ -7,11 +7,12 @@
 mod events;
 
 use millpond_actors::error::{Expected, Result};
+use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{
     Acquire, Acquired, Break, Broken, Grant, Leave, Line, Renew, Settle, Settled, Was,
 };
 use millpond_actors::storage::snapshot::Save;
-use millpond_actors::storage::stream::{Appended, Data, Query};
+use millpond_actors::storage::stream::{Appended, Query};
 use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};

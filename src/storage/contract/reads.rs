@@ -1,7 +1,8 @@
 //! Reading: streams, categories and the whole store, forward, backward, page by page.
 
 use millpond_actors::error::Expected::Any;
-use millpond_actors::storage::stream::{Data, NewEvent, Page, Query};
+use millpond_actors::storage::Data;
+use millpond_actors::storage::stream::{NewEvent, Page, Query};
 
 use super::stage::*;
 

@@ -1,7 +1,7 @@
 //! Snapshots: the latest is kept, whatever comes late is not.
 
+use millpond_actors::storage::Data;
 use millpond_actors::storage::snapshot::{Kept, Save, Saved};
-use millpond_actors::storage::stream::Data;
 
 use super::stage::*;
 

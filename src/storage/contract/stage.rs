@@ -5,8 +5,9 @@ use std::cell::Cell;
 
 use millpond_actors::error::Expected;
 use millpond_actors::name::Name;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{Acquire, Acquired, Fence, Grant, Leave, Left, Settle, Was};
-use millpond_actors::storage::stream::{Append, Appended, Data, NewEvent, Query, Recorded, Scope};
+use millpond_actors::storage::stream::{Append, Appended, NewEvent, Query, Recorded, Scope};
 use millpond_actors::storage::{Apply, Backend, Identity, Moment, Session, Standing, Target, View};
 use uuid::Uuid;
 

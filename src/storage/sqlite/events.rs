@@ -11,10 +11,10 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
+use super::data::data_from;
 use super::dense::Walk;
 use super::error::{corrupt, database};
 use super::look_up::{self, look_up};
-use super::stream::data_from;
 
 /// Names of streams that a reader remembers, so that a page needs no join.
 const NAMES: usize = 65_536;

@@ -11,11 +11,14 @@
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of events |
+//! | `look_up` | rows by what they are called, and whether they are the ones |
 //! | `view` | the read-only connection |
 
 mod anchor;
 mod bell;
+mod data;
 mod dense;
 mod error;
 mod events;

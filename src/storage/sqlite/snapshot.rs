@@ -6,9 +6,9 @@ use millpond_actors::storage::checksum::{self, Kind};
 use millpond_actors::storage::snapshot::{Kept, Save, Saved};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::data::{data_column, data_from};
 use super::error::{corrupt, database};
 use super::session::SqliteSession;
-use super::stream::{data_column, data_from};
 
 impl SqliteSession {
     const STREAM: &str = "SELECT t.name, s.version FROM stream t LEFT JOIN snapshot s ON s.stream = t.id

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use millpond_actors::error::{Error, Expected, Result};
 use millpond_actors::storage::Target;
 use millpond_actors::storage::checksum::{self, Kind};
-use millpond_actors::storage::stream::{Append, Appended, Data, NewEvent};
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use millpond_actors::storage::stream::{Append, Appended, NewEvent};
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
+use super::data::data_column;
 use super::error::database;
 use super::look_up::{self, look_up};
 use super::process::{advance, next};
@@ -19,23 +19,6 @@ use super::trace::Trace;
 /// Categories whose ids a session remembers. A name without a dash is a category of its own, so there may be
 /// as many as streams.
 const CATEGORIES: usize = 4_096;
-
-/// JSON goes in as text, so that SQLite's own functions can read it.
-pub(super) fn data_column(data: &Data) -> ToSqlOutput<'_> {
-    ToSqlOutput::Borrowed(match data {
-        Data::Json(text) => ValueRef::Text(text.as_bytes()),
-        Data::Bincode(bytes) => ValueRef::Blob(bytes),
-    })
-}
-
-/// The data of a column, if it is what its format says.
-pub(super) fn data_from(format: u8, column: ValueRef<'_>) -> Option<Data> {
-    match (format, column) {
-        (1, ValueRef::Text(text)) => String::from_utf8(text.to_vec()).ok().map(Data::Json),
-        (2, ValueRef::Blob(bytes)) => Some(Data::Bincode(bytes.to_vec())),
-        _ => None,
-    }
-}
 
 /// A stream that is ready to take the events: it has its new version already.
 struct Ready {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use arbitrary::{Arbitrary, Unstructured};
 use millpond::decode;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::checksum::{Kind, record};
-use millpond_actors::storage::stream::Data;
 use serde::{Deserialize, Serialize};
 
 /// A type with something of everything.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use millpond_actors::error::Expected;
-use millpond_actors::storage::stream::{Data, NewEvent, Query, Scope};
+use millpond_actors::storage::Data;
+use millpond_actors::storage::stream::{NewEvent, Query, Scope};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use uuid::Uuid;

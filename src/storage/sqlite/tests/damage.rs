@@ -4,8 +4,9 @@ use std::fs;
 
 use millpond_actors::error::{Error, Expected};
 use millpond_actors::storage::Backend;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::snapshot::{Save, Saved};
-use millpond_actors::storage::stream::{Appended, Data, Query, Scope};
+use millpond_actors::storage::stream::{Appended, Query, Scope};
 
 use super::{Fixture, all, append, appended, event, group, identity, moment, name};
 

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::name::Name;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{Acquire, Acquired, Grant};
-use millpond_actors::storage::stream::{Append, Appended, Data, NewEvent, Query, Scope};
+use millpond_actors::storage::stream::{Append, Appended, NewEvent, Query, Scope};
 use millpond_actors::storage::{Backend, Identity, Moment, Session, Standing, Target};
 use uuid::Uuid;
 

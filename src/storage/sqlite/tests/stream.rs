@@ -2,8 +2,9 @@
 
 use millpond_actors::error::{Error, Expected};
 use millpond_actors::storage::Backend;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::Fence;
-use millpond_actors::storage::stream::{Appended, Data, Query, Scope};
+use millpond_actors::storage::stream::{Appended, Query, Scope};
 
 use super::{Fixture, acquire, all, append, appended, event, granted, group, moment, name};
 

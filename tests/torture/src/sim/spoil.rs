@@ -1,8 +1,9 @@
 //! What mutants do to a session and to a reader.
 
 use millpond::{Error, Expected, Result};
+use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{Acquired, Leave, Renewed};
-use millpond_actors::storage::stream::{Append, Appended, Data, Page};
+use millpond_actors::storage::stream::{Append, Appended, Page};
 use millpond_actors::storage::{Operation, Outcome, Session as _};
 
 use super::mutant::Mutant;

@@ -245,11 +245,11 @@ impl Truth {
 }
 
 /// The number that each event has.
-fn number(data: &millpond_actors::storage::stream::Data) -> u64 {
+fn number(data: &millpond_actors::storage::Data) -> u64 {
     member(data, "n")
 }
 
-fn member(data: &millpond_actors::storage::stream::Data, name: &str) -> u64 {
+fn member(data: &millpond_actors::storage::Data, name: &str) -> u64 {
     let value: Option<Value> = serde_json::from_slice(data.bytes()).ok();
     value.as_ref().and_then(|value| value.get(name)?.as_u64()).unwrap_or_default()
 }
