@@ -211,7 +211,7 @@ impl Events {
 
 fn imported(outcome: Outcome, streams: &[Name]) -> Result<Imported> {
     match outcome {
-        Outcome::Done { added, known } => Ok(Imported { added, known }),
+        Outcome::Done { added, known, .. } => Ok(Imported { added, known }),
         Outcome::Duplicate { index, id } => {
             let stream = streams.get(index).map(Name::to_string).unwrap_or_default();
             Err(Error::DuplicateEvent { stream, id })

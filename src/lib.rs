@@ -36,6 +36,7 @@
 mod store;
 
 mod aggregate;
+mod change;
 mod events;
 mod leader;
 mod lock;
@@ -59,6 +60,7 @@ mod storage;
 struct Readme;
 
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
+pub use crate::change::{Change, Changes};
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
 pub use crate::events::{Appended, Event, Events, Imported};
@@ -78,5 +80,6 @@ pub use millpond_actors::clock::{Clock, ManualClock, Moment};
 pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result, WriteOutcome};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::failpoint;
+pub use millpond_actors::storage::change::Primitive;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::{Identity, Process, Summary};

@@ -332,6 +332,14 @@ pub enum Error {
         /// What did not match.
         detail: String,
     },
+    /// Whoever reads on from somewhere was too slow: what came next is not kept any more. Reading goes on with what is.
+    #[error("{missed} of {what} were not read in time and are not kept any more")]
+    Lagged {
+        /// Of what: "the changes of *".
+        what: String,
+        /// So many.
+        missed: u64,
+    },
     /// A value could not be turned into bytes.
     #[error("cannot encode {what}: {reason}")]
     Encode {

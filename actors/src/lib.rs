@@ -8,6 +8,7 @@ pub mod error;
 pub mod failpoint;
 pub mod limits;
 pub mod name;
+pub mod pattern;
 mod shards;
 pub mod thread;
 pub mod worker;
@@ -22,6 +23,8 @@ pub mod reader;
 pub mod writer;
 
 pub mod watcher;
+
+pub mod change;
 
 pub mod supervisor;
 

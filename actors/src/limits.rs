@@ -54,6 +54,9 @@ pub const LINGER: Duration = Duration::from_micros(200);
 /// How long an open group waits for callers who were answered a moment ago, if it is smaller than the one before.
 pub const RETURN: Duration = Duration::from_micros(100);
 
+/// Changes that are kept for those who watch: whoever is further behind is told how many are gone.
+pub const CHANGES: u64 = 10_000;
+
 /// Most commands merged into one append of a hot aggregate.
 pub const MERGED_COMMANDS: usize = 4_096;
 

@@ -17,6 +17,7 @@
 //! ```
 
 mod aggregate;
+mod change;
 mod events;
 mod inspect;
 mod leader;
@@ -27,6 +28,7 @@ mod semaphore;
 mod store;
 
 pub use self::aggregate::Entity;
+pub use self::change::Changes;
 pub use self::events::{EventStream, Events};
 pub use self::inspect::Inspector;
 pub use self::leader::{Election, Leadership};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 
-use super::{Election, Entity, Events, Inspector, Lock, LockSet, RwLock, Semaphore};
+use super::{Changes, Election, Entity, Events, Inspector, Lock, LockSet, RwLock, Semaphore};
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
@@ -98,6 +98,14 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events { events: self.store.events() }
+    }
+
+    /// See [`crate::Store::watch`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn watch(&self, pattern: impl AsRef<str>) -> Result<Changes> {
+        Ok(Changes { changes: self.store.watch_blocking(pattern.as_ref())? })
     }
 
     /// See [`crate::Store::inspect`].

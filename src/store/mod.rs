@@ -10,6 +10,7 @@ use millpond_actors::runtime::Runtime;
 
 pub use self::builder::StoreBuilder;
 use crate::aggregate::{Aggregate, Entity};
+use crate::change::Changes;
 use crate::events::Events;
 use crate::inspect::{Health, Inspector};
 use crate::leader::Election;
@@ -115,6 +116,23 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(Arc::clone(&self.runtime))
+    }
+
+    /// What changes from now on in everything whose name is of this pattern: `*` stands for any characters, `orders.*`
+    /// for all names that begin with `orders.`, `*` for all. It watches when this call has returned.
+    ///
+    /// Changes of all processes come in one order, that of their commits, each once. It costs nothing when nobody watches
+    /// (a look at a lock of the sidecar for each commit), and a row for each change while anybody does. What is passed on
+    /// because its holder has died is not told of.
+    ///
+    /// # Errors
+    /// A pattern that no name can match; [`Error::Busy`]; what the database said.
+    pub async fn watch(&self, pattern: impl AsRef<str>) -> Result<Changes> {
+        Changes::begin(&self.runtime, pattern.as_ref()).await
+    }
+
+    pub(crate) fn watch_blocking(&self, pattern: &str) -> Result<Changes> {
+        Changes::begin_blocking(&self.runtime, pattern)
     }
 
     /// How the store does in this process: whether the writer is stuck, or the disk dead. Waits for nothing.

@@ -16,6 +16,7 @@ mod aggregates;
 mod bad_input;
 mod blocking;
 mod busy;
+mod changes;
 mod containers;
 mod events;
 mod executors;

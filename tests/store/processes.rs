@@ -23,6 +23,7 @@ fn as_a_child() {
     let Some(file) = std::env::var_os(FILE) else { return };
     let store = Store::open(Path::new(&file)).unwrap();
     let mut guards: Vec<LockGuard> = Vec::new();
+    let mut watch = None;
     let say = |answer: &str| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "@{answer}").and_then(|()| out.flush()).unwrap();
@@ -80,6 +81,15 @@ fn as_a_child() {
                 keep_turn(Path::new(&file), slot.parse().unwrap());
                 Ok("kept".to_owned())
             }
+            ["watch", pattern] => store.watch(pattern).map(|changes| {
+                watch = Some(changes);
+                "watches".to_owned()
+            }),
+            ["changed"] => watch
+                .as_mut()
+                .and_then(Iterator::next)
+                .unwrap()
+                .map(|change| format!("{} {}", change.name(), change.sequence().unwrap_or_default())),
             ["close"] => store.close().map(|()| "closed".to_owned()),
             _ => panic!("{line}"),
         };

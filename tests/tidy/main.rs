@@ -20,12 +20,12 @@ use self::source::Source;
 /// Rooms of `actors/src`, bottom to top: a room may use those on lower floors. On the ground floor also its
 /// neighbours; above it nobody uses a room of its own floor.
 const ACTORS: [&[&str]; 8] = [
-    &["error", "name", "clock", "limits", "thread", "worker", "failpoint", "shards"],
+    &["error", "name", "pattern", "clock", "limits", "thread", "worker", "failpoint", "shards"],
     &["gate", "reply"],
     &["storage"],
     &["memory", "reader", "writer"],
     &["watcher"],
-    &["supervisor"],
+    &["supervisor", "change"],
     &["aggregate", "lock", "stream"],
     &["runtime"],
 ];
@@ -38,7 +38,7 @@ const SRC: [&[&str]; 8] = [
     &["location"],
     &["storage"],
     &["codec"],
-    &["reading", "lock", "inspect"],
+    &["reading", "change", "lock", "inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock"],
     &["events", "aggregate"],
     &["store"],

@@ -23,6 +23,7 @@ struct Listener {
     process: u64,
     on_ring: Option<OnRing>,
     waiting: bool,
+    watching: bool,
 }
 
 impl Belfry {
@@ -43,6 +44,11 @@ impl Belfry {
     /// Rings everywhere: a process has died or left, or something else that nobody may miss.
     pub(super) fn alarm(&self) {
         self.call(|_| true);
+    }
+
+    /// Whether any process watches for changes.
+    pub(super) fn is_watched(&self) -> bool {
+        self.bells().bells.values().any(|bell| bell.watching)
     }
 
     /// Calls back without holding anything, so that a callback may do what it likes.
@@ -81,6 +87,13 @@ impl Bell for MemoryBell {
     fn waiting(&self, somebody: bool) -> Result<()> {
         if let Some(bell) = self.belfry.bells().bells.get_mut(&self.id) {
             bell.waiting = somebody;
+        }
+        Ok(())
+    }
+
+    fn watching(&self, somebody: bool) -> Result<()> {
+        if let Some(bell) = self.belfry.bells().bells.get_mut(&self.id) {
+            bell.watching = somebody;
         }
         Ok(())
     }

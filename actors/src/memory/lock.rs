@@ -15,7 +15,7 @@ use crate::storage::{Moment, Target};
 /// A lock that was used at least once.
 #[derive(Clone, Debug)]
 pub(super) struct Lock {
-    name: Name,
+    pub(super) name: Name,
     capacity: u32,
     /// In the order of their tickets.
     holders: Vec<Held>,

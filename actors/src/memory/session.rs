@@ -7,6 +7,7 @@ use super::Shared;
 use super::faults::OnApply;
 use super::store::{Caller, Store};
 use crate::error::{Error, Occupant, Result};
+use crate::storage::change::{Record, Written};
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Leave, Left, Recall, Recalled, Renew, Renewed, Settle, Settled,
 };
@@ -156,6 +157,10 @@ impl Session for MemorySession {
         Ok(standing)
     }
 
+    fn is_watched(&mut self) -> Result<bool> {
+        Ok(self.shared.belfry.is_watched())
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.transaction().map(|(mut store, _)| store.savepoint())
     }
@@ -289,6 +294,10 @@ impl Tables for MemorySession {
 
     fn snapshot_save(&mut self, operation: &Save) -> Result<Saved> {
         self.operate(|store, _| Ok(store.snapshot_save(operation)))
+    }
+
+    fn change_record(&mut self, operation: &Record) -> Result<Written> {
+        self.transaction().map(|(mut store, _)| store.change_record(operation))
     }
 }
 

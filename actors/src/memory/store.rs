@@ -11,6 +11,7 @@ use super::stream::Stream;
 use super::table::{Table, Transactional};
 use crate::name::Name;
 use crate::storage::Moment;
+use crate::storage::change::Changed;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::Recorded;
 
@@ -37,6 +38,9 @@ pub(super) struct Store {
     /// The last number given to a ticket or token, under the only key.
     pub(super) numbers: Table<(), u64>,
     pub(super) processes: Table<u64, Row>,
+    /// Changes by their numbers, and the last number ever given, under the only key.
+    pub(super) changes: Table<u64, Changed>,
+    pub(super) last_change: Table<(), u64>,
 
     /// Processes that live. Not part of any transaction: death asks nobody.
     pub(super) living: BTreeSet<u64>,
@@ -78,7 +82,7 @@ impl Store {
         self.tables().into_iter().for_each(Transactional::undo_to_mark);
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 12] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 14] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -92,6 +96,8 @@ impl Store {
             &mut self.tickets,
             &mut self.numbers,
             &mut self.processes,
+            &mut self.changes,
+            &mut self.last_change,
         ]
     }
 }

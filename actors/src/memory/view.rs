@@ -7,6 +7,7 @@ use super::Shared;
 use super::store::Store;
 use crate::error::Result;
 use crate::name::Name;
+use crate::storage::change::Change;
 use crate::storage::lock::Line;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query};
@@ -39,6 +40,10 @@ impl View for MemoryView {
 
     fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<Line>> {
         Ok(self.0.store().lines(after, limit, now))
+    }
+
+    fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<Change>> {
+        Ok(self.0.store().changes(after, limit))
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {

@@ -6,6 +6,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::{Doors, Settings, storage};
+use crate::change::Changes;
 use crate::error::Result;
 use crate::gate::Gate;
 use crate::limits;
@@ -50,7 +51,7 @@ impl Building {
                     return None;
                 }
             };
-            let end = self.end(house, doors.others.clone(), stopped);
+            let end = self.end(house, doors.clone(), stopped);
             let _ = ready.send(Ok(doors));
             let answer = end.await;
             System::current().stop();
@@ -67,7 +68,7 @@ impl Building {
     #[cfg(feature = "testing")]
     pub(super) async fn live_here(self, stopped: oneshot::Receiver<Reply<()>>) -> Result<Doors> {
         let (doors, house) = self.open().await?;
-        let end = self.end(house, doors.others.clone(), stopped);
+        let end = self.end(house, doors.clone(), stopped);
         actix_rt::spawn(async {
             if let Some(answer) = end.await {
                 answer.answer(Ok(()));
@@ -80,7 +81,7 @@ impl Building {
     async fn end(
         self,
         house: House,
-        others: Vec<ArbiterHandle>,
+        doors: Doors,
         stopped: oneshot::Receiver<Reply<()>>,
     ) -> Option<Reply<()>> {
         let answer = stopped.await.ok();
@@ -90,8 +91,9 @@ impl Building {
             house.writer.close().await;
         }
         house.watcher.close();
+        doors.changes.close();
         // By hand: the system's own way to stop them is a message to a task of this thread, which runs no more.
-        for arbiter in others {
+        for arbiter in doors.others {
             arbiter.stop();
         }
         answer
@@ -122,8 +124,8 @@ impl Building {
         let house = House { writer, readers: readers.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
-        let streams = Streams::new(writer.clone());
-        let doors = Doors { supervisors, streams, writer, readers, presence, arbiter, others };
+        let (streams, changes) = (Streams::new(writer.clone()), Changes::new(house.watcher.clone()));
+        let doors = Doors { supervisors, streams, changes, writer, readers, presence, arbiter, others };
         Ok((doors, house))
     }
 

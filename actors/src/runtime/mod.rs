@@ -20,6 +20,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use self::building::Building;
+use crate::change::Changes;
 use crate::clock::Seams;
 use crate::error::{Error, Result};
 use crate::gate::Gate;
@@ -83,6 +84,7 @@ pub struct Runtime {
 struct Doors {
     supervisors: Vec<Addr<Supervisor>>,
     streams: Streams,
+    changes: Changes,
     writer: Writer,
     readers: Readers,
     presence: Option<Weak<dyn Presence>>,
@@ -138,6 +140,12 @@ impl Runtime {
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.doors.streams
+    }
+
+    /// The way to watch for changes.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.doors.changes
     }
 
     /// Whether it was closed, or is being closed.

@@ -10,6 +10,7 @@
 //! - Nothing asks the clock. [`Session::begin`] is told the [`Moment`], and the whole group happens at it.
 //! - Counters (positions, fencing tokens, process ids) only grow, for ever, and are the store's, not a table's.
 
+pub mod change;
 pub mod checksum;
 mod data;
 pub mod lock;
@@ -124,6 +125,8 @@ operations! {
     stream_import: StreamImport(stream::Import) => stream::Imported;
     /// Keep a snapshot of an aggregate's state, in place of an older one.
     snapshot_save: SnapshotSave(snapshot::Save) => snapshot::Saved;
+    /// Write down what a group has changed, for those who watch.
+    change_record: ChangeRecord(change::Record) => change::Written;
 }
 
 /// A database that holds one store, opened.
@@ -185,6 +188,13 @@ pub trait Session: Tables + Send {
     fn begin_beat(&mut self, now: Moment) -> Result<Standing> {
         self.begin(now)
     }
+
+    /// Whether anybody watches for [changes](change), in whatever process. Asked within a transaction it is true of everybody
+    /// who began to before that was opened.
+    ///
+    /// # Errors
+    /// If the ground of it fails.
+    fn is_watched(&mut self) -> Result<bool>;
 
     /// Within a transaction: starts a part that can be undone alone. There is at most one.
     ///
@@ -307,6 +317,13 @@ pub trait View: Send {
     /// What the database said.
     fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<lock::Line>>;
 
+    /// Up to `limit` changes that were written down after the one with number `after`, in order. The first is a later one
+    /// than the next if those in between are not kept any more.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<change::Change>>;
+
     /// The processes registered, living or not yet buried.
     ///
     /// # Errors
@@ -345,4 +362,11 @@ pub trait Bell: Send + Sync {
     /// # Errors
     /// If the ground of it fails; then the slow poll alone has to do.
     fn waiting(&self, somebody: bool) -> Result<()>;
+
+    /// Says to all processes, this one included, that somebody here watches for [changes](change), or that nobody does any
+    /// more.
+    ///
+    /// # Errors
+    /// If the ground of it fails; then nothing is written down for who watches here.
+    fn watching(&self, somebody: bool) -> Result<()>;
 }

@@ -87,6 +87,8 @@ pub enum Imported {
         added: u64,
         /// So many were there already.
         known: u64,
+        /// The streams that were added to, each with its version since then.
+        streams: Vec<(u64, u64)>,
     },
     /// An id is taken by an event of another stream, or occurs twice with different streams. Nothing was written.
     Duplicate {

@@ -73,6 +73,14 @@ impl Watcher {
         }
     }
 
+    /// Says to all processes whether somebody here watches for changes.
+    ///
+    /// # Errors
+    /// If they cannot be told.
+    pub(crate) fn watch_changes(&self, somebody: bool) -> Result<()> {
+        self.bell().watching(somebody)
+    }
+
     /// Has everybody who watches look, whatever the others did: leases of this process have lapsed, it writes no more,
     /// or something was to be told to an actor that is not there any more.
     pub(crate) fn call_all(&self) {

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Occupant, Result};
 use crate::failpoint::{Point, pass, reach};
 use crate::limits;
-use crate::storage::{Operation, Outcome, Session, Standing, Turn};
+use crate::storage::{Operation, Outcome, Session, Standing, Turn, change};
 use crate::thread;
 
 /// Commits that fail within this time of each other count together.
@@ -297,11 +297,17 @@ impl Committer {
     fn commit(&mut self, answers: Vec<Result<Outcome>>) -> Vec<Result<Outcome>> {
         self.groups += 1;
         let group = self.groups;
-        let error = match thread::contain(|| "the storage".into(), || self.commit_as(group)).flatten() {
-            Ok(()) => {
+        let committed =
+            thread::contain(|| "the storage".into(), || self.commit_as(group, &answers)).flatten();
+        let error = match committed {
+            Ok(changed) => {
                 self.beat_ms.store(self.began_ms, Ordering::Relaxed);
                 self.stats.groups.fetch_add(1, Ordering::Relaxed);
                 self.stats.operations.fetch_add(answers.len() as u64, Ordering::Relaxed);
+                if changed {
+                    // Who watches for it may be in this process.
+                    (self.call_all)();
+                }
                 return answers;
             }
             Err(error) => error,
@@ -314,7 +320,11 @@ impl Committer {
         }
         let settled = self.was_committed(self.groups);
         let answers = match (settled, &error) {
-            (Ok(true), _) => answers,
+            (Ok(true), _) => {
+                // What was written down is there as well.
+                (self.call_all)();
+                answers
+            }
             (Ok(false), _) => vec![Err(error.clone()); size],
             // A full disk refuses the frames themselves, the commit's own being the last: none of it can surface.
             (Err(_), Error::StorageFull { .. }) => vec![Err(error.clone()); size],
@@ -324,10 +334,26 @@ impl Committer {
         answers
     }
 
-    fn commit_as(&mut self, group: u64) -> Result<()> {
+    /// Whether any change was written down.
+    fn commit_as(&mut self, group: u64, answers: &[Result<Outcome>]) -> Result<bool> {
         reach(Point::BeforeCommit)?;
+        let changed = !self.beats && self.session.is_watched()? && self.write_down(answers)?;
         self.session.commit(group)?;
-        reach(Point::AfterCommit)
+        reach(Point::AfterCommit).map(|()| changed)
+    }
+
+    /// Writes down what the group has changed. Whether that is anything.
+    fn write_down(&mut self, answers: &[Result<Outcome>]) -> Result<bool> {
+        let mut changes = Vec::new();
+        for (write, answer) in self.writes.iter().zip(answers) {
+            if let Ok(outcome) = answer {
+                change::of(write.operation(), outcome, &mut changes);
+            }
+        }
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        self.session.change_record(&change::Record { changes }).map(|_| true)
     }
 
     /// After a failed commit: whether the group is in the database after all, once and for good.

@@ -3,6 +3,7 @@
 //! A test's name says which promise it holds to, where it is one of `RELIABILITY.md`: `l3_...`, `g2_...`.
 //! Whoever adds a case adds it to the table of contents below; the compiler complains of one that is missing.
 
+mod changes;
 mod groups;
 mod locks;
 mod model;
@@ -164,6 +165,13 @@ macro_rules! contract_suite {
                     l4_a_grant_in_a_commit_of_ones_own_is_taken_up_by_it
                     l5_a_grant_that_nobody_took_over_can_still_be_taken_up
                     l4_a_grant_whose_time_to_live_is_over_is_not_taken_up
+                }
+                changes {
+                    changes_are_numbered_as_they_are_written
+                    every_primitive_has_its_name
+                    g2_what_is_undone_has_not_changed
+                    g9_only_the_last_changes_are_kept
+                    whoever_watches_is_known_to_all
                 }
                 snapshots {
                     a_snapshot_is_kept_as_it_was_given

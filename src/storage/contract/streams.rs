@@ -236,10 +236,11 @@ fn import(events: &[(&str, u128)]) -> Import {
 pub(super) fn g4_an_import_adds_what_is_new(stage: &Stage<'_>) {
     let mut a = stage.join();
     let first = [("s", 1), ("t", 2), ("s", 3)];
-    assert_eq!(a.run(import(&first)), Imported::Done { added: 3, known: 0 });
-    assert_eq!(a.run(import(&first)), Imported::Done { added: 0, known: 3 });
+    let (s, t) = (1, 2);
+    assert_eq!(a.run(import(&first)), Imported::Done { added: 3, known: 0, streams: vec![(s, 2), (t, 1)] });
+    assert_eq!(a.run(import(&first)), Imported::Done { added: 0, known: 3, streams: vec![] });
     let mended = [("s", 1), ("t", 2), ("t", 4), ("s", 3), ("s", 5), ("s", 5)];
-    assert_eq!(a.run(import(&mended)), Imported::Done { added: 2, known: 4 });
+    assert_eq!(a.run(import(&mended)), Imported::Done { added: 2, known: 4, streams: vec![(s, 3), (t, 2)] });
     assert_eq!(stage.numbers(&of_stream("s")), [1, 3, 5]);
     assert_eq!(stage.numbers(&of_stream("t")), [2, 4]);
     assert_eq!(stage.view().head(), Ok(5));

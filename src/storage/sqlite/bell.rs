@@ -10,7 +10,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::place::Place;
 use super::sync::Sidecar;
 
-/// Through which description of the sidecar a process says that somebody there waits. It is the one by which it rings:
+/// Through which description of the sidecar a process says that somebody there waits, or watches for changes. It is the one by which it rings:
 /// locks of one description do not refuse each other, so nobody rings for himself.
 #[derive(Debug)]
 pub(super) struct Rope(Mutex<End>);
@@ -20,18 +20,20 @@ struct End {
     /// Weak: the sidecar is its session's.
     sidecar: Weak<Sidecar>,
     waits: bool,
+    watches: bool,
 }
 
 impl Rope {
     pub(super) fn new(sidecar: &Arc<Sidecar>) -> Rope {
-        Rope(Mutex::new(End { sidecar: Arc::downgrade(sidecar), waits: false }))
+        Rope(Mutex::new(End { sidecar: Arc::downgrade(sidecar), waits: false, watches: false }))
     }
 
     /// The session has another sidecar now.
     pub(super) fn move_to(&self, sidecar: &Arc<Sidecar>) -> Result<()> {
         let mut end = whole(&self.0);
         end.sidecar = Arc::downgrade(sidecar);
-        sidecar.wait_for_ring(end.waits)
+        sidecar.wait_for_ring(end.waits)?;
+        sidecar.watch(end.watches)
     }
 
     fn wait(&self, somebody: bool) -> Result<()> {
@@ -39,6 +41,19 @@ impl Rope {
         end.waits = somebody;
         // Without a session nobody rings.
         end.sidecar.upgrade().map_or(Ok(()), |sidecar| sidecar.wait_for_ring(somebody))
+    }
+}
+
+impl Rope {
+    fn watch(&self, somebody: bool) -> Result<()> {
+        let mut end = whole(&self.0);
+        end.watches = somebody;
+        end.sidecar.upgrade().map_or(Ok(()), |sidecar| sidecar.watch(somebody))
+    }
+
+    /// Whether somebody here watches for changes.
+    pub(super) fn watches(&self) -> bool {
+        whole(&self.0).watches
     }
 }
 
@@ -73,6 +88,10 @@ impl Bell for SqliteBell {
 
     fn waiting(&self, somebody: bool) -> Result<()> {
         self.rope.wait(somebody)
+    }
+
+    fn watching(&self, somebody: bool) -> Result<()> {
+        self.rope.watch(somebody)
     }
 }
 

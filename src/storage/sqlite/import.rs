@@ -1,6 +1,6 @@
 //! Importing: events of many streams at once, without those that are there already.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use millpond_actors::error::{Error, Expected, Result};
 use millpond_actors::storage::Target;
@@ -28,17 +28,18 @@ impl SqliteSession {
         }
         let known = (import.events.len() - fresh.len()) as u64;
         let added = fresh.len() as u64;
+        let mut grown = BTreeMap::new();
         for (name, event) in fresh {
             let stream = Target { name: name.clone(), id: None };
             let events = vec![event.clone()];
             let append = Append { stream, expected: Expected::Any, events, known_ids: false, fence: None };
             match self.append(&append)? {
-                Appended::Done { .. } => {}
+                Appended::Done { stream, version, .. } => drop(grown.insert(stream, version)),
                 refused => {
                     return Err(Error::Storage { detail: format!("an import was refused: {refused:?}") });
                 }
             }
         }
-        Ok(Imported::Done { added, known })
+        Ok(Imported::Done { added, known, streams: grown.into_iter().collect() })
     }
 }

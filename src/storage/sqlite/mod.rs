@@ -8,9 +8,10 @@
 //! | `anchor` | brings the log to disk before the first process builds on it |
 //! | `sync`, `presence`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
+//! | `tables` | every operation, and the method that does it |
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
-//! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
 //! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of events |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
@@ -18,6 +19,7 @@
 
 mod anchor;
 mod bell;
+mod change;
 mod data;
 mod dense;
 mod error;
@@ -36,6 +38,7 @@ mod session;
 mod snapshot;
 mod stream;
 mod sync;
+mod tables;
 mod trace;
 mod view;
 

@@ -6,6 +6,7 @@
 //! | bytes | lock |
 //! | --- | --- |
 //! | 1 | shared by everybody who waits for a ring |
+//! | 2 | shared by everybody who watches for changes |
 //! | 64 + slot | held by process `slot` while it lives, through a description of its own (see `presence`) |
 //! | 8192 + slot | held by process `slot` while it runs itself, whatever it has lent its presence to |
 //! | 16384 .. | the writers' turn; all turns begin at the same byte and so exclude each other, and the length of the one that refuses us tells whose it is and which of his |
@@ -32,6 +33,7 @@ use super::place::{Place, glance, sync_directory};
 pub(super) const SLOTS: u32 = 4_096;
 
 const WAITING: i64 = 1;
+const WATCHING: i64 = 2;
 const ALIVE: i64 = 64;
 const RUNS: i64 = 8_192;
 const TURN: i64 = 16_384;
@@ -225,12 +227,25 @@ impl Sidecar {
 
     /// Says that somebody here waits for a ring, or that nobody does any more.
     pub(super) fn wait_for_ring(&self, somebody: bool) -> Result<()> {
+        self.share(WAITING, somebody)
+    }
+
+    /// Says that somebody here watches for changes, or that nobody does any more.
+    pub(super) fn watch(&self, somebody: bool) -> Result<()> {
+        self.share(WATCHING, somebody)
+    }
+
+    /// Whether somebody watches for changes through another description.
+    pub(super) fn is_watched(&self) -> Result<bool> {
+        self.refused(WATCHING, 1).map(|by| by.is_some())
+    }
+
+    fn share(&self, byte: i64, somebody: bool) -> Result<()> {
         if somebody {
-            self.try_lock(libc::F_RDLCK, WAITING, 1).map(|_| ())
-        } else {
-            self.unlock(WAITING, 1);
-            Ok(())
+            return self.try_lock(libc::F_RDLCK, byte, 1).map(|_| ());
         }
+        self.unlock(byte, 1);
+        Ok(())
     }
 
     /// Rings if somebody waits.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use millpond_actors::error::Result;
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
+use millpond_actors::storage::change::Change;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
@@ -18,7 +19,7 @@ use super::lease::Judge;
 use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
-use super::{events, lease, open, process, snapshot};
+use super::{change, events, lease, open, process, snapshot};
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
 pub(super) struct SqliteView {
@@ -122,6 +123,10 @@ impl View for SqliteView {
         self.keep_sidecar();
         let _snapshot = self.one_snapshot()?;
         lease::lines(&self.judge(now), after, limit)
+    }
+
+    fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<Change>> {
+        change::after(&self.connection, after, limit)
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {

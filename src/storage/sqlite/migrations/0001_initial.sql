@@ -98,6 +98,14 @@ CREATE TABLE ticket (
     PRIMARY KEY (lock, ticket)
 ) STRICT, WITHOUT ROWID;
 
+-- What the groups have changed while somebody watched for it: the last so many.
+CREATE TABLE change (
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    primitive INTEGER NOT NULL, -- 1 stream, 2 lock
+    row       INTEGER NOT NULL, -- its id
+    sequence  INTEGER           -- where it stands since then
+) STRICT;
+
 CREATE TABLE snapshot (
     stream  INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use millpond::{Error, Result};
 use millpond_actors::memory::Memory;
 use millpond_actors::name::Name;
+use millpond_actors::storage::change;
 use millpond_actors::storage::lock::{
     Acquire, Acquired, Break, Broken as Taken, Leave, Left, Line, Recall, Recalled, Renew, Renewed, Settle,
     Settled,
@@ -191,6 +192,10 @@ impl Session for Moored {
         self.with(|session| Ok(session.turn_holder())).ok().flatten()
     }
 
+    fn is_watched(&mut self) -> Result<bool> {
+        self.with(|session| session.is_watched())
+    }
+
     fn begin(&mut self, now: Moment) -> Result<Standing> {
         self.pending.clear();
         self.mark = 0;
@@ -345,6 +350,7 @@ impl Tables for Moored {
         stream_append(Append) -> Appended;
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
+        change_record(change::Record) -> change::Written;
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
@@ -420,6 +426,10 @@ impl View for Window {
         self.view.locks(after, limit, now)
     }
 
+    fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<change::Change>> {
+        self.view.changes(after, limit)
+    }
+
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         self.view.processes(now)
     }
@@ -464,5 +474,9 @@ impl Bell for Rope {
 
     fn waiting(&self, somebody: bool) -> Result<()> {
         self.bell.as_ref().map_or(Ok(()), |bell| bell.waiting(somebody))
+    }
+
+    fn watching(&self, somebody: bool) -> Result<()> {
+        self.bell.as_ref().map_or(Ok(()), |bell| bell.watching(somebody))
     }
 }

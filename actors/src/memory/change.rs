@@ -1,0 +1,39 @@
+//! Changes in memory: the last so many, by their numbers.
+
+use super::store::Store;
+use crate::limits;
+use crate::storage::change::{Change, Primitive, Record, Written};
+
+impl Store {
+    /// Writes changes down, and forgets those that are too old.
+    pub(super) fn change_record(&mut self, record: &Record) -> Written {
+        let mut last = self.last_change.get(&()).copied().unwrap_or(0);
+        for changed in &record.changes {
+            last += 1;
+            self.changes.put(last, *changed);
+        }
+        if !record.changes.is_empty() {
+            self.last_change.put((), last);
+        }
+        let old: Vec<u64> =
+            self.changes.range(..=last.saturating_sub(limits::CHANGES)).map(|(number, _)| *number).collect();
+        old.iter().for_each(|number| self.changes.remove(number));
+        Written { last }
+    }
+
+    /// Changes after a number, for a reader.
+    pub(super) fn changes(&self, after: u64, limit: u32) -> Vec<Change> {
+        let named = |primitive, row| match primitive {
+            Primitive::Stream => self.streams.committed().get(&row).map(|stream| stream.name.to_string()),
+            Primitive::Lock => self.locks.committed().get(&row).map(|lock| lock.name.to_string()),
+        };
+        let later = self.changes.committed().range(after.saturating_add(1)..).take(limit as usize);
+        let change = |(number, changed): (&u64, &crate::storage::change::Changed)| Change {
+            number: *number,
+            primitive: changed.primitive,
+            name: named(changed.primitive, changed.row).unwrap_or_default(),
+            sequence: changed.sequence,
+        };
+        later.map(change).collect()
+    }
+}

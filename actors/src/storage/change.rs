@@ -1,0 +1,98 @@
+//! Changes: what the groups of all processes have changed, written down while somebody watches.
+//!
+//! Whoever writes looks before each commit whether any process watches ([`Session::is_watched`](super::Session)), and only
+//! then writes down, in the same transaction, what the group has changed. So a change is known if and only if it was
+//! committed, and all processes see all of them in one order, that of the commits.
+
+use super::lock::{Acquired, Was};
+use super::stream::{Appended, Imported};
+use super::{Operation, Outcome};
+
+/// What sort of thing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Primitive {
+    /// A stream of events, be it an aggregate's.
+    Stream = 1,
+    /// A lock.
+    Lock = 2,
+}
+
+impl Primitive {
+    /// All of them.
+    pub const ALL: [Primitive; 2] = [Primitive::Stream, Primitive::Lock];
+
+    /// The one with this number in the file.
+    #[must_use]
+    pub fn of(number: u8) -> Option<Primitive> {
+        Primitive::ALL.into_iter().find(|primitive| *primitive as u8 == number)
+    }
+}
+
+/// A change that is to be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Of what sort of thing.
+    pub primitive: Primitive,
+    /// Its row.
+    pub row: u64,
+    /// Where it stands now: the version of a stream, the fencing token of a lock that was given to somebody, `None` of one
+    /// that nobody holds.
+    pub sequence: Option<u64>,
+}
+
+/// Write changes down, in order. None at all asks for the number of the last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The changes.
+    pub changes: Vec<Changed>,
+}
+
+/// What became of [`Record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The number of the last change that was ever written down, 0 if there was none. Numbers are dense and start at 1.
+    pub last: u64,
+}
+
+/// A change that was written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its number.
+    pub number: u64,
+    /// Of what sort of thing.
+    pub primitive: Primitive,
+    /// Its name.
+    pub name: String,
+    /// Where it stands since then, see [`Changed::sequence`].
+    pub sequence: Option<u64>,
+}
+
+/// What an operation has changed, by its outcome.
+pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
+    let mut add = |primitive, row, sequence| changes.push(Changed { primitive, row, sequence });
+    match (operation, outcome) {
+        (_, Outcome::StreamAppend(Appended::Done { stream, version, repeated: false, .. })) => {
+            add(Primitive::Stream, *stream, Some(*version));
+        }
+        (_, Outcome::StreamImport(Imported::Done { streams, .. })) => {
+            streams.iter().for_each(|(stream, version)| add(Primitive::Stream, *stream, Some(*version)));
+        }
+        (_, Outcome::LockAcquire(Acquired::Granted(grant))) => {
+            add(Primitive::Lock, grant.lock, Some(grant.token));
+        }
+        (Operation::LockLeave(leave), Outcome::LockLeave(left)) => {
+            if left.was == Was::Holding && left.next.is_empty() {
+                add(Primitive::Lock, leave.lock, None);
+            }
+            left.next.iter().for_each(|next| add(Primitive::Lock, next.lock, Some(next.token)));
+        }
+        (_, Outcome::LockBreak(broken)) => {
+            if let (Some(taken), true) = (broken.taken.first(), broken.next.is_empty()) {
+                add(Primitive::Lock, taken.lock, None);
+            }
+            broken.next.iter().for_each(|next| add(Primitive::Lock, next.lock, Some(next.token)));
+        }
+        _ => {}
+    }
+}

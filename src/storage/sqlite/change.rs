@@ -1,0 +1,63 @@
+//! Changes: the last so many, written while somebody watches.
+
+use millpond_actors::error::Result;
+use millpond_actors::limits;
+use millpond_actors::storage::change::{Change, Primitive, Record, Written};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::error::{corrupt, database};
+use super::session::SqliteSession;
+
+impl SqliteSession {
+    // Numbers are never given twice, also when all rows are gone.
+    const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'change'";
+    const WRITE: &str = "INSERT INTO change (primitive, row, sequence) VALUES (?1, ?2, ?3)";
+    const FORGET: &str = "DELETE FROM change WHERE number <= ?1";
+
+    /// Writes changes down, and forgets those that are too old.
+    pub(super) fn write_changes(&self, record: &Record) -> Result<Written> {
+        let mut write = self.connection.prepare_cached(Self::WRITE).map_err(database)?;
+        for changed in &record.changes {
+            write
+                .execute(params![changed.primitive as u8, changed.row, changed.sequence])
+                .map_err(database)?;
+        }
+        let mut last = self.connection.prepare_cached(Self::LAST).map_err(database)?;
+        let last: Option<u64> = last.query_row([], |row| row.get(0)).optional().map_err(database)?;
+        let last = last.unwrap_or(0);
+        if !record.changes.is_empty() {
+            let mut forget = self.connection.prepare_cached(Self::FORGET).map_err(database)?;
+            forget.execute([last.saturating_sub(limits::CHANGES)]).map_err(database)?;
+        }
+        Ok(Written { last })
+    }
+}
+
+const AFTER: &str = "SELECT c.number, c.primitive, c.sequence, s.name, l.name FROM change c
+    LEFT JOIN stream s ON c.primitive = 1 AND s.id = c.row
+    LEFT JOIN lock l ON c.primitive = 2 AND l.id = c.row
+    WHERE c.number > ?1 ORDER BY c.number LIMIT ?2";
+
+/// Changes after a number.
+pub(super) fn after(connection: &Connection, number: u64, limit: u32) -> Result<Vec<Change>> {
+    let mut statement = connection.prepare_cached(AFTER).map_err(database)?;
+    let mut rows = statement.query(params![number, limit]).map_err(database)?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next().map_err(database)? {
+        changes.push(change(row)?);
+    }
+    Ok(changes)
+}
+
+fn change(row: &Row<'_>) -> Result<Change> {
+    let number: u64 = row.get(0).map_err(database)?;
+    let unknown = || corrupt("change", "?", number, "nobody knows what has changed");
+    let primitive = Primitive::of(row.get(1).map_err(database)?).ok_or_else(unknown)?;
+    let name = match primitive {
+        Primitive::Stream => row.get::<_, Option<String>>(3),
+        Primitive::Lock => row.get(4),
+        _ => return Err(unknown()),
+    };
+    let name = name.map_err(database)?.ok_or_else(unknown)?;
+    Ok(Change { number, primitive, name, sequence: row.get(2).map_err(database)? })
+}
