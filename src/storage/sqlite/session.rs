@@ -9,7 +9,7 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::storage::{
-    self, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn, lock, snapshot, stream,
+    self, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn, feed, lock, snapshot, stream,
 };
 use rusqlite::{Connection, params};
 
@@ -500,5 +500,17 @@ impl Tables for SqliteSession {
 
     fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
         self.save_snapshot(operation)
+    }
+
+    fn feed_append(&mut self, operation: &feed::Append) -> Result<feed::Appended> {
+        self.append_messages(operation)
+    }
+
+    fn feed_retain(&mut self, operation: &feed::Retain) -> Result<feed::Trimmed> {
+        self.retain(operation)
+    }
+
+    fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
+        self.trim(operation)
     }
 }
