@@ -26,6 +26,9 @@ impl Store {
         let named = |primitive, row| match primitive {
             Primitive::Stream => self.streams.committed().get(&row).map(|stream| stream.name.to_string()),
             Primitive::Lock => self.locks.committed().get(&row).map(|lock| lock.name.to_string()),
+            Primitive::Log | Primitive::Channel => {
+                self.feeds.committed().get(&row).map(|feed| feed.name.to_string())
+            }
         };
         let later = self.changes.committed().range(after.saturating_add(1)..).take(limit as usize);
         let change = |(number, changed): (&u64, &crate::storage::change::Changed)| Change {

@@ -4,6 +4,7 @@
 //! then writes down, in the same transaction, what the group has changed. So a change is known if and only if it was
 //! committed, and all processes see all of them in one order, that of the commits.
 
+use super::feed;
 use super::lock::{Acquired, Was};
 use super::stream::{Appended, Imported};
 use super::{Operation, Outcome};
@@ -16,11 +17,15 @@ pub enum Primitive {
     Stream = 1,
     /// A lock.
     Lock = 2,
+    /// A log.
+    Log = 3,
+    /// A channel.
+    Channel = 4,
 }
 
 impl Primitive {
     /// All of them.
-    pub const ALL: [Primitive; 2] = [Primitive::Stream, Primitive::Lock];
+    pub const ALL: [Primitive; 4] = [Primitive::Stream, Primitive::Lock, Primitive::Log, Primitive::Channel];
 
     /// The one with this number in the file.
     #[must_use]
@@ -36,8 +41,8 @@ pub struct Changed {
     pub primitive: Primitive,
     /// Its row.
     pub row: u64,
-    /// Where it stands now: the version of a stream, the fencing token of a lock that was given to somebody, `None` of one
-    /// that nobody holds.
+    /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, the fencing token
+    /// of a lock that was given to somebody, `None` of one that nobody holds.
     pub sequence: Option<u64>,
 }
 
@@ -92,6 +97,13 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
                 add(Primitive::Lock, taken.lock, None);
             }
             broken.next.iter().for_each(|next| add(Primitive::Lock, next.lock, Some(next.token)));
+        }
+        (Operation::FeedAppend(append), Outcome::FeedAppend(feed::Appended::Done { feed, last })) => {
+            let primitive = match append.kind {
+                feed::Kind::Log => Primitive::Log,
+                feed::Kind::Channel => Primitive::Channel,
+            };
+            add(primitive, *feed, Some(*last));
         }
         _ => {}
     }

@@ -2,6 +2,7 @@
 
 use millpond_actors::limits;
 use millpond_actors::storage::change::{Change, Changed, Primitive, Record, Written};
+use millpond_actors::storage::feed;
 use millpond_actors::storage::stream::Appended;
 
 use super::stage::*;
@@ -49,11 +50,23 @@ pub(super) fn every_primitive_has_its_name(stage: &Stage<'_>) {
     let mut a = stage.join();
     let s = stream(&mut a, "same");
     let lock = a.hold("same", 1_000).lock;
-    let changed = |primitive, row| Changed { primitive, row, sequence: None };
-    a.run(Record { changes: vec![changed(Primitive::Lock, lock), changed(Primitive::Stream, s)] });
+    // Rows of other tables have the same ids.
+    let mut made = |kind, name| match a.run(append_to(kind, name, &[1])) {
+        feed::Appended::Done { feed, .. } => feed,
+        other => panic!("{other:?}"),
+    };
+    let (log, channel) = (made(feed::Kind::Log, "log"), made(feed::Kind::Channel, "channel"));
+    let rows = [
+        (Primitive::Lock, lock, "same"),
+        (Primitive::Stream, s, "same"),
+        (Primitive::Log, log, "log"),
+        (Primitive::Channel, channel, "channel"),
+    ];
+    let changed = |(primitive, row, _)| Changed { primitive, row, sequence: None };
+    a.run(Record { changes: rows.map(changed).into() });
     let changes = stage.view().changes(0, 9).unwrap();
     let found: Vec<_> = changes.iter().map(|change| (change.primitive, &*change.name)).collect();
-    assert_eq!(found, [(Primitive::Lock, "same"), (Primitive::Stream, "same")]);
+    assert_eq!(found, rows.map(|(primitive, _, name)| (primitive, name)));
 }
 
 pub(super) fn g2_what_is_undone_has_not_changed(stage: &Stage<'_>) {

@@ -33,9 +33,10 @@ impl SqliteSession {
     }
 }
 
-const AFTER: &str = "SELECT c.number, c.primitive, c.sequence, s.name, l.name FROM change c
+const AFTER: &str = "SELECT c.number, c.primitive, c.sequence, coalesce(s.name, l.name, f.name) FROM change c
     LEFT JOIN stream s ON c.primitive = 1 AND s.id = c.row
     LEFT JOIN lock l ON c.primitive = 2 AND l.id = c.row
+    LEFT JOIN feed f ON c.primitive IN (3, 4) AND f.id = c.row
     WHERE c.number > ?1 ORDER BY c.number LIMIT ?2";
 
 /// Changes after a number.
@@ -53,11 +54,6 @@ fn change(row: &Row<'_>) -> Result<Change> {
     let number: u64 = row.get(0).map_err(database)?;
     let unknown = || corrupt("change", "?", number, "nobody knows what has changed");
     let primitive = Primitive::of(row.get(1).map_err(database)?).ok_or_else(unknown)?;
-    let name = match primitive {
-        Primitive::Stream => row.get::<_, Option<String>>(3),
-        Primitive::Lock => row.get(4),
-        _ => return Err(unknown()),
-    };
-    let name = name.map_err(database)?.ok_or_else(unknown)?;
+    let name = row.get::<_, Option<String>>(3).map_err(database)?.ok_or_else(unknown)?;
     Ok(Change { number, primitive, name, sequence: row.get(2).map_err(database)? })
 }

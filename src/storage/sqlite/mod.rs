@@ -12,8 +12,9 @@
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
+//! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `data` | payloads as columns |
-//! | `dense` | what is missing in a row of events |
+//! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
 //! | `view` | the read-only connection |
 
@@ -24,11 +25,13 @@ mod data;
 mod dense;
 mod error;
 mod events;
+mod feed;
 mod import;
 mod lease;
 mod line;
 mod lock;
 mod look_up;
+mod messages;
 mod migrate;
 mod open;
 mod place;

@@ -1,7 +1,7 @@
 //! Every operation, and the method that does it: what a session has to be able to do inside a transaction.
 
 use millpond_actors::error::Result;
-use millpond_actors::storage::{self, Operation, Outcome, Tables, change, lock, snapshot, stream};
+use millpond_actors::storage::{self, Operation, Outcome, Tables, change, feed, lock, snapshot, stream};
 
 use super::session::SqliteSession;
 
@@ -52,5 +52,17 @@ impl Tables for SqliteSession {
         // The last event alone does not tell any more which group came last.
         self.written.other = true;
         self.write_changes(operation)
+    }
+
+    fn feed_append(&mut self, operation: &feed::Append) -> Result<feed::Appended> {
+        self.append_messages(operation)
+    }
+
+    fn feed_retain(&mut self, operation: &feed::Retain) -> Result<feed::Trimmed> {
+        self.retain(operation)
+    }
+
+    fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
+        self.trim(operation)
     }
 }

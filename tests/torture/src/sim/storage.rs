@@ -15,7 +15,7 @@ use millpond_actors::storage::snapshot::{Kept, Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Head, Import, Imported, Page, Query};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Process, Pulse, Session, Standing,
-    Summary, Tables, Turn, View,
+    Summary, Tables, Turn, View, feed,
 };
 
 use super::ground::{Ground, Ring, State};
@@ -351,6 +351,9 @@ impl Tables for Moored {
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
         change_record(change::Record) -> change::Written;
+        feed_append(feed::Append) -> feed::Appended;
+        feed_retain(feed::Retain) -> feed::Trimmed;
+        feed_trim(feed::Trim) -> feed::Trimmed;
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
@@ -415,6 +418,20 @@ impl View for Window {
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
         self.clear(50)?;
         self.view.snapshot(stream)
+    }
+
+    fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {
+        self.clear(800)?;
+        self.view.feed_page(query)
+    }
+
+    fn feed(&mut self, kind: feed::Kind, name: &Name) -> Result<Option<feed::Head>> {
+        self.clear(800)?;
+        self.view.feed(kind, name)
+    }
+
+    fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
+        self.view.feeds(kind, after, limit)
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
