@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use millpond_actors::error::{Error, Result};
 use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 
-use super::error::system;
+use super::error::{corrupt, system};
 use super::migrate::{APPLICATION_ID, SCHEMA};
 
 /// Device and inode: which file it is, whatever its name.
@@ -50,7 +50,16 @@ impl Place {
         check_beside(&path)?;
         let mut open = registry();
         let found = match fs::metadata(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound && create => create_empty(&path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound && create => {
+                // Somebody else may just have made it, and a log.
+                if has_log(&path) && !path.exists() {
+                    return Err(bereft(
+                        &path,
+                        "there is no file, though there is its log: it was removed or moved",
+                    ));
+                }
+                create_empty(&path)?
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(refuse(&path, "there is no such file"));
             }
@@ -124,6 +133,11 @@ pub(super) fn glance(path: &Path) -> Option<(FileId, u32)> {
     let wanted = StatxFlags::INO | StatxFlags::NLINK;
     let found = statx(CWD, path, AtFlags::empty(), wanted).ok()?;
     Some(((makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino), found.stx_nlink))
+}
+
+/// A log without its file. SQLite would take the store for new, and remove the log.
+fn bereft(path: &Path, detail: &str) -> Error {
+    corrupt("database", &path.display().to_string(), 0, detail)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -251,11 +265,10 @@ fn check_header(path: &Path) -> Result<()> {
         .and_then(|file| file.take(108).read_to_end(&mut head))
         .map_err(|error| system(&format!("cannot read \"{}\"", path.display()), &error))?;
     if head.is_empty() && has_log(path) {
-        // SQLite would take it for new, and remove the log.
-        let detail =
-            "the file is empty, though its log is not: it was cut short, or belongs elsewhere".into();
-        let name = path.display().to_string();
-        return Err(Error::Corrupt { kind: "database", name, sequence: 0, detail });
+        return Err(bereft(
+            path,
+            "the file is empty, though its log is not: it was cut short, or belongs elsewhere",
+        ));
     }
     if head.is_empty() {
         return Ok(());

@@ -102,7 +102,7 @@ fn g14_rows_that_nobody_wrote_so_are_damage() {
 }
 
 #[test]
-fn g14_an_empty_file_with_a_log_is_no_new_store() {
+fn g14_an_empty_file_or_none_with_a_log_is_no_new_store() {
     let fixture = Fixture::new();
     let keeps_the_log = fixture.plain();
     keeps_the_log.execute_batch("PRAGMA user_version = 1").unwrap();
@@ -115,6 +115,10 @@ fn g14_an_empty_file_with_a_log_is_no_new_store() {
     let refused = crate::storage::sqlite::Sqlite::open(&path, Default::default()).unwrap_err();
     assert!(matches!(refused, Error::Corrupt { kind: "database", .. }), "{refused}");
     assert!(fs::read(&path).unwrap().is_empty() && fs::read(&log).unwrap() == before);
+    fs::remove_file(&path).unwrap();
+    let refused = crate::storage::sqlite::Sqlite::open(&path, Default::default()).unwrap_err();
+    assert!(matches!(refused, Error::Corrupt { kind: "database", .. }), "{refused}");
+    assert!(!path.exists() && fs::read(&log).unwrap() == before);
 }
 
 #[test]

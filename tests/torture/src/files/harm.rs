@@ -163,9 +163,11 @@ impl Harm {
         }
         // No file, and one of no bytes without a log, are how a store begins.
         let begins = |harm: &Harm| match harm {
-            Harm::Truncated(File::Main, 0) => files.get(&File::Log).is_none_or(Vec::is_empty),
+            Harm::Truncated(File::Main, 0) | Harm::Missing(File::Main) => {
+                files.get(&File::Log).is_none_or(Vec::is_empty)
+            }
             Harm::Truncated(_, at) => *at >= length,
-            harm => *harm == Harm::Missing(File::Main),
+            _ => false,
         };
         harms.retain(|harm| !begins(harm));
         harms
