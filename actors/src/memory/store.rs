@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::job::{self, Spot};
 use super::lock::{Lock, Ticket};
 use super::process::Row;
+use super::queue::Queue;
 use super::stream::Stream;
 use super::table::{Table, Transactional};
 use crate::name::Name;
@@ -37,6 +39,12 @@ pub(super) struct Store {
     /// The last number given to a ticket or token, under the only key.
     pub(super) numbers: Table<(), u64>,
     pub(super) processes: Table<u64, Row>,
+    pub(super) queues: Table<u64, Queue>,
+    pub(super) queue_names: Table<Name, u64>,
+    /// By queue and number.
+    pub(super) jobs: Table<(u64, u64), job::Row>,
+    /// In which order jobs of a state come.
+    pub(super) spots: Table<Spot, ()>,
 
     /// Processes that live. Not part of any transaction: death asks nobody.
     pub(super) living: BTreeSet<u64>,
@@ -78,7 +86,7 @@ impl Store {
         self.tables().into_iter().for_each(Transactional::undo_to_mark);
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 12] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 16] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -92,6 +100,10 @@ impl Store {
             &mut self.tickets,
             &mut self.numbers,
             &mut self.processes,
+            &mut self.queues,
+            &mut self.queue_names,
+            &mut self.jobs,
+            &mut self.spots,
         ]
     }
 }

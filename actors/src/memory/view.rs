@@ -8,6 +8,7 @@ use super::store::Store;
 use crate::error::Result;
 use crate::name::Name;
 use crate::storage::lock::Line;
+use crate::storage::queue::{self, Numbers, Outlook, State};
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query};
 use crate::storage::{Moment, Process, Pulse, Summary, Turn, View};
@@ -39,6 +40,22 @@ impl View for MemoryView {
 
     fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<Line>> {
         Ok(self.0.store().lines(after, limit, now))
+    }
+
+    fn queue(&mut self, name: &Name) -> Result<Option<Numbers>> {
+        Ok(self.0.store().queue_numbers(name))
+    }
+
+    fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
+        Ok(self.0.store().queues_numbers(after, limit))
+    }
+
+    fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<Outlook>> {
+        Ok(self.0.store().queue_outlook(name, now))
+    }
+
+    fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
+        Ok(self.0.store().job_page(query))
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
@@ -82,6 +99,9 @@ impl Store {
             locks: locks.len() as u64,
             locks_held: self.held(now),
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),
+            queues: self.queues.committed().len() as u64,
+            jobs: self.jobs_of(State::is_live),
+            jobs_dead: self.jobs_of(|state| state == State::Dead),
             file_bytes: 0,
             log_bytes: 0,
             schema: 0,

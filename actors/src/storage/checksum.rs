@@ -10,6 +10,8 @@ pub enum Kind {
     Event = 1,
     /// A snapshot of a stream.
     Snapshot = 2,
+    /// A job of a queue; its key is its type.
+    Job = 3,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

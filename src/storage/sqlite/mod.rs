@@ -8,21 +8,25 @@
 //! | `anchor` | brings the log to disk before the first process builds on it |
 //! | `sync`, `presence`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
+//! | `tables` | which of its methods an operation is |
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of events |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
 //! | `view` | the read-only connection |
 
 mod anchor;
+mod backlog;
 mod bell;
 mod data;
 mod dense;
 mod error;
 mod events;
 mod import;
+mod job;
 mod lease;
 mod line;
 mod lock;
@@ -32,10 +36,12 @@ mod open;
 mod place;
 mod presence;
 mod process;
+mod queue;
 mod session;
 mod snapshot;
 mod stream;
 mod sync;
+mod tables;
 mod trace;
 mod view;
 

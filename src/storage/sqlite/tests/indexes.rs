@@ -9,6 +9,7 @@ use millpond_actors::storage::lock::Acquired;
 use millpond_actors::storage::stream::{Appended, Query, Scope};
 use millpond_actors::storage::{Backend, Session, View};
 
+use super::queue::{claim, push};
 use super::{Fixture, acquire, all, append, appended, event, granted, group, identity, moment, name};
 use crate::storage::sqlite::{Options, Sqlite};
 
@@ -36,6 +37,9 @@ fn original() -> (Vec<u8>, Vec<usize>) {
         let leave = millpond_actors::storage::lock::Leave { lock: grant.lock, ticket: grant.ticket };
         group(&mut *session, 0, 1, |session| session.lock_leave(&leave));
     }
+    for queue in NAMES {
+        group(&mut *session, 0, 1, |session| session.queue_push(&push(queue, &[(queue, 0)])));
+    }
     session.leave(moment(0)).unwrap();
     session.checkpoint(true).unwrap();
     let plain = fixture.plain();
@@ -62,6 +66,12 @@ fn look(view: &mut dyn View, flipped: usize) -> bool {
         damaged |= head.is_none() || line.is_none();
         assert!(head.flatten().is_none_or(|head| (head.id, head.version) == (id, EACH)), "bit {flipped}");
         assert!(line.flatten().is_none_or(|line| (line.lock, &*line.name) == (id, text)), "bit {flipped}");
+        let queue = sound(view.queue(&name(text)), flipped);
+        damaged |= queue.is_none();
+        assert!(
+            queue.flatten().is_none_or(|queue| (queue.queue, &*queue.name) == (id, text)),
+            "bit {flipped}"
+        );
         let name = name(text);
         let category = name.category().to_owned();
         for scope in [Scope::Category(category.clone()), Scope::Stream(name.clone())] {
@@ -85,11 +95,14 @@ fn write(session: &mut dyn Session, flipped: usize) {
         let written = |session: &mut dyn Session| -> Result<_> {
             session.begin(moment(1))?;
             let repeated = session.stream_append(&again)?;
-            Ok((repeated, session.stream_append(&new)?, session.lock_acquire(&acquire(text, 30, false))?))
+            let pushed = session.queue_push(&push(text, &[(text, 0)]))?;
+            let claimed = session.queue_claim(&claim(text))?;
+            let acquired = session.lock_acquire(&acquire(text, 30, false))?;
+            Ok((repeated, session.stream_append(&new)?, acquired, pushed, claimed))
         };
         let written = sound(written(session), flipped);
         session.rollback();
-        let Some((repeated, appended, acquired)) = written else { continue };
+        let Some((repeated, appended, acquired, pushed, claimed)) = written else { continue };
         // What the index has lost is made anew.
         let may_be = |found: u64| found == id || found > NAMES.len() as u64;
         match repeated {
@@ -103,6 +116,12 @@ fn write(session: &mut dyn Session, flipped: usize) {
         assert!(may_be(stream), "bit {flipped}: {text} is {stream}");
         let Acquired::Granted(grant) = acquired else { panic!("bit {flipped}: {acquired:?}") };
         assert!(may_be(grant.lock), "bit {flipped}: {text} is {}", grant.lock);
+        assert!(may_be(pushed.queue), "bit {flipped}: {text} is {}", pushed.queue);
+        assert!(pushed.places.iter().all(|place| place.sequence <= 2), "bit {flipped}: {pushed:?}");
+        for (receipt, job) in claimed.jobs {
+            let own = job.key.as_deref() == Some(text) && receipt.queue == pushed.queue;
+            assert!(own && job.sequence <= 2, "bit {flipped}: {text} has {job:?}");
+        }
     }
 }
 

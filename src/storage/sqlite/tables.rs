@@ -1,0 +1,78 @@
+//! Which method of the session an operation is.
+
+use millpond_actors::error::Result;
+use millpond_actors::storage::{self, Operation, Outcome, Tables, lock, queue, snapshot, stream};
+
+use super::session::SqliteSession;
+
+impl Tables for SqliteSession {
+    /// An operation that is not known to write events alone has the process's row written.
+    fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
+        self.written.other |= !matches!(operation, Operation::StreamAppend(_));
+        storage::dispatch(self, operation)
+    }
+
+    fn lock_acquire(&mut self, operation: &lock::Acquire) -> Result<lock::Acquired> {
+        self.acquire(operation)
+    }
+
+    fn lock_leave(&mut self, operation: &lock::Leave) -> Result<lock::Left> {
+        self.leave_line(operation)
+    }
+
+    fn lock_settle(&mut self, operation: &lock::Settle) -> Result<lock::Settled> {
+        self.settle(operation)
+    }
+
+    fn lock_renew(&mut self, operation: &lock::Renew) -> Result<lock::Renewed> {
+        self.renew(operation)
+    }
+
+    fn lock_recall(&mut self, operation: &lock::Recall) -> Result<lock::Recalled> {
+        self.recall(operation)
+    }
+
+    fn lock_break(&mut self, operation: &lock::Break) -> Result<lock::Broken> {
+        self.break_lock(operation)
+    }
+
+    fn stream_append(&mut self, operation: &stream::Append) -> Result<stream::Appended> {
+        self.append(operation)
+    }
+
+    fn stream_import(&mut self, operation: &stream::Import) -> Result<stream::Imported> {
+        self.import(operation)
+    }
+
+    fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
+        self.save_snapshot(operation)
+    }
+
+    fn queue_push(&mut self, operation: &queue::Push) -> Result<queue::Pushed> {
+        self.push(operation)
+    }
+
+    fn queue_claim(&mut self, operation: &queue::Claim) -> Result<queue::Claimed> {
+        self.claim(operation)
+    }
+
+    fn queue_finish(&mut self, operation: &queue::Finish) -> Result<queue::Finished> {
+        self.finish_job(operation)
+    }
+
+    fn queue_recall(&mut self, operation: &queue::Recall) -> Result<queue::Recalled> {
+        self.recall_claims(operation)
+    }
+
+    fn queue_revive(&mut self, operation: &queue::Revive) -> Result<queue::Revived> {
+        self.revive(operation)
+    }
+
+    fn queue_purge(&mut self, operation: &queue::Purge) -> Result<queue::Purged> {
+        self.purge(operation)
+    }
+
+    fn queue_configure(&mut self, operation: &queue::Configure) -> Result<queue::Configured> {
+        self.configure(operation)
+    }
+}
