@@ -33,8 +33,9 @@ impl Change {
         &self.0.name
     }
 
-    /// Where it stands since then: the version of a stream, the fencing token of a lock that was given to somebody; `None`
-    /// of a lock that nobody holds.
+    /// Where it stands since then: the version of a stream, the sequence of the last message of a log or channel, that of
+    /// the job that was pushed to a queue, claimed, or whose claim has ended, the fencing token of a lock that was given to
+    /// somebody; `None` of a lock that nobody holds, and of a queue whose options are others.
     #[must_use]
     pub fn sequence(&self) -> Option<u64> {
         self.0.sequence

@@ -92,6 +92,37 @@ pub const TTL_MIN: Duration = Duration::from_millis(10);
 /// Longest duration that is taken anywhere.
 pub const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
 
+/// Largest data of one job, in bytes. It is written anew with every claim; what is larger belongs in a blob.
+pub const JOB_BYTES: usize = 4 << 20;
+
+/// Most jobs in one push: a group stays short enough that other callers do not notice it.
+pub const JOBS_PER_PUSH: usize = 10_000;
+
+/// Most bytes of job data in one push.
+pub const PUSH_BYTES: usize = 64 << 20;
+
+/// Longest reason of a failed attempt that is kept, in bytes: an error and its causes, not a log. What is longer is cut.
+pub const REASON_BYTES: usize = 4_096;
+
+/// How often a job is tried unless told otherwise.
+pub const MAX_ATTEMPTS: u32 = 20;
+
+/// Most attempts that can be asked for.
+pub const ATTEMPTS_CAP: u32 = 1_000_000;
+
+/// Time to live of a claim unless told otherwise. It matters only for a process that is stopped.
+pub const JOB_LEASE: Duration = Duration::from_secs(30);
+
+/// Jobs that one operation revives or removes, and delayed ones that one claim makes visible: whoever has more does it in
+/// steps, so that nobody waits for all of them.
+pub const JOBS_AT_ONCE: u32 = 1_000;
+
+/// Most jobs in one claim.
+pub const JOBS_PER_CLAIM: u32 = 256;
+
+/// Kept jobs past their time that go with each one that is done: more than one, so that they do not pile up.
+pub const DONE_SWEPT: u32 = 4;
+
 /// Reader threads, and so read-only connections.
 pub const READERS: usize = 2;
 

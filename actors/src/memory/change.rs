@@ -26,6 +26,7 @@ impl Store {
         let named = |primitive, row| match primitive {
             Primitive::Stream => self.streams.committed().get(&row).map(|stream| stream.name.to_string()),
             Primitive::Lock => self.locks.committed().get(&row).map(|lock| lock.name.to_string()),
+            Primitive::Queue => self.queues.committed().get(&row).map(|queue| queue.name.to_string()),
             Primitive::Log | Primitive::Channel => {
                 self.feeds.committed().get(&row).map(|feed| feed.name.to_string())
             }

@@ -317,7 +317,7 @@ impl Store {
     }
 
     /// The next number, for a ticket or a token.
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         let number = self.numbers.get(&()).copied().unwrap_or_default() + 1;
         self.numbers.put((), number);
         number

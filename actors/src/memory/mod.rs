@@ -2,9 +2,8 @@
 //!
 //! It is written to be obviously right rather than fast. Several sessions joined to one [`Memory`] behave as
 //! several processes; one that is dropped without leaving is dead at once. Files in reading order: the tables
-//! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `change`), and who
-//! does it
-//! (`session`, `view`, `bell`).
+//! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `queue`, `job`,
+//! `change`), and who does it (`session`, `view`, `bell`).
 
 pub mod faults;
 
@@ -12,8 +11,10 @@ mod bell;
 mod change;
 mod feed;
 mod import;
+mod job;
 mod lock;
 mod process;
+mod queue;
 mod session;
 mod snapshot;
 mod store;

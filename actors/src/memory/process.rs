@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::store::{Caller, Store};
+use crate::storage::queue::{DIED, LEFT};
 use crate::storage::{Identity, Moment, Process, Pulse, Standing};
 
 /// A registered process.
@@ -90,7 +91,8 @@ impl Store {
             self.mark_robbed(me.process, false);
         }
         let silent = me.now.boot_ms.saturating_sub(beat) >= least_ttl_ms;
-        let expired = silent && self.free_expired(me);
+        // Both, whatever the first one says.
+        let expired = silent && self.free_expired(me) | self.give_up_expired(me);
         if expired || robbed { Standing::Lapsed } else { Standing::Good }
     }
 
@@ -107,6 +109,7 @@ impl Store {
     /// Removes a process's row, so that whatever it held is void, and passes on what others wait for.
     pub(super) fn bury(&mut self, me: &Caller, process: u64) {
         self.processes.remove(&process);
+        self.give_up_of(me, process, DIED);
         for lock in self.locks_used_by(process) {
             if self.is_waited_for(lock) {
                 self.settle(me, lock);
@@ -120,6 +123,7 @@ impl Store {
         self.processes.remove(&me.process);
         let moved = self.locks_used_by(me.process);
         self.drop_tickets_of(me.process);
+        self.give_up_of(me, me.process, LEFT);
         for lock in moved {
             self.settle(me, lock);
         }
@@ -153,6 +157,7 @@ impl Store {
             lent: false,
             holds: self.leases_of(*id, now),
             waits: census.living(*id).map_or(0, |_| self.tickets_of(*id)),
+            jobs: census.living(*id).map_or(0, |_| self.claims_of(*id)),
         };
         self.processes.committed().iter().map(shown).collect()
     }

@@ -11,6 +11,10 @@ use crate::storage::change::{Record, Written};
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Leave, Left, Recall, Recalled, Renew, Renewed, Settle, Settled,
 };
+use crate::storage::queue::{
+    Claim, Claimed, Configure, Configured, Finish, Finished, Purge, Purged, Push, Pushed,
+    Recall as RecallClaims, Recalled as RecalledClaims, Revive, Revived,
+};
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
 use crate::storage::{Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, feed};
@@ -310,6 +314,35 @@ impl Tables for MemorySession {
 
     fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
         self.operate(|store, me| Ok(store.feed_trim(me, operation)))
+    }
+
+    fn queue_push(&mut self, operation: &Push) -> Result<Pushed> {
+        self.operate(|store, me| store.queue_push(me, operation))
+    }
+
+    fn queue_claim(&mut self, operation: &Claim) -> Result<Claimed> {
+        self.least_ttl_ms = self.least_ttl_ms.min(operation.ttl_ms);
+        self.operate(|store, me| Ok(store.queue_claim(me, operation)))
+    }
+
+    fn queue_finish(&mut self, operation: &Finish) -> Result<Finished> {
+        self.operate(|store, me| Ok(store.queue_finish(me, operation)))
+    }
+
+    fn queue_recall(&mut self, operation: &RecallClaims) -> Result<RecalledClaims> {
+        self.operate(|store, me| Ok(store.queue_recall(me, operation)))
+    }
+
+    fn queue_revive(&mut self, operation: &Revive) -> Result<Revived> {
+        self.operate(|store, _| Ok(store.queue_revive(operation)))
+    }
+
+    fn queue_purge(&mut self, operation: &Purge) -> Result<Purged> {
+        self.operate(|store, _| Ok(store.queue_purge(operation)))
+    }
+
+    fn queue_configure(&mut self, operation: &Configure) -> Result<Configured> {
+        self.operate(|store, me| Ok(store.queue_configure(me, operation)))
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::feed::Feed;
+use super::job::{self, Spot};
 use super::lock::{Lock, Ticket};
 use super::process::Row;
+use super::queue::Queue;
 use super::stream::Stream;
 use super::table::{Table, Transactional};
 use crate::name::Name;
@@ -47,6 +49,12 @@ pub(super) struct Store {
     /// Changes by their numbers, and the last number ever given, under the only key.
     pub(super) changes: Table<u64, Changed>,
     pub(super) last_change: Table<(), u64>,
+    pub(super) queues: Table<u64, Queue>,
+    pub(super) queue_names: Table<Name, u64>,
+    /// By queue and number.
+    pub(super) jobs: Table<(u64, u64), job::Row>,
+    /// In which order jobs of a state come.
+    pub(super) spots: Table<Spot, ()>,
 
     /// Processes that live. Not part of any transaction: death asks nobody.
     pub(super) living: BTreeSet<u64>,
@@ -88,7 +96,7 @@ impl Store {
         self.tables().into_iter().for_each(Transactional::undo_to_mark);
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 17] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 21] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -107,6 +115,10 @@ impl Store {
             &mut self.processes,
             &mut self.changes,
             &mut self.last_change,
+            &mut self.queues,
+            &mut self.queue_names,
+            &mut self.jobs,
+            &mut self.spots,
         ]
     }
 }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::name::Name;
 use crate::storage::change::Change;
 use crate::storage::lock::Line;
+use crate::storage::queue::{self, Numbers, Outlook, State};
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query};
 use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed};
@@ -58,6 +59,22 @@ impl View for MemoryView {
         Ok(self.0.store().changes(after, limit))
     }
 
+    fn queue(&mut self, name: &Name) -> Result<Option<Numbers>> {
+        Ok(self.0.store().queue_numbers(name))
+    }
+
+    fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
+        Ok(self.0.store().queues_numbers(after, limit))
+    }
+
+    fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<Outlook>> {
+        Ok(self.0.store().queue_outlook(name, now))
+    }
+
+    fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
+        Ok(self.0.store().job_page(query))
+    }
+
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         Ok(self.0.store().process_list(now))
     }
@@ -101,6 +118,9 @@ impl Store {
             locks: locks.len() as u64,
             locks_held: self.held(now),
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),
+            queues: self.queues.committed().len() as u64,
+            jobs: self.jobs_of(State::is_live),
+            jobs_dead: self.jobs_of(|state| state == State::Dead),
             file_bytes: 0,
             log_bytes: 0,
             schema: 0,

@@ -6,6 +6,7 @@
 
 use super::feed;
 use super::lock::{Acquired, Was};
+use super::queue;
 use super::stream::{Appended, Imported};
 use super::{Operation, Outcome};
 
@@ -21,11 +22,14 @@ pub enum Primitive {
     Log = 3,
     /// A channel.
     Channel = 4,
+    /// A queue.
+    Queue = 5,
 }
 
 impl Primitive {
     /// All of them.
-    pub const ALL: [Primitive; 4] = [Primitive::Stream, Primitive::Lock, Primitive::Log, Primitive::Channel];
+    pub const ALL: [Primitive; 5] =
+        [Primitive::Stream, Primitive::Lock, Primitive::Log, Primitive::Channel, Primitive::Queue];
 
     /// The one with this number in the file.
     #[must_use]
@@ -41,8 +45,9 @@ pub struct Changed {
     pub primitive: Primitive,
     /// Its row.
     pub row: u64,
-    /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, the fencing token
-    /// of a lock that was given to somebody, `None` of one that nobody holds.
+    /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, that of the job
+    /// that was pushed to a queue, claimed, or whose claim has ended, the fencing token of a lock that was given to
+    /// somebody; `None` of a lock that nobody holds, and of a queue whose options are others.
     pub sequence: Option<u64>,
 }
 
@@ -105,6 +110,21 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
             };
             add(primitive, *feed, Some(*last));
         }
+        (_, Outcome::QueuePush(pushed)) => {
+            let new = pushed.places.iter().filter(|place| !place.existed);
+            new.for_each(|place| add(Primitive::Queue, pushed.queue, Some(place.sequence)));
+        }
+        (_, Outcome::QueueClaim(claimed)) => {
+            let receipts = claimed.jobs.iter().map(|(receipt, _)| receipt);
+            receipts.for_each(|receipt| add(Primitive::Queue, receipt.queue, Some(receipt.sequence)));
+        }
+        (Operation::QueueFinish(finish), Outcome::QueueFinish(finished)) => {
+            let receipt = &finish.receipt;
+            if *finished != queue::Finished::Stale {
+                add(Primitive::Queue, receipt.queue, Some(receipt.sequence));
+            }
+        }
+        (_, Outcome::QueueConfigure(configured)) => add(Primitive::Queue, configured.queue, None),
         _ => {}
     }
 }

@@ -14,6 +14,8 @@ pub enum Kind {
     Log = 5,
     /// A message of a channel.
     Channel = 6,
+    /// A job of a queue; its key is its type.
+    Job = 3,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

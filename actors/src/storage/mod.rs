@@ -16,6 +16,7 @@ mod data;
 pub mod feed;
 pub mod lock;
 pub mod process;
+pub mod queue;
 pub mod snapshot;
 pub mod stream;
 
@@ -135,6 +136,21 @@ operations! {
     feed_retain: FeedRetain(feed::Retain) => feed::Trimmed;
     /// Remove the oldest messages of a feed.
     feed_trim: FeedTrim(feed::Trim) => feed::Trimmed;
+
+    /// Push jobs to a queue.
+    queue_push: QueuePush(queue::Push) => queue::Pushed;
+    /// Claim jobs, the most urgent first.
+    queue_claim: QueueClaim(queue::Claim) => queue::Claimed;
+    /// End a claim: the job is done, tried again, buried, or given back.
+    queue_finish: QueueFinish(queue::Finish) => queue::Finished;
+    /// Ask which jobs of a queue this process has claimed.
+    queue_recall: QueueRecall(queue::Recall) => queue::Recalled;
+    /// Have dead letters tried again.
+    queue_revive: QueueRevive(queue::Revive) => queue::Revived;
+    /// Remove jobs.
+    queue_purge: QueuePurge(queue::Purge) => queue::Purged;
+    /// Change the options of a queue.
+    queue_configure: QueueConfigure(queue::Configure) => queue::Configured;
 }
 
 /// A database that holds one store, opened.
@@ -349,6 +365,29 @@ pub trait View: Send {
     /// # Errors
     /// What the database said.
     fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<change::Change>>;
+    /// A queue in numbers; `None` if it was never used. Each job is counted for it.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn queue(&mut self, name: &Name) -> Result<Option<queue::Numbers>>;
+
+    /// Up to `limit` queues in numbers, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<queue::Numbers>>;
+
+    /// What a claim would find in a queue at `now`, without counting; `None` if it was never used.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<queue::Outlook>>;
+
+    /// One page of jobs.
+    ///
+    /// # Errors
+    /// What the database said. A damaged record is an item of the page, not an error of it.
+    fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page>;
 
     /// The processes registered, living or not yet buried.
     ///

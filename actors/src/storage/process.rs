@@ -53,6 +53,8 @@ pub struct Process {
     pub holds: u64,
     /// Its tickets in the lines of all locks; 0 if it is dead.
     pub waits: u64,
+    /// Jobs that it has claimed; 0 if it is dead.
+    pub jobs: u64,
 }
 
 /// How this process stands when it begins a group.
@@ -88,6 +90,12 @@ pub struct Summary {
     pub locks_held: u64,
     /// Tickets of the living in the lines of all locks.
     pub tickets_waiting: u64,
+    /// Names of queues that were ever used.
+    pub queues: u64,
+    /// Jobs in them that are to be done: ready, delayed, or worked on.
+    pub jobs: u64,
+    /// Dead letters in them.
+    pub jobs_dead: u64,
     /// Bytes of the main file, 0 in memory.
     pub file_bytes: u64,
     /// Bytes of the log beside it.

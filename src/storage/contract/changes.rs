@@ -5,6 +5,7 @@ use millpond_actors::storage::change::{Change, Changed, Primitive, Record, Writt
 use millpond_actors::storage::feed;
 use millpond_actors::storage::stream::Appended;
 
+use super::queues;
 use super::stage::*;
 
 fn record(changes: &[(u64, u64)]) -> Record {
@@ -56,7 +57,9 @@ pub(super) fn every_primitive_has_its_name(stage: &Stage<'_>) {
         other => panic!("{other:?}"),
     };
     let (log, channel) = (made(feed::Kind::Log, "log"), made(feed::Kind::Channel, "channel"));
+    let queue = a.run(queues::push("queue", vec![queues::new_job(1)])).queue;
     let rows = [
+        (Primitive::Queue, queue, "queue"),
         (Primitive::Lock, lock, "same"),
         (Primitive::Stream, s, "same"),
         (Primitive::Log, log, "log"),

@@ -6,9 +6,11 @@
 mod changes;
 mod feeds;
 mod groups;
+mod jobs;
 mod locks;
 mod model;
 mod processes;
+mod queues;
 mod reads;
 mod shared;
 mod snapshots;
@@ -222,6 +224,54 @@ macro_rules! contract_suite {
                     a_summary_counts_everything
                     what_has_ended_does_not_count_as_held
                     a_grant_that_is_not_taken_up_is_soon_not_counted_any_more
+                }
+                queues {
+                    q3_jobs_come_in_the_order_of_pushing
+                    q3_the_lower_priority_comes_first
+                    q3_a_claim_of_many_is_as_many_claims
+                    q3_a_job_that_is_tried_again_keeps_its_place
+                    q1_what_is_not_committed_takes_nothing_out
+                    q2_a_job_is_claimed_by_one
+                    q2_a_job_is_finished_once
+                    q2_a_claim_is_its_own_and_no_others
+                    l2_tokens_of_claims_and_locks_are_of_one_counter
+                    q4_an_attempt_counts_from_the_claim
+                    q4_what_nobody_took_does_not_count
+                    q4_what_the_dead_had_claimed_is_visible_at_once
+                    q4_a_newcomer_gives_up_what_the_dead_had_claimed
+                    q4_a_job_that_kills_its_process_comes_to_an_end
+                    q4_a_claim_ends_exactly_at_its_end
+                    q4_a_beat_prolongs_a_claim
+                    q4_each_claim_ends_alone
+                    q4_silence_gives_up_what_expired
+                    q4_a_leaving_process_gives_up_its_jobs
+                    q4_claims_of_another_boot_are_void
+                    a_process_recalls_its_own_claims
+                    processes_show_how_many_jobs_they_have
+                    g9_a_claim_of_all_is_bounded_by_what_is_wanted
+                }
+                jobs {
+                    everything_about_a_job_survives_the_round_trip
+                    g2_a_push_is_whole
+                    q5_a_delayed_job_is_never_early
+                    q5_a_delay_does_not_hang_on_the_wall_clock
+                    q5_a_time_goes_by_the_wall_clock
+                    q5_after_another_boot_a_delay_goes_by_the_wall_clock
+                    q5_what_is_due_comes_by_its_priority
+                    q5_a_retry_waits_as_long_as_it_is_told_to
+                    q6_a_key_keeps_others_out_until_its_job_is_done
+                    q6_a_key_is_of_one_queue_and_one_job_of_a_push
+                    q6_what_is_kept_may_keep_others_out_too
+                    q6_a_dead_letter_is_not_revived_beside_its_successor
+                    q4_dead_letters_are_revived
+                    g9_many_are_revived_and_removed_in_steps
+                    jobs_are_removed_on_request
+                    d16_options_live_in_the_row
+                    a_paused_queue_gives_nothing_and_takes_everything
+                    what_is_done_is_kept_as_long_as_it_should
+                    pages_of_jobs_join_without_gap_or_repetition
+                    a_page_of_jobs_ends_early_for_its_size
+                    queues_are_listed_by_name
                 }
                 groups {
                     g2_a_rollback_leaves_no_trace

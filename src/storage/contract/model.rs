@@ -4,9 +4,9 @@
 //! from 1. An [`Auditor`] who knows nothing but a list of tickets a lock watches that the yardstick itself
 //! keeps the line.
 
+mod auditor;
 mod events;
-
-use std::collections::HashMap;
+mod jobs;
 
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::storage::Data;
@@ -19,7 +19,9 @@ use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Sta
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
+use self::auditor::Auditor;
 use self::events::{Anything, End, Event, FEEDS, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
+use self::jobs::Jobs;
 use super::stage::*;
 use super::{Fresh, fresh_memory};
 
@@ -58,6 +60,7 @@ struct Known {
     grants: Vec<millpond_actors::storage::lock::Grant>,
     streams: [u64; STREAMS.len()],
     locks: [u64; LOCKS.len()],
+    jobs: Jobs,
 }
 
 /// A ticket that waits.
@@ -259,6 +262,7 @@ impl Pair {
             Step::Trim { feed, kind, before } => {
                 Operation::FeedTrim(feed::Trim { kind: *kind, feed: target(FEEDS[*feed]), before: *before })
             }
+            Step::Queue(step) => return self.known.jobs.operation(step),
             Step::Save { stream, version } => Operation::SnapshotSave(Save {
                 stream: self.known.streams[*stream],
                 version: *version,
@@ -275,6 +279,7 @@ impl Pair {
         {
             self.known.waiting.retain(|waiting| waiting.place != *leave);
         }
+        self.known.jobs.learn(operation, outcome);
         match (step, outcome) {
             (Step::Acquire { lock, part, .. }, Outcome::LockAcquire(acquired)) => {
                 let (row, ticket, waits) = match acquired {
@@ -384,6 +389,7 @@ impl Pair {
                 assert!(head.first <= head.last + 1, "{head:?}");
             }
         }
+        jobs::compare(self);
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));
@@ -396,52 +402,6 @@ impl Pair {
 /// Of a lock with so much capacity: a part of it, at least 1 and at most all.
 fn weight_of(part: f64, capacity: u32) -> u32 {
     1 + (part * f64::from(capacity)) as u32
-}
-
-/// Who watches over the line with nothing but what tickets were taken, whose and how large: no more of a lock is held
-/// than there is, whoever holds it must not have passed a living ticket, nobody waits who fits, and tokens must grow.
-#[derive(Debug, Default)]
-struct Auditor {
-    /// Processes that have died or left.
-    dead: Vec<u64>,
-    last: [Last; LOCKS.len()],
-    /// First and last message of each feed.
-    feeds: HashMap<(feed::Kind, String), (u64, u64)>,
-}
-
-/// What was seen of a lock before.
-#[derive(Debug, Default)]
-struct Last {
-    /// The largest ticket and token of a holder.
-    largest: (u64, u64),
-    /// All tickets that held it.
-    holders: Vec<u64>,
-}
-
-impl Auditor {
-    fn audit(&mut self, waiting: &mut Vec<Waiting>, lines: &[Option<Line>]) {
-        for (last, line) in self.last.iter_mut().zip(lines) {
-            let Some(line) = line else { continue };
-            assert!(line.used() <= u64::from(line.capacity), "more is held than there is");
-            for holder in &line.holders {
-                let (ticket, token) = (holder.grant.ticket, holder.grant.token);
-                if !last.holders.contains(&ticket) {
-                    let (before, after) = (last.largest, (ticket, token));
-                    assert!(ticket > before.0 && token > before.1, "{after:?} after {before:?}");
-                    last.largest = after;
-                }
-                waiting.retain(|waiting| !waiting.is_of(&holder.grant));
-                assert!(holder.void || !self.dead.contains(&holder.grant.process), "the dead hold nothing");
-            }
-            last.holders = line.holders.iter().map(|holder| holder.grant.ticket).collect();
-            let newest = last.holders.iter().max().copied().unwrap_or(0);
-            let first = waiting.iter().filter(|waiting| waiting.place.lock == line.lock);
-            let Some(first) = first.min_by_key(|waiting| waiting.place.ticket) else { continue };
-            assert!(first.place.ticket > newest, "ticket {newest} passed another");
-            let fits = line.used() + u64::from(first.weight) <= u64::from(line.capacity);
-            assert!(!fits || line.holders.iter().any(|holder| holder.void), "it fits, and waits");
-        }
-    }
 }
 
 /// The switch: one line a database.

@@ -213,7 +213,7 @@ const HEAD: &str = "SELECT s.id, s.version, (SELECT max(version) FROM event WHER
 /// Where a stream stands.
 pub(super) fn head(connection: &Connection, name: &Name) -> Result<Option<Head>> {
     let read = |row: &Row<'_>| Ok((Head { id: row.get(0)?, version: row.get(1)? }, row.get(2)?));
-    let found = look_up(connection, HEAD, ("stream", name), name.as_str(), read)?;
+    let found = look_up(connection, HEAD, ("stream", name), [name.as_str()], read)?;
     let Some((head, last)): Option<(Head, Option<u64>)> = found else { return Ok(None) };
     if last == Some(head.version) {
         return Ok(Some(head));

@@ -53,7 +53,7 @@ pub(super) fn row(connection: &Connection, kind: Kind, name: &Name) -> Result<Op
         Kind::Log => LOG,
         Kind::Channel => CHANNEL,
     };
-    look_up(connection, sql, (kind.word(), name), name.as_str(), read)
+    look_up(connection, sql, (kind.word(), name), [name.as_str()], read)
 }
 
 const LAST: &str = "SELECT max(sequence) FROM message WHERE feed = ?1";

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::{First, Holder, Line, lease_end};
+use millpond_actors::storage::queue::{DIED, LEFT};
 use millpond_actors::storage::{Identity, Moment};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -68,6 +69,7 @@ impl SqliteSession {
     /// Passes on what expired while this process was silent, before a new beat would revive it.
     pub(super) fn expire_own(&mut self, last_beat: u64) -> Result<()> {
         let (own, now) = (self.own.id, self.now.boot_ms);
+        self.give_up_expired_of(own, last_beat)?;
         let locks = self.ids(Self::EXPIRED, &[own, last_beat, now])?;
         let has_expired = |Held { grant, lease, .. }: &Held| {
             grant.process == own && lease.end(last_beat.max(lease.granted_at)) <= now
@@ -77,7 +79,8 @@ impl SqliteSession {
 
     const HOLDS: &str = "SELECT EXISTS (SELECT 1 FROM lock WHERE holder <> 0 AND process = ?1)
         OR EXISTS (SELECT 1 FROM share WHERE process = ?1)
-        OR EXISTS (SELECT 1 FROM ticket WHERE process = ?1)";
+        OR EXISTS (SELECT 1 FROM ticket WHERE process = ?1)
+        OR EXISTS (SELECT 1 FROM job INDEXED BY job_claimed WHERE state = 2 AND process = ?1)";
 
     /// Whether this process holds or waits for anything.
     pub(super) fn holds_or_waits(&self) -> Result<bool> {
@@ -92,6 +95,7 @@ impl SqliteSession {
 
     /// Passes on what a buried process held or held up, where somebody waits; the rest is void and free to take.
     pub(super) fn pass_on_of_the_buried(&mut self, process: u64) -> Result<()> {
+        self.give_up_of(process, DIED)?;
         let locks = self.ids(Self::USED, &[process, 1])?;
         locks.iter().try_for_each(|lock| self.pass_on_of(*lock, |held| !held.is_void()))
     }
@@ -101,6 +105,7 @@ impl SqliteSession {
         let own = self.own.id;
         let locks = self.ids(Self::USED, &[own, 0])?;
         self.drop_own_tickets()?;
+        self.give_up_of(own, LEFT)?;
         let keep = |held: &Held| !held.is_void() && held.grant.process != own;
         locks.iter().try_for_each(|lock| self.pass_on_of(*lock, keep))
     }

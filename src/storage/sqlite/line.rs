@@ -90,7 +90,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn by_name(&self, name: &str) -> Result<Option<Found>> {
-        let found = look_up(self.connection, BY_NAME, ("lock", &name), name, |row| self.read(row))?;
+        let found = look_up(self.connection, BY_NAME, ("lock", &name), [name], |row| self.read(row))?;
         found.map(|found| self.with_holders(found)).transpose()
     }
 

@@ -6,19 +6,19 @@
 use std::fmt::Display;
 
 use millpond_actors::error::Result;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::error::{corrupt, database};
 
 /// Reads the row that is called so; `None` if the index knows of none.
 ///
 /// The statement looks the index up alone, joins the row by its own key, and says in its last column whether that row is
-/// called by its one parameter. `kind` and `shown` are for the error.
+/// called so. `kind` and `shown` are for the error.
 pub(super) fn look_up<T>(
     connection: &Connection,
     sql: &'static str,
     (kind, shown): (&'static str, &dyn Display),
-    key: impl ToSql,
+    key: impl Params,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>> {
     let mut statement = connection.prepare_cached(sql).map_err(database)?;
@@ -27,7 +27,7 @@ pub(super) fn look_up<T>(
         let is_it = row.get::<_, Option<bool>>(last)? == Some(true);
         is_it.then(|| read(row)).transpose()
     };
-    match statement.query_row([key], checked).optional().map_err(database)? {
+    match statement.query_row(key, checked).optional().map_err(database)? {
         None => Ok(None),
         Some(None) => Err(corrupt(kind, &shown.to_string(), 0, "the index leads to another one")),
         Some(found) => Ok(found),
@@ -39,7 +39,7 @@ const CATEGORY: &str = "SELECT c.id, c.name = ?1
 
 /// The id of a category.
 pub(super) fn category(connection: &Connection, name: &str) -> Result<Option<i64>> {
-    look_up(connection, CATEGORY, ("category", &name), name, |row| row.get(0))
+    look_up(connection, CATEGORY, ("category", &name), [name], |row| row.get(0))
 }
 
 const STREAM: &str = "SELECT s.id, s.version, s.name = ?1
@@ -47,5 +47,5 @@ const STREAM: &str = "SELECT s.id, s.version, s.name = ?1
 
 /// The id of a stream, and its version.
 pub(super) fn stream(connection: &Connection, name: &str) -> Result<Option<(u64, u64)>> {
-    look_up(connection, STREAM, ("stream", &name), name, |row| Ok((row.get(0)?, row.get(1)?)))
+    look_up(connection, STREAM, ("stream", &name), [name], |row| Ok((row.get(0)?, row.get(1)?)))
 }

@@ -13,12 +13,14 @@
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
+//! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
 //! | `view` | the read-only connection |
 
 mod anchor;
+mod backlog;
 mod bell;
 mod change;
 mod data;
@@ -27,6 +29,7 @@ mod error;
 mod events;
 mod feed;
 mod import;
+mod job;
 mod lease;
 mod line;
 mod lock;
@@ -37,6 +40,7 @@ mod open;
 mod place;
 mod presence;
 mod process;
+mod queue;
 mod session;
 mod snapshot;
 mod stream;

@@ -6,6 +6,7 @@ use millpond_actors::error::{Error, Occupant, ProcessName, Result};
 use millpond_actors::storage::{Identity, Moment, Process, Pulse, Standing, Turn};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::backlog::claimed_by;
 use super::error::database;
 use super::lease;
 use super::migrate::SCHEMA;
@@ -342,7 +343,7 @@ pub(super) fn list(
     let mut rows = statement.query([]).map_err(database)?;
     let mut held: HashMap<u64, u64> = HashMap::new();
     lease::held(connection, now)?.iter().for_each(|(_, process)| *held.entry(*process).or_default() += 1);
-    let waiting = lease::waiting(connection)?;
+    let (waiting, claimed) = (lease::waiting(connection)?, claimed_by(connection)?);
     let mut processes = Vec::new();
     while let Some(row) = rows.next().map_err(database)? {
         let peer = Peer::from_row(row).map_err(database)?;
@@ -357,6 +358,7 @@ pub(super) fn list(
             lent: alive && peer.only_lent(sidecar)?,
             holds: of(&held),
             waits: of(&waiting),
+            jobs: of(&claimed),
             identity: identity(row, peer.boot).map_err(database)?,
         });
     }

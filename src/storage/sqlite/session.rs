@@ -43,6 +43,8 @@ pub(super) struct Written {
     pub(super) last_event: Option<Trace>,
     /// Anything but events.
     pub(super) other: bool,
+    /// The claims of the dead and the stopped were given up.
+    pub(super) gave_up: bool,
 }
 
 /// One process's way of writing. Dropped without [`leave`](Session::leave) it is a process that was killed.

@@ -111,7 +111,7 @@ impl SqliteSession {
         FROM event i LEFT JOIN event e ON e.position = i.position WHERE i.event_id = ?1";
 
     fn place_of(&self, id: &Uuid) -> Result<Option<Place>> {
-        look_up(&self.connection, Self::PLACE_OF, ("event", id), id.as_bytes(), |row| {
+        look_up(&self.connection, Self::PLACE_OF, ("event", id), [id.as_bytes()], |row| {
             Ok(Place { position: row.get(0)?, stream: row.get(1)?, version: row.get(2)? })
         })
     }
@@ -122,7 +122,7 @@ impl SqliteSession {
 
     /// The stream that an event is in.
     pub(super) fn stream_of(&self, id: &Uuid) -> Result<Option<String>> {
-        look_up(&self.connection, Self::STREAM_OF, ("event", id), id.as_bytes(), |row| row.get(0))
+        look_up(&self.connection, Self::STREAM_OF, ("event", id), [id.as_bytes()], |row| row.get(0))
     }
 
     /// Compares the stream with what is expected and gives it its new version; its version if it differs.

@@ -1,7 +1,9 @@
 //! Every operation, and the method that does it: what a session has to be able to do inside a transaction.
 
 use millpond_actors::error::Result;
-use millpond_actors::storage::{self, Operation, Outcome, Tables, change, feed, lock, snapshot, stream};
+use millpond_actors::storage::{
+    self, Operation, Outcome, Tables, change, feed, lock, queue, snapshot, stream,
+};
 
 use super::session::SqliteSession;
 
@@ -64,5 +66,33 @@ impl Tables for SqliteSession {
 
     fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
         self.trim(operation)
+    }
+
+    fn queue_push(&mut self, operation: &queue::Push) -> Result<queue::Pushed> {
+        self.push(operation)
+    }
+
+    fn queue_claim(&mut self, operation: &queue::Claim) -> Result<queue::Claimed> {
+        self.claim(operation)
+    }
+
+    fn queue_finish(&mut self, operation: &queue::Finish) -> Result<queue::Finished> {
+        self.finish_job(operation)
+    }
+
+    fn queue_recall(&mut self, operation: &queue::Recall) -> Result<queue::Recalled> {
+        self.recall_claims(operation)
+    }
+
+    fn queue_revive(&mut self, operation: &queue::Revive) -> Result<queue::Revived> {
+        self.revive(operation)
+    }
+
+    fn queue_purge(&mut self, operation: &queue::Purge) -> Result<queue::Purged> {
+        self.purge(operation)
+    }
+
+    fn queue_configure(&mut self, operation: &queue::Configure) -> Result<queue::Configured> {
+        self.configure(operation)
     }
 }

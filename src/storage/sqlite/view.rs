@@ -8,6 +8,7 @@ use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
 use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::queue::{self, Numbers, Outlook};
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
 use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, feed as feeds};
@@ -19,7 +20,7 @@ use super::lease::Judge;
 use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
-use super::{change, events, feed, lease, messages, open, process, snapshot};
+use super::{backlog, change, events, feed, lease, messages, open, process, snapshot};
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
 pub(super) struct SqliteView {
@@ -145,6 +146,25 @@ impl View for SqliteView {
         change::after(&self.connection, after, limit)
     }
 
+    fn queue(&mut self, name: &Name) -> Result<Option<Numbers>> {
+        backlog::numbers(&self.connection, name)
+    }
+
+    fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
+        backlog::all_numbers(&self.connection, after, limit)
+    }
+
+    fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<Outlook>> {
+        self.keep_sidecar();
+        let _snapshot = self.one_snapshot()?;
+        backlog::outlook(&self.judge(now), name)
+    }
+
+    fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
+        let _snapshot = self.one_snapshot()?;
+        backlog::page(&self.connection, query)
+    }
+
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         self.keep_sidecar();
         let _snapshot = self.one_snapshot()?;
@@ -164,6 +184,7 @@ impl View for SqliteView {
             .collect();
         let locks_held = held.len() as u64;
         let head = events::last(&self.connection)?;
+        let (queues, jobs, jobs_dead) = backlog::totals(&self.connection)?;
         Ok(Summary {
             streams: self.number(STREAMS)?,
             // Positions are dense from 1 on and events are never removed: counting them all would say the same.
@@ -176,6 +197,9 @@ impl View for SqliteView {
             locks: self.number(LOCKS)?,
             locks_held,
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),
+            queues,
+            jobs,
+            jobs_dead,
             file_bytes: self.length(""),
             log_bytes: self.length("-wal"),
             schema: SCHEMA,

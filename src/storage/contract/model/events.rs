@@ -10,6 +10,7 @@ use proptest_state_machine::ReferenceStateMachine;
 use uuid::Uuid;
 
 use super::super::stage::name;
+use super::jobs::{JobStep, job_steps};
 
 pub(super) const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
 pub(super) const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
@@ -87,6 +88,7 @@ pub(super) enum Step {
         kind: feed::Kind,
         before: u64,
     },
+    Queue(JobStep),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,6 +136,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0..8_usize).prop_map(|back| Step::Renew { back }),
         1 => (0..LOCKS.len()).prop_map(|lock| Step::Break { lock }),
         1 => (0..STREAMS.len(), 0..9_u64).prop_map(|(stream, version)| Step::Save { stream, version }),
+        14 => job_steps().prop_map(Step::Queue),
     ]
 }
 

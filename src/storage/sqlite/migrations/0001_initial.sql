@@ -101,7 +101,7 @@ CREATE TABLE ticket (
 -- What the groups have changed while somebody watched for it: the last so many.
 CREATE TABLE change (
     number    INTEGER PRIMARY KEY AUTOINCREMENT,
-    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel
+    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel, 5 queue
     row       INTEGER NOT NULL, -- its id
     sequence  INTEGER           -- where it stands since then
 ) STRICT;
@@ -142,3 +142,47 @@ CREATE TABLE message (
     data        ANY     NOT NULL,
     PRIMARY KEY (feed, sequence)
 ) STRICT, WITHOUT ROWID;
+-- A queue, with its options.
+CREATE TABLE queue (
+    id           INTEGER PRIMARY KEY,
+    name         TEXT    NOT NULL UNIQUE,
+    sequence     INTEGER NOT NULL, -- of the last job; they are dense and start at 1
+    paused       INTEGER NOT NULL, -- 1 if nothing can be claimed
+    max_attempts INTEGER NOT NULL, -- of jobs that do not say so themselves
+    keep_done    INTEGER NOT NULL, -- milliseconds that jobs are kept when they are done; 0: not at all
+    boot         TEXT    NOT NULL  -- the boot that due_boot of its jobs belongs to
+) STRICT;
+
+CREATE TABLE job (
+    queue        INTEGER NOT NULL,
+    sequence     INTEGER NOT NULL,
+    state        INTEGER NOT NULL, -- 0 ready, 1 delayed, 2 claimed, 3 dead, 4 done
+    priority     INTEGER NOT NULL, -- the lower, the sooner
+    attempts     INTEGER NOT NULL, -- a claim counts from its beginning
+    max_attempts INTEGER NOT NULL,
+    key          TEXT,
+    pushed_at    INTEGER NOT NULL, -- milliseconds since 1970
+    due          INTEGER,          -- of a delayed one: milliseconds since 1970
+    due_boot     INTEGER,          -- the same since boot, which then decides, as long as it is the queue's boot
+    token        INTEGER NOT NULL, -- of the claim; 0 if there is none
+    process      INTEGER NOT NULL, -- of the claim
+    granted_at   INTEGER NOT NULL, -- of the last claim: milliseconds since boot
+    ttl          INTEGER NOT NULL,
+    ended_at     INTEGER,          -- when it was done or died: milliseconds since 1970
+    reason       TEXT,             -- why it is dead, or why the last attempt came to nothing
+    schema       INTEGER NOT NULL,
+    format       INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    crc          INTEGER NOT NULL, -- CRC32C over queue name, sequence, key, format, schema, data
+    data         ANY     NOT NULL, -- TEXT for JSON, BLOB else
+    PRIMARY KEY (queue, sequence)
+) STRICT, WITHOUT ROWID;
+
+-- An index a state, so that what is done with one does not cost more for how many there are of another. SQLite appends
+-- what is missing of the key.
+CREATE INDEX job_ready ON job (queue, priority, sequence) WHERE state = 0;
+CREATE INDEX job_delayed ON job (queue, due_boot) WHERE state = 1 AND due_boot IS NOT NULL;
+CREATE INDEX job_timed ON job (queue, due) WHERE state = 1 AND due_boot IS NULL;
+CREATE INDEX job_claimed ON job (process, ttl) WHERE state = 2;
+CREATE INDEX job_dead ON job (queue, sequence) WHERE state = 3;
+CREATE INDEX job_done ON job (queue, ended_at) WHERE state = 4;
+CREATE INDEX job_of_key ON job (queue, key, state) WHERE key IS NOT NULL;

@@ -10,6 +10,7 @@ use millpond_actors::storage::lock::Acquired;
 use millpond_actors::storage::stream::{Appended, Query, Scope};
 use millpond_actors::storage::{Backend, Session, View};
 
+use super::queue::{claim, push};
 use super::{
     Fixture, acquire, all, append, appended, event, granted, group, identity, message, moment, name,
 };
@@ -42,6 +43,9 @@ fn original() -> (Vec<u8>, Vec<usize>) {
         let leave = millpond_actors::storage::lock::Leave { lock: grant.lock, ticket: grant.ticket };
         group(&mut *session, 0, 1, |session| session.lock_leave(&leave));
     }
+    for queue in NAMES {
+        group(&mut *session, 0, 1, |session| session.queue_push(&push(queue, &[(queue, 0)])));
+    }
     session.leave(moment(0)).unwrap();
     session.checkpoint(true).unwrap();
     let plain = fixture.plain();
@@ -70,6 +74,12 @@ fn look(view: &mut dyn View, flipped: usize) -> bool {
         assert!(log.flatten().is_none_or(|log| (log.id, &*log.name) == (id, text)), "bit {flipped}");
         assert!(head.flatten().is_none_or(|head| (head.id, head.version) == (id, EACH)), "bit {flipped}");
         assert!(line.flatten().is_none_or(|line| (line.lock, &*line.name) == (id, text)), "bit {flipped}");
+        let queue = sound(view.queue(&name(text)), flipped);
+        damaged |= queue.is_none();
+        assert!(
+            queue.flatten().is_none_or(|queue| (queue.queue, &*queue.name) == (id, text)),
+            "bit {flipped}"
+        );
         let name = name(text);
         let category = name.category().to_owned();
         for scope in [Scope::Category(category.clone()), Scope::Stream(name.clone())] {
@@ -94,11 +104,14 @@ fn write(session: &mut dyn Session, flipped: usize) {
             session.begin(moment(1))?;
             let repeated = session.stream_append(&again)?;
             let (new, log) = (session.stream_append(&new)?, session.feed_append(&message(text))?);
-            Ok((repeated, new, log, session.lock_acquire(&acquire(text, 30, false))?))
+            let pushed = session.queue_push(&push(text, &[(text, 0)]))?;
+            let claimed = session.queue_claim(&claim(text))?;
+            let acquired = session.lock_acquire(&acquire(text, 30, false))?;
+            Ok((repeated, new, log, acquired, pushed, claimed))
         };
         let written = sound(written(session), flipped);
         session.rollback();
-        let Some((repeated, appended, log, acquired)) = written else { continue };
+        let Some((repeated, appended, log, acquired, pushed, claimed)) = written else { continue };
         // What the index has lost is made anew.
         let may_be = |found: u64| found == id || found > NAMES.len() as u64;
         match repeated {
@@ -114,6 +127,12 @@ fn write(session: &mut dyn Session, flipped: usize) {
         assert!(may_be(feed), "bit {flipped}: {text} is {feed}");
         let Acquired::Granted(grant) = acquired else { panic!("bit {flipped}: {acquired:?}") };
         assert!(may_be(grant.lock), "bit {flipped}: {text} is {}", grant.lock);
+        assert!(may_be(pushed.queue), "bit {flipped}: {text} is {}", pushed.queue);
+        assert!(pushed.places.iter().all(|place| place.sequence <= 2), "bit {flipped}: {pushed:?}");
+        for (receipt, job) in claimed.jobs {
+            let own = job.key.as_deref() == Some(text) && receipt.queue == pushed.queue;
+            assert!(own && job.sequence <= 2, "bit {flipped}: {text} has {job:?}");
+        }
     }
 }
 

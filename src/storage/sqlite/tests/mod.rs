@@ -6,6 +6,7 @@ mod indexes;
 mod lock;
 mod opening;
 mod process;
+mod queue;
 mod stream;
 
 use std::path::PathBuf;

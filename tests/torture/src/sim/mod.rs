@@ -18,6 +18,7 @@ mod judge;
 mod line;
 mod mutant;
 mod process;
+mod rope;
 mod seams;
 mod spoil;
 mod storage;

@@ -15,11 +15,12 @@ use millpond_actors::storage::snapshot::{Kept, Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Head, Import, Imported, Page, Query};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Process, Pulse, Session, Standing,
-    Summary, Tables, Turn, View, feed,
+    Summary, Tables, Turn, View, feed, queue,
 };
 
-use super::ground::{Ground, Ring, State};
+use super::ground::{Ground, State};
 use super::mutant::Mutant;
+use super::rope::Rope;
 use super::truth::Group;
 
 /// A session that can be taken away at any moment, as a SIGKILL does.
@@ -354,6 +355,13 @@ impl Tables for Moored {
         feed_append(feed::Append) -> feed::Appended;
         feed_retain(feed::Retain) -> feed::Trimmed;
         feed_trim(feed::Trim) -> feed::Trimmed;
+        queue_push(queue::Push) -> queue::Pushed;
+        queue_claim(queue::Claim) -> queue::Claimed;
+        queue_finish(queue::Finish) -> queue::Finished;
+        queue_recall(queue::Recall) -> queue::Recalled;
+        queue_revive(queue::Revive) -> queue::Revived;
+        queue_purge(queue::Purge) -> queue::Purged;
+        queue_configure(queue::Configure) -> queue::Configured;
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
@@ -447,6 +455,23 @@ impl View for Window {
         self.view.changes(after, limit)
     }
 
+    fn queue(&mut self, name: &Name) -> Result<Option<queue::Numbers>> {
+        self.view.queue(name)
+    }
+
+    fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<queue::Numbers>> {
+        self.view.queues(after, limit)
+    }
+
+    fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<queue::Outlook>> {
+        self.clear(300)?;
+        self.view.queue_outlook(name, now)
+    }
+
+    fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
+        self.view.jobs(query)
+    }
+
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         self.view.processes(now)
     }
@@ -462,38 +487,5 @@ impl View for Window {
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
         self.clear(300)?;
         self.view.pulse(own).map(|pulse| if self.is_deaf() { Pulse::default() } else { pulse })
-    }
-}
-
-/// A bell whose rings come late or not at all.
-struct Rope {
-    bell: Option<Box<dyn Bell>>,
-    ground: Ground,
-}
-
-impl Bell for Rope {
-    fn listen(&self, on_ring: Box<dyn Fn() + Send + Sync>) -> Result<()> {
-        let (ground, ring) = (self.ground.clone(), Ring(Arc::from(on_ring)));
-        let listen = move || {
-            let mut state = ground.state();
-            if state.mutant == Some(Mutant::Deaf) || state.chance(5) {
-                state.figures.lost_rings += 1;
-            } else if state.chance(5) {
-                let at_ms = state.now_ms + 1 + state.random.below(300);
-                state.rings.push((at_ms, ring.clone()));
-            } else {
-                drop(state);
-                (ring.0)();
-            }
-        };
-        self.bell.as_ref().map_or(Ok(()), |bell| bell.listen(Box::new(listen)))
-    }
-
-    fn waiting(&self, somebody: bool) -> Result<()> {
-        self.bell.as_ref().map_or(Ok(()), |bell| bell.waiting(somebody))
-    }
-
-    fn watching(&self, somebody: bool) -> Result<()> {
-        self.bell.as_ref().map_or(Ok(()), |bell| bell.watching(somebody))
     }
 }
