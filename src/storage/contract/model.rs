@@ -6,6 +6,7 @@
 
 mod auditor;
 mod events;
+mod feeds;
 mod jobs;
 
 use millpond_actors::error::{Expected, Result};
@@ -15,12 +16,12 @@ use millpond_actors::storage::lock::{
 };
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Query};
-use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View, feed};
+use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
 use self::auditor::Auditor;
-use self::events::{Anything, End, Event, FEEDS, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
+use self::events::{Anything, End, Event, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
 use self::jobs::Jobs;
 use super::stage::*;
 use super::{Fresh, fresh_memory};
@@ -132,7 +133,7 @@ impl Pair {
                 self.replace(player);
             }
             Event::Reads { query, limit } => self.read(Query { limit, ..query }),
-            Event::ReadsFeed { query } => self.read_feed(query),
+            Event::ReadsFeed { query } => feeds::read(self, query),
         }
         self.compare_state();
     }
@@ -245,23 +246,7 @@ impl Pair {
             }
             Step::Break { lock } => Operation::LockBreak(Break { lock: target(LOCKS[*lock].0) }),
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
-            Step::Publish { feed, kind, messages, guarded } => {
-                let numbers: Vec<u64> = (self.groups..self.groups + messages).collect();
-                let mut append = append_to(*kind, FEEDS[*feed], &numbers);
-                if let Some(back) = guarded {
-                    let grant = *self.known.grants.iter().rev().nth(*back)?;
-                    append.fence = Some(fence("guard", grant));
-                }
-                Operation::FeedAppend(append)
-            }
-            Step::Retain { feed, kind, retention } => Operation::FeedRetain(feed::Retain {
-                kind: *kind,
-                feed: target(FEEDS[*feed]),
-                retention: *retention,
-            }),
-            Step::Trim { feed, kind, before } => {
-                Operation::FeedTrim(feed::Trim { kind: *kind, feed: target(FEEDS[*feed]), before: *before })
-            }
+            Step::Feed(step) => return feeds::operation(self, step),
             Step::Queue(step) => return self.known.jobs.operation(step),
             Step::Save { stream, version } => Operation::SnapshotSave(Save {
                 stream: self.known.streams[*stream],
@@ -347,24 +332,6 @@ impl Pair {
         }
     }
 
-    /// Page after page of a feed on both sides.
-    fn read_feed(&mut self, mut query: feed::Query) {
-        loop {
-            let right = self.right.view.feed_page(&query).unwrap();
-            let tried = self.tried.view.feed_page(&query).unwrap();
-            // A page that is exactly full need not know whether it was the last.
-            let full = right.messages.len() == query.limit as usize;
-            assert!(tried.more == right.more || (full && tried.more), "more: {}", tried.more);
-            assert_eq!(feed::Page { more: right.more, ..tried }, right);
-            let Some(last) = right.last.filter(|_| right.more) else { return };
-            if query.backward {
-                query.to = last - 1;
-            } else {
-                query.from = last + 1;
-            }
-        }
-    }
-
     /// Everything else that can be read.
     fn compare_state(&mut self) {
         let now = self.now;
@@ -376,19 +343,7 @@ impl Pair {
         self.compare(|view| {
             view.summary(now).map(|it| Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..it })
         });
-        for kind in [feed::Kind::Log, feed::Kind::Channel] {
-            self.compare(|view| view.feeds(kind, None, 9));
-            let heads = FEEDS.map(|feed| self.compare(|view| view.feed(kind, &name(feed))));
-            for head in heads.into_iter().flatten() {
-                let row = (kind, head.name.clone());
-                let before = self.auditor.feeds.insert(row, (head.first, head.last)).unwrap_or((1, 0));
-                assert!(
-                    head.first >= before.0 && head.last >= before.1,
-                    "a feed only grows, and only its head goes"
-                );
-                assert!(head.first <= head.last + 1, "{head:?}");
-            }
-        }
+        feeds::compare(self);
         jobs::compare(self);
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));

@@ -24,6 +24,7 @@ mod spoil;
 mod storage;
 mod trace;
 mod truth;
+mod window;
 mod world;
 
 use std::fs::File;

@@ -7,7 +7,8 @@ use millpond_actors::storage::stream::{Append, Appended, Page};
 use millpond_actors::storage::{Operation, Outcome, Session as _};
 
 use super::mutant::Mutant;
-use super::storage::{Moored, Window};
+use super::storage::Moored;
+use super::window::Window;
 
 impl Moored {
     /// Whether this mutant strikes now, once in so many times.

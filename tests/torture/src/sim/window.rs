@@ -1,0 +1,109 @@
+//! The readers of a simulated process.
+
+use millpond::Result;
+use millpond_actors::name::Name;
+use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::snapshot::Kept;
+use millpond_actors::storage::stream::{Head, Page, Query};
+use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, change, feed, queue};
+
+use super::storage::{Shore, broken};
+
+/// A reader, which fails sometimes.
+pub(super) struct Window {
+    pub(super) view: Box<dyn View>,
+    pub(super) shore: Shore,
+}
+
+impl Window {
+    fn clear(&self, of: u64) -> Result<()> {
+        let mut state = self.shore.ground.state();
+        if state.chance(of) {
+            state.failed(self.shore.life);
+            return Err(broken());
+        }
+        Ok(())
+    }
+}
+
+impl View for Window {
+    fn events(&mut self, query: &Query) -> Result<Page> {
+        self.clear(800)?;
+        self.view.events(query).map(|page| self.spoilt(page))
+    }
+
+    fn stream(&mut self, name: &Name) -> Result<Option<Head>> {
+        self.clear(800)?;
+        self.view.stream(name)
+    }
+
+    fn head(&mut self) -> Result<u64> {
+        self.view.head()
+    }
+
+    fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
+        self.clear(50)?;
+        self.view.snapshot(stream)
+    }
+
+    fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {
+        self.clear(800)?;
+        self.view.feed_page(query)
+    }
+
+    fn feed(&mut self, kind: feed::Kind, name: &Name) -> Result<Option<feed::Head>> {
+        self.clear(800)?;
+        self.view.feed(kind, name)
+    }
+
+    fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
+        self.view.feeds(kind, after, limit)
+    }
+
+    fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
+        self.clear(300)?;
+        self.view.lock(name, now)
+    }
+
+    fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<Line>> {
+        self.view.locks(after, limit, now)
+    }
+
+    fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<change::Change>> {
+        self.view.changes(after, limit)
+    }
+
+    fn queue(&mut self, name: &Name) -> Result<Option<queue::Numbers>> {
+        self.view.queue(name)
+    }
+
+    fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<queue::Numbers>> {
+        self.view.queues(after, limit)
+    }
+
+    fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<queue::Outlook>> {
+        self.clear(300)?;
+        self.view.queue_outlook(name, now)
+    }
+
+    fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
+        self.view.jobs(query)
+    }
+
+    fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
+        self.view.processes(now)
+    }
+
+    fn summary(&mut self, now: Moment) -> Result<Summary> {
+        self.view.summary(now)
+    }
+
+    fn turn_holder(&mut self) -> Result<Option<Turn>> {
+        self.view.turn_holder()
+    }
+
+    fn pulse(&mut self, own: u64) -> Result<Pulse> {
+        self.clear(300)?;
+        self.view.pulse(own).map(|pulse| if self.is_deaf() { Pulse::default() } else { pulse })
+    }
+}
