@@ -142,8 +142,8 @@ impl Changes {
             // Numbers are dense: what is missing is not kept any more.
             let missed = change.number.saturating_sub(self.after.saturating_add(1));
             if missed > 0 {
-                let what = format!("the changes of \"{}\"", self.pattern);
-                self.ready.push_back(Err(Error::Lagged { what, missed }));
+                let name = self.pattern.to_string();
+                self.ready.push_back(Err(Error::Lagged { kind: "watch", name, missed }));
             }
             self.after = change.number;
             if self.pattern.matches(&change.name) {

@@ -9,6 +9,7 @@ pub mod failpoint;
 pub mod limits;
 pub mod name;
 pub mod pattern;
+mod rows;
 mod shards;
 pub mod thread;
 pub mod worker;
@@ -25,10 +26,12 @@ pub mod writer;
 pub mod watcher;
 
 pub mod change;
+pub mod feed;
 
 pub mod supervisor;
 
 pub mod aggregate;
+pub mod channel;
 pub mod lock;
 pub mod stream;
 

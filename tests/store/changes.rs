@@ -107,7 +107,7 @@ async fn g9_a_watch_that_is_too_far_behind_is_told_how_far(store: Store) -> Resu
         store.events().import(chunk).await?;
     }
     match changes.next().await {
-        Some(Err(Error::Lagged { missed: 4, what })) => assert_eq!(what, "the changes of \"*\""),
+        Some(Err(Error::Lagged { kind: "watch", missed: 4, name })) => assert_eq!(name, "*"),
         other => panic!("{other:?}"),
     }
     for n in 4..10_004 {

@@ -2,8 +2,8 @@
 //!
 //! It is written to be obviously right rather than fast. Several sessions joined to one [`Memory`] behave as
 //! several processes; one that is dropped without leaving is dead at once. Files in reading order: the tables
-//! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `queue`, `job`,
-//! `change`), and who does it (`session`, `view`, `bell`).
+//! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `subscription`,
+//! `queue`, `job`, `change`), and who does it (`session`, `view`, `bell`).
 
 pub mod faults;
 
@@ -19,6 +19,7 @@ mod session;
 mod snapshot;
 mod store;
 mod stream;
+mod subscription;
 mod table;
 mod view;
 

@@ -23,6 +23,7 @@ use self::building::Building;
 use crate::change::Changes;
 use crate::clock::Seams;
 use crate::error::{Error, Result};
+use crate::feed::Feeds;
 use crate::gate::Gate;
 use crate::limits;
 use crate::name::Name;
@@ -85,6 +86,7 @@ struct Doors {
     supervisors: Vec<Addr<Supervisor>>,
     streams: Streams,
     changes: Changes,
+    feeds: Feeds,
     writer: Writer,
     readers: Readers,
     presence: Option<Weak<dyn Presence>>,
@@ -146,6 +148,12 @@ impl Runtime {
     #[must_use]
     pub fn changes(&self) -> &Changes {
         &self.doors.changes
+    }
+
+    /// The way to the feeds, for whoever has entered, and to their ends.
+    #[must_use]
+    pub fn feeds(&self) -> &Feeds {
+        &self.doors.feeds
     }
 
     /// Whether it was closed, or is being closed.

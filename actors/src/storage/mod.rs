@@ -19,6 +19,7 @@ pub mod process;
 pub mod queue;
 pub mod snapshot;
 pub mod stream;
+pub mod subscription;
 
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
@@ -151,6 +152,12 @@ operations! {
     queue_purge: QueuePurge(queue::Purge) => queue::Purged;
     /// Change the options of a queue.
     queue_configure: QueueConfigure(queue::Configure) => queue::Configured;
+    /// Begin a durable subscription, or find out where it stands.
+    subscription_begin: SubscriptionBegin(subscription::Subscribe) => u64;
+    /// Move the cursor of a durable subscription.
+    subscription_move: SubscriptionMove(subscription::Move) => subscription::Moved;
+    /// Forget a durable subscription.
+    subscription_end: SubscriptionEnd(subscription::Unsubscribe) => bool;
 }
 
 /// A database that holds one store, opened.
@@ -346,6 +353,12 @@ pub trait View: Send {
     /// # Errors
     /// What the database said.
     fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>>;
+
+    /// The durable subscriptions of a feed, by name.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn subscriptions(&mut self, kind: feed::Kind, name: &Name) -> Result<Vec<subscription::Standing>>;
 
     /// How one lock stands at `now`, without changing anything; `None` if it was never used.
     ///

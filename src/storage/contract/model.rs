@@ -16,11 +16,11 @@ use millpond_actors::storage::lock::{
 };
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Query};
-use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
+use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View, feed};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
-use self::auditor::Auditor;
+use self::auditor::{Auditor, Waiting};
 use self::events::{Anything, End, Event, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
 use self::jobs::Jobs;
 use super::stage::*;
@@ -58,24 +58,10 @@ struct Known {
     /// Those of them that wait, as far as outcomes have told.
     waiting: Vec<Waiting>,
     /// Lock and token, oldest first.
-    grants: Vec<millpond_actors::storage::lock::Grant>,
+    grants: Vec<Grant>,
     streams: [u64; STREAMS.len()],
     locks: [u64; LOCKS.len()],
     jobs: Jobs,
-}
-
-/// A ticket that waits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Waiting {
-    player: usize,
-    place: Leave,
-    weight: u32,
-}
-
-impl Waiting {
-    fn is_of(&self, grant: &Grant) -> bool {
-        (self.place.lock, self.place.ticket) == (grant.lock, grant.ticket)
-    }
 }
 
 /// Both sides, driven alike.
@@ -323,6 +309,24 @@ impl Pair {
             // A page that is exactly full need not know whether it was the last.
             let full = right.events.len() == query.limit as usize;
             assert!(tried.more == right.more || (full && tried.more), "more: {}", tried.more);
+            let Some(last) = right.last.filter(|_| right.more) else { return };
+            if query.backward {
+                query.to = last - 1;
+            } else {
+                query.from = last + 1;
+            }
+        }
+    }
+
+    /// Page after page of a feed on both sides.
+    fn read_feed(&mut self, mut query: feed::Query) {
+        loop {
+            let right = self.right.view.feed_page(&query).unwrap();
+            let tried = self.tried.view.feed_page(&query).unwrap();
+            // A page that is exactly full need not know whether it was the last.
+            let full = right.messages.len() == query.limit as usize;
+            assert!(tried.more == right.more || (full && tried.more), "more: {}", tried.more);
+            assert_eq!(feed::Page { more: right.more, ..tried }, right);
             let Some(last) = right.last.filter(|_| right.more) else { return };
             if query.backward {
                 query.to = last - 1;

@@ -14,6 +14,7 @@
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
+//! | `subscription` | how far each durable subscription has come |
 //! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
@@ -44,6 +45,7 @@ mod queue;
 mod session;
 mod snapshot;
 mod stream;
+mod subscription;
 mod sync;
 mod tables;
 mod trace;

@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, change, feed, lock, queue, snapshot, stream,
+    self, Operation, Outcome, Tables, change, feed, lock, queue, snapshot, stream, subscription,
 };
 
 use super::session::SqliteSession;
@@ -94,5 +94,17 @@ impl Tables for SqliteSession {
 
     fn queue_configure(&mut self, operation: &queue::Configure) -> Result<queue::Configured> {
         self.configure(operation)
+    }
+
+    fn subscription_begin(&mut self, operation: &subscription::Subscribe) -> Result<u64> {
+        self.begin_subscription(operation)
+    }
+
+    fn subscription_move(&mut self, operation: &subscription::Move) -> Result<subscription::Moved> {
+        self.move_cursor(operation)
+    }
+
+    fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
+        self.end_subscription(operation)
     }
 }

@@ -1,12 +1,25 @@
-//! Who watches that the yardstick itself keeps the line of a lock.
+//! Who watches over the yardstick itself: that lines are kept, and that feeds only grow.
 
 use std::collections::HashMap;
 
 use millpond_actors::storage::feed;
-use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::lock::{Grant, Leave, Line};
 
-use super::Waiting;
 use super::events::LOCKS;
+
+/// A ticket that waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Waiting {
+    pub(super) player: usize,
+    pub(super) place: Leave,
+    pub(super) weight: u32,
+}
+
+impl Waiting {
+    pub(super) fn is_of(&self, grant: &Grant) -> bool {
+        (self.place.lock, self.place.ticket) == (grant.lock, grant.ticket)
+    }
+}
 
 /// Who watches over the line with nothing but what tickets were taken, whose and how large: no more of a lock is held
 /// than there is, whoever holds it must not have passed a living ticket, nobody waits who fits, and tokens must grow.
@@ -16,7 +29,7 @@ pub(super) struct Auditor {
     pub(super) dead: Vec<u64>,
     last: [Last; LOCKS.len()],
     /// First and last message of each feed.
-    pub(super) feeds: HashMap<(feed::Kind, String), (u64, u64)>,
+    feeds: HashMap<(feed::Kind, String), (u64, u64)>,
 }
 
 /// What was seen of a lock before.
@@ -29,7 +42,6 @@ struct Last {
 }
 
 impl Auditor {
-    /// Looks at all lines.
     pub(super) fn audit(&mut self, waiting: &mut Vec<Waiting>, lines: &[Option<Line>]) {
         for (last, line) in self.last.iter_mut().zip(lines) {
             let Some(line) = line else { continue };
@@ -52,5 +64,13 @@ impl Auditor {
             let fits = line.used() + u64::from(first.weight) <= u64::from(line.capacity);
             assert!(!fits || line.holders.iter().any(|holder| holder.void), "it fits, and waits");
         }
+    }
+
+    /// A feed only grows, and only its head goes.
+    pub(super) fn audit_feed(&mut self, kind: feed::Kind, head: &feed::Head) {
+        let feed::Head { first, last, .. } = *head;
+        let before = self.feeds.insert((kind, head.name.clone()), (first, last)).unwrap_or((1, 0));
+        assert!(first >= before.0 && last >= before.1, "{head:?} after {before:?}");
+        assert!(first <= last + 1, "{head:?}");
     }
 }

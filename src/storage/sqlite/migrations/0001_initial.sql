@@ -186,3 +186,11 @@ CREATE INDEX job_claimed ON job (process, ttl) WHERE state = 2;
 CREATE INDEX job_dead ON job (queue, sequence) WHERE state = 3;
 CREATE INDEX job_done ON job (queue, ended_at) WHERE state = 4;
 CREATE INDEX job_of_key ON job (queue, key, state) WHERE key IS NOT NULL;
+
+-- How far each durable subscription has come. Who may move the cursor is told by a lock.
+CREATE TABLE subscription (
+    feed   INTEGER NOT NULL,
+    name   TEXT    NOT NULL,
+    cursor INTEGER NOT NULL, -- the last message that was acknowledged
+    PRIMARY KEY (feed, name)
+) STRICT, WITHOUT ROWID;

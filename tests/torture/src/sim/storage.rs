@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    feed, queue,
+    feed, queue, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -354,6 +354,9 @@ impl Tables for Moored {
         feed_append(feed::Append) -> feed::Appended;
         feed_retain(feed::Retain) -> feed::Trimmed;
         feed_trim(feed::Trim) -> feed::Trimmed;
+        subscription_begin(subscription::Subscribe) -> u64;
+        subscription_move(subscription::Move) -> subscription::Moved;
+        subscription_end(subscription::Unsubscribe) -> bool;
         queue_push(queue::Push) -> queue::Pushed;
         queue_claim(queue::Claim) -> queue::Claimed;
         queue_finish(queue::Finish) -> queue::Finished;

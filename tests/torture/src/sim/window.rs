@@ -5,7 +5,9 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
-use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, change, feed, queue};
+use millpond_actors::storage::{
+    Moment, Process, Pulse, Summary, Turn, View, change, feed, queue, subscription,
+};
 
 use super::storage::{Shore, broken};
 
@@ -58,6 +60,10 @@ impl View for Window {
 
     fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
         self.view.feeds(kind, after, limit)
+    }
+
+    fn subscriptions(&mut self, kind: feed::Kind, name: &Name) -> Result<Vec<subscription::Standing>> {
+        self.view.subscriptions(kind, name)
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
