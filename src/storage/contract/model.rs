@@ -16,7 +16,7 @@ use millpond_actors::storage::lock::{
 };
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Query};
-use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View, feed};
+use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
@@ -309,24 +309,6 @@ impl Pair {
             // A page that is exactly full need not know whether it was the last.
             let full = right.events.len() == query.limit as usize;
             assert!(tried.more == right.more || (full && tried.more), "more: {}", tried.more);
-            let Some(last) = right.last.filter(|_| right.more) else { return };
-            if query.backward {
-                query.to = last - 1;
-            } else {
-                query.from = last + 1;
-            }
-        }
-    }
-
-    /// Page after page of a feed on both sides.
-    fn read_feed(&mut self, mut query: feed::Query) {
-        loop {
-            let right = self.right.view.feed_page(&query).unwrap();
-            let tried = self.tried.view.feed_page(&query).unwrap();
-            // A page that is exactly full need not know whether it was the last.
-            let full = right.messages.len() == query.limit as usize;
-            assert!(tried.more == right.more || (full && tried.more), "more: {}", tried.more);
-            assert_eq!(feed::Page { more: right.more, ..tried }, right);
             let Some(last) = right.last.filter(|_| right.more) else { return };
             if query.backward {
                 query.to = last - 1;

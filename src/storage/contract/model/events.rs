@@ -96,14 +96,6 @@ fn steps() -> impl Strategy<Value = Step> {
     let guarded = prop_oneof![3 => Just(None), 1 => (0..6_usize).prop_map(Some)];
     // The longest is longer than a grant may wait to be taken up.
     let ttl_ms = prop_oneof![Just(20), Just(50), Just(500), Just(20_000)];
-    let kind = || prop_oneof![Just(feed::Kind::Log), Just(feed::Kind::Channel)];
-    let bound = |most: u64| prop::option::weighted(0.4, 1..most);
-    let retention = (bound(6), bound(12), bound(200)).prop_map(|(count, bytes, age_ms)| feed::Retention {
-        count,
-        bytes,
-        age_ms,
-    });
-    let fenced = prop_oneof![5 => Just(None), 1 => (0..6_usize).prop_map(Some)];
     prop_oneof![
         6 => feed_steps().prop_map(Step::Feed),
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
@@ -136,25 +128,6 @@ fn queries() -> impl Strategy<Value = Query> {
             from,
             to,
             event_type,
-            limit,
-        },
-    )
-}
-
-fn feed_queries() -> impl Strategy<Value = feed::Query> {
-    let kind = prop_oneof![Just(feed::Kind::Log), Just(feed::Kind::Channel)];
-    let to = prop_oneof![Just(u64::MAX), 0..40_u64];
-    // The clock begins at this time, and seldom jumps.
-    let time = || prop::option::weighted(0.3, (-2_000..40_000_i64).prop_map(|ms| 1_700_000_000_000 + ms));
-    (kind, 0..FEEDS.len(), any::<bool>(), 0..20_u64, to, time(), time(), 1..9_u32).prop_map(
-        |(kind, feed, backward, from, to, since, until, limit)| feed::Query {
-            kind,
-            name: name(FEEDS[feed]),
-            backward,
-            from,
-            to,
-            since,
-            until,
             limit,
         },
     )
