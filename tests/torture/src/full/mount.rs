@@ -34,8 +34,9 @@ struct Said {
 /// If the child ends otherwise than it should.
 pub(super) fn run(program: &Path, seed: u64, left: u64) -> Result<std::result::Result<Ran, String>> {
     let folder = tempfile::tempdir()?;
-    // A mount of its own process alone, which goes with it.
-    let script = "mount -t tmpfs -o size=6m none \"$1\" && exec \"$0\" \"$2\" \"$1\" \"$3\" \"$4\"";
+    // A mount of its own process alone, which goes with it. Without the file that fills it up it has room for whatever
+    // comes then, log and all.
+    let script = "mount -t tmpfs -o size=32m none \"$1\" && exec \"$0\" \"$2\" \"$1\" \"$3\" \"$4\"";
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", script])
         .arg(program)
