@@ -20,6 +20,16 @@ pub const EVENTS_PER_APPEND: usize = 10_000;
 /// Most bytes of event data in one append.
 pub const APPEND_BYTES: usize = 64 << 20;
 
+/// Largest data of one record of a log or one message of a channel, in bytes. What is larger belongs in a blob.
+pub const MESSAGE_BYTES: usize = 16 << 20;
+
+/// Most of them in one append: a group stays short enough that other callers do not notice it.
+pub const MESSAGES_PER_APPEND: usize = 10_000;
+
+/// Most of them that one commit removes beside as many as it appends: a retention that was made much smaller is reached
+/// step by step, and nobody else in the group has to wait for it.
+pub const REMOVED_AT_ONCE: usize = 1_000;
+
 /// Largest snapshot, in bytes.
 pub const SNAPSHOT_BYTES: usize = 64 << 20;
 

@@ -2,12 +2,14 @@
 //!
 //! It is written to be obviously right rather than fast. Several sessions joined to one [`Memory`] behave as
 //! several processes; one that is dropped without leaving is dead at once. Files in reading order: the tables
-//! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`), and who does it
+//! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`,
+//! `feed`), and who does it
 //! (`session`, `view`, `bell`).
 
 pub mod faults;
 
 mod bell;
+mod feed;
 mod import;
 mod lock;
 mod process;

@@ -12,7 +12,7 @@ use crate::storage::lock::{
 };
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
-use crate::storage::{Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn};
+use crate::storage::{Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, feed};
 
 /// One process of the store. Dropped without leaving, it is dead at once.
 #[derive(Debug)]
@@ -289,6 +289,18 @@ impl Tables for MemorySession {
 
     fn snapshot_save(&mut self, operation: &Save) -> Result<Saved> {
         self.operate(|store, _| Ok(store.snapshot_save(operation)))
+    }
+
+    fn feed_append(&mut self, operation: &feed::Append) -> Result<feed::Appended> {
+        self.operate(|store, me| store.feed_append(me, operation))
+    }
+
+    fn feed_retain(&mut self, operation: &feed::Retain) -> Result<feed::Trimmed> {
+        self.operate(|store, me| Ok(store.feed_retain(me, operation)))
+    }
+
+    fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
+        self.operate(|store, me| Ok(store.feed_trim(me, operation)))
     }
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::feed::Feed;
 use super::lock::{Lock, Ticket};
 use super::process::Row;
 use super::stream::Stream;
 use super::table::{Table, Transactional};
 use crate::name::Name;
 use crate::storage::Moment;
+use crate::storage::feed::{Kind, Message};
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::Recorded;
 
@@ -30,6 +32,10 @@ pub(super) struct Store {
     /// Category and position of every event.
     pub(super) categories: Table<(String, u64), ()>,
     pub(super) snapshots: Table<u64, Arc<Kept>>,
+    pub(super) feeds: Table<u64, Feed>,
+    pub(super) feed_names: Table<(Kind, Name), u64>,
+    /// By feed and sequence.
+    pub(super) messages: Table<(u64, u64), Arc<Message>>,
     pub(super) locks: Table<u64, Lock>,
     pub(super) lock_names: Table<Name, u64>,
     /// Who waits: by lock and ticket, so that a lock's first row is the first in its line.
@@ -78,7 +84,7 @@ impl Store {
         self.tables().into_iter().for_each(Transactional::undo_to_mark);
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 12] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 15] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -87,6 +93,9 @@ impl Store {
             &mut self.versions,
             &mut self.categories,
             &mut self.snapshots,
+            &mut self.feeds,
+            &mut self.feed_names,
+            &mut self.messages,
             &mut self.locks,
             &mut self.lock_names,
             &mut self.tickets,

@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::storage::lock::Line;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query};
-use crate::storage::{Moment, Process, Pulse, Summary, Turn, View};
+use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed};
 
 /// A reader.
 #[derive(Debug)]
@@ -31,6 +31,18 @@ impl View for MemoryView {
 
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
         Ok(self.0.store().snapshot(stream))
+    }
+
+    fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {
+        Ok(self.0.store().feed_page(query))
+    }
+
+    fn feed(&mut self, kind: feed::Kind, name: &Name) -> Result<Option<feed::Head>> {
+        Ok(self.0.store().feed_head(kind, name))
+    }
+
+    fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
+        Ok(self.0.store().feed_list(kind, after, limit))
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
@@ -79,6 +91,8 @@ impl Store {
                 .map(|(category, streams)| (category.to_owned(), streams))
                 .collect(),
             snapshots: self.snapshots.committed().len() as u64,
+            logs: self.feed_count(feed::Kind::Log),
+            channels: self.feed_count(feed::Kind::Channel),
             locks: locks.len() as u64,
             locks_held: self.held(now),
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),

@@ -10,6 +10,10 @@ pub enum Kind {
     Event = 1,
     /// A snapshot of a stream.
     Snapshot = 2,
+    /// A record of a log.
+    Log = 5,
+    /// A message of a channel.
+    Channel = 6,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

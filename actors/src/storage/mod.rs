@@ -12,6 +12,7 @@
 
 pub mod checksum;
 mod data;
+pub mod feed;
 pub mod lock;
 pub mod process;
 pub mod snapshot;
@@ -124,6 +125,13 @@ operations! {
     stream_import: StreamImport(stream::Import) => stream::Imported;
     /// Keep a snapshot of an aggregate's state, in place of an older one.
     snapshot_save: SnapshotSave(snapshot::Save) => snapshot::Saved;
+
+    /// Append messages to a feed: a log or a channel.
+    feed_append: FeedAppend(feed::Append) => feed::Appended;
+    /// Fix how much of a feed is kept.
+    feed_retain: FeedRetain(feed::Retain) => feed::Trimmed;
+    /// Remove the oldest messages of a feed.
+    feed_trim: FeedTrim(feed::Trim) => feed::Trimmed;
 }
 
 /// A database that holds one store, opened.
@@ -294,6 +302,24 @@ pub trait View: Send {
     /// # Errors
     /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if its checksum is wrong.
     fn snapshot(&mut self, stream: &Name) -> Result<Option<snapshot::Kept>>;
+
+    /// One page of a feed.
+    ///
+    /// # Errors
+    /// What the database said. A damaged message is an item of the page, not an error of it.
+    fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page>;
+
+    /// How a feed stands, if it was ever used.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn feed(&mut self, kind: feed::Kind, name: &Name) -> Result<Option<feed::Head>>;
+
+    /// Up to `limit` feeds of a kind, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>>;
 
     /// How one lock stands at `now`, without changing anything; `None` if it was never used.
     ///

@@ -78,6 +78,10 @@ pub struct Summary {
     pub categories: Vec<(String, u64)>,
     /// Snapshots kept.
     pub snapshots: u64,
+    /// Names of logs that were ever used.
+    pub logs: u64,
+    /// Names of channels that were ever used.
+    pub channels: u64,
     /// Names of locks that were ever used.
     pub locks: u64,
     /// Locks held; leases that have ended do not count, nor those of the dead.

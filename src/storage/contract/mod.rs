@@ -3,6 +3,7 @@
 //! A test's name says which promise it holds to, where it is one of `RELIABILITY.md`: `l3_...`, `g2_...`.
 //! Whoever adds a case adds it to the table of contents below; the compiler complains of one that is missing.
 
+mod feeds;
 mod groups;
 mod locks;
 mod model;
@@ -172,6 +173,30 @@ macro_rules! contract_suite {
                     a_snapshot_of_no_stream_is_outdated
                     snapshots_of_two_streams_are_independent
                     g2_a_snapshot_rolled_back_leaves_the_former
+                }
+                feeds {
+                    lg1_sequences_are_dense_from_one_and_follow_the_commits
+                    lg1_an_append_of_many_is_consecutive_and_whole
+                    c1_sequences_are_each_feeds_own
+                    everything_about_a_message_survives_the_round_trip
+                    lg4_recorded_at_never_goes_back_within_a_feed
+                    lg4_a_range_by_time_is_cut_exactly
+                    ranges_and_limits_are_honored_in_both_directions
+                    pages_of_a_feed_join_without_gap_or_repetition
+                    a_page_of_a_feed_ends_early_for_its_size
+                    lg5_a_count_keeps_the_newest
+                    lg5_bytes_keep_what_fits_and_always_the_newest
+                    lg5_an_age_removes_what_is_older_than_the_newest_allows
+                    lg5_a_request_removes_from_the_head_only
+                    lg5_no_sequence_is_used_again
+                    lg5_what_is_removed_at_once_is_bounded
+                    lg5_retention_is_what_was_said_last
+                    l3_a_stale_token_appends_no_message
+                    g2_messages_rolled_back_leave_no_gap
+                    g5_a_view_never_sees_a_message_that_is_not_committed
+                    a_feed_says_how_it_stands
+                    feeds_are_listed_by_kind_and_name
+                    an_empty_append_to_a_feed_is_an_error
                 }
                 processes {
                     processes_are_listed_with_what_they_said

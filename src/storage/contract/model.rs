@@ -4,6 +4,7 @@
 //! from 1. An [`Auditor`] who knows nothing but a list of tickets a lock watches that the yardstick itself
 //! keeps the line.
 
+mod auditor;
 mod events;
 
 use millpond_actors::error::{Expected, Result};
@@ -13,11 +14,12 @@ use millpond_actors::storage::lock::{
 };
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Query};
-use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
+use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View, feed};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
-use self::events::{Anything, End, Event, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
+use self::auditor::Auditor;
+use self::events::{Anything, End, Event, FEEDS, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
 use super::stage::*;
 use super::{Fresh, fresh_memory};
 
@@ -127,6 +129,7 @@ impl Pair {
                 self.replace(player);
             }
             Event::Reads { query, limit } => self.read(Query { limit, ..query }),
+            Event::ReadsFeed { query } => self.read_feed(query),
         }
         self.compare_state();
     }
@@ -239,6 +242,23 @@ impl Pair {
             }
             Step::Break { lock } => Operation::LockBreak(Break { lock: target(LOCKS[*lock].0) }),
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
+            Step::Publish { feed, kind, messages, guarded } => {
+                let numbers: Vec<u64> = (self.groups..self.groups + messages).collect();
+                let mut append = append_to(*kind, FEEDS[*feed], &numbers);
+                if let Some(back) = guarded {
+                    let grant = *self.known.grants.iter().rev().nth(*back)?;
+                    append.fence = Some(fence("guard", grant));
+                }
+                Operation::FeedAppend(append)
+            }
+            Step::Retain { feed, kind, retention } => Operation::FeedRetain(feed::Retain {
+                kind: *kind,
+                feed: target(FEEDS[*feed]),
+                retention: *retention,
+            }),
+            Step::Trim { feed, kind, before } => {
+                Operation::FeedTrim(feed::Trim { kind: *kind, feed: target(FEEDS[*feed]), before: *before })
+            }
             Step::Save { stream, version } => Operation::SnapshotSave(Save {
                 stream: self.known.streams[*stream],
                 version: *version,
@@ -322,6 +342,24 @@ impl Pair {
         }
     }
 
+    /// Page after page of a feed on both sides.
+    fn read_feed(&mut self, mut query: feed::Query) {
+        loop {
+            let right = self.right.view.feed_page(&query).unwrap();
+            let tried = self.tried.view.feed_page(&query).unwrap();
+            // A page that is exactly full need not know whether it was the last.
+            let full = right.messages.len() == query.limit as usize;
+            assert!(tried.more == right.more || (full && tried.more), "more: {}", tried.more);
+            assert_eq!(feed::Page { more: right.more, ..tried }, right);
+            let Some(last) = right.last.filter(|_| right.more) else { return };
+            if query.backward {
+                query.to = last - 1;
+            } else {
+                query.from = last + 1;
+            }
+        }
+    }
+
     /// Everything else that can be read.
     fn compare_state(&mut self) {
         let now = self.now;
@@ -333,6 +371,13 @@ impl Pair {
         self.compare(|view| {
             view.summary(now).map(|it| Summary { file_bytes: 0, log_bytes: 0, schema: 0, ..it })
         });
+        for kind in [feed::Kind::Log, feed::Kind::Channel] {
+            self.compare(|view| view.feeds(kind, None, 9));
+            let heads = FEEDS.map(|feed| self.compare(|view| view.feed(kind, &name(feed))));
+            for head in heads.into_iter().flatten() {
+                self.auditor.audit_feed(kind, &head);
+            }
+        }
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));
@@ -345,50 +390,6 @@ impl Pair {
 /// Of a lock with so much capacity: a part of it, at least 1 and at most all.
 fn weight_of(part: f64, capacity: u32) -> u32 {
     1 + (part * f64::from(capacity)) as u32
-}
-
-/// Who watches over the line with nothing but what tickets were taken, whose and how large: no more of a lock is held
-/// than there is, whoever holds it must not have passed a living ticket, nobody waits who fits, and tokens must grow.
-#[derive(Debug, Default)]
-struct Auditor {
-    /// Processes that have died or left.
-    dead: Vec<u64>,
-    last: [Last; LOCKS.len()],
-}
-
-/// What was seen of a lock before.
-#[derive(Debug, Default)]
-struct Last {
-    /// The largest ticket and token of a holder.
-    largest: (u64, u64),
-    /// All tickets that held it.
-    holders: Vec<u64>,
-}
-
-impl Auditor {
-    fn audit(&mut self, waiting: &mut Vec<Waiting>, lines: &[Option<Line>]) {
-        for (last, line) in self.last.iter_mut().zip(lines) {
-            let Some(line) = line else { continue };
-            assert!(line.used() <= u64::from(line.capacity), "more is held than there is");
-            for holder in &line.holders {
-                let (ticket, token) = (holder.grant.ticket, holder.grant.token);
-                if !last.holders.contains(&ticket) {
-                    let (before, after) = (last.largest, (ticket, token));
-                    assert!(ticket > before.0 && token > before.1, "{after:?} after {before:?}");
-                    last.largest = after;
-                }
-                waiting.retain(|waiting| !waiting.is_of(&holder.grant));
-                assert!(holder.void || !self.dead.contains(&holder.grant.process), "the dead hold nothing");
-            }
-            last.holders = line.holders.iter().map(|holder| holder.grant.ticket).collect();
-            let newest = last.holders.iter().max().copied().unwrap_or(0);
-            let first = waiting.iter().filter(|waiting| waiting.place.lock == line.lock);
-            let Some(first) = first.min_by_key(|waiting| waiting.place.ticket) else { continue };
-            assert!(first.place.ticket > newest, "ticket {newest} passed another");
-            let fits = line.used() + u64::from(first.weight) <= u64::from(line.capacity);
-            assert!(!fits || line.holders.iter().any(|holder| holder.void), "it fits, and waits");
-        }
-    }
 }
 
 /// The switch: one line a database.

@@ -8,7 +8,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{Acquire, Acquired, Fence, Grant, Leave, Left, Settle, Was};
 use millpond_actors::storage::stream::{Append, Appended, NewEvent, Query, Recorded, Scope};
-use millpond_actors::storage::{Apply, Backend, Identity, Moment, Session, Standing, Target, View};
+use millpond_actors::storage::{Apply, Backend, Identity, Moment, Session, Standing, Target, View, feed};
 use uuid::Uuid;
 
 /// A fresh store and the moment it is.
@@ -276,4 +276,30 @@ pub(super) fn fence(lock: &str, grant: Grant) -> Fence {
 /// An append that must be made under a lock.
 pub(super) fn fenced(lock: &str, grant: Grant, stream: &str, numbers: &[u128]) -> Append {
     Append { fence: Some(fence(lock, grant)), ..append(stream, Expected::Any, numbers) }
+}
+
+/// Messages whose content is their number.
+pub(super) fn append_to(kind: feed::Kind, feed: &str, numbers: &[u64]) -> feed::Append {
+    let message = |number: &u64| feed::NewMessage {
+        data: Data::Json(number.to_string()),
+        schema: 1,
+        key: number.is_multiple_of(3).then(|| format!("key {}", number % 7)),
+        at: number.is_multiple_of(2).then(|| format!("at {number}")),
+    };
+    let messages = numbers.iter().map(message).collect();
+    feed::Append { kind, feed: target(feed), messages, fence: None }
+}
+
+/// All of a feed.
+pub(super) fn of_feed(kind: feed::Kind, feed: &str) -> feed::Query {
+    feed::Query {
+        kind,
+        name: name(feed),
+        backward: false,
+        from: 0,
+        to: u64::MAX,
+        since: None,
+        until: None,
+        limit: 10_000,
+    }
 }

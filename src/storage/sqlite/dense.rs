@@ -1,7 +1,5 @@
-//! Events in a row. Versions of a stream and positions of a store are dense, so whoever reads them one after the other sees
-//! what a damaged tree leaves out, gives twice, or gives in another order: a checksum of each record cannot.
-
-use millpond_actors::storage::stream::{Query, Scope};
+//! Records in a row. Versions of a stream, positions of a store and sequences of a feed are dense, so whoever reads them one
+//! after the other sees what a damaged tree leaves out, gives twice, or gives in another order: a checksum of each record cannot.
 
 /// A walk over places that should follow one another.
 pub(super) struct Walk {
@@ -19,13 +17,13 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// The walk of a query, where there are events up to `last` at least.
-    pub(super) fn new(query: &Query, last: u64) -> Walk {
-        let picks = query.event_type.is_some() || matches!(query.scope, Scope::Category(_));
-        let (first, last) = (query.from.max(1), query.to.min(last));
-        let (next, goal) = if query.backward { (last, first) } else { (first, last) };
-        let reached = if query.backward { query.to } else { query.from };
-        Walk { backward: query.backward, goal, next, begun: false, reached, picks }
+    /// The walk over a range, both ends inclusive, where there are records up to `last` at least. `picks` says that some
+    /// are left out.
+    pub(super) fn new(backward: bool, (from, to): (u64, u64), last: u64, picks: bool) -> Walk {
+        let (first, last) = (from.max(1), to.min(last));
+        let (next, goal) = if backward { (last, first) } else { (first, last) };
+        let reached = if backward { to } else { from };
+        Walk { backward, goal, next, begun: false, reached, picks }
     }
 
     /// Goes on to a place; the one that should have come, if that is another.
@@ -56,9 +54,7 @@ mod tests {
 
     /// What is missed on the way over these places.
     fn missed(backward: bool, range: (u64, u64), last: u64, places: &[u64]) -> Vec<u64> {
-        let query =
-            Query { scope: Scope::All, backward, from: range.0, to: range.1, event_type: None, limit: 9 };
-        let mut walk = Walk::new(&query, last);
+        let mut walk = Walk::new(backward, range, last, false);
         let mut missed: Vec<u64> = places.iter().filter_map(|place| walk.step(*place)).collect();
         missed.extend(walk.end());
         missed
@@ -66,12 +62,10 @@ mod tests {
 
     #[test]
     fn a_walk_never_goes_back() {
-        let query =
-            |backward| Query { scope: Scope::All, backward, from: 5, to: 20, event_type: None, limit: 9 };
         for (backward, places, right) in
             [(false, [7, 3, 6], [7, 7, 7]), (true, [17, 30, 18], [17, 17, 17]), (false, [0, 4, 6], [5, 5, 6])]
         {
-            let mut walk = Walk::new(&query(backward), 20);
+            let mut walk = Walk::new(backward, (5, 20), 20, false);
             let reached = places.map(|place| {
                 walk.step(place);
                 walk.reached()

@@ -68,7 +68,9 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     let mut statement = connection.prepare_cached(sql).map_err(database)?;
     let values = params![key, from, to, query.event_type, query.limit];
     let mut rows = statement.query(values).map_err(database)?;
-    let (mut page, mut bytes, mut walk) = (Page::default(), 0, Walk::new(query, last));
+    let picks = query.event_type.is_some() || matches!(query.scope, Scope::Category(_));
+    let mut walk = Walk::new(query.backward, (query.from, query.to), last, picks);
+    let (mut page, mut bytes) = (Page::default(), 0);
     for _ in 0..query.limit {
         let Some(row) = rows.next().map_err(database)? else {
             page.last = (!page.events.is_empty()).then_some(walk.reached());

@@ -8,11 +8,13 @@
 //! | `anchor` | brings the log to disk before the first process builds on it |
 //! | `sync`, `presence`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
+//! | `tables` | which method does which operation |
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
+//! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `data` | payloads as columns |
-//! | `dense` | what is missing in a row of events |
+//! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
 //! | `view` | the read-only connection |
 
@@ -22,11 +24,13 @@ mod data;
 mod dense;
 mod error;
 mod events;
+mod feed;
 mod import;
 mod lease;
 mod line;
 mod lock;
 mod look_up;
+mod messages;
 mod migrate;
 mod open;
 mod place;
@@ -36,6 +40,7 @@ mod session;
 mod snapshot;
 mod stream;
 mod sync;
+mod tables;
 mod trace;
 mod view;
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
-use millpond_actors::storage::{
-    self, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn, lock, snapshot, stream,
-};
+use millpond_actors::storage::{self, Identity, Moment, Session, Standing, Turn};
 use rusqlite::{Connection, params};
 
 use super::anchor::anchor;
@@ -456,49 +454,5 @@ impl Session for SqliteSession {
             Err(_) => self.rollback(),
         }
         left
-    }
-}
-
-impl Tables for SqliteSession {
-    /// An operation that is not known to write events alone has the process's row written.
-    fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
-        self.written.other |= !matches!(operation, Operation::StreamAppend(_));
-        storage::dispatch(self, operation)
-    }
-
-    fn lock_acquire(&mut self, operation: &lock::Acquire) -> Result<lock::Acquired> {
-        self.acquire(operation)
-    }
-
-    fn lock_leave(&mut self, operation: &lock::Leave) -> Result<lock::Left> {
-        self.leave_line(operation)
-    }
-
-    fn lock_settle(&mut self, operation: &lock::Settle) -> Result<lock::Settled> {
-        self.settle(operation)
-    }
-
-    fn lock_renew(&mut self, operation: &lock::Renew) -> Result<lock::Renewed> {
-        self.renew(operation)
-    }
-
-    fn lock_recall(&mut self, operation: &lock::Recall) -> Result<lock::Recalled> {
-        self.recall(operation)
-    }
-
-    fn lock_break(&mut self, operation: &lock::Break) -> Result<lock::Broken> {
-        self.break_lock(operation)
-    }
-
-    fn stream_append(&mut self, operation: &stream::Append) -> Result<stream::Appended> {
-        self.append(operation)
-    }
-
-    fn stream_import(&mut self, operation: &stream::Import) -> Result<stream::Imported> {
-        self.import(operation)
-    }
-
-    fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
-        self.save_snapshot(operation)
     }
 }

@@ -9,7 +9,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
-use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View};
+use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, feed as feeds};
 use rusqlite::{Connection, Transaction};
 
 use super::error::database;
@@ -18,7 +18,7 @@ use super::lease::Judge;
 use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
-use super::{events, lease, open, process, snapshot};
+use super::{events, feed, lease, messages, open, process, snapshot};
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
 pub(super) struct SqliteView {
@@ -93,6 +93,8 @@ impl SqliteView {
 
 const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
+const LOGS: &str = "SELECT count(*) FROM feed WHERE kind = 1";
+const CHANNELS: &str = "SELECT count(*) FROM feed WHERE kind = 2";
 const LOCKS: &str = "SELECT count(*) FROM lock";
 
 impl View for SqliteView {
@@ -110,6 +112,20 @@ impl View for SqliteView {
 
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
         snapshot::load(&self.connection, stream)
+    }
+
+    fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {
+        let _snapshot = self.one_snapshot()?;
+        messages::page(&self.connection, query)
+    }
+
+    fn feed(&mut self, kind: feeds::Kind, name: &Name) -> Result<Option<feeds::Head>> {
+        let _snapshot = self.one_snapshot()?;
+        feed::head(&self.connection, kind, name)
+    }
+
+    fn feeds(&mut self, kind: feeds::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feeds::Head>> {
+        feed::list(&self.connection, kind, after, limit)
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
@@ -150,6 +166,8 @@ impl View for SqliteView {
             head,
             categories: self.categories()?,
             snapshots: self.number(SNAPSHOTS)?,
+            logs: self.number(LOGS)?,
+            channels: self.number(CHANNELS)?,
             locks: self.number(LOCKS)?,
             locks_held,
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use millpond_actors::error::Expected;
-use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::{NewEvent, Query, Scope};
+use millpond_actors::storage::{Data, feed};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use uuid::Uuid;
@@ -16,6 +16,8 @@ pub(super) const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
 pub(super) const TYPES: [&str; 3] = ["Opened", "Moved", "Closed"];
 /// With how much of each there is.
 pub(super) const LOCKS: [(&str, u32); 4] = [("l", 1), ("m", 1), ("n", 3), ("o", 5)];
+/// Each as a log and as a channel.
+pub(super) const FEEDS: [&str; 2] = ["f", "g"];
 pub(super) const PLAYERS: usize = 3;
 
 /// What may happen.
@@ -27,6 +29,7 @@ pub(super) enum Event {
     Dies { player: usize },
     Leaves { player: usize },
     Reads { query: Query, limit: u32 },
+    ReadsFeed { query: feed::Query },
 }
 
 /// One operation of a group. What it refers to ("the third ticket back") is looked up when it is its turn.
@@ -68,6 +71,22 @@ pub(super) enum Step {
         stream: usize,
         version: u64,
     },
+    Publish {
+        feed: usize,
+        kind: feed::Kind,
+        messages: u64,
+        guarded: Option<usize>,
+    },
+    Retain {
+        feed: usize,
+        kind: feed::Kind,
+        retention: feed::Retention,
+    },
+    Trim {
+        feed: usize,
+        kind: feed::Kind,
+        before: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +109,20 @@ fn steps() -> impl Strategy<Value = Step> {
     let guarded = prop_oneof![3 => Just(None), 1 => (0..6_usize).prop_map(Some)];
     // The longest is longer than a grant may wait to be taken up.
     let ttl_ms = prop_oneof![Just(20), Just(50), Just(500), Just(20_000)];
+    let kind = || prop_oneof![Just(feed::Kind::Log), Just(feed::Kind::Channel)];
+    let bound = |most: u64| prop::option::weighted(0.4, 1..most);
+    let retention = (bound(6), bound(12), bound(200)).prop_map(|(count, bytes, age_ms)| feed::Retention {
+        count,
+        bytes,
+        age_ms,
+    });
+    let fenced = prop_oneof![5 => Just(None), 1 => (0..6_usize).prop_map(Some)];
     prop_oneof![
+        4 => (0..FEEDS.len(), kind(), 1..5_u64, fenced)
+            .prop_map(|(feed, kind, messages, guarded)| Step::Publish { feed, kind, messages, guarded }),
+        1 => (0..FEEDS.len(), kind(), retention)
+            .prop_map(|(feed, kind, retention)| Step::Retain { feed, kind, retention }),
+        1 => (0..FEEDS.len(), kind(), 0..40_u64).prop_map(|(feed, kind, before)| Step::Trim { feed, kind, before }),
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
         ),
@@ -125,6 +157,25 @@ fn queries() -> impl Strategy<Value = Query> {
     )
 }
 
+fn feed_queries() -> impl Strategy<Value = feed::Query> {
+    let kind = prop_oneof![Just(feed::Kind::Log), Just(feed::Kind::Channel)];
+    let to = prop_oneof![Just(u64::MAX), 0..40_u64];
+    // The clock begins at this time, and seldom jumps.
+    let time = || prop::option::weighted(0.3, (-2_000..40_000_i64).prop_map(|ms| 1_700_000_000_000 + ms));
+    (kind, 0..FEEDS.len(), any::<bool>(), 0..20_u64, to, time(), time(), 1..9_u32).prop_map(
+        |(kind, feed, backward, from, to, since, until, limit)| feed::Query {
+            kind,
+            name: name(FEEDS[feed]),
+            backward,
+            from,
+            to,
+            since,
+            until,
+            limit,
+        },
+    )
+}
+
 fn events() -> BoxedStrategy<Event> {
     let savepoint = prop::option::weighted(0.3, (0..4_usize, any::<bool>()));
     let end = prop_oneof![8 => Just(End::Commit), 1 => Just(End::Rollback), 1 => Just(End::Reopen)];
@@ -137,6 +188,7 @@ fn events() -> BoxedStrategy<Event> {
         1 => (-100_000..100_000_i64).prop_map(|by| Event::WallJumps { by }),
         1 => (0..PLAYERS).prop_map(|player| Event::Dies { player }),
         1 => (0..PLAYERS).prop_map(|player| Event::Leaves { player }),
+        4 => feed_queries().prop_map(|query| Event::ReadsFeed { query }),
         6 => (queries(), 1..9_u32).prop_map(|(query, limit)| Event::Reads { query, limit }),
     ]
     .boxed()

@@ -106,3 +106,31 @@ CREATE TABLE snapshot (
     crc     INTEGER NOT NULL,
     data    ANY     NOT NULL
 ) STRICT;
+
+-- Logs and channels: a dense sequence of messages each, of which the oldest may be removed.
+CREATE TABLE feed (
+    id          INTEGER PRIMARY KEY,
+    kind        INTEGER NOT NULL, -- 1 a log, 2 a channel
+    name        TEXT    NOT NULL,
+    first       INTEGER NOT NULL, -- the first message kept; last + 1 if none is
+    last        INTEGER NOT NULL, -- sequences start at 1, are dense and never used again
+    bytes       INTEGER NOT NULL, -- of the data kept
+    recorded_at INTEGER NOT NULL, -- of the last message; never goes backward
+    keep_count  INTEGER,          -- how much is kept; NULL: no bound
+    keep_bytes  INTEGER,
+    keep_ms     INTEGER,
+    UNIQUE (kind, name)
+) STRICT;
+
+CREATE TABLE message (
+    feed        INTEGER NOT NULL,
+    sequence    INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL, -- milliseconds since 1970
+    at          TEXT,             -- when it happened according to its source, verbatim
+    key         TEXT,
+    format      INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    schema      INTEGER NOT NULL,
+    crc         INTEGER NOT NULL, -- CRC32C over the feed's name, sequence, key, format, schema, data
+    data        ANY     NOT NULL,
+    PRIMARY KEY (feed, sequence)
+) STRICT, WITHOUT ROWID;

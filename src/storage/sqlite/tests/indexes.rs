@@ -5,11 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use millpond_actors::error::{Error, Expected, Result};
+use millpond_actors::storage::feed::{Appended::Done, Kind};
 use millpond_actors::storage::lock::Acquired;
 use millpond_actors::storage::stream::{Appended, Query, Scope};
 use millpond_actors::storage::{Backend, Session, View};
 
-use super::{Fixture, acquire, all, append, appended, event, granted, group, identity, moment, name};
+use super::{
+    Fixture, acquire, all, append, appended, event, granted, group, identity, message, moment, name,
+};
 use crate::storage::sqlite::{Options, Sqlite};
 
 /// Streams, and names of locks; their ids count from 1.
@@ -30,6 +33,9 @@ fn original() -> (Vec<u8>, Vec<usize>) {
             let id = u128::from(version) * 100 + at;
             appended(&mut *session, 0, &append(stream, Expected::Any, vec![event(id, "{}")]));
         }
+    }
+    for log in NAMES {
+        group(&mut *session, 0, 1, |session| session.feed_append(&message(log)));
     }
     for lock in NAMES {
         let grant = granted(&mut *session, 0, &acquire(lock, 30, false));
@@ -59,7 +65,9 @@ fn look(view: &mut dyn View, flipped: usize) -> bool {
     for (id, text) in (1..).zip(NAMES) {
         let head = sound(view.stream(&name(text)), flipped);
         let line = sound(view.lock(&name(text), moment(0)), flipped);
-        damaged |= head.is_none() || line.is_none();
+        let log = sound(view.feed(Kind::Log, &name(text)), flipped);
+        damaged |= head.is_none() || line.is_none() || log.is_none();
+        assert!(log.flatten().is_none_or(|log| (log.id, &*log.name) == (id, text)), "bit {flipped}");
         assert!(head.flatten().is_none_or(|head| (head.id, head.version) == (id, EACH)), "bit {flipped}");
         assert!(line.flatten().is_none_or(|line| (line.lock, &*line.name) == (id, text)), "bit {flipped}");
         let name = name(text);
@@ -85,11 +93,12 @@ fn write(session: &mut dyn Session, flipped: usize) {
         let written = |session: &mut dyn Session| -> Result<_> {
             session.begin(moment(1))?;
             let repeated = session.stream_append(&again)?;
-            Ok((repeated, session.stream_append(&new)?, session.lock_acquire(&acquire(text, 30, false))?))
+            let (new, log) = (session.stream_append(&new)?, session.feed_append(&message(text))?);
+            Ok((repeated, new, log, session.lock_acquire(&acquire(text, 30, false))?))
         };
         let written = sound(written(session), flipped);
         session.rollback();
-        let Some((repeated, appended, acquired)) = written else { continue };
+        let Some((repeated, appended, log, acquired)) = written else { continue };
         // What the index has lost is made anew.
         let may_be = |found: u64| found == id || found > NAMES.len() as u64;
         match repeated {
@@ -101,6 +110,8 @@ fn write(session: &mut dyn Session, flipped: usize) {
         }
         let Appended::Done { stream, .. } = appended else { panic!("bit {flipped}: {appended:?}") };
         assert!(may_be(stream), "bit {flipped}: {text} is {stream}");
+        let Done { feed, .. } = log else { panic!("bit {flipped}: {log:?}") };
+        assert!(may_be(feed), "bit {flipped}: {text} is {feed}");
         let Acquired::Granted(grant) = acquired else { panic!("bit {flipped}: {acquired:?}") };
         assert!(may_be(grant.lock), "bit {flipped}: {text} is {}", grant.lock);
     }

@@ -1,6 +1,7 @@
 //! What is SQLite's own: files, the sidecar, damage. What every database owes is tested in `storage/contract`.
 
 mod damage;
+mod feeds;
 mod indexes;
 mod lock;
 mod opening;
@@ -14,7 +15,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{Acquire, Acquired, Grant};
 use millpond_actors::storage::stream::{Append, Appended, NewEvent, Query, Scope};
-use millpond_actors::storage::{Backend, Identity, Moment, Session, Standing, Target};
+use millpond_actors::storage::{Backend, Identity, Moment, Session, Standing, Target, feed};
 use uuid::Uuid;
 
 use super::session::SqliteSession;
@@ -132,4 +133,11 @@ pub(super) fn waiting(session: &mut dyn Session, at: u64, wanted: &Acquire) -> (
         Acquired::Waiting { lock, ticket } => (lock, ticket),
         other => panic!("{other:?}"),
     }
+}
+
+/// A record of a log.
+pub(super) fn message(log: &str) -> feed::Append {
+    let data = Data::Json(r#"{"needle":1}"#.into());
+    let message = feed::NewMessage { data, schema: 1, key: Some("key".into()), at: None };
+    feed::Append { kind: feed::Kind::Log, feed: target(log), messages: vec![message], fence: None }
 }

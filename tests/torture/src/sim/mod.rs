@@ -5,12 +5,13 @@
 //! Files in reading order:
 //! - `seams`: the clock, ids and workers of such a machine; `trace`: what has happened, as one number;
 //! - `judge`, `line`, `truth`: what must not happen; locks as a model; what is in the store, judged commit by commit;
-//! - `ground`: what all of them share; `storage`: a session that fails, and tells the truth; `mutant`, `spoil`: and what is done
+//! - `ground`: what all of them share; `storage`, `bell`: a session that fails, and tells the truth; `mutant`, `spoil`: and what is done
 //!   to it on purpose;
 //! - `process`, `caller`, `account`: a process, who calls in it, and what is called;
 //! - `world`: the scheduler; `deed`: what it does to them.
 
 mod account;
+mod bell;
 mod caller;
 mod deed;
 mod ground;

@@ -14,10 +14,11 @@ use millpond_actors::storage::snapshot::{Kept, Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Head, Import, Imported, Page, Query};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Process, Pulse, Session, Standing,
-    Summary, Tables, Turn, View,
+    Summary, Tables, Turn, View, feed,
 };
 
-use super::ground::{Ground, Ring, State};
+use super::bell::Rope;
+use super::ground::{Ground, State};
 use super::mutant::Mutant;
 use super::truth::Group;
 
@@ -345,6 +346,9 @@ impl Tables for Moored {
         stream_append(Append) -> Appended;
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
+        feed_append(feed::Append) -> feed::Appended;
+        feed_retain(feed::Retain) -> feed::Trimmed;
+        feed_trim(feed::Trim) -> feed::Trimmed;
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
@@ -411,6 +415,20 @@ impl View for Window {
         self.view.snapshot(stream)
     }
 
+    fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {
+        self.clear(800)?;
+        self.view.feed_page(query)
+    }
+
+    fn feed(&mut self, kind: feed::Kind, name: &Name) -> Result<Option<feed::Head>> {
+        self.clear(800)?;
+        self.view.feed(kind, name)
+    }
+
+    fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
+        self.view.feeds(kind, after, limit)
+    }
+
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
         self.clear(300)?;
         self.view.lock(name, now)
@@ -435,34 +453,5 @@ impl View for Window {
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
         self.clear(300)?;
         self.view.pulse(own).map(|pulse| if self.is_deaf() { Pulse::default() } else { pulse })
-    }
-}
-
-/// A bell whose rings come late or not at all.
-struct Rope {
-    bell: Option<Box<dyn Bell>>,
-    ground: Ground,
-}
-
-impl Bell for Rope {
-    fn listen(&self, on_ring: Box<dyn Fn() + Send + Sync>) -> Result<()> {
-        let (ground, ring) = (self.ground.clone(), Ring(Arc::from(on_ring)));
-        let listen = move || {
-            let mut state = ground.state();
-            if state.mutant == Some(Mutant::Deaf) || state.chance(5) {
-                state.figures.lost_rings += 1;
-            } else if state.chance(5) {
-                let at_ms = state.now_ms + 1 + state.random.below(300);
-                state.rings.push((at_ms, ring.clone()));
-            } else {
-                drop(state);
-                (ring.0)();
-            }
-        };
-        self.bell.as_ref().map_or(Ok(()), |bell| bell.listen(Box::new(listen)))
-    }
-
-    fn waiting(&self, somebody: bool) -> Result<()> {
-        self.bell.as_ref().map_or(Ok(()), |bell| bell.waiting(somebody))
     }
 }

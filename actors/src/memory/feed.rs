@@ -1,0 +1,192 @@
+//! Feeds in memory: messages by feed and sequence.
+
+use std::sync::Arc;
+
+use super::store::{Caller, Store};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::name::Name;
+use crate::storage::Target;
+use crate::storage::feed::{
+    Append, Appended, Cut, Head, Kind, Message, Page, Query, Retain, Retention, Trim, Trimmed,
+};
+
+/// A feed that was used or configured.
+#[derive(Clone, Debug)]
+pub(super) struct Feed {
+    name: Name,
+    kind: Kind,
+    first: u64,
+    last: u64,
+    bytes: u64,
+    recorded_at: i64,
+    retention: Retention,
+}
+
+impl Feed {
+    fn new(kind: Kind, name: &Name) -> Feed {
+        let (name, retention) = (name.clone(), Retention::default());
+        Feed { name, kind, first: 1, last: 0, bytes: 0, recorded_at: 0, retention }
+    }
+
+    fn head(&self, id: u64) -> Head {
+        let Feed { name, first, last, bytes, recorded_at, retention, .. } = self.clone();
+        Head { id, name: name.to_string(), first, last, bytes, recorded_at, retention }
+    }
+
+    /// Nothing goes yet.
+    fn cut(&self, me: &Caller) -> Cut {
+        let Feed { first, last, bytes, .. } = *self;
+        let newest = self.recorded_at.max(me.now.wall_ms);
+        Cut { first, last, bytes, newest, retention: Retention::default(), before: 0 }
+    }
+}
+
+/// What is written.
+impl Store {
+    /// Appends all messages or none, and removes what is too much.
+    pub(super) fn feed_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
+        let Append { kind, feed, messages, fence } = operation;
+        if messages.is_empty() {
+            let what = format!("append to {} \"{}\"", kind.word(), feed.name);
+            return Err(Error::InvalidArgument { what, reason: "it is empty".into() });
+        }
+        if fence.as_ref().is_some_and(|fence| !self.fence_stands(me, fence)) {
+            return Ok(Appended::Fenced);
+        }
+        let (id, mut row) = self.feed_or_new(*kind, feed);
+        row.recorded_at = if row.last == 0 { me.now.wall_ms } else { row.recorded_at.max(me.now.wall_ms) };
+        for new in messages {
+            row.last += 1;
+            row.bytes += new.data.bytes().len() as u64;
+            let message = Message {
+                sequence: row.last,
+                recorded_at: row.recorded_at,
+                data: new.data.clone(),
+                schema: new.schema,
+                key: new.key.clone(),
+                at: new.at.clone(),
+            };
+            self.messages.put((id, row.last), Arc::new(message));
+        }
+        let cut = Cut { newest: row.recorded_at, retention: row.retention, ..row.cut(me) };
+        self.feed_cut(id, &mut row, cut, messages.len() + limits::REMOVED_AT_ONCE);
+        let last = row.last;
+        self.feeds.put(id, row);
+        Ok(Appended::Done { feed: id, last })
+    }
+
+    /// Says how much is kept, and begins to remove the rest.
+    pub(super) fn feed_retain(&mut self, me: &Caller, operation: &Retain) -> Trimmed {
+        let (id, mut row) = self.feed_or_new(operation.kind, &operation.feed);
+        row.retention = operation.retention;
+        let cut = Cut { retention: row.retention, ..row.cut(me) };
+        let trimmed = self.feed_cut(id, &mut row, cut, limits::REMOVED_AT_ONCE);
+        self.feeds.put(id, row);
+        trimmed
+    }
+
+    /// Removes what is before a message.
+    pub(super) fn feed_trim(&mut self, me: &Caller, operation: &Trim) -> Trimmed {
+        let Some((id, mut row)) = self.feed_row(operation.kind, &operation.feed) else {
+            return Trimmed { first: 1, more: false };
+        };
+        let cut = Cut { before: operation.before, ..row.cut(me) };
+        let trimmed = self.feed_cut(id, &mut row, cut, limits::REMOVED_AT_ONCE);
+        self.feeds.put(id, row);
+        trimmed
+    }
+
+    fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {
+        let id = feed.id.or_else(|| self.feed_names.get(&(kind, feed.name.clone())).copied())?;
+        self.feeds.get(&id).map(|row| (id, row.clone()))
+    }
+
+    fn feed_or_new(&mut self, kind: Kind, feed: &Target) -> (u64, Feed) {
+        if let Some(found) = self.feed_row(kind, feed) {
+            return found;
+        }
+        // Feeds are never removed, so their number is the last id.
+        let id = self.feeds.working().len() as u64 + 1;
+        self.feed_names.put((kind, feed.name.clone()), id);
+        (id, Feed::new(kind, &feed.name))
+    }
+
+    /// Removes messages from the head, at most so many.
+    fn feed_cut(&mut self, id: u64, row: &mut Feed, mut cut: Cut, most: usize) -> Trimmed {
+        let kept = self.messages.range((id, row.first)..=(id, u64::MAX));
+        let kept = kept.take(most + 1).map(|(_, message)| Arc::clone(message)).collect::<Vec<_>>();
+        let mut more = false;
+        for (count, message) in kept.into_iter().enumerate() {
+            if !cut.removes(message.sequence, message.recorded_at) {
+                break;
+            }
+            more = count == most;
+            if !more {
+                self.messages.remove(&(id, message.sequence));
+                cut.removed(message.sequence, message.data.bytes().len() as u64);
+            }
+        }
+        (row.first, row.bytes) = (cut.first, cut.bytes);
+        Trimmed { first: cut.first, more }
+    }
+}
+
+/// What is read.
+impl Store {
+    fn committed_feed(&self, kind: Kind, name: &Name) -> Option<(u64, &Feed)> {
+        let id = *self.feed_names.committed().get(&(kind, name.clone()))?;
+        self.feeds.committed().get(&id).map(|row| (id, row))
+    }
+
+    /// How a feed stands.
+    pub(super) fn feed_head(&self, kind: Kind, name: &Name) -> Option<Head> {
+        self.committed_feed(kind, name).map(|(id, row)| row.head(id))
+    }
+
+    /// Feeds by name.
+    pub(super) fn feed_list(&self, kind: Kind, after: Option<&str>, limit: u32) -> Vec<Head> {
+        let behind = |name: &Name| after.is_none_or(|after| name.as_str() > after);
+        let names = self.feed_names.committed().iter().filter(|((of, name), _)| *of == kind && behind(name));
+        let heads = names.filter_map(|(_, id)| self.feeds.committed().get(id).map(|row| row.head(*id)));
+        heads.take(limit as usize).collect()
+    }
+
+    /// How many feeds of a kind there are.
+    pub(super) fn feed_count(&self, kind: Kind) -> u64 {
+        self.feeds.committed().values().filter(|row| row.kind == kind).count() as u64
+    }
+
+    /// One page of a feed.
+    pub(super) fn feed_page(&self, query: &Query) -> Page {
+        let Some((id, row)) = self.committed_feed(query.kind, &query.name) else { return Page::nothing() };
+        let mut page = Page { first: row.first, head: row.last, ..Page::nothing() };
+        if query.from > query.to {
+            return page;
+        }
+        let within = |message: &&Arc<Message>| {
+            query.since.is_none_or(|since| message.recorded_at >= since)
+                && query.until.is_none_or(|until| message.recorded_at < until)
+        };
+        let range = (id, query.from)..=(id, query.to);
+        let rows = self.messages.committed().range(range).map(|(_, message)| message).filter(within);
+        if query.backward {
+            take(&mut page, query.limit, rows.rev());
+        } else {
+            take(&mut page, query.limit, rows);
+        }
+        page
+    }
+}
+
+/// Takes rows until the page is full, by count or by size, and looks whether one is left.
+fn take<'a>(page: &mut Page, limit: u32, mut rows: impl Iterator<Item = &'a Arc<Message>>) {
+    let mut bytes = 0;
+    while page.messages.len() < limit as usize && bytes < limits::PAGE_BYTES {
+        let Some(message) = rows.next() else { return };
+        bytes += message.data.bytes().len();
+        page.last = Some(message.sequence);
+        page.messages.push((message.sequence, Ok(Message::clone(message))));
+    }
+    page.more = rows.next().is_some();
+}

@@ -1,0 +1,62 @@
+//! What each operation is, for the session: the contract's list, and the method that does it.
+
+use millpond_actors::error::Result;
+use millpond_actors::storage::{self, Operation, Outcome, Tables, feed, lock, snapshot, stream};
+
+use super::session::SqliteSession;
+
+impl Tables for SqliteSession {
+    /// An operation that is not known to write events alone has the process's row written.
+    fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
+        self.written.other |= !matches!(operation, Operation::StreamAppend(_));
+        storage::dispatch(self, operation)
+    }
+
+    fn lock_acquire(&mut self, operation: &lock::Acquire) -> Result<lock::Acquired> {
+        self.acquire(operation)
+    }
+
+    fn lock_leave(&mut self, operation: &lock::Leave) -> Result<lock::Left> {
+        self.leave_line(operation)
+    }
+
+    fn lock_settle(&mut self, operation: &lock::Settle) -> Result<lock::Settled> {
+        self.settle(operation)
+    }
+
+    fn lock_renew(&mut self, operation: &lock::Renew) -> Result<lock::Renewed> {
+        self.renew(operation)
+    }
+
+    fn lock_recall(&mut self, operation: &lock::Recall) -> Result<lock::Recalled> {
+        self.recall(operation)
+    }
+
+    fn lock_break(&mut self, operation: &lock::Break) -> Result<lock::Broken> {
+        self.break_lock(operation)
+    }
+
+    fn stream_append(&mut self, operation: &stream::Append) -> Result<stream::Appended> {
+        self.append(operation)
+    }
+
+    fn stream_import(&mut self, operation: &stream::Import) -> Result<stream::Imported> {
+        self.import(operation)
+    }
+
+    fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
+        self.save_snapshot(operation)
+    }
+
+    fn feed_append(&mut self, operation: &feed::Append) -> Result<feed::Appended> {
+        self.append_messages(operation)
+    }
+
+    fn feed_retain(&mut self, operation: &feed::Retain) -> Result<feed::Trimmed> {
+        self.retain(operation)
+    }
+
+    fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
+        self.trim(operation)
+    }
+}
