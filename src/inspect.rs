@@ -6,9 +6,12 @@ use std::time::Duration;
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::feed::{Head, Kind};
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::{Process, Summary};
 pub use millpond_actors::writer::WriterState;
+
+use crate::feed::Extent;
 
 /// Looks at a store without changing it. A handle: cheap to clone.
 #[derive(Clone, Debug)]
@@ -67,6 +70,40 @@ impl Health {
 }
 
 impl Inspector {
+    /// Up to `limit` logs that were ever used, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn logs(&self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Extent)>> {
+        self.feeds(Kind::Log, after, limit).await
+    }
+
+    /// Up to `limit` channels that were ever used, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn channels(&self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Extent)>> {
+        self.feeds(Kind::Channel, after, limit).await
+    }
+
+    async fn feeds(&self, kind: Kind, after: Option<&str>, limit: u32) -> Result<Vec<(String, Extent)>> {
+        let after = after.map(str::to_owned);
+        let found = self.runtime.read(move |view| view.feeds(kind, after.as_deref(), limit)).await?;
+        Ok(found.into_iter().map(shown).collect())
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn feeds_blocking(
+        &self,
+        kind: Kind,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Extent)>> {
+        let after = after.map(str::to_owned);
+        let found = self.runtime.read_blocking(move |view| view.feeds(kind, after.as_deref(), limit))?;
+        Ok(found.into_iter().map(shown).collect())
+    }
+
     /// How the store does. The public door is [`Store::health`](crate::Store::health).
     pub(crate) fn health(&self) -> Health {
         Health {
@@ -135,4 +172,8 @@ impl Inspector {
     pub async fn actors(&self) -> usize {
         self.runtime.actors().await
     }
+}
+
+fn shown(head: Head) -> (String, Extent) {
+    (head.name.clone(), Extent::from(Some(head)))
 }

@@ -1,5 +1,5 @@
-//! **Durable actors in one file.** Every store primitive - a named lock, a semaphore, an event-sourced aggregate - is an
-//! actor: found by its name, started on first use, let go when idle, started anew when it fails. All of them, and whoever
+//! **Durable actors in one file.** Every store primitive - a named lock, a semaphore, a channel, an event-sourced aggregate -
+//! is an actor: found by its name, started on first use, let go when idle, started anew when it fails. All of them, and whoever
 //! appends to a stream of events himself, write through one writer into one SQLite file, many callers sharing one fsync.
 //!
 //! What an `Ok` means: the write is on disk and survives the loss of power. What an [`Error`] means for a write
@@ -23,6 +23,66 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Logs
+//! A [`Log`] is a sequence of records that never change: an audit, measurements, what a machine has said. Records are read by
+//! [range](Log::range), by the time they were recorded, [newest first](History::newest_first), [followed](Log::follow) as they
+//! come, and [folded](Log::live) over the last minute. What it promises: an `Ok` is on disk; sequences are dense, in the order
+//! of the commits, and never used again; whoever follows gets each record once, in order, without a gap.
+//!
+//! Not for what is decided on what is there already: that is an [aggregate](Aggregate), or an append to a stream with an
+//! [expected version](Expected). Not for a record that must not be there twice when an append of unknown fate is repeated: that
+//! is an [event](Event) with an id.
+//!
+//! ```
+//! use millpond::{From, Retention, Store};
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let audit = store.log::<serde_json::Value>("audit");
+//! audit.retain(Retention::everything().count(1_000_000)).await?;
+//! audit.append(&serde_json::json!({"user": "ada", "did": "opened"})).await?;
+//! let mut records = audit.follow(From::Start).await?;
+//! let record = records.next().await.expect("until the store is closed")?;
+//! assert_eq!(record["user"], "ada");
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! # Channels
+//! A [`Channel`] brings messages to whoever subscribes, in this process and in others. What it promises:
+//! - A message comes after its commit, to each subscription once, in the order of the commits, without a gap. A slow one reads
+//!   on from the store, in bounded memory, and holds up nobody.
+//! - What retention removed before it was read is told with its exact number, [`Error::Lagged`]; nothing else is left out.
+//! - A [durable subscription](Channel::durable) is remembered: at least once, one consumer at a time, and whoever consumes next
+//!   begins behind the last message that was acknowledged. A consumer that was stopped past its lease acknowledges nothing
+//!   more.
+//!
+//! When a process is killed, its live subscriptions are gone, and a durable one goes on in the next process at once. When the
+//! store is closed, each subscription gives [`Error::Closed`] once and ends. Nothing is removed unless a
+//! [retention](Channel::retain) was fixed.
+//!
+//! Not for jobs of which each is to be done by one of many workers, with retries: a durable subscription has one consumer, and
+//! one message that cannot be dealt with holds up those behind it. Not between machines.
+//!
+//! ```
+//! use millpond::{Retention, Store};
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let orders = store.channel::<String>("orders");
+//! orders.retain(Retention::everything().count(100_000)).await?;
+//! let mut live = orders.subscribe().await?;
+//! orders.publish(&"two lamps".to_owned()).await?;
+//! assert_eq!(*live.next().await.expect("until the store is closed")?, "two lamps");
+//! let mut billing = orders.durable("billing").consume().await?;
+//! while let Some(order) = billing.next().await {
+//!     let order = order?;
+//!     // ... write the bill ...
+//!     billing.ack(order.sequence()).await?;
+//!     # break;
+//! }
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # What it is not
 //! Not a database server, not a broker, not a consensus system. One machine; network file systems are refused.
 //!
@@ -36,14 +96,19 @@
 mod store;
 
 mod aggregate;
+mod channel;
+mod durable;
 mod events;
+mod feed;
 mod leader;
 mod lock;
 mod lock_set;
+mod log;
 mod rw_lock;
 mod semaphore;
 
 mod inspect;
+mod paging;
 mod reading;
 
 mod codec;
@@ -59,14 +124,18 @@ mod storage;
 struct Readme;
 
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
+pub use crate::channel::Channel;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
+pub use crate::durable::{Consumer, Durable};
 pub use crate::events::{Appended, Event, Events, Imported};
+pub use crate::feed::{Extent, History, Live, Message, Retention, Stamp, Subscription};
 pub use crate::inspect::{Health, Inspector, WriterFigures, WriterState};
 pub use crate::leader::{Election, Leader, Leadership};
 pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
 pub use crate::lock_set::{LockSet, LockSetGuard};
+pub use crate::log::Log;
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::rw_lock::RwLock;
 pub use crate::semaphore::Semaphore;
@@ -78,5 +147,6 @@ pub use millpond_actors::clock::{Clock, ManualClock, Moment};
 pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result, WriteOutcome};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::failpoint;
+pub use millpond_actors::feed::From;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::{Identity, Process, Summary};

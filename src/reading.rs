@@ -1,7 +1,5 @@
 //! Events as they come back: a stream that reads page by page and one page ahead.
 
-use std::collections::VecDeque;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,17 +8,14 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::Result;
 use millpond_actors::limits;
-use millpond_actors::reply::Answer;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::Data;
-use millpond_actors::storage::stream::{Page, Query, Recorded as Record, Scope};
+use millpond_actors::storage::stream::{Query, Recorded as Record, Scope};
+use millpond_actors::storage::{Data, View};
 
 use crate::codec;
-
-/// The largest number of a version or position.
-const LAST: u64 = i64::MAX.unsigned_abs();
+use crate::paging::{LAST, Leaf, Paged, Pages};
 
 /// An event as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +114,28 @@ fn describe(record: &Record) -> String {
     format!("event {} ({}) of stream \"{}\"", record.version, record.event_type, record.stream)
 }
 
+impl Paged for Query {
+    type Record = Record;
+
+    fn read(&self, most: u32, view: &mut dyn View) -> Result<Leaf<Record>> {
+        let page = view.events(&Query { limit: most, ..self.clone() })?;
+        Ok(Leaf { records: page.events, last: page.last, more: page.more })
+    }
+
+    fn page_rows(&self) -> u32 {
+        self.limit
+    }
+
+    fn move_behind(&mut self, last: u64) -> bool {
+        if self.backward {
+            self.to = last.saturating_sub(1);
+            return last <= self.from;
+        }
+        self.from = last.saturating_add(1);
+        false
+    }
+}
+
 /// Events in order, read from the store page by page while they are looked at. A consumer that stops reading
 /// stops the reading; one that is slow holds two pages at most.
 ///
@@ -126,20 +143,10 @@ fn describe(record: &Record) -> String {
 /// its place, and the stream goes on behind it; after any other error it has ended.
 ///
 /// The methods that choose what to read have to be called before the first event is asked for.
+#[derive(Debug)]
 #[must_use = "nothing is read until events are asked for"]
 pub struct EventStream {
-    runtime: Arc<Runtime>,
-    query: Result<Query>,
-    left: u64,
-    ready: VecDeque<Result<Record>>,
-    ahead: Option<Answer<Page>>,
-    ended: bool,
-}
-
-impl std::fmt::Debug for EventStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventStream").field("query", &self.query).finish_non_exhaustive()
-    }
+    pages: Pages<Query>,
 }
 
 impl EventStream {
@@ -147,15 +154,11 @@ impl EventStream {
         let limit = limits::PAGE_ROWS;
         let query =
             scope.map(|scope| Query { scope, backward: false, from: 1, to: LAST, event_type: None, limit });
-        let (ready, runtime) = (VecDeque::new(), Arc::clone(runtime));
-        EventStream { runtime, query, left: u64::MAX, ready, ahead: None, ended: false }
+        EventStream { pages: Pages::new(runtime, query) }
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Query)) -> EventStream {
-        if let Ok(query) = &mut self.query {
-            change(query);
-        }
-        self
+    fn change(self, change: impl FnOnce(&mut Query)) -> EventStream {
+        EventStream { pages: self.pages.change(change) }
     }
 
     /// From this version (of a stream) or position (else) on, inclusive.
@@ -185,9 +188,8 @@ impl EventStream {
     }
 
     /// At most so many events, counted after filtering.
-    pub fn limit(mut self, limit: u64) -> EventStream {
-        self.left = limit;
-        self
+    pub fn limit(self, limit: u64) -> EventStream {
+        EventStream { pages: self.pages.limit(limit) }
     }
 
     /// The next event; `None` at the end.
@@ -199,69 +201,7 @@ impl EventStream {
 
     /// The next event for a thread that waits.
     pub(crate) fn next_blocking(&mut self) -> Option<Result<Recorded>> {
-        loop {
-            if let Some(found) = self.take_ready() {
-                return found;
-            }
-            let query = match self.next_query() {
-                Ok(query) => query,
-                Err(error) => return Some(Err(self.fail(error))),
-            };
-            match self.runtime.read_blocking(move |view| view.events(&query)) {
-                Ok(page) => self.accept(page),
-                Err(error) => return Some(Err(self.fail(error))),
-            }
-        }
-    }
-
-    /// What can be said without reading: an event, or the end.
-    fn take_ready(&mut self) -> Option<Option<Result<Recorded>>> {
-        if self.left == 0 {
-            return Some(None);
-        }
-        if let Some(found) = self.ready.pop_front() {
-            self.left -= 1;
-            return Some(Some(found.map(Recorded)));
-        }
-        self.ended.then_some(None)
-    }
-
-    fn next_query(&self) -> Result<Query> {
-        let mut query = self.query.clone()?;
-        query.limit = query.limit.min(u32::try_from(self.left).unwrap_or(u32::MAX));
-        Ok(query)
-    }
-
-    /// Takes a page in, and moves the query behind it.
-    fn accept(&mut self, page: Page) {
-        self.ended = !page.more;
-        if let (Ok(query), Some(last)) = (&mut self.query, page.last) {
-            if query.backward {
-                self.ended |= last <= query.from;
-                query.to = last.saturating_sub(1);
-            } else {
-                query.from = last.saturating_add(1);
-            }
-        }
-        self.ready.extend(page.events);
-    }
-
-    fn fail(&mut self, error: Error) -> Error {
-        self.ended = true;
-        self.left = 0;
-        error
-    }
-
-    /// Has the page after this one read while this one is being looked at.
-    fn read_ahead(&mut self) {
-        let enough = self.ready.len() as u64 >= self.left;
-        if self.ended || enough || self.ahead.is_some() {
-            return;
-        }
-        if let Ok(query) = self.next_query() {
-            // Without room at this moment the page is simply read later.
-            self.ahead = self.runtime.read_ahead(move |view| view.events(&query)).ok();
-        }
+        self.pages.next_blocking().map(|found| found.map(Recorded))
     }
 }
 
@@ -269,31 +209,6 @@ impl Stream for EventStream {
     type Item = Result<Recorded>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Recorded>>> {
-        let this = &mut *self;
-        loop {
-            if let Some(found) = this.take_ready() {
-                return Poll::Ready(found);
-            }
-            if this.ahead.is_none() {
-                let query = match this.next_query() {
-                    Ok(query) => query,
-                    Err(error) => return Poll::Ready(Some(Err(this.fail(error)))),
-                };
-                match this.runtime.read_ahead(move |view| view.events(&query)) {
-                    Ok(answer) => this.ahead = Some(answer),
-                    Err(error) => return Poll::Ready(Some(Err(this.fail(error)))),
-                }
-            }
-            let Some(ahead) = &mut this.ahead else { continue };
-            let Poll::Ready(page) = Pin::new(ahead).poll(context) else { return Poll::Pending };
-            this.ahead = None;
-            match page {
-                Ok(page) => {
-                    this.accept(page);
-                    this.read_ahead();
-                }
-                Err(error) => return Poll::Ready(Some(Err(this.fail(error)))),
-            }
-        }
+        self.pages.poll_next(context).map(|found| found.map(|found| found.map(Recorded)))
     }
 }

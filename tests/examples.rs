@@ -56,3 +56,34 @@ fn aggregate() {
 fn blocking() {
     assert_eq!(run("blocking").lines().count(), 4);
 }
+
+#[test]
+fn channel() {
+    let said = run("channel");
+    let lines: Vec<_> = said.lines().collect();
+    let right = [
+        "live: message 1 is 2 lamp(s)",
+        "billed: lamp",
+        "billed: table",
+        "billed by the next consumer: chair",
+        "too late for 2 messages",
+        "and it goes on with chair",
+    ];
+    assert_eq!(lines, right);
+}
+
+#[test]
+fn log() {
+    let said = run("log");
+    let lines: Vec<_> = said.lines().collect();
+    let right = [
+        "appended up to 3",
+        "record 1: 120 by ada",
+        "record 2: 30 by nobody",
+        "record 3: 7 by nobody",
+        "newest: 7",
+        "in the last minute: 157",
+        "kept: 2 to 3",
+    ];
+    assert_eq!(lines, right);
+}

@@ -223,6 +223,19 @@ pub enum Error {
         /// What its first use made it.
         found: String,
     },
+    /// Messages were removed by their retention, or by request, before this subscription had read them. It goes on with the
+    /// first that is kept.
+    #[error(
+        "{missed} messages of {kind} \"{name}\" were removed before they were read; what is kept comes next"
+    )]
+    Lagged {
+        /// "channel" or "log".
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Exactly so many.
+        missed: u64,
+    },
     /// Another process has the writers' turn, or another program the database's write lock, and it was waited for as
     /// long as a call may take. A process that is stopped (SIGSTOP) inside a commit keeps the turn until it goes on or
     /// is killed; its death frees the turn at once.

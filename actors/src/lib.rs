@@ -8,6 +8,7 @@ pub mod error;
 pub mod failpoint;
 pub mod limits;
 pub mod name;
+mod rows;
 mod shards;
 pub mod thread;
 pub mod worker;
@@ -23,9 +24,12 @@ pub mod writer;
 
 pub mod watcher;
 
+pub mod feed;
+
 pub mod supervisor;
 
 pub mod aggregate;
+pub mod channel;
 pub mod lock;
 pub mod stream;
 

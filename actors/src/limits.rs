@@ -26,6 +26,22 @@ pub const MESSAGE_BYTES: usize = 16 << 20;
 /// Most of them in one append: a group stays short enough that other callers do not notice it.
 pub const MESSAGES_PER_APPEND: usize = 10_000;
 
+/// The largest number of a sequence: the file's numbers end there.
+pub const LAST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
+
+/// Pages of a feed's end that are kept for those who follow it and were not there in time, and messages in them. With more
+/// of them a slow follower has to read on from the store a little later.
+pub const WINDOW_PAGES: usize = 256;
+
+/// See [`WINDOW_PAGES`].
+pub const WINDOW_ROWS: usize = 4_096;
+
+/// Followers of one feed in one process. At some hundred bytes each this bounds their memory to some tens of MiB.
+pub const FOLLOWERS: usize = 100_000;
+
+/// Records in the window of a live view, which holds them all in memory.
+pub const LIVE_RECORDS: usize = 100_000;
+
 /// Most of them that one commit removes beside as many as it appends: a retention that was made much smaller is reached
 /// step by step, and nobody else in the group has to wait for it.
 pub const REMOVED_AT_ONCE: usize = 1_000;
@@ -98,9 +114,9 @@ pub const PAGE_ROWS: u32 = 1_000;
 /// A page ends early when it has gathered this much, so that large events do not add up.
 pub const PAGE_BYTES: usize = 8 << 20;
 
-/// Streams whose rows are remembered, so that an append need not look for them: about 2 MiB, and more than are written to
-/// at once.
-pub const STREAM_ROWS: usize = 16_384;
+/// Names whose rows are remembered, of streams and of feeds, so that an append need not look for them: about 2 MiB each, and
+/// more than are written to at once.
+pub const ROWS: usize = 16_384;
 
 /// An actor that nobody used for this long leaves.
 pub const IDLE: Duration = Duration::from_secs(30);

@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
@@ -118,6 +119,29 @@ impl<T> Waiting<T> {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Err(lost())),
         }
+    }
+}
+
+/// Lets this thread wait until a poll is ready. On a thread of the store's own it could wait for itself.
+pub fn wait_until<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    let (ring, rings) = crossbeam_channel::bounded(1);
+    let waker = Waker::from(Arc::new(Ring(ring)));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(found) = poll(&mut context) {
+            return found;
+        }
+        // A ring from before is in there. It never fails: the waker lives here.
+        let _ = rings.recv();
+    }
+}
+
+/// Wakes a thread. One ring that was not heard yet stands for all that follow.
+struct Ring(crossbeam_channel::Sender<()>);
+
+impl Wake for Ring {
+    fn wake(self: Arc<Ring>) {
+        let _ = self.0.try_send(());
     }
 }
 

@@ -3,16 +3,13 @@
 //! It needs no actor: the writer puts appends in their order, the transaction decides on them, and all that is worth
 //! remembering of a stream is its row. Whoever has a state that events are made from has an aggregate, which is one.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use crate::error::{Error, Expected, Result};
 use crate::gate::Passage;
-use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::shards::{SHARDS, Shards};
+use crate::rows::Rows;
 use crate::storage::Target;
 use crate::storage::lock::Fence;
 use crate::storage::stream::{self, Appended, NewEvent};
@@ -67,7 +64,7 @@ pub fn placed(name: &Name, expected: Expected, fence: Option<&Fence>, appended: 
 #[derive(Clone, Debug)]
 pub struct Streams {
     writer: Writer,
-    rows: Arc<Rows>,
+    rows: Arc<Rows<Name>>,
 }
 
 impl Streams {
@@ -90,48 +87,5 @@ impl Streams {
             }
             reply.answer(outcome);
         });
-    }
-}
-
-/// The rows of streams that were written to lately. A row stays a stream's for ever, so what is remembered stays right.
-#[derive(Debug, Default)]
-struct Rows {
-    rows: Shards<HashMap<Name, u64>>,
-    hasher: RandomState,
-}
-
-impl Rows {
-    fn shard(&self, name: &Name) -> MutexGuard<'_, HashMap<Name, u64>> {
-        self.rows.of(self.hasher.hash_one(name))
-    }
-
-    fn get(&self, name: &Name) -> Option<u64> {
-        self.shard(name).get(name).copied()
-    }
-
-    fn put(&self, name: Name, row: u64) {
-        let mut shard = self.shard(&name);
-        if shard.len() >= limits::STREAM_ROWS / SHARDS {
-            // Which of them were used last is not worth knowing: each is found again by one look at an index.
-            shard.clear();
-        }
-        shard.insert(name, row);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn r3_rows_are_remembered_of_a_bounded_number_of_streams() {
-        let rows = Rows::default();
-        let name = |number: u64| Name::new(format!("s-{number}")).unwrap();
-        for number in 0..4 * limits::STREAM_ROWS as u64 {
-            rows.put(name(number), number);
-            assert_eq!(rows.get(&name(number)), Some(number));
-        }
-        let kept = (0..SHARDS as u64).map(|shard| rows.rows.of(shard).len()).sum::<usize>();
-        assert!(kept <= limits::STREAM_ROWS && kept > limits::STREAM_ROWS / 4, "{kept}");
     }
 }

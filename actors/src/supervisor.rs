@@ -17,6 +17,7 @@ use actix::prelude::*;
 
 use crate::clock::Seams;
 use crate::failpoint::{Point, reach};
+use crate::feed::Feeds;
 use crate::limits;
 use crate::name::Name;
 use crate::reader::Readers;
@@ -31,6 +32,8 @@ pub struct House {
     pub writer: Writer,
     /// Reads.
     pub readers: Readers,
+    /// Feeds: their appends, and their ends.
+    pub feeds: Feeds,
     /// Has it looked when another process wrote or died.
     pub watcher: Watcher,
     /// Time, ids, threads.

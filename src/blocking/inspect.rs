@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
+use millpond_actors::storage::feed::Kind;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::{Process, Summary};
 
+use crate::feed::Extent;
 use crate::inspect::WriterFigures;
 
 /// Looks at a store without changing it; see [`crate::Inspector`].
@@ -16,6 +18,22 @@ pub struct Inspector {
 }
 
 impl Inspector {
+    /// See [`crate::Inspector::logs`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn logs(&self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Extent)>> {
+        self.inspector.feeds_blocking(Kind::Log, after, limit)
+    }
+
+    /// See [`crate::Inspector::channels`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn channels(&self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Extent)>> {
+        self.inspector.feeds_blocking(Kind::Channel, after, limit)
+    }
+
     /// See [`crate::Inspector::summary`].
     ///
     /// # Errors

@@ -17,21 +17,29 @@
 //! ```
 
 mod aggregate;
+mod channel;
+mod durable;
 mod events;
+mod feed;
 mod inspect;
 mod leader;
 mod lock;
 mod lock_set;
+mod log;
 mod rw_lock;
 mod semaphore;
 mod store;
 
 pub use self::aggregate::Entity;
+pub use self::channel::Channel;
+pub use self::durable::{Consumer, Durable};
 pub use self::events::{EventStream, Events};
+pub use self::feed::{History, Live, Subscription};
 pub use self::inspect::Inspector;
 pub use self::leader::{Election, Leadership};
 pub use self::lock::{Lock, LockGuard};
 pub use self::lock_set::{LockSet, LockSetGuard};
+pub use self::log::Log;
 pub use self::rw_lock::RwLock;
 pub use self::semaphore::Semaphore;
 pub use self::store::{Store, StoreBuilder};

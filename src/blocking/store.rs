@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 
-use super::{Election, Entity, Events, Inspector, Lock, LockSet, RwLock, Semaphore};
+use super::{Channel, Election, Entity, Events, Inspector, Lock, LockSet, Log, RwLock, Semaphore};
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
@@ -92,6 +92,18 @@ impl Store {
     #[must_use]
     pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
         Entity { entity: self.store.aggregate(id) }
+    }
+
+    /// See [`crate::Store::log`].
+    #[must_use]
+    pub fn log<T>(&self, name: impl AsRef<str>) -> Log<T> {
+        Log { log: self.store.log(name) }
+    }
+
+    /// See [`crate::Store::channel`].
+    #[must_use]
+    pub fn channel<T>(&self, name: impl AsRef<str>) -> Channel<T> {
+        Channel { channel: self.store.channel(name) }
     }
 
     /// See [`crate::Store::events`].

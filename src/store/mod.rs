@@ -10,12 +10,14 @@ use millpond_actors::runtime::Runtime;
 
 pub use self::builder::StoreBuilder;
 use crate::aggregate::{Aggregate, Entity};
+use crate::channel::Channel;
 use crate::events::Events;
 use crate::inspect::{Health, Inspector};
 use crate::leader::Election;
 use crate::location::Location;
 use crate::lock::Lock;
 use crate::lock_set::LockSet;
+use crate::log::Log;
 use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
@@ -109,6 +111,18 @@ impl Store {
     #[must_use]
     pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
         Entity::new(Arc::clone(&self.runtime), id.as_ref())
+    }
+
+    /// The log of this name, of records of one type. A bad name is the first call's error.
+    #[must_use]
+    pub fn log<T>(&self, name: impl AsRef<str>) -> Log<T> {
+        Log::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// The channel of this name, of messages of one type. A bad name is the first call's error.
+    #[must_use]
+    pub fn channel<T>(&self, name: impl AsRef<str>) -> Channel<T> {
+        Channel::new(Arc::clone(&self.runtime), name.as_ref())
     }
 
     /// The streams of events.

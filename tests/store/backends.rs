@@ -85,6 +85,21 @@ impl<F: Future<Output: Unpin>> Future for Begun<F> {
     }
 }
 
+/// Awaits all of them at once.
+pub(crate) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut begun: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in begun.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(done) = future.as_mut().poll(context) {
+                *output = Some(done);
+            }
+        }
+        if begun.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    begun.into_iter().filter_map(|(_, output)| output).collect()
+}
+
 /// Lets a future go one step.
 pub(crate) fn begin<F: Future>(future: F) -> Begun<F> {
     struct Nobody;

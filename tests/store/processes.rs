@@ -23,6 +23,7 @@ fn as_a_child() {
     let Some(file) = std::env::var_os(FILE) else { return };
     let store = Store::open(Path::new(&file)).unwrap();
     let mut guards: Vec<LockGuard> = Vec::new();
+    let mut consumers = Vec::new();
     let say = |answer: &str| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "@{answer}").and_then(|()| out.flush()).unwrap();
@@ -67,6 +68,22 @@ fn as_a_child() {
                     store.events().append(stream, Expected::Any, [known(n)]).map(|done| done.version)
                 })
                 .map(|version| version.to_string()),
+            ["publish", name, n] => {
+                store.channel(name).publish(&n.parse::<u64>().unwrap()).map(|sequence| sequence.to_string())
+            }
+            ["publish-many", name] => {
+                let channel = store.channel(name);
+                (1..=1_000_000_u64)
+                    .try_for_each(|n| channel.publish(&n).map(drop))
+                    .map(|()| "published".to_owned())
+            }
+            ["consume", name, subscription, count, acknowledged] => {
+                let mut consumer = store.channel::<u64>(name).durable(subscription).consume().unwrap();
+                let last = (&mut consumer).take(count.parse().unwrap()).last().unwrap();
+                consumer.ack(acknowledged.parse().unwrap()).unwrap();
+                consumers.push(consumer);
+                last.map(|message| message.sequence().to_string())
+            }
             ["version", stream] => store.events().version(stream).map(|version| version.to_string()),
             ["deposit", id, count] => Ok(deposits(&store, id, count.parse().unwrap()).to_string()),
             ["withdraw", id, cents] => Ok(withdraw(&store, id, cents.parse().unwrap())),

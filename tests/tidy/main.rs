@@ -19,14 +19,15 @@ use self::source::Source;
 
 /// Rooms of `actors/src`, bottom to top: a room may use those on lower floors. On the ground floor also its
 /// neighbours; above it nobody uses a room of its own floor.
-const ACTORS: [&[&str]; 8] = [
-    &["error", "name", "clock", "limits", "thread", "worker", "failpoint", "shards"],
+const ACTORS: [&[&str]; 9] = [
+    &["error", "name", "clock", "limits", "thread", "worker", "failpoint", "shards", "rows"],
     &["gate", "reply"],
     &["storage"],
     &["memory", "reader", "writer"],
     &["watcher"],
+    &["feed"],
     &["supervisor"],
-    &["aggregate", "lock", "stream"],
+    &["aggregate", "channel", "lock", "stream"],
     &["runtime"],
 ];
 
@@ -34,13 +35,15 @@ const ACTORS: [&[&str]; 8] = [
 const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "placed"]);
 
 /// Rooms of `src`, bottom to top. `storage` is a cellar that only `store` has the key of.
-const SRC: [&[&str]; 8] = [
+const SRC: [&[&str]; 10] = [
     &["location"],
     &["storage"],
-    &["codec"],
-    &["reading", "lock", "inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock"],
-    &["events", "aggregate"],
+    &["codec", "paging"],
+    &["reading", "lock"],
+    &["feed"],
+    &["inspect"],
+    &["lock_set", "leader", "semaphore", "rw_lock", "durable"],
+    &["events", "aggregate", "log", "channel"],
     &["store"],
     &["blocking", "lib"],
 ];
@@ -64,7 +67,7 @@ const SEAMS: [(&str, &[&str]); 6] = [
             "actors/src/clock.rs",
             "actors/src/reader.rs",
             "src/bin/millpond/bench/floor.rs",
-            "src/bin/millpond/lock/signals.rs",
+            "src/bin/millpond/signals.rs",
             "tests/torture/src/crew.rs",
             "tests/torture/src/kill/children.rs",
         ],
@@ -218,9 +221,8 @@ fn twins(sources: &[Source]) -> Vec<String> {
     for source in sources {
         let twin = match source.path.as_str() {
             "src/lock.rs" | "src/lock_set.rs" | "src/semaphore.rs" | "src/rw_lock.rs" | "src/leader.rs"
-            | "src/events.rs" | "src/aggregate.rs" | "src/inspect.rs" => {
-                source.path.replace("src/", "src/blocking/")
-            }
+            | "src/events.rs" | "src/log.rs" | "src/channel.rs" | "src/durable.rs" | "src/aggregate.rs"
+            | "src/inspect.rs" => source.path.replace("src/", "src/blocking/"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };

@@ -97,12 +97,12 @@ impl Store {
         trimmed
     }
 
-    fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {
+    pub(super) fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {
         let id = feed.id.or_else(|| self.feed_names.get(&(kind, feed.name.clone())).copied())?;
         self.feeds.get(&id).map(|row| (id, row.clone()))
     }
 
-    fn feed_or_new(&mut self, kind: Kind, feed: &Target) -> (u64, Feed) {
+    pub(super) fn feed_or_new(&mut self, kind: Kind, feed: &Target) -> (u64, Feed) {
         if let Some(found) = self.feed_row(kind, feed) {
             return found;
         }
@@ -134,7 +134,7 @@ impl Store {
 
 /// What is read.
 impl Store {
-    fn committed_feed(&self, kind: Kind, name: &Name) -> Option<(u64, &Feed)> {
+    pub(super) fn committed_feed(&self, kind: Kind, name: &Name) -> Option<(u64, &Feed)> {
         let id = *self.feed_names.committed().get(&(kind, name.clone()))?;
         self.feeds.committed().get(&id).map(|row| (id, row))
     }

@@ -3,7 +3,7 @@
 //! It is written to be obviously right rather than fast. Several sessions joined to one [`Memory`] behave as
 //! several processes; one that is dropped without leaving is dead at once. Files in reading order: the tables
 //! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`,
-//! `feed`), and who does it
+//! `feed`, `subscription`), and who does it
 //! (`session`, `view`, `bell`).
 
 pub mod faults;
@@ -17,6 +17,7 @@ mod session;
 mod snapshot;
 mod store;
 mod stream;
+mod subscription;
 mod table;
 mod view;
 

@@ -12,7 +12,7 @@ use crate::storage::lock::{
 };
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
-use crate::storage::{Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, feed};
+use crate::storage::{Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, feed, subscription};
 
 /// One process of the store. Dropped without leaving, it is dead at once.
 #[derive(Debug)]
@@ -301,6 +301,18 @@ impl Tables for MemorySession {
 
     fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
         self.operate(|store, me| Ok(store.feed_trim(me, operation)))
+    }
+
+    fn subscription_begin(&mut self, operation: &subscription::Subscribe) -> Result<u64> {
+        self.operate(|store, _| Ok(store.subscription_begin(operation)))
+    }
+
+    fn subscription_move(&mut self, operation: &subscription::Move) -> Result<subscription::Moved> {
+        self.operate(|store, me| Ok(store.subscription_move(me, operation)))
+    }
+
+    fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
+        self.operate(|store, _| Ok(store.subscription_end(operation)))
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Store {
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
     pub(super) messages: Table<(u64, u64), Arc<Message>>,
+    /// Of durable subscriptions, by feed and name.
+    pub(super) cursors: Table<(u64, Name), u64>,
     pub(super) locks: Table<u64, Lock>,
     pub(super) lock_names: Table<Name, u64>,
     /// Who waits: by lock and ticket, so that a lock's first row is the first in its line.
@@ -84,7 +86,7 @@ impl Store {
         self.tables().into_iter().for_each(Transactional::undo_to_mark);
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 15] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 16] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -96,6 +98,7 @@ impl Store {
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,
+            &mut self.cursors,
             &mut self.locks,
             &mut self.lock_names,
             &mut self.tickets,

@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::storage::lock::Line;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query};
-use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed};
+use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed, subscription};
 
 /// A reader.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ impl View for MemoryView {
 
     fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
         Ok(self.0.store().feed_list(kind, after, limit))
+    }
+
+    fn subscriptions(&mut self, kind: feed::Kind, name: &Name) -> Result<Vec<subscription::Standing>> {
+        Ok(self.0.store().subscription_list(kind, name))
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {

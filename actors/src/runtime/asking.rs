@@ -207,6 +207,17 @@ impl Runtime {
         Ok(answer)
     }
 
+    /// An answer that comes after this time. The caller's executor may have no timer; ours has one.
+    #[must_use]
+    pub fn timer(&self, after: Duration) -> Answer<()> {
+        let (reply, answer) = Reply::future();
+        self.doors.arbiter.spawn(async move {
+            tokio::time::sleep(after).await;
+            reply.answer(Ok(()));
+        });
+        answer
+    }
+
     fn start_read<T: Send + 'static>(
         &self,
         mut passage: Passage,

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Doors, Settings, storage};
 use crate::error::Result;
+use crate::feed::Feeds;
 use crate::gate::Gate;
 use crate::limits;
 use crate::reader::Readers;
@@ -85,6 +86,8 @@ impl Building {
     ) -> Option<Reply<()>> {
         let answer = stopped.await.ok();
         self.gate.close();
+        // What they would read is not let in any more.
+        house.feeds.close();
         if answer.is_some() {
             let _ = tokio::time::timeout(limits::CLOSE_WAIT, self.gate.emptied()).await;
             house.writer.close().await;
@@ -119,11 +122,12 @@ impl Building {
         let Settings { call_timeout, checkpoint_pages, .. } = self.settings;
         let tuning = Tuning { call_timeout, checkpoint_pages };
         let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, call_all, ask_turn)?;
-        let house = House { writer, readers: readers.clone(), watcher, seams };
+        let feeds = Feeds::new(writer.clone(), readers.clone(), watcher.clone(), Arc::clone(&self.gate));
+        let house = House { writer, readers: readers.clone(), feeds: feeds.clone(), watcher, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
         let streams = Streams::new(writer.clone());
-        let doors = Doors { supervisors, streams, writer, readers, presence, arbiter, others };
+        let doors = Doors { supervisors, streams, feeds, writer, readers, presence, arbiter, others };
         Ok((doors, house))
     }
 

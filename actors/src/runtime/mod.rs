@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use self::building::Building;
 use crate::clock::Seams;
 use crate::error::{Error, Result};
+use crate::feed::Feeds;
 use crate::gate::Gate;
 use crate::limits;
 use crate::name::Name;
@@ -83,6 +84,7 @@ pub struct Runtime {
 struct Doors {
     supervisors: Vec<Addr<Supervisor>>,
     streams: Streams,
+    feeds: Feeds,
     writer: Writer,
     readers: Readers,
     presence: Option<Weak<dyn Presence>>,
@@ -138,6 +140,12 @@ impl Runtime {
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.doors.streams
+    }
+
+    /// The way to the feeds, for whoever has entered, and to their ends.
+    #[must_use]
+    pub fn feeds(&self) -> &Feeds {
+        &self.doors.feeds
     }
 
     /// Whether it was closed, or is being closed.

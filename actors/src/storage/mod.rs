@@ -17,6 +17,7 @@ pub mod lock;
 pub mod process;
 pub mod snapshot;
 pub mod stream;
+pub mod subscription;
 
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
@@ -132,6 +133,12 @@ operations! {
     feed_retain: FeedRetain(feed::Retain) => feed::Trimmed;
     /// Remove the oldest messages of a feed.
     feed_trim: FeedTrim(feed::Trim) => feed::Trimmed;
+    /// Begin a durable subscription, or find out where it stands.
+    subscription_begin: SubscriptionBegin(subscription::Subscribe) => u64;
+    /// Move the cursor of a durable subscription.
+    subscription_move: SubscriptionMove(subscription::Move) => subscription::Moved;
+    /// Forget a durable subscription.
+    subscription_end: SubscriptionEnd(subscription::Unsubscribe) => bool;
 }
 
 /// A database that holds one store, opened.
@@ -320,6 +327,12 @@ pub trait View: Send {
     /// # Errors
     /// What the database said.
     fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>>;
+
+    /// The durable subscriptions of a feed, by name.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn subscriptions(&mut self, kind: feed::Kind, name: &Name) -> Result<Vec<subscription::Standing>>;
 
     /// How one lock stands at `now`, without changing anything; `None` if it was never used.
     ///

@@ -17,6 +17,7 @@ mod world;
 
 mod aggregate;
 mod aggregate_shared;
+mod feed;
 mod lock;
 mod lock_follow;
 mod lock_lost;

@@ -9,9 +9,10 @@ use millpond::Expected;
 use uuid::Uuid;
 
 use crate::bench::BenchArgs;
+use crate::feed::args::{ChannelCommand, LogCommand};
 use crate::time::{check_moment, parse_duration};
 
-/// Durable actors in one file: locks and streams of events.
+/// Durable actors in one file: locks, logs, channels and streams of events.
 #[derive(Debug, Parser)]
 #[command(name = "millpond", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 75 lock not acquired in time, \
@@ -45,6 +46,12 @@ pub(crate) enum Command {
     /// Streams of events
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Logs: records in order
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Channels: messages for whoever subscribes
+    #[command(subcommand)]
+    Channel(ChannelCommand),
     /// Named locks, semaphores, and locks for readers and writers
     #[command(subcommand)]
     Lock(LockCommand),
@@ -66,6 +73,8 @@ impl Command {
             Command::Events(EventsCommand::All(_)) => "events all",
             Command::Events(EventsCommand::Import(_)) => "events import",
             Command::Events(EventsCommand::Export(_)) => "events export",
+            Command::Log(log) => log.name(),
+            Command::Channel(channel) => channel.name(),
             Command::Lock(LockCommand::Run(_)) => "lock run",
             Command::Lock(LockCommand::List) => "lock list",
             Command::Lock(LockCommand::Show { .. }) => "lock show",

@@ -1,6 +1,5 @@
 //! `events append`, `read`, `all` and `export`. (`import` has a room of its own.)
 
-use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::{All, Append, Export, Read};
 use crate::failure::{Done, Failure, code, complain};
+use crate::input::read_input;
 use crate::show::{Listing, Show, compact_json};
 use crate::time::{pause, rfc3339};
 
@@ -21,9 +21,6 @@ const ROWS: usize = 200;
 
 /// How often `--follow` looks for more.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Standard input is not read further than this: no event is larger.
-const INPUT_BYTES: u64 = 17 << 20;
 
 pub(crate) fn append(store: &Store, append: Append, show: &mut Show) -> Done<u8> {
     let data = if append.data == "-" { read_input()? } else { append.data };
@@ -50,13 +47,6 @@ pub(crate) fn append(store: &Store, append: Append, show: &mut Show) -> Done<u8>
         show.line(&format!("version {}, position {}{before}", placed.version, placed.position))?;
     }
     Ok(code::DONE)
-}
-
-fn read_input() -> Done<String> {
-    let mut text = String::new();
-    let read = io::stdin().lock().take(INPUT_BYTES).read_to_string(&mut text);
-    read.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
-    Ok(text)
 }
 
 pub(crate) fn read(store: &Store, read: &Read, show: &mut Show) -> Done<u8> {

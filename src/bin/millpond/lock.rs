@@ -1,7 +1,6 @@
 //! `lock list` and `show`; `run` is a file of its own.
 
 mod run;
-mod signals;
 
 use millpond::blocking::Store;
 use millpond::{Holder, LockLine};

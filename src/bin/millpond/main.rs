@@ -8,9 +8,12 @@ mod bench;
 mod demo;
 mod events;
 mod failure;
+mod feed;
 mod import;
+mod input;
 mod lock;
 mod show;
+mod signals;
 mod status;
 mod time;
 
@@ -23,6 +26,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Args, Command, EventsCommand, LockCommand};
 use crate::failure::{Done, Failure};
+use crate::feed::args::{ChannelCommand, LogCommand};
 use crate::show::Show;
 
 fn main() -> ExitCode {
@@ -69,6 +73,17 @@ fn run(args: Args) -> Done<u8> {
             let source = import::open(&import)?;
             store.write(|store| import::import(store, source, &import.prefix, &mut show))
         }
+        Command::Log(LogCommand::Append(send)) => store.write(|store| feed::append(store, send, &mut show)),
+        Command::Log(LogCommand::Range(range)) => store.read(|store| feed::range(store, &range, &mut show)),
+        Command::Log(LogCommand::Tail(tail)) => store.read(|store| feed::tail(store, &tail, &mut show)),
+        Command::Log(LogCommand::List) => store.read(|store| feed::list_logs(store, &mut show)),
+        Command::Channel(ChannelCommand::Publish(send)) => {
+            store.write(|store| feed::publish(store, send, &mut show))
+        }
+        Command::Channel(ChannelCommand::Subscribe(subscribe)) => {
+            store.read(|store| feed::subscribe(store, &subscribe, &mut show))
+        }
+        Command::Channel(ChannelCommand::List) => store.read(|store| feed::list_channels(store, &mut show)),
         Command::Lock(LockCommand::Run(run)) => store.write(|store| lock::run(store, &run)),
         Command::Lock(LockCommand::List) => store.read(|store| lock::list(store, &mut show)),
         Command::Lock(LockCommand::Break { name }) => {
@@ -101,7 +116,8 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes = "`events append`, `events import` and `lock run` make one";
+            let makes =
+                "`events append`, `events import`, `log append`, `channel publish` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

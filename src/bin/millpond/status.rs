@@ -126,6 +126,8 @@ fn as_json(status: &Status) -> serde_json::Value {
         "events": summary.events,
         "head": summary.head,
         "snapshots": summary.snapshots,
+        "logs": summary.logs,
+        "channels": summary.channels,
         "locks_held": summary.locks_held,
         "tickets_waiting": summary.tickets_waiting,
         "categories": categories,
@@ -145,6 +147,14 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
         ("events", format!("{} in {}", grouped(summary.events), count(summary.streams, "stream", "streams"))),
         ("head", format!("position {}", summary.head)),
         ("snapshots", grouped(summary.snapshots)),
+        (
+            "feeds",
+            format!(
+                "{}, {}",
+                count(summary.logs, "log", "logs"),
+                count(summary.channels, "channel", "channels")
+            ),
+        ),
         ("locks", format!("{} held, {} waiting", summary.locks_held, summary.tickets_waiting)),
         (
             "processes",

@@ -77,6 +77,12 @@ pub(crate) fn check_moment(text: &str) -> Result<String, String> {
     })
 }
 
+/// A moment with its offset, in milliseconds since 1970.
+pub(crate) fn parse_moment(text: &str) -> Result<i64, String> {
+    check_moment(text)?;
+    text.parse::<Timestamp>().map(Timestamp::as_millisecond).map_err(|error| error.to_string())
+}
+
 /// Milliseconds since 1970 as RFC 3339.
 pub(crate) fn rfc3339(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds)

@@ -13,6 +13,7 @@ mod shared;
 mod snapshots;
 mod stage;
 mod streams;
+mod subscriptions;
 mod take_up;
 
 use millpond_actors::memory::Memory;
@@ -197,6 +198,14 @@ macro_rules! contract_suite {
                     a_feed_says_how_it_stands
                     feeds_are_listed_by_kind_and_name
                     an_empty_append_to_a_feed_is_an_error
+                }
+                subscriptions {
+                    c2_a_cursor_begins_once
+                    c2_a_cursor_never_moves_back_unless_it_is_told_to
+                    c2_a_stale_token_moves_no_cursor
+                    c2_a_cursor_outlives_its_consumer
+                    c2_what_is_rolled_back_was_not_acknowledged
+                    a_subscription_that_is_ended_is_forgotten
                 }
                 processes {
                     processes_are_listed_with_what_they_said

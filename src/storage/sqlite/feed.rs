@@ -154,7 +154,7 @@ impl SqliteSession {
         self.save(&head).map(|()| trimmed)
     }
 
-    fn find_feed(&self, kind: Kind, feed: &Target) -> Result<Option<Head>> {
+    pub(super) fn find_feed(&self, kind: Kind, feed: &Target) -> Result<Option<Head>> {
         let Some(id) = feed.id else { return row(&self.connection, kind, &feed.name) };
         let mut statement = self.connection.prepare_cached(BY_ID).map_err(database)?;
         statement.query_row([id], read).optional().map_err(database)
@@ -163,7 +163,7 @@ impl SqliteSession {
     const MAKE_FEED: &str =
         "INSERT INTO feed (kind, name, first, last, bytes, recorded_at) VALUES (?1, ?2, 1, 0, 0, 0)";
 
-    fn make_feed(&self, kind: Kind, name: &Name) -> Result<Head> {
+    pub(super) fn make_feed(&self, kind: Kind, name: &Name) -> Result<Head> {
         let mut statement = self.connection.prepare_cached(Self::MAKE_FEED).map_err(database)?;
         let id = statement.insert(params![kind as u8, name.as_str()]).map_err(database)?.unsigned_abs();
         let (name, retention) = (name.to_string(), Retention::default());

@@ -13,6 +13,7 @@
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot` | a primitive each: its operations and its reads |
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
+//! | `subscription` | how far each durable subscription has come |
 //! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
@@ -39,6 +40,7 @@ mod process;
 mod session;
 mod snapshot;
 mod stream;
+mod subscription;
 mod sync;
 mod tables;
 mod trace;

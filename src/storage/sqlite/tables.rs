@@ -1,7 +1,9 @@
 //! What each operation is, for the session: the contract's list, and the method that does it.
 
 use millpond_actors::error::Result;
-use millpond_actors::storage::{self, Operation, Outcome, Tables, feed, lock, snapshot, stream};
+use millpond_actors::storage::{
+    self, Operation, Outcome, Tables, feed, lock, snapshot, stream, subscription,
+};
 
 use super::session::SqliteSession;
 
@@ -58,5 +60,17 @@ impl Tables for SqliteSession {
 
     fn feed_trim(&mut self, operation: &feed::Trim) -> Result<feed::Trimmed> {
         self.trim(operation)
+    }
+
+    fn subscription_begin(&mut self, operation: &subscription::Subscribe) -> Result<u64> {
+        self.begin_subscription(operation)
+    }
+
+    fn subscription_move(&mut self, operation: &subscription::Move) -> Result<subscription::Moved> {
+        self.move_cursor(operation)
+    }
+
+    fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
+        self.end_subscription(operation)
     }
 }

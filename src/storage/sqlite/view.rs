@@ -9,6 +9,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
+use millpond_actors::storage::subscription::Standing;
 use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, feed as feeds};
 use rusqlite::{Connection, Transaction};
 
@@ -18,7 +19,7 @@ use super::lease::Judge;
 use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
-use super::{events, feed, lease, messages, open, process, snapshot};
+use super::{events, feed, lease, messages, open, process, snapshot, subscription};
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
 pub(super) struct SqliteView {
@@ -126,6 +127,11 @@ impl View for SqliteView {
 
     fn feeds(&mut self, kind: feeds::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feeds::Head>> {
         feed::list(&self.connection, kind, after, limit)
+    }
+
+    fn subscriptions(&mut self, kind: feeds::Kind, name: &Name) -> Result<Vec<Standing>> {
+        let _snapshot = self.one_snapshot()?;
+        subscription::list(&self.connection, kind, name)
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {

@@ -16,9 +16,9 @@ use nix::unistd::Pid;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT};
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-use super::signals::Ear;
 use crate::args::LockRun;
 use crate::failure::{Done, Failure, code, complain};
+use crate::signals::Ear;
 use crate::time::{Stopwatch, wait_for};
 
 /// As a shell ends when there is no such command, or when it may not be run.

@@ -134,3 +134,11 @@ CREATE TABLE message (
     data        ANY     NOT NULL,
     PRIMARY KEY (feed, sequence)
 ) STRICT, WITHOUT ROWID;
+
+-- How far each durable subscription has come. Who may move the cursor is told by a lock.
+CREATE TABLE subscription (
+    feed   INTEGER NOT NULL,
+    name   TEXT    NOT NULL,
+    cursor INTEGER NOT NULL, -- the last message that was acknowledged
+    PRIMARY KEY (feed, name)
+) STRICT, WITHOUT ROWID;

@@ -14,7 +14,7 @@ use millpond_actors::storage::snapshot::{Kept, Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Head, Import, Imported, Page, Query};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Process, Pulse, Session, Standing,
-    Summary, Tables, Turn, View, feed,
+    Summary, Tables, Turn, View, feed, subscription,
 };
 
 use super::bell::Rope;
@@ -349,6 +349,9 @@ impl Tables for Moored {
         feed_append(feed::Append) -> feed::Appended;
         feed_retain(feed::Retain) -> feed::Trimmed;
         feed_trim(feed::Trim) -> feed::Trimmed;
+        subscription_begin(subscription::Subscribe) -> u64;
+        subscription_move(subscription::Move) -> subscription::Moved;
+        subscription_end(subscription::Unsubscribe) -> bool;
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
@@ -427,6 +430,10 @@ impl View for Window {
 
     fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
         self.view.feeds(kind, after, limit)
+    }
+
+    fn subscriptions(&mut self, kind: feed::Kind, name: &Name) -> Result<Vec<subscription::Standing>> {
+        self.view.subscriptions(kind, name)
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {

@@ -11,14 +11,14 @@ use signal_hook::low_level::siginfo::Origin;
 /// What is passed on to a command.
 const PASSED_ON: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
 
-pub(super) struct Ear {
+pub(crate) struct Ear {
     handle: Handle,
     thread: JoinHandle<()>,
 }
 
 impl Ear {
     /// Tells `hear` of every signal that is passed on, and of children that end, as long as it says `true`.
-    pub(super) fn open(hear: impl Fn(Origin) -> bool + Send + 'static) -> std::io::Result<Ear> {
+    pub(crate) fn open(hear: impl Fn(Origin) -> bool + Send + 'static) -> std::io::Result<Ear> {
         let ignored = ignored();
         let heard = PASSED_ON.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
         let mut signals = SignalsInfo::<WithOrigin>::new(heard.chain([SIGCHLD]))?;
@@ -30,7 +30,7 @@ impl Ear {
         Ok(Ear { handle, thread })
     }
 
-    pub(super) fn close(self) {
+    pub(crate) fn close(self) {
         self.handle.close();
         // It cannot have panicked; and if it had, the command's end counts.
         let _ = self.thread.join();

@@ -1,0 +1,141 @@
+//! What comes: a stream of the messages that are appended to a log or published to a channel.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+
+use millpond_actors::channel::Seat;
+use millpond_actors::error::{Error, Result};
+use millpond_actors::feed::{self, Follower, Seen};
+use millpond_actors::reply;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::feed::Kind;
+use millpond_actors::thread;
+
+use super::{Feed, Message};
+
+/// Where they come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The end of a log.
+    Log(Follower),
+    /// The actor of a channel.
+    Channel(Seat),
+}
+
+impl From<Seat> for Source {
+    fn from(seat: Seat) -> Source {
+        Source::Channel(seat)
+    }
+}
+
+/// Messages from some place on, in order, each once, without a gap, as they are committed.
+///
+/// - It is read **from the store**, in bounded memory: one page at hand, which it mostly shares with the others, and one
+///   under way. A slow consumer reads on from the store where it is, and holds up neither publishers nor others.
+/// - [`Error::Lagged`] says exactly how many messages retention had removed before they were read; the subscription goes on
+///   with the first that is kept. Nothing else is ever left out in silence. A damaged message is [`Error::Corrupt`] and one
+///   that cannot be decoded [`Error::Decode`], in its place; the subscription goes on behind it.
+/// - What another process commits comes within 150 ms and a commit at the latest, mostly at once.
+/// - **When the store is closed** it gives [`Error::Closed`] once, and then ends.
+/// - Cancel-safe: a dropped `next` loses no message.
+#[must_use = "messages come when they are asked for"]
+pub struct Subscription<T> {
+    // Before the runtime, which ends with its last owner.
+    source: Source,
+    kind: Kind,
+    name: String,
+    runtime: Arc<Runtime>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for Subscription<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<T> Subscription<T> {
+    pub(crate) fn new(feed: &Feed, source: Source) -> Subscription<T> {
+        let name = feed.name.as_ref().map_or_else(|_| String::new(), ToString::to_string);
+        let (kind, runtime) = (feed.kind, Arc::clone(&feed.runtime));
+        Subscription { source, kind, name, runtime, value: PhantomData }
+    }
+
+    /// Sequence of the message that comes next, unless it is removed before.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        match &self.source {
+            Source::Log(follower) => follower.next(),
+            Source::Channel(seat) => seat.next(),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Subscription<T> {
+    /// The next message, waited for without limit; `None` after the end.
+    ///
+    /// Cancel-safe: a dropped future loses no message.
+    pub async fn next(&mut self) -> Option<Result<Message<T>>> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The next message for a thread that waits.
+    pub(crate) fn next_blocking(&mut self) -> Option<Result<Message<T>>> {
+        if thread::is_ours() {
+            return Some(Err(Error::WouldDeadlock));
+        }
+        reply::wait_until(|context| Pin::new(&mut *self).poll_next(context))
+    }
+
+    fn decode(&self, found: Result<Seen>) -> Result<Message<T>> {
+        found.and_then(|seen| Message::decode(self.kind, &self.name, &seen))
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Subscription<T> {
+    type Item = Result<Message<T>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Message<T>>>> {
+        let found = match &mut self.source {
+            Source::Log(follower) => follower.poll_next(context),
+            Source::Channel(seat) => seat.poll_next(context),
+        };
+        let Poll::Ready(found) = found else { return Poll::Pending };
+        Poll::Ready(found.map(|found| self.decode(found)))
+    }
+}
+
+impl Feed {
+    /// Follows it from some place on: active when this returns. Its last message at that moment comes with it.
+    pub(crate) async fn follow<T>(&self, from: feed::From) -> Result<(Subscription<T>, u64)> {
+        let (kind, name) = (self.kind, self.name.clone()?);
+        from.check()?;
+        // Before the look, so that what is committed after it is not missed.
+        let tail = self.runtime.feeds().tail(kind, &name);
+        let (next, last) = self.runtime.read(move |view| from.find(kind, &name, view)).await?;
+        tail.reaches(last);
+        Ok((Subscription::new(self, Source::Log(Follower::new(tail, next)?)), last))
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn follow_blocking<T>(&self, from: feed::From) -> Result<(Subscription<T>, u64)> {
+        let (kind, name) = (self.kind, self.name.clone()?);
+        from.check()?;
+        let tail = self.runtime.feeds().tail(kind, &name);
+        let (next, last) = self.runtime.read_blocking(move |view| from.find(kind, &name, view))?;
+        tail.reaches(last);
+        Ok((Subscription::new(self, Source::Log(Follower::new(tail, next)?)), last))
+    }
+}
+
+impl<T> Subscription<T> {
+    pub(super) fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+}
