@@ -18,7 +18,7 @@ use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Sta
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
-use self::auditor::Auditor;
+use self::auditor::{Auditor, Waiting};
 use self::events::{Anything, End, Event, FEEDS, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
 use super::stage::*;
 use super::{Fresh, fresh_memory};
@@ -55,23 +55,9 @@ struct Known {
     /// Those of them that wait, as far as outcomes have told.
     waiting: Vec<Waiting>,
     /// Lock and token, oldest first.
-    grants: Vec<millpond_actors::storage::lock::Grant>,
+    grants: Vec<Grant>,
     streams: [u64; STREAMS.len()],
     locks: [u64; LOCKS.len()],
-}
-
-/// A ticket that waits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Waiting {
-    player: usize,
-    place: Leave,
-    weight: u32,
-}
-
-impl Waiting {
-    fn is_of(&self, grant: &Grant) -> bool {
-        (self.place.lock, self.place.ticket) == (grant.lock, grant.ticket)
-    }
 }
 
 /// Both sides, driven alike.

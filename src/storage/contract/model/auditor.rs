@@ -3,10 +3,23 @@
 use std::collections::HashMap;
 
 use millpond_actors::storage::feed;
-use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::lock::{Grant, Leave, Line};
 
-use super::Waiting;
 use super::events::LOCKS;
+
+/// A ticket that waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Waiting {
+    pub(super) player: usize,
+    pub(super) place: Leave,
+    pub(super) weight: u32,
+}
+
+impl Waiting {
+    pub(super) fn is_of(&self, grant: &Grant) -> bool {
+        (self.place.lock, self.place.ticket) == (grant.lock, grant.ticket)
+    }
+}
 
 /// Who watches over the line with nothing but what tickets were taken, whose and how large: no more of a lock is held
 /// than there is, whoever holds it must not have passed a living ticket, nobody waits who fits, and tokens must grow.
