@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millpond::{Error, From, History, Log, ManualClock, Result, Retention, Stamp, Store, Subscription};
+use millpond::{Error, From, History, Result, Retention, Stamp, Store, Subscription};
 
 use crate::backends::{on_file, on_memory, together, until};
 
@@ -345,12 +345,13 @@ async fn a_limit_and_a_direction_are_honored_over_pages(store: Store) -> Result<
 }
 
 /// A clock that goes back, or stands still, changes nothing but what is recorded of it.
+#[cfg(feature = "testing")]
 #[test]
 fn lg4_recorded_at_never_goes_back_whatever_the_clock_does() {
     crate::backends::wait(async {
-        let clock = ManualClock::new();
+        let clock = millpond::ManualClock::new();
         let store = Store::builder().clock(clock.clone()).open(millpond::Location::Memory).await?;
-        let log: Log<u64> = store.log("l");
+        let log: millpond::Log<u64> = store.log("l");
         let mut follow = log.follow(From::Now).await?;
         let mut last = i64::MIN;
         for (n, wall_ms) in (1..).zip([1_000, 500, 500, -3, 2_000, 1_999]) {
