@@ -11,7 +11,7 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
 use millpond_actors::error::{Error, Result};
-use millpond_actors::feed::From;
+use millpond_actors::feed::{From, Place};
 use millpond_actors::lock::Wait;
 use millpond_actors::name::Name;
 use millpond_actors::reply;
@@ -191,7 +191,7 @@ impl<T> Durable<T> {
     }
 
     /// It begins at this place, if the store does not know it yet.
-    fn subscribe(&self, (next, _): (u64, u64)) -> Result<Subscribe> {
+    fn subscribe(&self, Place { next, .. }: Place) -> Result<Subscribe> {
         let (feed, subscription) = (self.target()?, self.name.clone()?);
         Ok(Subscribe { kind: self.feed.kind, feed, subscription, cursor: next.saturating_sub(1) })
     }

@@ -6,7 +6,7 @@
 use actix::prelude::*;
 
 use crate::error::Result;
-use crate::feed::{Follower, From, Seen};
+use crate::feed::{Follower, From, Place, Seen};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
@@ -84,8 +84,8 @@ impl Handler<Visit<Subscribe>> for ChannelActor {
         self.house.readers.read(
             move |view| from.find(Kind::Channel, &name, view),
             move |found| {
-                let seat = found.and_then(|(next, last)| {
-                    tail.reaches(last);
+                let seat = found.and_then(|Place { next, first, last }| {
+                    tail.stands(first, last);
                     Ok(Seat { follower: Follower::new(tail, next)?, _stay: stay })
                 });
                 reply.answer(seat);

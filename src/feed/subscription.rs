@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use millpond_actors::channel::Seat;
 use millpond_actors::error::{Error, Result};
-use millpond_actors::feed::{self, Follower, Seen};
+use millpond_actors::feed::{self, Follower, Place, Seen};
 use millpond_actors::reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::Kind;
@@ -118,8 +118,8 @@ impl Feed {
         from.check()?;
         // Before the look, so that what is committed after it is not missed.
         let tail = self.runtime.feeds().tail(kind, &name);
-        let (next, last) = self.runtime.read(move |view| from.find(kind, &name, view)).await?;
-        tail.reaches(last);
+        let Place { next, first, last } = self.runtime.read(move |view| from.find(kind, &name, view)).await?;
+        tail.stands(first, last);
         Ok((Subscription::new(self, Source::Log(Follower::new(tail, next)?)), last))
     }
 
@@ -128,8 +128,9 @@ impl Feed {
         let (kind, name) = (self.kind, self.name.clone()?);
         from.check()?;
         let tail = self.runtime.feeds().tail(kind, &name);
-        let (next, last) = self.runtime.read_blocking(move |view| from.find(kind, &name, view))?;
-        tail.reaches(last);
+        let Place { next, first, last } =
+            self.runtime.read_blocking(move |view| from.find(kind, &name, view))?;
+        tail.stands(first, last);
         Ok((Subscription::new(self, Source::Log(Follower::new(tail, next)?)), last))
     }
 }

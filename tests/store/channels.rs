@@ -117,6 +117,12 @@ async fn c3_what_retention_removed_is_told_exactly(store: Store) -> Result<()> {
     let mut late = channel.subscribe_from(From::After(9_000)).await?;
     assert!(matches!(late.next().await, Some(Err(Error::Lagged { missed: 901, .. }))));
     assert_eq!(take(&mut late, 1).await?, [9_902]);
+    // What was removed is gone for everybody, though others have it at hand.
+    let mut gone = channel.subscribe_from(From::After(9_990)).await?;
+    channel.trim_before(10_000).await?;
+    let mut later = channel.subscribe_from(From::After(9_995)).await?;
+    assert!(matches!(later.next().await, Some(Err(Error::Lagged { missed: 4, .. }))));
+    assert!(matches!(gone.next().await, Some(Err(Error::Lagged { missed: 9, .. }))));
     channel.trim_before(u64::MAX).await?;
     let mut start = channel.subscribe_from(From::Start).await?;
     channel.publish(&7).await?;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub use self::follower::{Follower, Seen};
-pub use self::start::From;
+pub use self::start::{From, Place};
 pub use self::tail::Tail;
 use crate::gate::{Gate, Passage};
 use crate::name::Name;

@@ -6,6 +6,17 @@ use crate::name::Name;
 use crate::storage::View;
 use crate::storage::feed::{Kind, Query};
 
+/// A place in a feed, and how the feed stood when it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The message that comes first.
+    pub next: u64,
+    /// The first message that is kept.
+    pub first: u64,
+    /// The last that there is.
+    pub last: u64,
+}
+
 /// From where a subscription begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,11 +48,11 @@ impl From {
         }
     }
 
-    /// Which message comes first, and which is the last there is now.
+    /// Which message comes first.
     ///
     /// # Errors
     /// What the database said.
-    pub fn find(self, kind: Kind, name: &Name, view: &mut dyn View) -> Result<(u64, u64)> {
+    pub fn find(self, kind: Kind, name: &Name, view: &mut dyn View) -> Result<Place> {
         let head = view.feed(kind, name)?;
         let (first, last) = head.map_or((1, 0), |head| (head.first, head.last));
         let next = match self {
@@ -55,6 +66,6 @@ impl From {
                 page.messages.first().map_or(last + 1, |(sequence, _)| *sequence)
             }
         };
-        Ok((next, last))
+        Ok(Place { next, first, last })
     }
 }

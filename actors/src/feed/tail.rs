@@ -64,6 +64,8 @@ pub struct Tail {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The first message known to be kept.
+    first: u64,
     /// The last message known to be committed.
     head: u64,
     /// Where the shared reading goes on.
@@ -153,6 +155,10 @@ impl Tail {
         if state.closed {
             return Poll::Ready(Sight::Closed);
         }
+        if next < state.first {
+            // What is removed is gone for everybody, though it may still be at hand: the store says how much it is.
+            return Poll::Ready(Sight::Behind);
+        }
         let at = state.window.partition_point(|batch| batch.to < next);
         if let Some(batch) = state.window.get(at).filter(|batch| batch.from <= next) {
             return Poll::Ready(Sight::Here(Arc::clone(batch)));
@@ -175,6 +181,14 @@ impl Tail {
         self.read(state);
     }
 
+    /// The feed was seen to stand so.
+    pub fn stands(self: &Arc<Tail>, first: u64, last: u64) {
+        let mut state = self.state();
+        state.first = state.first.max(first);
+        state.head = state.head.max(last);
+        self.read(state);
+    }
+
     /// Looks how far the feed has come: with this view, or with a reader's.
     pub(super) fn look(self: &Arc<Tail>, view: Option<&mut dyn View>) {
         let Some(view) = view else {
@@ -188,6 +202,7 @@ impl Tail {
         };
         let Ok(Some(head)) = view.feed(self.kind, &self.name) else { return };
         let mut state = self.state();
+        state.first = state.first.max(head.first);
         state.head = state.head.max(head.last);
         let Some(from) = state.wanted() else { return };
         state.reading = true;
