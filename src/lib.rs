@@ -40,10 +40,12 @@ mod events;
 mod leader;
 mod lock;
 mod lock_set;
+mod queue;
 mod rw_lock;
 mod semaphore;
 
 mod inspect;
+mod job;
 mod reading;
 
 mod codec;
@@ -63,10 +65,12 @@ pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity,
 pub use crate::codec::decode;
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::inspect::{Health, Inspector, WriterFigures, WriterState};
+pub use crate::job::{Job, Push};
 pub use crate::leader::{Election, Leader, Leadership};
 pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
 pub use crate::lock_set::{LockSet, LockSetGuard};
+pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::rw_lock::RwLock;
 pub use crate::semaphore::Semaphore;
@@ -79,4 +83,7 @@ pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result,
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::failpoint;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
-pub use millpond_actors::storage::{Identity, Process, Summary};
+pub use millpond_actors::storage::queue::{
+    Job as JobRecord, Numbers as QueueNumbers, Options as QueueOptions, Page as JobPage, State as JobState,
+};
+pub use millpond_actors::storage::{Data, Identity, Process, Summary};

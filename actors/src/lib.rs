@@ -27,6 +27,7 @@ pub mod supervisor;
 
 pub mod aggregate;
 pub mod lock;
+pub mod queue;
 pub mod stream;
 
 pub mod runtime;

@@ -24,6 +24,7 @@ mod lock_family;
 mod locks;
 mod peer;
 mod processes;
+mod queues;
 mod reading;
 mod shared_locks;
 mod threads;

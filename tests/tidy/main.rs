@@ -26,7 +26,7 @@ const ACTORS: [&[&str]; 8] = [
     &["memory", "reader", "writer"],
     &["watcher"],
     &["supervisor"],
-    &["aggregate", "lock", "stream"],
+    &["aggregate", "lock", "stream", "queue"],
     &["runtime"],
 ];
 
@@ -38,8 +38,8 @@ const SRC: [&[&str]; 8] = [
     &["location"],
     &["storage"],
     &["codec"],
-    &["reading", "lock", "inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock"],
+    &["reading", "lock", "job", "inspect"],
+    &["lock_set", "leader", "semaphore", "rw_lock", "queue"],
     &["events", "aggregate"],
     &["store"],
     &["blocking", "lib"],
@@ -218,7 +218,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
     for source in sources {
         let twin = match source.path.as_str() {
             "src/lock.rs" | "src/lock_set.rs" | "src/semaphore.rs" | "src/rw_lock.rs" | "src/leader.rs"
-            | "src/events.rs" | "src/aggregate.rs" | "src/inspect.rs" => {
+            | "src/events.rs" | "src/aggregate.rs" | "src/inspect.rs" | "src/job.rs" | "src/queue.rs" => {
                 source.path.replace("src/", "src/blocking/")
             }
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),

@@ -11,7 +11,6 @@ mod shortcut;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -29,6 +28,7 @@ use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::lock::{Break, Broken, Grant, Leave, Recall, Recalled};
 use crate::supervisor::{House, Primitive, Stay, Visit};
+use crate::watcher::Watcher;
 
 /// What could not be written or read is tried again after this time.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -141,12 +141,11 @@ pub struct LockActor {
 
 impl Primitive for LockActor {
     fn open(name: Name, house: House) -> LockActor {
-        static KEYS: AtomicUsize = AtomicUsize::new(0);
         LockActor {
             outlook: Arc::new(Outlook::new(name.clone(), Arc::clone(&house.seams.clock))),
             name,
             house,
-            key: KEYS.fetch_add(1, Ordering::Relaxed),
+            key: Watcher::new_key(),
             desk: None,
             waiting: BTreeMap::new(),
             losses: Vec::new(),

@@ -8,6 +8,7 @@
 mod lookout;
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::lookout::{Eye, Lookout, Rounds};
@@ -49,6 +50,13 @@ impl Watcher {
         let rounds = Rounds::new(Arc::clone(&lookout), Arc::clone(&seams.clock), eye);
         let _ = seams.spawner.employ("millpond-watch", Box::new(rounds), lookout.call())?;
         Ok(Watcher(Arc::new(Watch { bell: Mutex::new(bell), lookout })))
+    }
+
+    /// A key that no other watcher has.
+    #[must_use]
+    pub fn new_key() -> usize {
+        static KEYS: AtomicUsize = AtomicUsize::new(0);
+        KEYS.fetch_add(1, Ordering::Relaxed)
     }
 
     /// From now on `look` is called when another process may have written, come or gone, and when leases of this one
