@@ -8,6 +8,7 @@ use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::{Head, Kind};
 use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::queue::Numbers;
 use millpond_actors::storage::{Process, Summary};
 pub use millpond_actors::writer::WriterState;
 
@@ -153,6 +154,15 @@ impl Inspector {
     pub async fn lock(&self, name: impl AsRef<str>) -> Result<Option<Line>> {
         let (clock, name) = (Arc::clone(&self.runtime.seams().clock), Name::new(name.as_ref())?);
         self.runtime.read(move |view| view.lock(&name, clock.now())).await
+    }
+
+    /// Up to `limit` queues in numbers, by name, those behind `after`. Jobs are counted for it one by one.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn queues(&self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
+        let after = after.map(str::to_owned);
+        self.runtime.read(move |view| view.queues(after.as_deref(), limit)).await
     }
 
     /// This process's id in the store.

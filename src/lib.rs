@@ -105,10 +105,12 @@ mod leader;
 mod lock;
 mod lock_set;
 mod log;
+mod queue;
 mod rw_lock;
 mod semaphore;
 
 mod inspect;
+mod job;
 mod paging;
 mod reading;
 
@@ -133,11 +135,13 @@ pub use crate::durable::{Consumer, Durable};
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::feed::{Extent, History, Live, Message, Retention, Stamp, Subscription};
 pub use crate::inspect::{Health, Inspector, WriterFigures, WriterState};
+pub use crate::job::{Job, Push};
 pub use crate::leader::{Election, Leader, Leadership};
 pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
 pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::log::Log;
+pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::rw_lock::RwLock;
 pub use crate::semaphore::Semaphore;
@@ -152,4 +156,7 @@ pub use millpond_actors::failpoint;
 pub use millpond_actors::feed::From;
 pub use millpond_actors::storage::change::Primitive;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
-pub use millpond_actors::storage::{Identity, Process, Summary};
+pub use millpond_actors::storage::queue::{
+    Job as JobRecord, Numbers as QueueNumbers, Options as QueueOptions, Page as JobPage, State as JobState,
+};
+pub use millpond_actors::storage::{Data, Identity, Process, Summary};

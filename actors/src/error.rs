@@ -213,6 +213,14 @@ pub enum Error {
         /// The ticket under which it was held.
         ticket: u64,
     },
+    /// A job was not finished: its claim is not the current one any more. It may be done, or somebody else works on it.
+    #[error("job {sequence} of queue \"{queue}\" is not ours any more: its lease ended, or it was removed")]
+    StaleClaim {
+        /// The queue.
+        queue: String,
+        /// The job's number in it.
+        sequence: u64,
+    },
     /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
     #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
     UsedOtherwise {

@@ -33,6 +33,7 @@ pub mod supervisor;
 pub mod aggregate;
 pub mod channel;
 pub mod lock;
+pub mod queue;
 pub mod stream;
 
 pub mod runtime;

@@ -129,6 +129,17 @@ pub const ATTEMPTS_CAP: u32 = 1_000_000;
 /// Time to live of a claim unless told otherwise. It matters only for a process that is stopped.
 pub const JOB_LEASE: Duration = Duration::from_secs(30);
 
+/// How long a job waits after its first attempt that came to nothing, where nobody says so; twice as long after each
+/// other.
+pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// How long it waits at most.
+pub const RETRY_MOST: Duration = Duration::from_secs(3_600);
+
+/// Whoever waits for a job's time looks again after this long: the wall clock may have been set meanwhile, and a machine
+/// that slept has not counted that where timers are kept.
+pub const CLOCKS_DRIFT: Duration = Duration::from_secs(10);
+
 /// Jobs that one operation revives or removes, and delayed ones that one claim makes visible: whoever has more does it in
 /// steps, so that nobody waits for all of them.
 pub const JOBS_AT_ONCE: u32 = 1_000;

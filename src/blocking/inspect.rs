@@ -6,6 +6,7 @@ use millpond_actors::error::Result;
 use millpond_actors::name::Name;
 use millpond_actors::storage::feed::Kind;
 use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::queue::Numbers;
 use millpond_actors::storage::{Process, Summary};
 
 use crate::feed::Extent;
@@ -69,6 +70,15 @@ impl Inspector {
         let clock = Arc::clone(&self.inspector.runtime.seams().clock);
         let name = Name::new(name.as_ref())?;
         self.inspector.runtime.read_blocking(move |view| view.lock(&name, clock.now()))
+    }
+
+    /// See [`crate::Inspector::queues`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn queues(&self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
+        let after = after.map(str::to_owned);
+        self.inspector.runtime.read_blocking(move |view| view.queues(after.as_deref(), limit))
     }
 
     /// See [`crate::Inspector::process`].

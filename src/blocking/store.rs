@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 
-use super::{Changes, Channel, Election, Entity, Events, Inspector, Lock, LockSet, Log, RwLock, Semaphore};
+use super::{
+    Changes, Channel, Election, Entity, Events, Inspector, Lock, LockSet, Log, Queue, RwLock, Semaphore,
+};
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
@@ -86,6 +88,12 @@ impl Store {
     #[must_use]
     pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
         RwLock { lock: self.store.rw_lock(name) }
+    }
+
+    /// See [`crate::Store::queue`].
+    #[must_use]
+    pub fn queue<T>(&self, name: impl AsRef<str>) -> Queue<T> {
+        Queue { queue: self.store.queue(name) }
     }
 
     /// See [`crate::Store::aggregate`].

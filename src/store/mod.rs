@@ -19,6 +19,7 @@ use crate::location::Location;
 use crate::lock::Lock;
 use crate::lock_set::LockSet;
 use crate::log::Log;
+use crate::queue::Queue;
 use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
@@ -106,6 +107,12 @@ impl Store {
     #[must_use]
     pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
         RwLock::new(&self.lock(name))
+    }
+
+    /// The queue of this name, whose jobs are `T`s. A bad name is the first call's error.
+    #[must_use]
+    pub fn queue<T>(&self, name: impl AsRef<str>) -> Queue<T> {
+        Queue::new(Arc::clone(&self.runtime), name.as_ref())
     }
 
     /// The aggregate of this kind and id. A bad id is the first call's error.

@@ -28,6 +28,7 @@ mod locks;
 mod logs;
 mod peer;
 mod processes;
+mod queues;
 mod reading;
 mod shared_locks;
 mod threads;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use millpond::blocking::{LockGuard, Store};
+use millpond::blocking::{Job, LockGuard, Store};
 use millpond::{CommandError, Error, Event, Expected};
 use nix::sys::signal::Signal;
 
@@ -25,6 +25,7 @@ fn as_a_child() {
     let mut guards: Vec<LockGuard> = Vec::new();
     let mut watch = None;
     let mut consumers = Vec::new();
+    let mut jobs: Vec<Job<u64>> = Vec::new();
     let say = |answer: &str| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "@{answer}").and_then(|()| out.flush()).unwrap();
@@ -88,6 +89,18 @@ fn as_a_child() {
             ["version", stream] => store.events().version(stream).map(|version| version.to_string()),
             ["deposit", id, count] => Ok(deposits(&store, id, count.parse().unwrap()).to_string()),
             ["withdraw", id, cents] => Ok(withdraw(&store, id, cents.parse().unwrap())),
+            ["push", queue, n] => {
+                store.queue::<u64>(queue).push(&n.parse().unwrap()).map(|pushed| pushed.sequence.to_string())
+            }
+            ["pop", queue, lease] => {
+                let lease = Duration::from_millis(lease.parse().unwrap());
+                store.queue::<u64>(queue).lease(lease).pop().map(|job| {
+                    let said = format!("{} {}", *job, job.attempt());
+                    jobs.push(job);
+                    said
+                })
+            }
+            ["done"] => jobs.pop().unwrap().done().map(|()| "done".to_owned()),
             ["pid"] => Ok(std::process::id().to_string()),
             ["process"] => Ok(store.inspect().process().to_string()),
             ["living"] => store.inspect().processes().map(|list| {

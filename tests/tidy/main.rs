@@ -27,7 +27,7 @@ const ACTORS: [&[&str]; 9] = [
     &["watcher"],
     &["feed"],
     &["supervisor", "change"],
-    &["aggregate", "channel", "lock", "stream"],
+    &["aggregate", "channel", "lock", "stream", "queue"],
     &["runtime"],
 ];
 
@@ -39,10 +39,10 @@ const SRC: [&[&str]; 10] = [
     &["location"],
     &["storage"],
     &["codec", "paging"],
-    &["reading", "change", "lock"],
+    &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock", "durable"],
+    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
     &["events", "aggregate", "log", "channel"],
     &["store"],
     &["blocking", "lib"],
@@ -222,7 +222,9 @@ fn twins(sources: &[Source]) -> Vec<String> {
         let twin = match source.path.as_str() {
             "src/lock.rs" | "src/lock_set.rs" | "src/semaphore.rs" | "src/rw_lock.rs" | "src/leader.rs"
             | "src/events.rs" | "src/log.rs" | "src/channel.rs" | "src/durable.rs" | "src/aggregate.rs"
-            | "src/inspect.rs" => source.path.replace("src/", "src/blocking/"),
+            | "src/inspect.rs" | "src/job.rs" | "src/queue.rs" => {
+                source.path.replace("src/", "src/blocking/")
+            }
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };

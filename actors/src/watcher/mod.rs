@@ -52,8 +52,9 @@ impl Watcher {
         Ok(Watcher(Arc::new(Watch { bell: Mutex::new(bell), lookout })))
     }
 
-    /// A key for somebody who watches.
-    pub(crate) fn new_key() -> usize {
+    /// A key that no other watcher has.
+    #[must_use]
+    pub fn new_key() -> usize {
         static KEYS: AtomicUsize = AtomicUsize::new(0);
         KEYS.fetch_add(1, Ordering::Relaxed)
     }

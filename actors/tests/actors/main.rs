@@ -25,6 +25,7 @@ mod lock_rows;
 mod lock_shared;
 mod lock_shortcut;
 mod lock_take_up;
+mod queue;
 mod runtime;
 mod supervisor;
 mod writer;

@@ -1,0 +1,357 @@
+//! The actor of one queue: who waits for a job of it in this process, in the order in which they came.
+//!
+//! Jobs are in the database, where every process claims them. This actor claims for those who wait, for as many at once
+//! as there are, one claim at a time; where that is committed the first of them are answered at the `desk`, and whoever
+//! got nothing comes back to the front of the line. It claims again when something has been pushed, or given back, or
+//! when `looking` has found that another process has done so, has died, or that a job's time has come.
+
+mod desk;
+mod looking;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use self::desk::Desk;
+pub use self::desk::{Held, PushJobs, Write};
+use self::looking::Eye;
+use crate::clock::millis;
+use crate::error::Error;
+use crate::gate::Passage;
+use crate::limits;
+use crate::name::Name;
+use crate::reply::Reply;
+use crate::storage::queue::Receipt;
+use crate::supervisor::{House, Primitive, Stay, Visit};
+use crate::watcher::Watcher;
+
+/// What could not be written or read is tried again after this time.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// How long to wait for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// At most so long.
+    For(Duration),
+    /// Until there is one.
+    Forever,
+}
+
+/// Claim a job.
+#[derive(Debug)]
+pub struct Pop {
+    /// The lease's time to live.
+    pub ttl: Duration,
+    /// How long to wait.
+    pub wait: Wait,
+    /// Answered with `None` if there was none in time.
+    pub reply: Reply<Option<Held>>,
+    /// Given back after the first look.
+    pub passage: Passage,
+}
+
+/// A caller has gone away while it waited.
+#[derive(Debug)]
+pub struct Abandoned;
+
+/// A caller who waits.
+struct Waiter {
+    number: u64,
+    ttl_ms: u64,
+    /// By the boot clock; `None` is without limit.
+    deadline_ms: Option<u64>,
+    timer: Option<SpawnHandle>,
+    waits: bool,
+    reply: Reply<Option<Held>>,
+    stay: Stay,
+    passage: Option<Passage>,
+}
+
+/// The actor.
+pub struct QueueActor {
+    name: Name,
+    house: House,
+    key: usize,
+    desk: Option<Arc<Desk>>,
+    /// In the order in which they came.
+    waiting: VecDeque<Waiter>,
+    came: u64,
+    /// A claim is on its way; those for whom it is are with it.
+    claiming: bool,
+    /// There was news meanwhile.
+    claim_again: bool,
+    /// It is made because of a look.
+    after_a_look: bool,
+    eye: Arc<Eye>,
+    told_watched: bool,
+    looking: bool,
+    look_again: bool,
+    /// It is time to look.
+    timer: Option<SpawnHandle>,
+    sweeping: bool,
+}
+
+impl Primitive for QueueActor {
+    fn open(name: Name, house: House) -> QueueActor {
+        QueueActor {
+            eye: Arc::new(Eye::new(name.clone(), Arc::clone(&house.seams.clock))),
+            name,
+            house,
+            key: Watcher::new_key(),
+            desk: None,
+            waiting: VecDeque::new(),
+            came: 0,
+            claiming: false,
+            claim_again: false,
+            after_a_look: false,
+            told_watched: false,
+            looking: false,
+            look_again: false,
+            timer: None,
+            sweeping: false,
+        }
+    }
+}
+
+impl Actor for QueueActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(limits::MAILBOX);
+    }
+}
+
+impl Drop for QueueActor {
+    /// Also when a handler panicked. Who waited here is told so by the reply; what is claimed is its holder's.
+    fn drop(&mut self) {
+        self.house.watcher.leave(self.key);
+    }
+}
+
+impl std::fmt::Debug for QueueActor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueueActor").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Handler<Visit<Pop>> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Visit { message, stay }: Visit<Pop>, context: &mut Self::Context) {
+        let Pop { ttl, wait, reply, mut passage } = message;
+        passage.arrive();
+        if reply.is_abandoned() {
+            return;
+        }
+        if self.waiting.len() as u64 >= limits::WAITERS {
+            let (what, limit) = ("the line of those who wait for a job", limits::WAITERS);
+            return reply.answer(Err(Error::Overloaded { what, limit }));
+        }
+        let now_ms = self.house.writer.now_ms();
+        let deadline_ms = match wait {
+            Wait::For(time) => Some(now_ms.saturating_add(millis(time))),
+            Wait::No | Wait::Forever => None,
+        };
+        self.came += 1;
+        let (number, waits) = (self.came, wait != Wait::No);
+        let timer = match wait {
+            Wait::For(time) => {
+                Some(context.run_later(time, move |actor, context| actor.give_up(number, context)))
+            }
+            Wait::No | Wait::Forever => None,
+        };
+        let passage = Some(passage);
+        let waiter = Waiter { number, ttl_ms: millis(ttl), deadline_ms, timer, waits, reply, stay, passage };
+        self.waiting.push_back(waiter);
+        self.claim(context);
+    }
+}
+
+impl QueueActor {
+    fn desk(&mut self, context: &mut Context<Self>) -> Arc<Desk> {
+        let make = || Arc::new(Desk::new(self.name.clone(), &self.house, context.address().downgrade()));
+        Arc::clone(self.desk.get_or_insert_with(make))
+    }
+
+    /// Claims for the first in line, as many as want the same lease.
+    fn claim(&mut self, context: &mut Context<Self>) {
+        if std::mem::replace(&mut self.claiming, true) {
+            self.claim_again = true;
+            return;
+        }
+        self.claim_again = false;
+        let Some(ttl_ms) = self.waiting.front().map(|first| first.ttl_ms) else {
+            self.claiming = false;
+            return;
+        };
+        let alike = self.waiting.iter().take_while(|waiter| waiter.ttl_ms == ttl_ms);
+        let most = alike.take(limits::JOBS_PER_CLAIM as usize).count();
+        let batch: VecDeque<Waiter> = self.waiting.drain(..most).collect();
+        let desk = self.desk(context);
+        // Also while they are with the claim: what is pushed meanwhile may be behind it.
+        desk.waited_for(true);
+        desk.claim(batch, ttl_ms);
+    }
+
+    /// The time of one who waits is over. If a claim is under way for it, that is seen to when it comes back.
+    fn give_up(&mut self, number: u64, context: &mut Context<Self>) {
+        if let Ok(at) = self.waiting.binary_search_by_key(&number, |waiter| waiter.number)
+            && let Some(waiter) = self.waiting.remove(at)
+        {
+            waiter.reply.answer(Ok(None));
+            self.tell_watcher(context);
+        }
+    }
+
+    /// Those who got nothing and wait on.
+    fn keep(&mut self, back: VecDeque<Waiter>, context: &mut Context<Self>) {
+        let now_ms = self.house.writer.now_ms();
+        for mut waiter in back.into_iter().rev() {
+            waiter.passage = None;
+            let over = waiter.deadline_ms.is_some_and(|deadline| deadline <= now_ms);
+            if waiter.reply.is_abandoned() {
+                cancel(waiter.timer, context);
+            } else if over || !waiter.waits {
+                cancel(waiter.timer, context);
+                waiter.reply.answer(Ok(None));
+            } else {
+                self.waiting.push_front(waiter);
+            }
+        }
+    }
+
+    /// Nobody will be given a job any more.
+    fn refuse_all(&mut self, error: &Error, context: &mut Context<Self>) {
+        for waiter in std::mem::take(&mut self.waiting) {
+            cancel(waiter.timer, context);
+            waiter.reply.answer(Err(error.clone()));
+        }
+    }
+}
+
+fn cancel(timer: Option<SpawnHandle>, context: &mut Context<QueueActor>) {
+    if let Some(timer) = timer {
+        context.cancel_future(timer);
+    }
+}
+
+/// A claim has come to its end.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Claimed {
+    /// For whom there was nothing, in their order.
+    left: VecDeque<Waiter>,
+    /// The timers of those who were answered.
+    timers: Vec<SpawnHandle>,
+}
+
+impl Handler<Claimed> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Claimed { left, timers }: Claimed, context: &mut Self::Context) {
+        self.claiming = false;
+        timers.into_iter().for_each(|timer| cancel(Some(timer), context));
+        let after_a_look = std::mem::take(&mut self.after_a_look);
+        let all_were_served = left.is_empty();
+        self.keep(left, context);
+        if self.claim_again || (all_were_served && !self.waiting.is_empty()) {
+            return self.claim(context);
+        }
+        self.tell_watcher(context);
+        if after_a_look {
+            // Another process was faster. Should a look mislead, it does not do so all the time.
+            self.look_in(limits::SLOW_POLL, context);
+        } else {
+            self.look(context);
+        }
+    }
+}
+
+/// Something happened in this process: there may be a job, or one whose time will come.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Changed {
+    /// One can be claimed now.
+    ready: bool,
+}
+
+impl Handler<Changed> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Changed { ready }: Changed, context: &mut Self::Context) {
+        if ready { self.claim(context) } else { self.look(context) }
+    }
+}
+
+/// A claim may have been made that nobody has.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Doubt(Stay);
+
+impl Handler<Doubt> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Doubt(stay): Doubt, context: &mut Self::Context) {
+        context.run_later(AGAIN, move |actor, context| actor.desk(context).recall(stay));
+    }
+}
+
+/// The end of a claim could not be written. Its holder has been told, so what he wanted does not count any more: the job
+/// is to be tried again.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct FinishAgain {
+    receipt: Receipt,
+    taken: bool,
+    stay: Stay,
+}
+
+impl Handler<FinishAgain> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, again: FinishAgain, context: &mut Self::Context) {
+        let FinishAgain { receipt, taken, stay } = again;
+        context.run_later(AGAIN, move |actor, context| actor.desk(context).drop_claim(receipt, taken, stay));
+    }
+}
+
+impl Handler<Visit<Write>> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Visit { message, stay }: Visit<Write>, context: &mut Self::Context) {
+        self.desk(context).write(message, stay);
+    }
+}
+
+impl Handler<Visit<Abandoned>> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Visit<Abandoned>, context: &mut Self::Context) {
+        // Many may go at once: one look through the line serves them all.
+        if !std::mem::replace(&mut self.sweeping, true) {
+            context.notify(Sweep);
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Sweep;
+
+impl Handler<Sweep> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
+        self.sweeping = false;
+        let (gone, kept) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiter| waiter.reply.is_abandoned());
+        self.waiting = kept;
+        let gone: VecDeque<Waiter> = gone;
+        gone.into_iter().for_each(|waiter| cancel(waiter.timer, context));
+        self.tell_watcher(context);
+    }
+}
