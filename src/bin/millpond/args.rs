@@ -263,6 +263,7 @@ pub(crate) enum BenchRole {
     Wait,
     Greedy,
     Handoff,
+    Subscribers,
 }
 
 impl BenchRole {
@@ -272,6 +273,7 @@ impl BenchRole {
             BenchRole::Wait => "wait",
             BenchRole::Greedy => "greedy",
             BenchRole::Handoff => "handoff",
+            BenchRole::Subscribers => "subscribers",
         }
     }
 }
