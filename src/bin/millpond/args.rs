@@ -272,6 +272,7 @@ pub(crate) enum BenchRole {
     Wait,
     Greedy,
     Handoff,
+    Subscribers,
 }
 
 impl BenchRole {
@@ -281,6 +282,7 @@ impl BenchRole {
             BenchRole::Wait => "wait",
             BenchRole::Greedy => "greedy",
             BenchRole::Handoff => "handoff",
+            BenchRole::Subscribers => "subscribers",
         }
     }
 }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use millpond::blocking::Store;
 use millpond::{Event, Expected};
-use serde::Serialize;
 
 use super::crew::Worker;
 use super::drive::failed;
+use super::figures::{Figures, Kind, latency};
 use super::worker::{LOCK, processor_time};
 use crate::args::{BenchRole, BenchWorker};
 use crate::failure::{Done, Failure};
-use crate::show::grouped;
 use crate::time::{Stopwatch, pause, stamp_us};
 
 /// How often it is looked whether somebody waits.
@@ -21,97 +20,6 @@ const TICK: Duration = Duration::from_millis(2);
 
 /// How long a process may take to ask for the lock.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// One line of a result.
-#[derive(Debug, Serialize)]
-pub(super) struct Figures {
-    pub(super) workload: &'static str,
-    /// Processes, waiters or rounds.
-    pub(super) size: u64,
-    #[serde(flatten)]
-    figures: Kind,
-    /// Whether the bar was reached.
-    pub(super) reached: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Kind {
-    /// With what a commit took in the same run, where there is one in it.
-    Latency {
-        p50_us: u64,
-        p99_us: u64,
-        max_us: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        commit_p50_us: Option<u64>,
-    },
-    Shares {
-        per_second: u64,
-        smallest_share: f64,
-        longest_wait_us: u64,
-    },
-    Idle {
-        seconds: f64,
-        cpu_percent: f64,
-    },
-    Handoff {
-        p50_us: u64,
-        p99_us: u64,
-        handoffs: u64,
-        bytes_a_waiter: u64,
-    },
-}
-
-impl Figures {
-    /// The line for people.
-    pub(super) fn in_words(&self) -> String {
-        let words = match &self.figures {
-            Kind::Latency { p50_us, p99_us, max_us, commit_p50_us } => format!(
-                "p50 {} us, p99 {} us, longest {} us{}",
-                grouped(*p50_us),
-                grouped(*p99_us),
-                grouped(*max_us),
-                commit_p50_us.map_or(String::new(), |commit| format!(" (a commit: {} us)", grouped(commit)))
-            ),
-            Kind::Shares { per_second, smallest_share, longest_wait_us } => format!(
-                "{}/s together, smallest share {smallest_share:.2} of the mean, longest wait {} us",
-                grouped(*per_second),
-                grouped(*longest_wait_us)
-            ),
-            Kind::Idle { seconds, cpu_percent } => {
-                format!("{cpu_percent:.3} % of a core over {seconds:.0} s of waiting")
-            }
-            Kind::Handoff { p50_us, p99_us, handoffs, bytes_a_waiter } => format!(
-                "p50 {} us, p99 {} us of {} hand-offs, {} bytes a waiter",
-                grouped(*p50_us),
-                grouped(*p99_us),
-                grouped(*handoffs),
-                grouped(*bytes_a_waiter)
-            ),
-        };
-        let bar = if self.reached { "" } else { "  (missed)" };
-        format!("{:<22}{:>8}  {words}{bar}", self.workload, grouped(self.size))
-    }
-}
-
-fn latency(
-    workload: &'static str,
-    mut micros: Vec<u64>,
-    commit_p50_us: Option<u64>,
-    p50_bar: u64,
-    p99_bar: u64,
-) -> Figures {
-    micros.sort_unstable();
-    let at = |part: usize| micros.get(micros.len().saturating_sub(1) * part / 100).copied().unwrap_or(0);
-    let (p50_us, p99_us, max_us) = (at(50), at(99), at(100));
-    let reached = p50_us <= p50_bar && p99_us <= p99_bar;
-    Figures {
-        workload,
-        size: micros.len() as u64,
-        figures: Kind::Latency { p50_us, p99_us, max_us, commit_p50_us },
-        reached,
-    }
-}
 
 fn worker(role: BenchRole) -> BenchWorker {
     BenchWorker { role, seconds: 0.0, waiters: 0 }

@@ -3,6 +3,8 @@
 //! - `floor` is the floor: bare rusqlite, the same rows, indexes and settings, one thread that takes requests
 //!   from a channel, executes prepared statements, commits them together and answers after the commit;
 //! - `sides` has both sides of each comparison, [`drive`] has callers call, and measures;
+//! - `jobs` and `channels` have the sides of queues and channels, and what has no floor of theirs;
+//! - `figures` is how such figures look;
 //! - `locks` has what happens between processes and between those who wait, without a floor but with a bar: how fast a
 //!   killed holder's lock is taken over, how fairly processes share the turn, how fast one wakes, how the lock is handed
 //!   on; `crew` and `worker` are its processes;
@@ -11,9 +13,12 @@
 //! Rounds of the two alternate, and a row's ratio is the median of its rounds' ratios: what else the machine
 //! does at the time then hits both.
 
+mod channels;
 mod crew;
 mod drive;
+mod figures;
 mod floor;
+mod jobs;
 mod locks;
 mod sides;
 mod worker;
@@ -25,7 +30,7 @@ use clap::Args;
 use serde::Serialize;
 
 use self::drive::Measured;
-use self::locks::Figures;
+use self::figures::Figures;
 pub(crate) use self::worker::work;
 use crate::failure::Done;
 use crate::show::{Show, grouped};
@@ -33,8 +38,10 @@ use crate::show::{Show, grouped};
 /// What `bench` is asked for.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// append (also with threads that wait, and on ONE aggregate) and lock, if none is named; takeover (of a killed
-    /// holder's lock), greedy (processes that all want to write), wake (of another process), handoff (to who waits)
+    /// append (also with threads that wait, and on ONE aggregate), lock, push (also with threads that wait), work (push,
+    /// claim and done) and publish, if none is named; takeover (of a killed holder's lock), greedy (processes that all want
+    /// to write), wake (of another process), handoff (to who waits), pop and receive (how soon what was pushed or published
+    /// is there), backlog (claims before many jobs), drain (empty jobs), subscribers (very many of one channel)
     #[arg(value_enum)]
     workloads: Vec<Workload>,
     /// How many callers, processes or waiters at once, one run each
@@ -55,10 +62,18 @@ pub(crate) struct BenchArgs {
 enum Workload {
     Append,
     Lock,
+    Push,
+    Work,
+    Publish,
     Takeover,
     Greedy,
     Wake,
     Handoff,
+    Pop,
+    Receive,
+    Backlog,
+    Drain,
+    Subscribers,
 }
 
 impl BenchArgs {
@@ -108,6 +123,27 @@ const APPEND: [Comparison; 3] = [
 const LOCK: [Comparison; 1] =
     [Comparison { name: "lock", ours: sides::lock, floor: sides::floor_lock, most_callers: usize::MAX }];
 
+const PUSH: [Comparison; 2] = [
+    Comparison { name: "push", ours: jobs::push, floor: jobs::floor_push, most_callers: usize::MAX },
+    Comparison {
+        name: "push_blocking",
+        ours: jobs::push_blocking,
+        floor: jobs::floor_push_blocking,
+        most_callers: 64,
+    },
+];
+
+/// A cycle of the floor is three of its commits: push, claim, done.
+const WORK: [Comparison; 1] =
+    [Comparison { name: "work", ours: jobs::work, floor: jobs::floor_work, most_callers: 1_024 }];
+
+const PUBLISH: [Comparison; 1] = [Comparison {
+    name: "publish",
+    ours: channels::publish,
+    floor: channels::floor_publish,
+    most_callers: usize::MAX,
+}];
+
 /// One line of the result.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -128,9 +164,15 @@ struct Row {
 pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
     let folder = Folder::within(args.folder.as_deref().unwrap_or(&std::env::temp_dir()))?;
     let named = |workload| args.workloads.contains(&workload);
-    let append = APPEND.iter().filter(|_| args.workloads.is_empty() || named(Workload::Append));
-    let lock = LOCK.iter().filter(|_| args.workloads.is_empty() || named(Workload::Lock));
-    run_comparisons(append.chain(lock).collect(), &folder.0, args, show)?;
+    let all: [(Workload, &[Comparison]); 5] = [
+        (Workload::Append, &APPEND),
+        (Workload::Lock, &LOCK),
+        (Workload::Push, &PUSH),
+        (Workload::Work, &WORK),
+        (Workload::Publish, &PUBLISH),
+    ];
+    let wanted = all.into_iter().filter(|(workload, _)| args.workloads.is_empty() || named(*workload));
+    run_comparisons(wanted.flat_map(|(_, comparisons)| comparisons).collect(), &folder.0, args, show)?;
     let file = |name: &str| folder.0.join(format!("{name}.db"));
     if named(Workload::Takeover) {
         print(&locks::takeover(&file("takeover"), args.rounds_or(50))?, show)?;
@@ -150,6 +192,28 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
         for waiters in args.callers_or(&[2, 100, 1_000, 10_000]) {
             let file = file(&format!("handoff-{waiters}"));
             print(&locks::handoff(&file, waiters, args.seconds_or(2.0), &mut flat)?, show)?;
+        }
+    }
+    if named(Workload::Pop) {
+        print(&jobs::wake(&folder.0, args.rounds_or(500))?, show)?;
+    }
+    if named(Workload::Receive) {
+        print(&channels::wake(&folder.0, args.rounds_or(500))?, show)?;
+    }
+    if named(Workload::Backlog) {
+        for jobs in args.callers_or(&[100_000, 1_000_000]) {
+            print(&jobs::backlog(&folder.0, jobs as u64, args.rounds_or(500))?, show)?;
+        }
+    }
+    if named(Workload::Drain) {
+        for workers in args.callers_or(&[64]) {
+            print(&jobs::drain(&file("drain"), workers, 20_000)?, show)?;
+        }
+    }
+    if named(Workload::Subscribers) {
+        for subscribers in args.callers_or(&[100, 1_000, 10_000]) {
+            let file = file(&format!("subscribers-{subscribers}"));
+            print(&channels::subscribers(&file, subscribers, args.rounds_or(20))?, show)?;
         }
     }
     Ok(0)

@@ -29,6 +29,7 @@ pub(crate) fn work(path: &Path, args: &BenchWorker) -> Done<u8> {
         BenchRole::Wait => wait(path),
         BenchRole::Greedy => greedy(path, args.seconds),
         BenchRole::Handoff => handoff(path, args.waiters, args.seconds),
+        BenchRole::Subscribers => subscribers(path, args.waiters, args.seconds as u64),
     }?;
     Ok(code::DONE)
 }
@@ -128,8 +129,14 @@ fn handoff(path: &Path, waiters: u64, seconds: f64) -> Done<()> {
     say(&format!("handed {p50} {p99} {count} {bytes}"))
 }
 
+/// So many listen to one channel, on which so many messages are published.
+fn subscribers(path: &Path, subscribers: u64, rounds: u64) -> Done<()> {
+    let [per_second, last_p50, bytes] = super::channels::listen(path, subscribers, rounds)?;
+    say(&format!("fanned {per_second} {last_p50} {bytes}"))
+}
+
 /// Memory of this process that is really there, in bytes; 0 where the system does not tell.
-fn resident() -> u64 {
+pub(super) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
