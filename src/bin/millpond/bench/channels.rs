@@ -62,7 +62,8 @@ pub(super) fn wake(folder: &Path, rounds: usize) -> Done<Figures> {
         let since: Rc<Cell<Option<Stopwatch>>> = Rc::default();
         let micros = Rc::new(RefCell::new(Vec::new()));
         let listener = {
-            let (mut live, since, micros) = (channel.subscribe().await?, Rc::clone(&since), Rc::clone(&micros));
+            let (mut live, since, micros) =
+                (channel.subscribe().await?, Rc::clone(&since), Rc::clone(&micros));
             tokio::task::spawn_local(async move {
                 for _ in 0..rounds {
                     if let Some(message) = live.next().await {
@@ -92,7 +93,8 @@ pub(super) fn wake(folder: &Path, rounds: usize) -> Done<Figures> {
 
 /// So many listen in one process to one channel.
 pub(super) fn subscribers(file: &Path, subscribers: usize, rounds: usize) -> Done<Figures> {
-    let work = BenchWorker { role: BenchRole::Subscribers, seconds: rounds as f64, waiters: subscribers as u64 };
+    let work =
+        BenchWorker { role: BenchRole::Subscribers, seconds: rounds as f64, waiters: subscribers as u64 };
     let mut worker = Worker::start(file, &work)?;
     let [deliveries_per_s, last_p50_us, bytes] = worker.hear("fanned")?;
     worker.finish()?;

@@ -84,11 +84,9 @@ impl Figures {
                 grouped(*handoffs),
                 grouped(*bytes_a_waiter)
             ),
-            Kind::Backlog { few_us, many_us, ratio } => format!(
-                "{} us, {} us before 100 jobs: {ratio:.2}",
-                grouped(*many_us),
-                grouped(*few_us)
-            ),
+            Kind::Backlog { few_us, many_us, ratio } => {
+                format!("{} us, {} us before 100 jobs: {ratio:.2}", grouped(*many_us), grouped(*few_us))
+            }
             Kind::Drain { per_second } => format!("{} jobs/s, each done and told so", grouped(*per_second)),
             Kind::FanOut { deliveries_per_s, last_p50_us, bytes_a_subscriber } => format!(
                 "{} deliveries/s, the last has a message after {} us, {} bytes a subscriber",

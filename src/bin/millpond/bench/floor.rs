@@ -65,12 +65,14 @@ const RELEASE: &str = "UPDATE lock SET holder = 0 WHERE id = ?1 AND holder = ?2"
 
 const MAKE_QUEUE: &str = "INSERT INTO queue (name, sequence) VALUES (?1, 0)";
 const COUNT_JOB: &str = "UPDATE queue SET sequence = sequence + 1 WHERE id = ?1 RETURNING sequence";
-const PUSH: &str = "INSERT INTO job (queue, sequence, state, priority, attempts, max_attempts, key, pushed_at, due,
+const PUSH: &str =
+    "INSERT INTO job (queue, sequence, state, priority, attempts, max_attempts, key, pushed_at, due,
     due_boot, token, process, granted_at, ttl, ended_at, reason, schema, format, crc, data)
     VALUES (?1, ?2, 0, 0, 0, 20, NULL, 1700000000000, NULL, NULL, 0, 0, 0, 0, NULL, NULL, 1, 1, ?3, ?4)";
 const FIRST: &str = "SELECT sequence FROM job INDEXED BY job_ready WHERE queue = ?1 AND state = 0
     ORDER BY priority, sequence LIMIT 1";
-const CLAIM: &str = "UPDATE job SET state = 2, attempts = attempts + 1, token = ?3, process = 1, granted_at = ?3,
+const CLAIM: &str =
+    "UPDATE job SET state = 2, attempts = attempts + 1, token = ?3, process = 1, granted_at = ?3,
     ttl = 30000 WHERE queue = ?1 AND sequence = ?2 RETURNING data";
 const DONE: &str = "DELETE FROM job WHERE queue = ?1 AND sequence = ?2 AND token = ?3";
 const MAKE_FEED: &str = "INSERT INTO feed (name, first, last, bytes, recorded_at) VALUES (?1, 1, 0, 0, 0)";
