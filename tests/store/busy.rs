@@ -141,7 +141,7 @@ const DISK: &str = "MILLPOND_TEST_DISK";
 fn g13_a_full_disk_is_said_to_be_full_and_health_counts_it() {
     let folder = tempfile::tempdir().unwrap();
     // A mount of its own process alone, which goes with it.
-    let script = "mount -t tmpfs -o size=512k none \"$MILLPOND_TEST_DISK\" && exec \"$0\" \"$@\"";
+    let script = "mount -t tmpfs -o size=1500k none \"$MILLPOND_TEST_DISK\" && exec \"$0\" \"$@\"";
     let here = std::env::current_exe().unwrap();
     let mut small = Command::new("unshare");
     small.args(["--mount", "sh", "-c", script]).arg(here).args(["--exact", "busy::on_a_small_disk"]);
