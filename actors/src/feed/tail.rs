@@ -78,8 +78,9 @@ struct State {
     last_number: u64,
     reading: bool,
     closed: bool,
-    /// Pages that were read for all.
+    /// Pages that were read for all, and for one alone.
     pages: u64,
+    pages_behind: u64,
 }
 
 impl State {
@@ -256,6 +257,7 @@ impl Tail {
         let full = || Error::Overloaded { what: "the store", limit };
         let mut passage = gate.try_enter()?.ok_or_else(full)?;
         passage.arrive();
+        self.state().pages_behind += 1;
         let (reply, answer) = Reply::future();
         let query = self.query(from);
         self.feeds.0.readers.read(
@@ -283,10 +285,11 @@ impl Tail {
         (self.kind, &self.name)
     }
 
-    /// Pages that were read for all who follow.
+    /// Pages that were read for all who follow, and those that were read for one who was behind.
     #[must_use]
-    pub fn pages(&self) -> u64 {
-        self.state().pages
+    pub fn pages(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.pages, state.pages_behind)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
