@@ -1,4 +1,4 @@
-//! **Durable actors in one file.** Every store primitive - a named lock, a semaphore, a channel, an event-sourced aggregate -
+//! **Durable actors in one file.** Every store primitive - a named lock, a semaphore, a queue, a channel, an event-sourced aggregate -
 //! is an actor: found by its name, started on first use, let go when idle, started anew when it fails. All of them, and whoever
 //! appends to a stream of events himself, write through one writer into one SQLite file, many callers sharing one fsync.
 //!
@@ -60,7 +60,7 @@
 //! store is closed, each subscription gives [`Error::Closed`] once and ends. Nothing is removed unless a
 //! [retention](Channel::retain) was fixed.
 //!
-//! Not for jobs of which each is to be done by one of many workers, with retries: a durable subscription has one consumer, and
+//! Not for jobs of which each is to be done by one of many workers, with retries: that is a [queue](Queue); a durable subscription has one consumer, and
 //! one message that cannot be dealt with holds up those behind it. Not between machines.
 //!
 //! ```
@@ -79,6 +79,48 @@
 //!     billing.ack(order.sequence()).await?;
 //!     # break;
 //! }
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
+//! # Queues
+//! A [`Queue`] holds jobs of which each is done by one of many workers, in this process and in others. What it promises:
+//! - At least once: a job whose push was acknowledged is run until somebody says that it is [done](Job::done), buries or
+//!   removes it, or until its attempts are used up. It is done once at most: whoever has lost it meanwhile is told
+//!   [`Error::StaleClaim`], having changed nothing.
+//! - Jobs begin in the order of their [priority](Push::priority), the lowest number first, and of equals in the order of the
+//!   pushes. A [delayed](Push::delay) one never begins early. Of a [key](Push::key) there is one living job at a time.
+//! - An attempt counts from the claim, so a job that kills its process comes to an end too: among the dead letters, with the
+//!   reason, to be looked at and [revived](Queue::revive).
+//!
+//! When a process is killed, others get its jobs at once; when it is stopped, after the [lease](Queue::lease). A job that is
+//! dropped without a word, as in a panic, is an attempt that came to nothing. One that cannot be read as a `T` is tried again
+//! later, by whoever can. When the store is closed, whoever waits for a job gets [`Error::Closed`].
+//!
+//! Work may happen twice: a process can die after the work and before [`done`](Job::done). What must not be there twice is made
+//! so that a second time adds nothing: an [event](Event) with an id, an [aggregate](Aggregate) that decides on nothing, or a
+//! place outside that refuses a smaller [token](Job::token) than it has seen.
+//!
+//! Not for messages that each of several readers is to see: that is a [channel](Channel). Not for strict order to the end:
+//! with several workers jobs begin in order and end in any. Not between machines.
+//!
+//! ```
+//! use millpond::{Push, Store};
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let mail = store.queue::<String>("mail");
+//! mail.push(&"Dear Ada".to_owned()).await?;
+//! mail.push_with(&"Dear Grace".to_owned(), Push::new().priority(-1).key("order-17").max_attempts(3)).await?;
+//! let mut sent = Vec::new();
+//! while let Some(letter) = mail.try_pop().await? { // `pop` waits for more
+//!     if letter.starts_with("Dear") {
+//!         sent.push(letter.clone());
+//!         letter.done().await?;
+//!     } else {
+//!         letter.retry("not polite").await?; // in a second, then in two, ...
+//!     }
+//! }
+//! assert_eq!(sent, ["Dear Grace", "Dear Ada"]);
 //! # store.close().await
 //! # }).unwrap();
 //! ```

@@ -87,3 +87,36 @@ fn log() {
     ];
     assert_eq!(lines, right);
 }
+
+#[test]
+fn queue() {
+    let said = run("queue");
+    let lines: Vec<_> = said.lines().collect();
+    let right = [
+        "pushed again: true, it is job 3",
+        "sent to Grace",
+        "sent to Ada",
+        "attempt 1 of 2 failed",
+        "attempt 2 of 2 failed",
+        "dead after 2 attempts: to nobody",
+        "revived: attempt 1",
+        "4 pushed, 1 waits for its time",
+    ];
+    assert_eq!(lines, right);
+}
+
+#[test]
+fn order_desk() {
+    let said = run("order_desk");
+    let lines: Vec<_> = said.lines().collect();
+    let right = [
+        "refused: an order needs at least one item",
+        "board: lamp-lovers has ordered",
+        "board: chair-club has ordered",
+        "picked: lamp-lovers",
+        "picked: chair-club",
+        "diary 1: took the order of lamp-lovers",
+        "diary 2: took the order of chair-club",
+    ];
+    assert_eq!(lines, right);
+}

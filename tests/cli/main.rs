@@ -4,6 +4,7 @@
 
 mod feed;
 mod lock;
+mod queue;
 mod status;
 
 use std::fmt::Write as _;

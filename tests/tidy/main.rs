@@ -67,6 +67,7 @@ const SEAMS: [(&str, &[&str]); 6] = [
             "actors/src/clock.rs",
             "actors/src/reader.rs",
             "src/bin/millpond/bench/floor.rs",
+            "src/bin/millpond/queue/work.rs",
             "src/bin/millpond/signals.rs",
             "tests/torture/src/crew.rs",
             "tests/torture/src/kill/children.rs",

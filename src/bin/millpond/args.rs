@@ -10,13 +10,16 @@ use uuid::Uuid;
 
 use crate::bench::BenchArgs;
 use crate::feed::args::{ChannelCommand, LogCommand};
+use crate::queue::args::QueueCommand;
 use crate::time::{check_moment, parse_duration};
 
-/// Durable actors in one file: locks, logs, channels and streams of events.
+/// Durable actors in one file: locks, queues, logs, channels and streams of events.
 #[derive(Debug, Parser)]
 #[command(name = "millpond", version, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 75 lock not acquired in time, \
-                        76 lock lost; `lock run` ends with its command's.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 75 lock not acquired or no job in time, \
+                        76 lock or job lost; `lock run` ends with its command's."
+)]
 pub(crate) struct Args {
     /// The store's file
     #[arg(
@@ -52,6 +55,9 @@ pub(crate) enum Command {
     /// Channels: messages for whoever subscribes
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// Queues: jobs that are tried until they are done
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Named locks, semaphores, and locks for readers and writers
     #[command(subcommand)]
     Lock(LockCommand),
@@ -75,6 +81,7 @@ impl Command {
             Command::Events(EventsCommand::Export(_)) => "events export",
             Command::Log(log) => log.name(),
             Command::Channel(channel) => channel.name(),
+            Command::Queue(queue) => queue.name(),
             Command::Lock(LockCommand::Run(_)) => "lock run",
             Command::Lock(LockCommand::List) => "lock list",
             Command::Lock(LockCommand::Show { .. }) => "lock show",

@@ -2,7 +2,12 @@
 
 use std::io::{self, Read as _};
 
+use serde_json::value::RawValue;
+
 use crate::failure::{Done, Failure};
+
+/// Whatever it is, as long as it is JSON: byte for byte as it was given.
+pub(crate) type Json = Box<RawValue>;
 
 /// It is not read further than this: no event and no message is larger.
 const INPUT_BYTES: u64 = 17 << 20;
@@ -13,4 +18,18 @@ pub(crate) fn read_input() -> Done<String> {
     let read = io::stdin().lock().take(INPUT_BYTES).read_to_string(&mut text);
     read.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
     Ok(text)
+}
+
+/// What stands on the command line as data, or on standard input if that is `-`.
+pub(crate) fn json_from(data: String) -> Done<Json> {
+    let text = if data == "-" { read_input()? } else { data };
+    parse_json(text.trim()).map_err(Failure::Failed)
+}
+
+/// JSON, or why it is none.
+pub(crate) fn parse_json(text: &str) -> Result<Json, String> {
+    RawValue::from_string(text.to_owned()).map_err(|error| {
+        let hint = "a text is JSON only in quotes: '\"hello\"'";
+        format!("the data is not JSON: {error} ({hint})")
+    })
 }

@@ -6,7 +6,7 @@ use millpond::blocking::Store;
 use millpond::{Holder, LockLine};
 use serde_json::json;
 
-pub(crate) use self::run::run;
+pub(crate) use self::run::{not_run, run};
 use crate::failure::{Done, code};
 use crate::show::{Show, count, span};
 

@@ -12,6 +12,7 @@ mod feed;
 mod import;
 mod input;
 mod lock;
+mod queue;
 mod show;
 mod signals;
 mod status;
@@ -27,6 +28,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::args::{Args, Command, EventsCommand, LockCommand};
 use crate::failure::{Done, Failure};
 use crate::feed::args::{ChannelCommand, LogCommand};
+use crate::queue::args::QueueCommand;
 use crate::show::Show;
 
 fn main() -> ExitCode {
@@ -84,6 +86,23 @@ fn run(args: Args) -> Done<u8> {
             store.read(|store| feed::subscribe(store, &subscribe, &mut show))
         }
         Command::Channel(ChannelCommand::List) => store.read(|store| feed::list_channels(store, &mut show)),
+        Command::Queue(QueueCommand::Push(push)) => store.write(|store| queue::push(store, push, &mut show)),
+        Command::Queue(QueueCommand::Pop(pop)) => store.write(|store| queue::pop(store, &pop, &mut show)),
+        Command::Queue(QueueCommand::Work(work)) => store.write(|store| queue::work(store, &work)),
+        Command::Queue(QueueCommand::List) => store.read(|store| queue::list(store, &mut show)),
+        Command::Queue(QueueCommand::Show { name }) => {
+            store.read(|store| queue::show(store, &name, &mut show))
+        }
+        Command::Queue(QueueCommand::Dead { name }) => {
+            store.read(|store| queue::dead(store, &name, &mut show))
+        }
+        // They write, and yet there is nothing for them in a store that does not exist.
+        Command::Queue(QueueCommand::Revive { name, id }) => {
+            store.read(|store| queue::revive(store, &name, id, &mut show))
+        }
+        Command::Queue(QueueCommand::Purge { name, state }) => {
+            store.read(|store| queue::purge(store, &name, state, &mut show))
+        }
         Command::Lock(LockCommand::Run(run)) => store.write(|store| lock::run(store, &run)),
         Command::Lock(LockCommand::List) => store.read(|store| lock::list(store, &mut show)),
         Command::Lock(LockCommand::Break { name }) => {
@@ -116,8 +135,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes =
-                "`events append`, `events import`, `log append`, `channel publish` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `queue push` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

@@ -1,11 +1,12 @@
 //! `status`: what is in the store, who uses it, who holds what and who waits, and whether all is well.
 
 use millpond::blocking::Store;
-use millpond::{Location, LockLine, Process, Summary, WriterState};
+use millpond::{Location, LockLine, Process, QueueNumbers, Summary, WriterState};
 use serde_json::json;
 
 use crate::failure::{Done, code};
 use crate::lock;
+use crate::queue;
 use crate::show::{Show, bytes, count, grouped, span};
 
 /// Categories that are shown: the largest.
@@ -13,6 +14,9 @@ const CATEGORIES: usize = 10;
 
 /// Locks that are shown to people: the first by name.
 const LOCKS: usize = 20;
+
+/// Queues that are shown to people: the first by name.
+const QUEUES: usize = 20;
 
 /// A log is moved into the main file at 8 MB. One that has grown so large is kept from it.
 const LONG_LOG: u64 = 64 << 20;
@@ -24,6 +28,7 @@ struct Status {
     /// Without the one that asks: it is in the store for as long as it takes to ask, and that is no news.
     processes: Vec<Process>,
     locks: Vec<LockLine>,
+    queues: Vec<QueueNumbers>,
     /// What is not as it should be, in words for a person.
     troubles: Vec<String>,
 }
@@ -34,6 +39,7 @@ pub(crate) fn status(store: &Store, show: &mut Show) -> Done<u8> {
     let mut processes = inspect.processes()?;
     processes.retain(|process| process.id != inspect.process());
     let locks = lock::lines(store)?;
+    let queues = queue::lines(store)?;
     let file = match store.location() {
         Location::File(path) => path.display().to_string(),
         _ => "memory".to_owned(),
@@ -46,7 +52,7 @@ pub(crate) fn status(store: &Store, show: &mut Show) -> Done<u8> {
             "the log has grown to {log}: a reader that does not end, or checkpoints that fail"
         ));
     }
-    let status = Status { file, summary, processes, locks, troubles };
+    let status = Status { file, summary, processes, locks, queues, troubles };
     if show.is_json() {
         show.json(&as_json(&status))?
     } else {
@@ -96,7 +102,7 @@ fn largest(summary: &Summary) -> Vec<&(String, u64)> {
 }
 
 fn as_json(status: &Status) -> serde_json::Value {
-    let Status { file, summary, processes, locks, troubles } = status;
+    let Status { file, summary, processes, locks, queues, troubles } = status;
     let categories: Vec<_> = largest(summary)
         .into_iter()
         .map(|(category, streams)| json!({"category": category, "streams": streams}))
@@ -128,6 +134,7 @@ fn as_json(status: &Status) -> serde_json::Value {
         "snapshots": summary.snapshots,
         "logs": summary.logs,
         "channels": summary.channels,
+        "queues": queues.iter().map(queue::numbers_as_json).collect::<Vec<_>>(),
         "locks_held": summary.locks_held,
         "tickets_waiting": summary.tickets_waiting,
         "categories": categories,
@@ -138,7 +145,7 @@ fn as_json(status: &Status) -> serde_json::Value {
 }
 
 fn print(status: &Status, show: &mut Show) -> Done<()> {
-    let Status { file, summary, processes, locks, troubles } = status;
+    let Status { file, summary, processes, locks, queues, troubles } = status;
     let log = bytes(summary.log_bytes);
     let facts = [
         ("store", file.to_owned()),
@@ -155,6 +162,7 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
                 count(summary.channels, "channel", "channels")
             ),
         ),
+        ("queues", queue_fact(queues)),
         ("locks", format!("{} held, {} waiting", summary.locks_held, summary.tickets_waiting)),
         (
             "processes",
@@ -173,6 +181,14 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
         let header = &["process", "program", "pid", "host", "state", "last heard of", "holds", "waits"];
         show.table(header, rows)?;
     }
+    if !queues.is_empty() {
+        show.line("")?;
+        queue::table(queues.get(..QUEUES).unwrap_or(queues), show)?;
+        let more = queues.len().saturating_sub(QUEUES);
+        if more > 0 {
+            show.line(&format!("and {}", count(more as u64, "more queue", "more queues")))?;
+        }
+    }
     if !locks.is_empty() {
         show.line("")?;
         lock::table(locks.get(..LOCKS).unwrap_or(locks), show)?;
@@ -182,6 +198,14 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
         }
     }
     Ok(())
+}
+
+/// All queues in a few words.
+fn queue_fact(queues: &[QueueNumbers]) -> String {
+    let sum = |of: fn(&QueueNumbers) -> u64| grouped(queues.iter().map(of).sum());
+    let (waiting, claimed) = (sum(|queue| queue.ready + queue.delayed), sum(|queue| queue.claimed));
+    let dead = sum(|queue| queue.dead);
+    format!("{}, with {waiting} waiting, {claimed} claimed, {dead} dead", grouped(queues.len() as u64))
 }
 
 fn print_categories(summary: &Summary, show: &mut Show) -> Done<()> {

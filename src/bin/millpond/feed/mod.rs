@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use self::args::{Range, Send, Subscribe, Tail};
 use crate::failure::{Done, Failure, code, complain};
-use crate::input::read_input;
+use crate::input::{Json, json_from};
 use crate::show::{Listing, Show, compact_json};
 use crate::signals::Ear;
 use crate::time::rfc3339;
@@ -18,16 +18,9 @@ use crate::time::rfc3339;
 /// Rows that are laid out together, and names that are asked for at once.
 const ROWS: usize = 200;
 
-/// Whatever it is, as long as it is JSON: byte for byte as it was stored.
-type Json = Box<RawValue>;
-
 /// The value and the stamp of a message on the command line.
 fn message(send: Send) -> Done<(Json, Stamp)> {
-    let data = if send.data == "-" { read_input()? } else { send.data };
-    let value = RawValue::from_string(data.trim().to_owned()).map_err(|error| {
-        let hint = "a text is JSON only in quotes: '\"hello\"'";
-        Failure::Failed(format!("the data is not JSON: {error} ({hint})"))
-    })?;
+    let value = json_from(send.data)?;
     let mut stamp = Stamp::new();
     if let Some(key) = send.key {
         stamp = stamp.key(key);

@@ -1,5 +1,6 @@
 //! `lock run`: a command that runs while a lock is held.
 
+use std::ffi::OsStr;
 use std::future::Future;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
@@ -121,10 +122,13 @@ fn spawn(run: &LockRun, guard: &LockGuard) -> Result<Child, (String, u8)> {
         .env("MILLPOND_LOCK_NAME", guard.name())
         .env("MILLPOND_LOCK_TOKEN", guard.token().to_string())
         .spawn();
-    spawned.map_err(|error| {
-        let code = if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE };
-        (format!("cannot run \"{}\": {error}", program.to_string_lossy()), code)
-    })
+    spawned.map_err(|error| not_run(program, &error))
+}
+
+/// Why a command cannot be run, and the code that a shell would end with.
+pub(crate) fn not_run(program: &OsStr, error: &std::io::Error) -> (String, u8) {
+    let code = if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE };
+    (format!("cannot run \"{}\": {error}", program.to_string_lossy()), code)
 }
 
 /// Waits for the child's end, passes signals on to it, and stops it if the lock is lost.
