@@ -88,7 +88,7 @@ impl Recorded {
     /// Its content as a value.
     ///
     /// # Errors
-    /// [`Error::Decode`], naming the event.
+    /// [`Error::Decode`](millpond_actors::error::Error::Decode), naming the event.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         codec::from_data(&self.describe(), &self.0.data)
     }
@@ -96,7 +96,7 @@ impl Recorded {
     /// Type and content together as an enum with a variant for each type.
     ///
     /// # Errors
-    /// [`Error::Decode`], naming the event and its type.
+    /// [`Error::Decode`](millpond_actors::error::Error::Decode), naming the event and its type.
     pub fn decode_event<E: DeserializeOwned>(&self) -> Result<E> {
         decode_event(&self.0)
     }
