@@ -47,3 +47,7 @@ pub mod zombies;
 
 /// `Result` with whatever went wrong.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What a night has shown.
+#[doc = include_str!("../FIGURES.md")]
+pub mod figures {}
