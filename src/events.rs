@@ -135,16 +135,9 @@ impl Events {
     }
 
     fn records(&self, events: Vec<Event>) -> Result<Vec<NewEvent>> {
-        let too_large = |what, size: usize, limit: usize| {
-            Err(Error::TooLarge { what, size: size as u64, limit: limit as u64 })
-        };
-        if events.len() > limits::EVENTS_PER_APPEND {
-            return too_large("the append in events", events.len(), limits::EVENTS_PER_APPEND);
-        }
+        limits::check_size("the append in events", events.len(), limits::EVENTS_PER_APPEND)?;
         let bytes = events.iter().map(|event| event.data.bytes().len()).sum();
-        if bytes > limits::APPEND_BYTES {
-            return too_large("the append in bytes", bytes, limits::APPEND_BYTES);
-        }
+        limits::check_size("the append in bytes", bytes, limits::APPEND_BYTES)?;
         events.into_iter().map(|event| event.record(&*self.runtime.seams().rng)).collect()
     }
 
@@ -308,9 +301,7 @@ impl Event {
             ("the event's time in bytes", self.at.as_ref().map_or(0, String::len), limits::NAME_BYTES),
         ];
         for (what, size, limit) in sizes {
-            if size > limit {
-                return Err(Error::TooLarge { what, size: size as u64, limit: limit as u64 });
-            }
+            limits::check_size(what, size, limit)?;
         }
         metadata.map_or(Ok(()), |metadata| codec::check_json("the event's metadata", metadata))
     }

@@ -112,11 +112,7 @@ impl Push {
             name::check("key of a job", &key.text, limits::NAME_BYTES)?;
         }
         max_attempts.map_or(Ok(()), check_attempts)?;
-        let size = data.bytes().len();
-        if size > limits::JOB_BYTES {
-            let (what, limit) = ("the data of a job, in bytes,", limits::JOB_BYTES as u64);
-            return Err(Error::TooLarge { what, size: size as u64, limit });
-        }
+        limits::check_size("the data of a job, in bytes,", data.bytes().len(), limits::JOB_BYTES)?;
         Ok(NewJob { data, schema, priority, start, key, max_attempts })
     }
 }

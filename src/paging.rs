@@ -11,9 +11,6 @@ use millpond_actors::reply::Answer;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::View;
 
-/// The largest number of a version, position or sequence.
-pub(crate) const LAST: u64 = i64::MAX.unsigned_abs();
-
 /// A query that is answered by pages.
 pub(crate) trait Paged: Clone + Send + 'static {
     /// What its pages hold.

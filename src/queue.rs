@@ -12,7 +12,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::gate::Passage;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
-use millpond_actors::queue::{Abandoned, Held, Pop, PushJobs, QueueActor, Wait, Write};
+use millpond_actors::queue::{Abandoned, Held, Pop, QueueActor, Wait, Write};
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::queue::{
@@ -302,14 +302,14 @@ impl<T: Serialize> Queue<T> {
     /// As [`push`](Queue::push), and for what of it is not usable.
     pub async fn push_with(&self, job: &T, push: Push) -> Result<Pushed> {
         let jobs = vec![self.encoded(job, push)?];
-        let places = self.write(|reply, passage| Write::Push(PushJobs { jobs, reply }, passage)).await?;
+        let places = self.write(|reply, passage| Write::Push(jobs, reply, passage)).await?;
         only(places)
     }
 
     /// The same for a thread that waits.
     pub(crate) fn push_blocking(&self, job: &T, push: Push) -> Result<Pushed> {
         let jobs = vec![self.encoded(job, push)?];
-        let places = self.write_blocking(|reply, passage| Write::Push(PushJobs { jobs, reply }, passage))?;
+        let places = self.write_blocking(|reply, passage| Write::Push(jobs, reply, passage))?;
         only(places)
     }
 
@@ -322,7 +322,7 @@ impl<T: Serialize> Queue<T> {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(|reply, passage| Write::Push(PushJobs { jobs, reply }, passage)).await
+        self.write(|reply, passage| Write::Push(jobs, reply, passage)).await
     }
 
     /// The same for a thread that waits.
@@ -331,7 +331,7 @@ impl<T: Serialize> Queue<T> {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        self.write_blocking(|reply, passage| Write::Push(PushJobs { jobs, reply }, passage))
+        self.write_blocking(|reply, passage| Write::Push(jobs, reply, passage))
     }
 
     fn encoded(&self, job: &T, push: Push) -> Result<NewJob> {
@@ -345,15 +345,8 @@ impl<T: Serialize> Queue<T> {
             let job = self.encoded(&job, push)?;
             bytes += job.data.bytes().len();
             encoded.push(job);
-            let measures = [
-                ("a push, in jobs,", encoded.len(), limits::JOBS_PER_PUSH),
-                ("a push, in bytes,", bytes, limits::PUSH_BYTES),
-            ];
-            for (what, size, limit) in measures {
-                if size > limit {
-                    return Err(Error::TooLarge { what, size: size as u64, limit: limit as u64 });
-                }
-            }
+            limits::check_size("a push, in jobs,", encoded.len(), limits::JOBS_PER_PUSH)?;
+            limits::check_size("a push, in bytes,", bytes, limits::PUSH_BYTES)?;
         }
         Ok(encoded)
     }

@@ -15,7 +15,7 @@ use millpond_actors::storage::stream::{Query, Recorded as Record, Scope};
 use millpond_actors::storage::{Data, View};
 
 use crate::codec;
-use crate::paging::{LAST, Leaf, Paged, Pages};
+use crate::paging::{Leaf, Paged, Pages};
 
 /// An event as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Recorded {
     /// Its content as a value.
     ///
     /// # Errors
-    /// [`Error::Decode`](millpond_actors::error::Error::Decode), naming the event.
+    /// [`Error::Decode`](crate::Error::Decode), naming the event.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         codec::from_data(&self.describe(), &self.0.data)
     }
@@ -96,7 +96,7 @@ impl Recorded {
     /// Type and content together as an enum with a variant for each type.
     ///
     /// # Errors
-    /// [`Error::Decode`](millpond_actors::error::Error::Decode), naming the event and its type.
+    /// [`Error::Decode`](crate::Error::Decode), naming the event and its type.
     pub fn decode_event<E: DeserializeOwned>(&self) -> Result<E> {
         decode_event(&self.0)
     }
@@ -152,8 +152,14 @@ pub struct EventStream {
 impl EventStream {
     pub(crate) fn new(runtime: &Arc<Runtime>, scope: Result<Scope>) -> EventStream {
         let limit = limits::PAGE_ROWS;
-        let query =
-            scope.map(|scope| Query { scope, backward: false, from: 1, to: LAST, event_type: None, limit });
+        let query = scope.map(|scope| Query {
+            scope,
+            backward: false,
+            from: 1,
+            to: limits::LAST_SEQUENCE,
+            event_type: None,
+            limit,
+        });
         EventStream { pages: Pages::new(runtime, query) }
     }
 
@@ -163,7 +169,7 @@ impl EventStream {
 
     /// From this version (of a stream) or position (else) on, inclusive.
     pub fn from(self, first: u64) -> EventStream {
-        self.change(|query| query.from = first.min(LAST))
+        self.change(|query| query.from = first.min(limits::LAST_SEQUENCE))
     }
 
     /// From behind this version or position on.
@@ -173,7 +179,7 @@ impl EventStream {
 
     /// Up to this version or position, inclusive.
     pub fn to(self, last: u64) -> EventStream {
-        self.change(|query| query.to = last.min(LAST))
+        self.change(|query| query.to = last.min(limits::LAST_SEQUENCE))
     }
 
     /// Newest first.

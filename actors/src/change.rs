@@ -11,13 +11,12 @@ use crate::error::Result;
 use crate::reply::Reply;
 use crate::watcher::Watcher;
 
-/// Under which the watcher knows us. The keys of actors count from 0.
-const KEY: usize = usize::MAX;
-
 /// Those in this process who watch. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Changes {
     watcher: Watcher,
+    /// Under which the watcher knows us.
+    key: usize,
     hub: Arc<Hub>,
 }
 
@@ -38,7 +37,7 @@ struct State {
 
 impl Changes {
     pub(crate) fn new(watcher: Watcher) -> Changes {
-        Changes { watcher, hub: Arc::default() }
+        Changes { watcher, key: Watcher::new_key(), hub: Arc::default() }
     }
 
     /// From the next group that begins, every process writes down what it changes; for as long as the answer lives.
@@ -50,7 +49,7 @@ impl Changes {
         if state.watching == 0 {
             self.watcher.watch_changes(true)?;
             let hub = Arc::clone(&self.hub);
-            self.watcher.watch(KEY, Arc::new(move |_| hub.stir()));
+            self.watcher.watch(self.key, Arc::new(move |_| hub.stir()));
         }
         state.watching += 1;
         drop(state);
@@ -70,7 +69,7 @@ impl Changes {
         if state.watching > 0 {
             return;
         }
-        self.watcher.leave(KEY);
+        self.watcher.leave(self.key);
         if let Err(error) = self.watcher.watch_changes(false) {
             tracing::warn!(%error, "changes go on being written down, though nobody watches");
         }

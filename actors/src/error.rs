@@ -416,6 +416,12 @@ impl Error {
         }
     }
 
+    /// Whether it is worth for this store to try again what nobody waits for. One that is not written to any more loses
+    /// its leases by its silence.
+    pub(crate) fn may_pass(&self) -> bool {
+        !matches!(self, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. })
+    }
+
     /// Whether the same call may succeed later without anything being changed by the caller.
     ///
     /// For an error whose [`outcome`](Error::outcome) is unknown this is `false`: a repetition is harmless only

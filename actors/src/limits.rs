@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result};
+
 /// Longest name, in bytes: long enough for a URL or a path, short enough for an index page to hold many.
 pub const NAME_BYTES: usize = 512;
 
@@ -56,6 +58,9 @@ pub const REQUESTS: usize = 65_536;
 
 /// Callers that may wait for one lock. They wait in the database, so a request slot is not held meanwhile.
 pub const WAITERS: u64 = 1_000_000;
+
+/// What nobody waits for and could not be written or read, as giving back what was dropped, is tried again after this.
+pub const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// Most permits of a semaphore. Each holder is a row, and whoever comes or goes looks at them all, inside the one
 /// transaction that everybody waits for.
@@ -186,3 +191,14 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// Commits that may fail in ten minutes before the writer gives up and stays closed.
 pub const FAILED_COMMITS: usize = 3;
+
+/// Whether what was measured is within its limit; `what` names it with its unit.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub fn check_size(what: &'static str, size: usize, limit: usize) -> Result<()> {
+    if size > limit {
+        return Err(Error::TooLarge { what, size: size as u64, limit: limit as u64 });
+    }
+    Ok(())
+}

@@ -9,8 +9,30 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use tokio::sync::oneshot;
 
+use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::thread;
+
+/// How long to wait for what somebody else may have: a lock, a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// At most so long.
+    For(Duration),
+    /// Until it is there.
+    Forever,
+}
+
+impl Wait {
+    /// When the waiting ends, if it has an end of its own.
+    pub(crate) fn deadline_ms(self, now_ms: u64) -> Option<u64> {
+        match self {
+            Wait::For(time) => Some(now_ms.saturating_add(millis(time))),
+            Wait::No | Wait::Forever => None,
+        }
+    }
+}
 
 /// Where an answer goes. It rides in the request, so that no floor keeps a table of who asked.
 ///

@@ -53,10 +53,7 @@ pub fn placed(name: &Name, expected: Expected, fence: Option<&Fence>, appended: 
         Appended::Done { version, position, repeated, .. } => Ok(Placed { version, position, repeated }),
         Appended::Conflict { actual } => Err(Error::Conflict { stream: stream(), expected, actual }),
         Appended::Duplicate { id } => Err(Error::DuplicateEvent { stream: stream(), id }),
-        Appended::Fenced => {
-            let lock = fence.map_or_else(String::new, |fence| fence.name.to_string());
-            Err(Error::Fenced { lock, token: fence.map_or(0, |fence| fence.token) })
-        }
+        Appended::Fenced => Err(Fence::refused(fence)),
     }
 }
 

@@ -15,7 +15,7 @@ use millpond_actors::storage::View;
 use millpond_actors::storage::feed::{Kind, Message as Record, Query};
 
 use super::{Feed, Message};
-use crate::paging::{LAST, Leaf, Paged, Pages};
+use crate::paging::{Leaf, Paged, Pages};
 
 impl Paged for Query {
     type Record = Record;
@@ -71,7 +71,7 @@ impl<T> History<T> {
             name,
             backward: false,
             from: 1,
-            to: LAST,
+            to: limits::LAST_SEQUENCE,
             since: None,
             until: None,
             limit,
@@ -93,9 +93,11 @@ impl<T> History<T> {
         let to = match range.end_bound() {
             Bound::Included(to) => *to,
             Bound::Excluded(behind) => behind.saturating_sub(1),
-            Bound::Unbounded => LAST,
+            Bound::Unbounded => limits::LAST_SEQUENCE,
         };
-        self.change(|query| (query.from, query.to) = (from.min(LAST), to.min(LAST)))
+        self.change(|query| {
+            (query.from, query.to) = (from.min(limits::LAST_SEQUENCE), to.min(limits::LAST_SEQUENCE))
+        })
     }
 
     /// Only what was recorded at this time or later: milliseconds since 1970, as in

@@ -292,7 +292,7 @@ impl Feed {
             ("the message's time in bytes", at.as_ref().map_or(0, String::len), limits::NAME_BYTES),
         ];
         for (what, size, limit) in sizes {
-            check_size(what, size, limit)?;
+            limits::check_size(what, size, limit)?;
         }
         Ok(NewMessage { data: Data::Json(data), schema: schema.unwrap_or(1), key, at })
     }
@@ -306,9 +306,9 @@ impl Feed {
         for value in values {
             let message = self.message(value, Stamp::new())?;
             bytes += message.data.bytes().len();
-            check_size("the append in bytes", bytes, limits::APPEND_BYTES)?;
+            limits::check_size("the append in bytes", bytes, limits::APPEND_BYTES)?;
             messages.push(message);
-            check_size("the append in messages", messages.len(), limits::MESSAGES_PER_APPEND)?;
+            limits::check_size("the append in messages", messages.len(), limits::MESSAGES_PER_APPEND)?;
         }
         Ok(messages)
     }
@@ -338,12 +338,9 @@ impl Feed {
     }
 
     fn appended(&self, outcome: Appended, count: usize) -> Result<Range<u64>> {
-        match (outcome, &self.fence) {
-            (Appended::Done { last, .. }, _) => Ok(last + 1 - count as u64..last + 1),
-            (Appended::Fenced, fence) => {
-                let lock = fence.as_ref().map_or_else(String::new, |fence| fence.name.to_string());
-                Err(Error::Fenced { lock, token: fence.as_ref().map_or(0, |fence| fence.token) })
-            }
+        match outcome {
+            Appended::Done { last, .. } => Ok(last + 1 - count as u64..last + 1),
+            Appended::Fenced => Err(Fence::refused(self.fence.as_ref())),
         }
     }
 
@@ -382,7 +379,7 @@ impl Feed {
 
     fn trim_operation(&self, before: u64) -> Result<Trim> {
         let feed = Target { name: self.name.clone()?, id: None };
-        Ok(Trim { kind: self.kind, feed, before: before.min(crate::paging::LAST) })
+        Ok(Trim { kind: self.kind, feed, before: before.min(limits::LAST_SEQUENCE) })
     }
 
     /// Removes what is before a message, step by step. The first that is kept.
@@ -405,11 +402,4 @@ impl Feed {
             }
         }
     }
-}
-
-fn check_size(what: &'static str, size: usize, limit: usize) -> Result<()> {
-    if size > limit {
-        return Err(Error::TooLarge { what, size: size as u64, limit: limit as u64 });
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Item;
 use super::model::{Loaded, Model, guard};
 use crate::clock::Rng;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Data;
@@ -83,10 +83,7 @@ pub(super) fn decide<M: Model>(
 
 /// The events of one command as records, within the limits of one append.
 fn encode<M: Model>(name: &Name, events: &[M::Event], rng: &dyn Rng) -> Result<Vec<NewEvent>> {
-    if events.len() > limits::EVENTS_PER_APPEND {
-        let (size, limit) = (events.len() as u64, limits::EVENTS_PER_APPEND as u64);
-        return Err(Error::TooLarge { what: "the decision in events", size, limit });
-    }
+    limits::check_size("the decision in events", events.len(), limits::EVENTS_PER_APPEND)?;
     events.iter().map(|event| record::<M>(name, event, rng.uuid())).collect()
 }
 
@@ -98,9 +95,5 @@ fn record<M: Model>(name: &Name, event: &M::Event, id: Uuid) -> Result<NewEvent>
 }
 
 fn check_size(data: &Data) -> Result<()> {
-    let (size, limit) = (data.bytes().len(), limits::EVENT_BYTES);
-    if size <= limit {
-        return Ok(());
-    }
-    Err(Error::TooLarge { what: "the event's data in bytes", size: size as u64, limit: limit as u64 })
+    limits::check_size("the event's data in bytes", data.bytes().len(), limits::EVENT_BYTES)
 }

@@ -145,14 +145,7 @@ fn thaw<M: Model>(view: &mut dyn View, name: &Name, head: u64) -> Option<(Theirs
 /// The state as bytes, for a snapshot.
 pub(super) fn freeze<M: Model>(name: &Name, state: &M) -> Result<Data> {
     let data = guard("freezing a snapshot", name, || state.freeze())??;
-    if data.bytes().len() > limits::SNAPSHOT_BYTES {
-        let size = data.bytes().len() as u64;
-        return Err(Error::TooLarge {
-            what: "the snapshot in bytes",
-            size,
-            limit: limits::SNAPSHOT_BYTES as u64,
-        });
-    }
+    limits::check_size("the snapshot in bytes", data.bytes().len(), limits::SNAPSHOT_BYTES)?;
     Ok(data)
 }
 

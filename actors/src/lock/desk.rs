@@ -173,7 +173,7 @@ impl Desk {
             then(match outcome {
                 Ok(left) => desk.left(leave.ticket, left, stay),
                 Err(error) => {
-                    if may_pass(&error) {
+                    if error.may_pass() {
                         desk.tell(LeaveAgain(leave, stay));
                     }
                     Err(error)
@@ -192,11 +192,6 @@ impl Desk {
             Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
         }
     }
-}
-
-/// Whether it is worth to try again. A store that is not written to any more loses its leases by its silence.
-pub(super) fn may_pass(error: &Error) -> bool {
-    !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. })
 }
 
 /// A place in the line of a lock: one that waits, or one that holds it.

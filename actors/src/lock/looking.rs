@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::desk::may_pass;
-use super::{AGAIN, LockActor, PassedOn};
+use super::{LockActor, PassedOn};
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::storage::View;
@@ -187,7 +187,7 @@ impl LockActor {
 
     /// Looks again in a moment: what was to be seen or written now could not be.
     pub(super) fn look_later(&mut self, stay: Option<Stay>, context: &mut Context<Self>) {
-        context.run_later(AGAIN, move |actor, context| actor.look(stay, context));
+        context.run_later(limits::TRY_AGAIN, move |actor, context| actor.look(stay, context));
     }
 }
 
@@ -326,7 +326,7 @@ impl LockActor {
                 let Settled { holders, first } = match settled {
                     Ok(settled) => settled,
                     // Nothing that others write would have it tried again.
-                    Err(error) if may_pass(&error) => return address.do_send(Unsettled(stay)),
+                    Err(error) if error.may_pass() => return address.do_send(Unsettled(stay)),
                     Err(_) => return,
                 };
                 for holder in holders {
@@ -359,7 +359,7 @@ impl LockActor {
             Ok(Renewed { held: true }) => address.do_send(PassedOn(grant, stay)),
             // It was too late: how the lock stands now, says another look.
             Ok(Renewed { held: false }) => address.do_send(Changed),
-            Err(error) if may_pass(&error) => address.do_send(Unsettled(stay)),
+            Err(error) if error.may_pass() => address.do_send(Unsettled(stay)),
             Err(_) => {}
         });
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
+use self::desk::Desk;
 pub use self::desk::Place;
-use self::desk::{Desk, may_pass};
 use self::looking::{Changed, Follower, Keeper, Outlook};
 pub use self::looking::{Follow, Loss};
 pub use self::shortcut::Shortcut;
@@ -26,12 +26,10 @@ use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
+pub use crate::reply::Wait;
 use crate::storage::lock::{Break, Broken, Grant, Leave, Recall, Recalled};
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::Watcher;
-
-/// What could not be written or read is tried again after this time.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// How much of a lock there is, and how much of it is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,23 +64,9 @@ impl Acquire {
     /// What is wanted, whether to wait for it, and how it came in.
     fn split(self, now_ms: u64) -> (Want, bool, Passage) {
         let Acquire { shape, ttl, wait, reply, passage } = self;
-        let deadline_ms = match wait {
-            Wait::For(time) => Some(now_ms.saturating_add(millis(time))),
-            Wait::No | Wait::Forever => None,
-        };
+        let deadline_ms = wait.deadline_ms(now_ms);
         (Want { reply, shape, ttl_ms: millis(ttl), deadline_ms }, wait != Wait::No, passage)
     }
-}
-
-/// How long to wait for a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// At most so long.
-    For(Duration),
-    /// Until it is granted.
-    Forever,
 }
 
 /// Take the lock away from all who hold it. Answered with whether somebody did.
@@ -269,7 +253,7 @@ impl Handler<Doubt> for LockActor {
     type Result = ();
 
     fn handle(&mut self, Doubt(stay): Doubt, context: &mut Self::Context) {
-        context.run_later(AGAIN, move |actor, context| actor.recall(stay, context));
+        context.run_later(limits::TRY_AGAIN, move |actor, context| actor.recall(stay, context));
     }
 }
 
@@ -349,7 +333,7 @@ impl Handler<LeaveAgain> for LockActor {
     type Result = ();
 
     fn handle(&mut self, LeaveAgain(leave, stay): LeaveAgain, context: &mut Self::Context) {
-        context.run_later(AGAIN, move |actor, context| {
+        context.run_later(limits::TRY_AGAIN, move |actor, context| {
             actor.desk(context).leave(leave, false, stay, None, drop);
         });
     }
@@ -387,7 +371,7 @@ impl LockActor {
         let address = context.address();
         self.house.writer.apply(Recall { lock }, None, move |recalled| match recalled {
             Ok(Recalled { tickets }) => address.do_send(Mine(tickets, stay)),
-            Err(error) if may_pass(&error) => address.do_send(Doubt(stay)),
+            Err(error) if error.may_pass() => address.do_send(Doubt(stay)),
             Err(_) => {}
         });
     }

@@ -24,20 +24,11 @@ use crate::supervisor::{House, Stay};
 use crate::watcher::Watcher;
 use crate::writer::Writer;
 
-/// Push jobs, all or none.
-#[derive(Debug)]
-pub struct PushJobs {
-    /// The jobs, at least one.
-    pub jobs: Vec<NewJob>,
-    /// Answered after the commit with a place for each.
-    pub reply: Reply<Vec<Place>>,
-}
-
 /// What is written to a queue and answered by its outcome.
 #[derive(Debug)]
 pub enum Write {
-    /// Push jobs.
-    Push(PushJobs, Passage),
+    /// Push jobs, at least one, all or none; a place for each.
+    Push(Vec<NewJob>, Reply<Vec<Place>>, Passage),
     /// Have dead letters tried again.
     Revive(Which, Reply<Revived>, Passage),
     /// Remove jobs.
@@ -156,7 +147,7 @@ impl Desk {
                     Ok(finished)
                 }
                 Err(error) => {
-                    if may_pass(&error) {
+                    if error.may_pass() {
                         desk.tell(FinishAgain { receipt, taken, stay });
                     }
                     Err(error)
@@ -183,7 +174,7 @@ impl Desk {
                     desk.drop_claim(receipt, false, stay.clone());
                 }
             }
-            Err(error) if may_pass(&error) => desk.tell(Doubt(stay)),
+            Err(error) if error.may_pass() => desk.tell(Doubt(stay)),
             Err(_) => {}
         });
     }
@@ -192,7 +183,7 @@ impl Desk {
     pub(super) fn write(self: &Arc<Self>, write: Write, stay: Stay) {
         let (desk, queue) = (Arc::clone(self), self.target());
         match write {
-            Write::Push(PushJobs { jobs, reply }, passage) => {
+            Write::Push(jobs, reply, passage) => {
                 let ready = jobs.iter().any(|job| job.start == Start::Now);
                 self.writer.apply(Push { queue, jobs }, Some(passage), move |pushed| {
                     reply.answer(pushed.map(|pushed| {
@@ -234,11 +225,6 @@ fn offer(held: Held, batch: &mut VecDeque<Waiter>, timers: &mut Vec<SpawnHandle>
             Err(back) => offered = back,
         }
     }
-}
-
-/// Whether it is worth to try again. A store that is not written to any more loses its leases by its silence.
-fn may_pass(error: &Error) -> bool {
-    !matches!(error, Error::Closed | Error::Poisoned { .. } | Error::FileReplaced { .. })
 }
 
 /// A job that is claimed, and this process sees to the lease.
@@ -301,9 +287,7 @@ impl Held {
         let whose = (self.taken, self.stay.clone());
         self.desk.finish(finish, whose, Some(passage), move |finished| reply.answer(finished));
     }
-}
 
-impl Held {
     /// The same, for one whom nobody waits for.
     pub fn finish_unasked(mut self, how: How) {
         self.ended = true;

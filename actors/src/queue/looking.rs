@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::{AGAIN, QueueActor};
+use super::QueueActor;
 use crate::clock::{Clock, millis};
 use crate::limits;
 use crate::name::Name;
@@ -89,7 +89,7 @@ impl QueueActor {
             return;
         }
         match glance {
-            None => self.look_in(AGAIN, context),
+            None => self.look_in(limits::TRY_AGAIN, context),
             Some(None) => {}
             Some(Some(Outlook { claimable: true, .. })) => {
                 self.after_a_look |= !self.claiming;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use self::desk::Desk;
-pub use self::desk::{Held, PushJobs, Write};
+pub use self::desk::{Held, Write};
 use self::looking::Eye;
 use crate::clock::millis;
 use crate::error::Error;
@@ -23,23 +23,10 @@ use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
+pub use crate::reply::Wait;
 use crate::storage::queue::Receipt;
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::Watcher;
-
-/// What could not be written or read is tried again after this time.
-const AGAIN: Duration = Duration::from_millis(250);
-
-/// How long to wait for a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// At most so long.
-    For(Duration),
-    /// Until there is one.
-    Forever,
-}
 
 /// Claim a job.
 #[derive(Debug)]
@@ -151,11 +138,7 @@ impl Handler<Visit<Pop>> for QueueActor {
             let (what, limit) = ("the line of those who wait for a job", limits::WAITERS);
             return reply.answer(Err(Error::Overloaded { what, limit }));
         }
-        let now_ms = self.house.writer.now_ms();
-        let deadline_ms = match wait {
-            Wait::For(time) => Some(now_ms.saturating_add(millis(time))),
-            Wait::No | Wait::Forever => None,
-        };
+        let deadline_ms = wait.deadline_ms(self.house.writer.now_ms());
         self.came += 1;
         let (number, waits) = (self.came, wait != Wait::No);
         let timer = match wait {
@@ -296,7 +279,7 @@ impl Handler<Doubt> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Doubt(stay): Doubt, context: &mut Self::Context) {
-        context.run_later(AGAIN, move |actor, context| actor.desk(context).recall(stay));
+        context.run_later(limits::TRY_AGAIN, move |actor, context| actor.desk(context).recall(stay));
     }
 }
 
@@ -315,7 +298,9 @@ impl Handler<FinishAgain> for QueueActor {
 
     fn handle(&mut self, again: FinishAgain, context: &mut Self::Context) {
         let FinishAgain { receipt, taken, stay } = again;
-        context.run_later(AGAIN, move |actor, context| actor.desk(context).drop_claim(receipt, taken, stay));
+        context.run_later(limits::TRY_AGAIN, move |actor, context| {
+            actor.desk(context).drop_claim(receipt, taken, stay)
+        });
     }
 }
 

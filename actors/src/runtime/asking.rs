@@ -7,7 +7,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
 
 use super::Runtime;
 use crate::clock::millis;
@@ -236,15 +235,8 @@ impl Runtime {
         if let Some(passage) = self.gate.try_enter()? {
             return Ok(passage);
         }
-        // The caller's executor may have no timer; ours has one.
-        let (late, deadline) = oneshot::channel();
-        let timeout = self.settings.call_timeout;
-        self.doors.arbiter.spawn(async move {
-            tokio::time::sleep(timeout).await;
-            let _ = late.send(());
-        });
         let entering = std::pin::pin!(self.gate.enter());
-        match Race(entering, deadline).await {
+        match Race(entering, self.timer(self.settings.call_timeout)).await {
             Some(entered) => entered,
             None => Err(self.overloaded()),
         }
@@ -301,7 +293,7 @@ impl Patience<'_> {
 }
 
 /// The first of two futures; `None` if the second one ended first.
-struct Race<F>(F, oneshot::Receiver<()>);
+struct Race<F>(F, Answer<()>);
 
 impl<F: Future + Unpin> Future for Race<F> {
     type Output = Option<F::Output>;

@@ -17,6 +17,7 @@
 
 use super::Target;
 use crate::clock::millis;
+use crate::error::Error;
 use crate::limits;
 
 /// When a lease ends if its process does not beat again; all in milliseconds of the boot clock.
@@ -46,6 +47,15 @@ pub struct Fence {
     pub name: crate::name::Name,
     /// The token that must be the current one of a live lease.
     pub token: u64,
+}
+
+impl Fence {
+    /// What the storage's refusal says to whoever wrote under it.
+    #[must_use]
+    pub fn refused(fence: Option<&Fence>) -> Error {
+        let lock = fence.map_or_else(String::new, |fence| fence.name.to_string());
+        Error::Fenced { lock, token: fence.map_or(0, |fence| fence.token) }
+    }
 }
 
 /// A lock that has been given to a ticket.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
-use millpond_actors::queue::{Abandoned, Held, Pop, PushJobs, QueueActor, Wait, Write};
+use millpond_actors::queue::{Abandoned, Held, Pop, QueueActor, Wait, Write};
 use millpond_actors::storage::queue::{
     Claim, Configure, Finish, Finished, How, NewJob, Numbers, Place, Push, Receipt, Start,
 };
@@ -37,7 +37,7 @@ impl World {
 
     async fn push(&self, start: Start) -> Place {
         let jobs = vec![job(start)];
-        let build = |reply, passage| Write::Push(PushJobs { jobs, reply }, passage);
+        let build = |reply, passage| Write::Push(jobs, reply, passage);
         soon(self.runtime.ask::<QueueActor, _, _>(&name("q"), build)).await.unwrap()[0]
     }
 
@@ -98,7 +98,7 @@ async fn q3_one_push_serves_as_many_as_it_brings() {
         waiting.push(world.popping().await);
     }
     let jobs = vec![job(Start::Now); 3];
-    let build = |reply, passage| Write::Push(PushJobs { jobs, reply }, passage);
+    let build = |reply, passage| Write::Push(jobs, reply, passage);
     soon(world.runtime.ask::<QueueActor, _, _>(&name("q"), build)).await.unwrap();
     let mut last = waiting.pop().unwrap();
     let held = all(waiting).await;

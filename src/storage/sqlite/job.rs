@@ -247,7 +247,7 @@ impl SqliteSession {
         };
         let (from, to) = match revive.which {
             Which::One(sequence) => (sequence, sequence),
-            Which::From(sequence) => (sequence, i64::MAX.unsigned_abs()),
+            Which::From(sequence) => (sequence, limits::LAST_SEQUENCE),
         };
         let dead = self.dead_between(queue, from, to)?;
         if dead.len() == limits::JOBS_AT_ONCE as usize {
