@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::{All, Append, Export, Read};
-use crate::failure::{Done, Failure, code, complain};
+use crate::failure::{Done, Failure, Unshown, code};
 use crate::input::read_input;
 use crate::show::{Listing, Show, compact_json};
 use crate::time::{pause, rfc3339};
@@ -119,35 +119,26 @@ struct Printer {
     command: &'static str,
     listing: Listing,
     printed: u64,
-    damaged: bool,
+    unshown: Unshown,
 }
 
 impl Printer {
     fn new(command: &'static str, listing: Listing) -> Printer {
-        Printer { command, listing, printed: 0, damaged: false }
+        Printer { command, listing, printed: 0, unshown: Unshown::new(command) }
     }
 
     fn print(&mut self, events: EventStream, show: &mut Show) -> Done<()> {
         let mut rows = Vec::new();
         for event in events {
-            match event {
-                // The stream goes on behind a damaged record; so do we, and tell it at the end.
-                Err(error @ millpond::Error::Corrupt { .. }) => {
-                    complain(self.command, &error.to_string());
-                    self.damaged = true;
-                }
-                Err(error) => return Err(error.into()),
-                Ok(event) => {
-                    self.printed += 1;
-                    if show.is_json() {
-                        show.json(&as_json(&event)?)?;
-                        continue;
-                    }
-                    rows.push(self.row(&event, show));
-                    if rows.len() == ROWS {
-                        show.rows(&mut self.listing, std::mem::take(&mut rows))?;
-                    }
-                }
+            let Some(event) = self.unshown.sound(event)? else { continue };
+            self.printed += 1;
+            if show.is_json() {
+                show.json(&as_json(&event)?)?;
+                continue;
+            }
+            rows.push(self.row(&event, show));
+            if rows.len() == ROWS {
+                show.rows(&mut self.listing, std::mem::take(&mut rows))?;
             }
         }
         if !rows.is_empty() {
@@ -167,7 +158,7 @@ impl Printer {
     }
 
     fn code(&self) -> u8 {
-        if self.damaged { code::FAILED } else { code::DONE }
+        self.unshown.code()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+use millpond::Error;
+
 use crate::show::safe;
 
 /// The exit codes that are not a child's.
@@ -47,6 +49,39 @@ pub(crate) fn complain(what: &str, why: &str) {
     let mut line = format!("millpond: {what}: ");
     let _ = writeln!(line, "{}", safe(why));
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// What a command could not show: it is complained of, and the exit code tells that it was there.
+pub(crate) struct Unshown {
+    command: &'static str,
+    any: bool,
+}
+
+impl Unshown {
+    pub(crate) fn new(command: &'static str) -> Unshown {
+        Unshown { command, any: false }
+    }
+
+    /// What can be shown. A store goes on behind what is damaged, gone, or not what it should be, and so does the command.
+    pub(crate) fn sound<T>(&mut self, found: millpond::Result<T>) -> Done<Option<T>> {
+        match found {
+            Ok(sound) => Ok(Some(sound)),
+            Err(error @ (Error::Corrupt { .. } | Error::Decode { .. } | Error::Lagged { .. })) => {
+                complain(self.command, &error.to_string());
+                self.any = true;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.any
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        if self.any { code::FAILED } else { code::DONE }
+    }
 }
 
 impl From<millpond::Error> for Failure {

@@ -1,10 +1,11 @@
-//! Standard input, where a command takes its data from.
+//! JSON, as a command takes it from its arguments or standard input, and as it gives it back.
 
 use std::io::{self, Read as _};
 
 use serde_json::value::RawValue;
 
 use crate::failure::{Done, Failure};
+use crate::show::compact_json;
 
 /// Whatever it is, as long as it is JSON: byte for byte as it was given.
 pub(crate) type Json = Box<RawValue>;
@@ -24,6 +25,11 @@ pub(crate) fn read_input() -> Done<String> {
 pub(crate) fn json_from(data: String) -> Done<Json> {
     let text = if data == "-" { read_input()? } else { data };
     parse_json(text.trim()).map_err(Failure::Failed)
+}
+
+/// For a line of output, whatever white space it was stored with.
+pub(crate) fn compacted(data: &RawValue) -> Done<Json> {
+    RawValue::from_string(compact_json(data.get())).map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// JSON, or why it is none.

@@ -8,23 +8,15 @@ use serde_json::json;
 
 pub(crate) use self::run::{not_run, run};
 use crate::failure::{Done, code};
+use crate::pages;
 use crate::show::{Show, count, span};
 
 /// Locks that are asked for at once.
 const PAGE: u32 = 1_000;
 
-/// All locks that are held or waited for, page by page.
+/// All locks that are held or waited for.
 pub(crate) fn lines(store: &Store) -> Done<Vec<LockLine>> {
-    let mut lines: Vec<LockLine> = Vec::new();
-    loop {
-        let after = lines.last().map(|line| line.name.clone());
-        let page = store.inspect().locks(after.as_deref(), PAGE)?;
-        let whole = page.len() < PAGE as usize;
-        lines.extend(page);
-        if whole {
-            return Ok(lines);
-        }
-    }
+    pages::all(PAGE, |line: &LockLine| &line.name, |after| store.inspect().locks(after, PAGE))
 }
 
 pub(crate) fn list(store: &Store, show: &mut Show) -> Done<u8> {

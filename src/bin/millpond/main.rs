@@ -12,6 +12,7 @@ mod feed;
 mod import;
 mod input;
 mod lock;
+mod pages;
 mod queue;
 mod show;
 mod signals;

@@ -5,12 +5,11 @@ pub(crate) mod args;
 use millpond::blocking::Store;
 use millpond::{Error, Extent, From, Message, Stamp};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use self::args::{Range, Send, Subscribe, Tail};
-use crate::failure::{Done, Failure, code, complain};
-use crate::input::{Json, json_from};
+use crate::failure::{Done, Failure, Unshown, code};
+use crate::input::{Json, compacted, json_from};
 use crate::show::{Listing, Show, compact_json};
 use crate::signals::Ear;
 use crate::time::rfc3339;
@@ -210,15 +209,14 @@ fn list(
 
 /// Prints messages, and remembers whether one of them could not be.
 struct Printer {
-    command: &'static str,
     listing: Listing,
-    incomplete: bool,
+    unshown: Unshown,
 }
 
 impl Printer {
     fn new(command: &'static str) -> Printer {
         let listing = Listing::new(&["sequence", "time", "key", "data"]);
-        Printer { command, listing, incomplete: false }
+        Printer { listing, unshown: Unshown::new(command) }
     }
 
     /// Prints messages that are there, many at a time.
@@ -257,22 +255,13 @@ impl Printer {
         Ok(Some(message.sequence()))
     }
 
-    /// What goes on behind what is damaged, or gone, and so do we; the end of the store is no message.
+    /// The end of the store is no message.
     fn sound(&mut self, found: millpond::Result<Message<Json>>) -> Done<Option<Message<Json>>> {
-        match found {
-            Ok(message) => Ok(Some(message)),
-            Err(Error::Closed) => Ok(None),
-            Err(error @ (Error::Corrupt { .. } | Error::Lagged { .. } | Error::Decode { .. })) => {
-                complain(self.command, &error.to_string());
-                self.incomplete = true;
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
+        if matches!(found, Err(Error::Closed)) { Ok(None) } else { self.unshown.sound(found) }
     }
 
     fn code(&self) -> u8 {
-        if self.incomplete { code::FAILED } else { code::DONE }
+        self.unshown.code()
     }
 }
 
@@ -296,13 +285,12 @@ struct Shown<'a> {
 }
 
 fn as_json(message: &Message<Json>) -> Done<Shown<'_>> {
-    let data = RawValue::from_string(compact_json(message.get()));
     Ok(Shown {
         sequence: message.sequence(),
         key: message.key(),
         time: message.at(),
         recorded: rfc3339(message.recorded_at_ms()),
         schema: message.schema(),
-        data: data.map_err(|error| Failure::Failed(error.to_string()))?,
+        data: compacted(message)?,
     })
 }

@@ -15,8 +15,9 @@ use serde_json::value::RawValue;
 use self::args::{Pop, state_name};
 pub(crate) use self::push::push;
 pub(crate) use self::work::work;
-use crate::failure::{Done, Failure, code, complain};
-use crate::input::Json;
+use crate::failure::{Done, Failure, Unshown, code, complain};
+use crate::input::{Json, compacted};
+use crate::pages;
 use crate::show::{Listing, Show, compact_json, count, grouped, span};
 use crate::time::rfc3339;
 
@@ -61,18 +62,9 @@ pub(crate) fn pop(store: &Store, pop: &Pop, show: &mut Show) -> Done<u8> {
     }
 }
 
-/// All queues, page by page.
+/// All queues.
 pub(crate) fn lines(store: &Store) -> Done<Vec<QueueNumbers>> {
-    let mut lines: Vec<QueueNumbers> = Vec::new();
-    loop {
-        let after = lines.last().map(|line| line.name.as_str());
-        let page = store.inspect().queues(after, PAGE)?;
-        let whole = page.len() < PAGE as usize;
-        lines.extend(page);
-        if whole {
-            return Ok(lines);
-        }
-    }
+    pages::all(PAGE, |line: &QueueNumbers| &line.name, |after| store.inspect().queues(after, PAGE))
 }
 
 pub(crate) fn list(store: &Store, show: &mut Show) -> Done<u8> {
@@ -121,10 +113,10 @@ pub(crate) fn numbers_as_json(line: &QueueNumbers) -> serde_json::Value {
 pub(crate) fn show(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
     let queue = store.queue::<Json>(name);
     let numbers = known(&queue, name)?;
-    let mut printer = Printer::new("queue show");
+    let mut unshown = Unshown::new("queue show");
     let mut claims = Vec::new();
     for found in queue.page(Some(JobState::Claimed), 0, CLAIMS)?.jobs {
-        claims.extend(printer.sound(found)?);
+        claims.extend(unshown.sound(found)?);
     }
     if show.is_json() {
         let mut line = numbers_as_json(&numbers);
@@ -135,7 +127,7 @@ pub(crate) fn show(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
             facts.insert("claims".to_owned(), claims.collect());
         }
         show.json(&line)?;
-        return Ok(printer.code());
+        return Ok(unshown.code());
     }
     let options = numbers.options;
     let kept = match options.keep_done_ms {
@@ -164,23 +156,23 @@ pub(crate) fn show(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
         };
         show.table(&["job", "attempt", "process", "data"], claims.iter().map(row).collect())?;
     }
-    Ok(printer.code())
+    Ok(unshown.code())
 }
 
 pub(crate) fn dead(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
     let queue = store.queue::<Json>(name);
     known(&queue, name)?;
-    let mut printer = Printer::new("queue dead");
+    let mut unshown = Unshown::new("queue dead");
     let mut listing = Listing::new(&["job", "attempts", "dead since", "key", "reason", "data"]);
-    let mut from = Some(0);
+    let (mut from, mut any) = (Some(0), false);
     while let Some(start) = from {
         let page = queue.page(Some(JobState::Dead), start, PAGE)?;
         from = page.next;
         let mut rows = Vec::new();
         for found in page.jobs {
-            let Some(job) = printer.sound(found)? else { continue };
+            let Some(job) = unshown.sound(found)? else { continue };
             if show.is_json() {
-                if let Some(data) = printer.sound(queue.decode(&job))? {
+                if let Some(data) = unshown.sound(queue.decode(&job))? {
                     show.json(&Shown::of(name, &job, &data)?)?;
                 }
                 continue;
@@ -196,13 +188,13 @@ pub(crate) fn dead(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
         }
         if !rows.is_empty() {
             show.rows(&mut listing, rows)?;
-            printer.any = true;
+            any = true;
         }
     }
-    if !printer.any && !show.is_json() {
+    if !any && !unshown.any() && !show.is_json() {
         show.line(&format!("queue \"{name}\" has no dead letters"))?;
     }
-    Ok(printer.code())
+    Ok(unshown.code())
 }
 
 pub(crate) fn revive(store: &Store, name: &str, id: Option<u64>, show: &mut Show) -> Done<u8> {
@@ -253,40 +245,6 @@ fn attempts(job: &JobRecord) -> String {
 /// What was pushed, for people: JSON, unless some other program has written what is none.
 fn text(job: &JobRecord) -> String {
     String::from_utf8_lossy(job.data.bytes()).into_owned()
-}
-
-fn compacted(data: &RawValue) -> Done<Json> {
-    RawValue::from_string(compact_json(data.get())).map_err(|error| Failure::Failed(error.to_string()))
-}
-
-/// Remembers whether something could not be printed.
-struct Printer {
-    command: &'static str,
-    any: bool,
-    incomplete: bool,
-}
-
-impl Printer {
-    fn new(command: &'static str) -> Printer {
-        Printer { command, any: false, incomplete: false }
-    }
-
-    /// What stands behind what is damaged, or is no JSON, is shown all the same.
-    fn sound<T>(&mut self, found: millpond::Result<T>) -> Done<Option<T>> {
-        match found {
-            Ok(sound) => Ok(Some(sound)),
-            Err(error @ (Error::Corrupt { .. } | Error::Decode { .. })) => {
-                complain(self.command, &error.to_string());
-                (self.any, self.incomplete) = (true, true);
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn code(&self) -> u8 {
-        if self.incomplete { code::FAILED } else { code::DONE }
-    }
 }
 
 /// A job for programs: a line, whatever white space it was pushed with.
