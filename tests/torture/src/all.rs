@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::{Result, clock};
+use crate::{Result, clock, report};
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,14 +153,13 @@ pub fn run(program: &Path, settings: &Settings, usage: &str) -> Result<bool> {
 impl Run {
     /// Runs one of them in a tier. One that could not be run has kept nothing.
     fn of(program: &Path, (name, tiers): Row, settings: &Settings) -> Run {
-        let options = tiers.get(settings.tier as usize).copied().unwrap_or_default();
-        let untimed = settings.tier == Tier::Pr && TIMED.contains(&name);
-        let options = format!("{options}{}", if untimed { " --timed false" } else { "" });
+        let options = options(&(name, tiers), settings.tier);
         let begun = clock::now();
         let said = start(program, name, &options, settings.seed, None);
-        let (kept, figures) = said.unwrap_or_else(|error| {
-            (false, serde_json::json!({ "name": name, "could not be run": error.to_string() }))
-        });
+        let figures = said.unwrap_or_else(
+            |error| serde_json::json!({ "name": name, "could not be run": error.to_string() }),
+        );
+        let kept = report::is_kept(&figures);
         Run { name, options, kept, figures, seconds: begun.elapsed().as_secs() }
     }
 }
@@ -170,14 +169,21 @@ fn rows(settings: &Settings) -> impl Iterator<Item = Row> {
     PROGRAMS.iter().chain(CLOCK).copied().filter(move |(name, _)| wanted(name))
 }
 
-/// Runs one: whether its promises were kept, and what it has printed.
+/// What one of them is run with.
+fn options((name, tiers): &Row, tier: Tier) -> String {
+    let options = tiers.get(tier as usize).copied().unwrap_or_default();
+    let untimed = tier == Tier::Pr && TIMED.contains(name);
+    format!("{options}{}", if untimed { " --timed false" } else { "" })
+}
+
+/// Runs one to its end: what it has printed.
 fn start(
     program: &Path,
     name: &str,
     options: &str,
     seed: u64,
     mutant: Option<&str>,
-) -> Result<(bool, Value)> {
+) -> Result<Value> {
     let mut command = Command::new(program);
     command.arg(name).args(["--seed", &seed.to_string()]).args(options.split_whitespace());
     if let Some(mutant) = mutant {
@@ -185,30 +191,32 @@ fn start(
     }
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     let printed = String::from_utf8(output.stdout)?;
-    let kept = match output.status.code() {
-        Some(0) => true,
-        Some(1) => false,
-        _ => return Err(format!("torture {name} --seed {seed} {options}: {}", output.status).into()),
-    };
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        return Err(format!("torture {name} --seed {seed} {options}: {}", output.status).into());
+    }
     let line = printed.lines().last().unwrap_or_default();
-    Ok((kept, serde_json::from_str(line).map_err(|error| format!("{name} has printed {line:?}: {error}"))?))
+    Ok(serde_json::from_str(line).map_err(|error| format!("{name} has printed {line:?}: {error}"))?)
 }
 
-/// Tries each mutant until it is noticed, and says which was not.
+/// Tries each mutant as its program is run in the tier of a change, until what it breaks is complained of, and says which was
+/// not. Whatever else goes wrong meanwhile, also a run that comes to no end of its own, is not its being noticed.
 fn mutants(program: &Path, settings: &Settings, usage: &str) -> Result<bool> {
     let (mut caught, mut total) = (0, 0);
-    for (name, tiers) in rows(settings) {
-        let options = tiers.first().copied().unwrap_or_default();
+    for row in rows(settings) {
+        let (name, _) = row;
+        let options = options(&row, Tier::Pr);
         for mutant in mutants_of(name, usage) {
-            let mut noticed = false;
-            for seed in settings.seed..settings.seed + TRIES {
-                // A mutant may also keep the program itself from its end, which is noticed too.
-                noticed =
-                    noticed || !start(program, name, options, seed, Some(mutant)).is_ok_and(|(kept, _)| kept);
-            }
+            let seeds = settings.seed..settings.seed + TRIES;
+            let noticed = |seed: &u64| {
+                start(program, name, &options, *seed, Some(mutant)).is_ok_and(|line| report::is_caught(&line))
+            };
+            let by = seeds.clone().find(noticed);
             total += 1;
-            caught += u64::from(noticed);
-            println!("{} {name} --mutant {mutant}", if noticed { "caught  " } else { "SURVIVES" });
+            caught += u64::from(by.is_some());
+            match by {
+                Some(seed) => println!("caught   {name} --mutant {mutant} --seed {seed}"),
+                None => println!("SURVIVES {name} --mutant {mutant}"),
+            }
         }
     }
     println!("{caught} of {total} mutants were caught");

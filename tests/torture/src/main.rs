@@ -12,6 +12,7 @@ use torture::{
 };
 
 use crate::options::usage;
+use torture::report::Complaint as _;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -89,11 +90,14 @@ fn run(arguments: &[String]) -> Result<bool> {
     }
 }
 
-/// The line of a program, named as its module, with or without children of this program.
+/// The line of a program, named as its module, with or without children of this program, and with the part of its report that
+/// has what was broken, if it is not all of it.
 macro_rules! line {
-    ($name:ident, $options:ident, $module:ident $(, $program:ident)?) => {{
+    ($name:ident, $options:ident, $module:ident $(, $program:ident)? $(; $part:ident)?) => {{
         let settings = options::$module($options)?;
-        report::line($name, settings.seed, &$module::run($(&$program,)? &settings)?)?
+        let report = $module::run($(&$program,)? &settings)?;
+        let caught = settings.mutant.map(|mutant| mutant.breaks().is_among(&report$(.$part)?.violations));
+        report::line($name, settings.seed, &report, caught)?
     }};
 }
 
@@ -103,8 +107,8 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "kill" => line!(name, options, kill, program),
         "locks" => line!(name, options, locks, program),
         "zombies" => line!(name, options, zombies, program),
-        "power" => line!(name, options, power),
-        "fsync" => line!(name, options, fsync),
+        "power" => line!(name, options, power; figures),
+        "fsync" => line!(name, options, fsync; figures),
         "io" => line!(name, options, io),
         "history" => line!(name, options, history, program),
         "serial" => line!(name, options, serial, program),
@@ -119,7 +123,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "fairness" => line!(name, options, fairness, program),
         "sim" => {
             let settings = options::sim(options)?;
-            sim::run(&settings)?.json(&settings)
+            sim::run(&settings)?.json(&settings)?
         }
         "overload" => line!(name, options, overload, program),
         "failpoints" => line!(name, options, failpoints, program),

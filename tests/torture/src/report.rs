@@ -99,6 +99,31 @@ impl<B: Kind> Violations<B> {
     }
 }
 
+/// What must be said of a mutant.
+pub trait Complaint<B> {
+    /// Whether that was said.
+    fn is_among(&self, violations: &Violations<B>) -> bool;
+}
+
+impl<B: Kind> Complaint<B> for B {
+    fn is_among(&self, violations: &Violations<B>) -> bool {
+        violations.count(&[*self]) > 0
+    }
+}
+
+impl<B: Kind> Complaint<B> for (B, &str) {
+    fn is_among(&self, violations: &Violations<B>) -> bool {
+        violations.complain(self.0, self.1)
+    }
+}
+
+/// Each of these.
+impl<B, C: Complaint<B>> Complaint<B> for &[C] {
+    fn is_among(&self, violations: &Violations<B>) -> bool {
+        self.iter().all(|complaint| complaint.is_among(violations))
+    }
+}
+
 impl<B> Default for Violations<B> {
     fn default() -> Violations<B> {
         Violations(Vec::new())
@@ -144,16 +169,28 @@ impl<B: Kind> Serialize for Violations<B> {
     }
 }
 
-/// The line that a program prints.
+/// The line that a program prints; if it ran with a mutant, also whether what that breaks was complained of.
 ///
 /// # Errors
 /// If its report is no set of figures.
-pub fn line(name: &str, seed: u64, report: &impl Serialize) -> crate::Result<Value> {
+pub fn line(name: &str, seed: u64, report: &impl Serialize, caught: Option<bool>) -> crate::Result<Value> {
     let mut line = serde_json::to_value(report)?;
     let figures = line.as_object_mut().ok_or("no figures")?;
     figures.insert("name".into(), name.into());
     figures.insert("seed".into(), seed.into());
+    if let Some(caught) = caught {
+        figures.insert(CAUGHT.into(), caught.into());
+    }
     Ok(line)
+}
+
+/// Where the line of a mutant has it.
+const CAUGHT: &str = "caught";
+
+/// Whether the mutant was complained of for what it breaks, by the line.
+#[must_use]
+pub fn is_caught(line: &Value) -> bool {
+    line.get(CAUGHT).and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// Whether every promise was kept, by the line.

@@ -10,7 +10,7 @@ use torture::sim::{Mutant, Settings, run};
 fn t17_promises_are_kept_in_virtual_time() {
     let settings = Settings { minutes: 8, ..Settings::default() };
     let report = run(&settings).unwrap();
-    let shown = report.json(&settings);
+    let shown = report.json(&settings).unwrap();
     assert!(report.violations.is_empty(), "{shown}");
     assert!(report.sum(|f| f.answers) > 1_000 && report.sum(|f| f.grants) > 100, "{shown}");
     assert!(

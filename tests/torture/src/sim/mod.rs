@@ -40,7 +40,7 @@ pub use self::mutant::Mutant;
 use self::trace::Trace;
 use self::world::{Outcome, World};
 use crate::random::Random;
-use crate::{Result, clock};
+use crate::{Result, clock, report};
 
 /// How long a world lasts, in minutes; then the next one begins, from nothing.
 const WORLD_MINUTES: u64 = 30;
@@ -95,15 +95,19 @@ impl Report {
     }
 
     /// One line of figures.
-    #[must_use]
-    pub fn json(&self, settings: &Settings) -> serde_json::Value {
+    ///
+    /// # Errors
+    /// None that can happen.
+    pub fn json(&self, settings: &Settings) -> Result<serde_json::Value> {
         let sum = |figure| self.sum(figure);
         let hours = self.simulated_ms / 3_600_000;
         let pace = u128::from(self.simulated_ms) / self.millis.max(1);
         let samples: Vec<_> =
             self.violations.iter().take(5).map(|(what, why)| format!("{what:?}: {why}")).collect();
-        serde_json::json!({
-            "name": "sim", "seed": settings.seed, "simulated_hours": hours, "worlds": self.worlds.0,
+        // What a mutant breaks may have several faces here: one of them.
+        let said = |mutant: Mutant| self.violations.iter().any(|(what, _)| mutant.breaks().contains(what));
+        let figures = serde_json::json!({
+            "simulated_hours": hours, "worlds": self.worlds.0,
             "lived_twice": self.worlds.1, "trace": format!("{:016x}", self.trace), "lines": self.lines,
             "hours_an_hour": u64::try_from(pace).unwrap_or(u64::MAX),
             "calls": sum(|f| f.calls), "answers": sum(|f| f.answers), "dropped": sum(|f| f.dropped),
@@ -117,7 +121,8 @@ impl Report {
             "lost_rings": sum(|f| f.lost_rings), "put_off": sum(|f| f.put_off), "steps": sum(|f| f.steps),
             "violations": samples,
             "seconds": self.millis / 1_000,
-        })
+        });
+        report::line("sim", settings.seed, &figures, settings.mutant.map(said))
     }
 }
 

@@ -42,6 +42,12 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     pub const ALL: [Mutant; 2] = [Mutant::Unguarded, Mutant::Swapped];
+
+    /// What must be complained of.
+    #[must_use]
+    pub fn breaks(self) -> Broken {
+        Broken::Landed
+    }
 }
 
 /// How long and how.
