@@ -22,7 +22,7 @@ use crate::reader::Readers;
 use crate::reply::Reply;
 use crate::rows::Rows;
 use crate::storage::Target;
-use crate::storage::feed::{self, Appended, Kind, NewMessage};
+use crate::storage::feed::{self, Appended, Kind, NewMessage, Page};
 use crate::storage::lock::Fence;
 use crate::watcher::Watcher;
 use crate::writer::Writer;
@@ -71,16 +71,23 @@ impl Feeds {
         let feed = Target { name: name.clone(), id };
         let append = feed::Append { kind, feed, messages, fence };
         let feeds = self.clone();
+        // Whoever follows is given what was written, and need not read it.
+        let followed = self.known_tail(&key).map(|_| append.messages.clone());
         self.0.writer.apply(append, Some(passage), move |outcome| {
             match &outcome {
-                Ok(Appended::Done { feed, last }) => {
+                Ok(Appended::Done { feed, last, first, recorded_at }) => {
+                    let (last, first, recorded_at) = (*last, *first, *recorded_at);
                     let tail = feeds.known_tail(&key);
                     if id.is_none() {
                         feeds.0.rows.put(key, *feed);
                     }
-                    reply.answer(outcome.clone());
-                    if let Some(tail) = tail {
-                        tail.reaches(*last);
+                    reply.answer(outcome);
+                    match (tail, followed) {
+                        (Some(tail), Some(written)) => {
+                            tail.grows(Page::appended(written, last, first, recorded_at));
+                        }
+                        (Some(tail), None) => tail.reaches(last),
+                        (None, _) => {}
                     }
                 }
                 Ok(Appended::Fenced) => reply.answer(outcome),

@@ -99,6 +99,15 @@ impl State {
         ready.iter().filter_map(|number| self.waiting.remove(number)).map(|(_, waker)| waker).collect()
     }
 
+    /// The shared reading has come as far as this. Who waits for something in it.
+    fn accept(&mut self, batch: Batch) -> Vec<Waker> {
+        let to = batch.to;
+        self.head = self.head.max(batch.page.head);
+        self.front = to + 1;
+        self.keep(batch);
+        self.take_waiting(to)
+    }
+
     /// Keeps what was read, and no more of what was read before than fits.
     fn keep(&mut self, batch: Batch) {
         self.window.push_back(Arc::new(batch));
@@ -182,6 +191,29 @@ impl Tail {
         self.read(state);
     }
 
+    /// A commit has appended this, which is the end of the feed.
+    ///
+    /// It is at hand for all who wait for it, without any of it being read. Who waits for something before it, which another
+    /// process has written, has that read first, for all.
+    pub(super) fn grows(self: &Arc<Tail>, page: Page) {
+        let mut state = self.state();
+        state.head = state.head.max(page.head);
+        state.first = state.first.max(page.first);
+        let from = page.messages.first().map_or(page.head, |(sequence, _)| *sequence);
+        let is_next = !state.reading
+            && state.front <= from
+            && !state.waiting.is_empty()
+            && state.waiting.values().all(|(next, _)| *next >= from);
+        match Batch::new(from, page).filter(|_| is_next) {
+            Some(batch) => {
+                let woken = state.accept(batch);
+                drop(state);
+                wake(woken);
+            }
+            None => self.read(state),
+        }
+    }
+
     /// The feed was seen to stand so.
     pub fn stands(self: &Arc<Tail>, first: u64, last: u64) {
         let mut state = self.state();
@@ -233,12 +265,8 @@ impl Tail {
         let head = state.head;
         let woken = match page.ok().and_then(|page| Batch::new(from, page)) {
             Some(batch) => {
-                let to = batch.to;
                 state.pages += 1;
-                state.head = state.head.max(batch.page.head);
-                state.front = to + 1;
-                state.keep(batch);
-                state.take_waiting(to)
+                state.accept(batch)
             }
             // Each of them reads by himself, and finds out what is wrong.
             None => {

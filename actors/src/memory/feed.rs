@@ -59,21 +59,14 @@ impl Store {
         for new in messages {
             row.last += 1;
             row.bytes += new.data.bytes().len() as u64;
-            let message = Message {
-                sequence: row.last,
-                recorded_at: row.recorded_at,
-                data: new.data.clone(),
-                schema: new.schema,
-                key: new.key.clone(),
-                at: new.at.clone(),
-            };
+            let message = new.clone().recorded(row.last, row.recorded_at);
             self.messages.put((id, row.last), Arc::new(message));
         }
         let cut = Cut { newest: row.recorded_at, retention: row.retention, ..row.cut(me) };
         self.feed_cut(id, &mut row, cut, messages.len() + limits::REMOVED_AT_ONCE);
-        let last = row.last;
+        let (last, first, recorded_at) = (row.last, row.first, row.recorded_at);
         self.feeds.put(id, row);
-        Ok(Appended::Done { feed: id, last })
+        Ok(Appended::Done { feed: id, last, first, recorded_at })
     }
 
     /// Says how much is kept, and begins to remove the rest.

@@ -179,16 +179,18 @@ impl Desk {
         });
     }
 
-    /// Writes, and answers with the outcome.
-    pub(super) fn write(self: &Arc<Self>, write: Write, stay: Stay) {
+    /// Writes, and answers with the outcome. Where a claim follows at once nobody has to be told that there may be jobs.
+    pub(super) fn write(self: &Arc<Self>, write: Write, claim_follows: bool, stay: Stay) {
         let (desk, queue) = (Arc::clone(self), self.target());
         match write {
             Write::Push(jobs, reply, passage) => {
-                let ready = jobs.iter().any(|job| job.start == Start::Now);
+                let ready = is_ready(&jobs);
                 self.writer.apply(Push { queue, jobs }, Some(passage), move |pushed| {
                     reply.answer(pushed.map(|pushed| {
                         desk.learn(pushed.queue);
-                        desk.changed(ready);
+                        if !claim_follows {
+                            desk.changed(ready);
+                        }
                         pushed.places
                     }));
                     drop(stay);
@@ -213,6 +215,11 @@ impl Desk {
             }
         }
     }
+}
+
+/// Whether one of them can be claimed at once.
+pub(super) fn is_ready(jobs: &[NewJob]) -> bool {
+    jobs.iter().any(|job| job.start == Start::Now)
 }
 
 /// Gives a job to the first who takes it. If nobody does, it is dropped here, and so given back.

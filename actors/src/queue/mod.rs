@@ -307,8 +307,15 @@ impl Handler<FinishAgain> for QueueActor {
 impl Handler<Visit<Write>> for QueueActor {
     type Result = ();
 
+    /// What is pushed for somebody who waits is claimed for him in the same commit: two in the place of one would be twice
+    /// the time until he has it.
     fn handle(&mut self, Visit { message, stay }: Visit<Write>, context: &mut Self::Context) {
-        self.desk(context).write(message, stay);
+        let is_ready = matches!(&message, Write::Push(jobs, ..) if desk::is_ready(jobs));
+        let claims = is_ready && !self.claiming && !self.waiting.is_empty();
+        self.desk(context).write(message, claims, stay);
+        if claims {
+            self.claim(context);
+        }
     }
 }
 

@@ -103,7 +103,7 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
             }
             broken.next.iter().for_each(|next| add(Primitive::Lock, next.lock, Some(next.token)));
         }
-        (Operation::FeedAppend(append), Outcome::FeedAppend(feed::Appended::Done { feed, last })) => {
+        (Operation::FeedAppend(append), Outcome::FeedAppend(feed::Appended::Done { feed, last, .. })) => {
             let primitive = match append.kind {
                 feed::Kind::Log => Primitive::Log,
                 feed::Kind::Channel => Primitive::Channel,

@@ -44,6 +44,15 @@ pub struct NewMessage {
     pub at: Option<String>,
 }
 
+impl NewMessage {
+    /// The message that it becomes.
+    #[must_use]
+    pub fn recorded(self, sequence: u64, recorded_at: i64) -> Message {
+        let NewMessage { data, schema, key, at } = self;
+        Message { sequence, recorded_at, data, schema, key, at }
+    }
+}
+
 /// Append messages to one feed, all or none, one behind the other. Then as much is removed as its retention says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
@@ -66,6 +75,10 @@ pub enum Appended {
         feed: u64,
         /// Sequence of the last of them.
         last: u64,
+        /// The first message that is kept.
+        first: u64,
+        /// When they were recorded, milliseconds since 1970.
+        recorded_at: i64,
     },
     /// The lock is not held by that token any more.
     Fenced,
@@ -168,6 +181,16 @@ pub struct Page {
 }
 
 impl Page {
+    /// What was just appended, the last of it under this sequence, as far as it is kept.
+    #[must_use]
+    pub fn appended(messages: Vec<NewMessage>, last: u64, first: u64, recorded_at: i64) -> Page {
+        let from = (last + 1).saturating_sub(messages.len() as u64);
+        let placed = (from..).zip(messages);
+        let messages = placed.map(|(sequence, new)| (sequence, Ok(new.recorded(sequence, recorded_at))));
+        let messages = messages.skip_while(|(sequence, _)| *sequence < first).collect();
+        Page { messages, last: Some(last), more: false, first, head: last }
+    }
+
     /// Of a feed that was never used.
     #[must_use]
     pub fn nothing() -> Page {

@@ -121,7 +121,7 @@ impl Work {
         drop(self.committer());
     }
 
-    /// The actor: commits one write that is alone, if nothing has to be waited for. `false`: it has to be.
+    /// The actor: commits what is alone, if nothing has to be waited for. `false`: it has to be.
     pub(super) fn commit_here(&self) -> bool {
         let Some(_inline) = self.intake.begin_inline() else { return false };
         thread::contain(|| "the writer".into(), || self.commit_alone()).unwrap_or_else(|error| {
@@ -138,7 +138,7 @@ impl Work {
             return false;
         }
         let mut alone = VecDeque::new();
-        self.intake.take(1, beats, self.clock.boot_ms(), &mut alone);
+        self.intake.take(super::ALONE, beats, self.clock.boot_ms(), &mut alone);
         committer.take(&mut alone);
         self.finish(&mut committer);
         if committer.checkpoint_due() {

@@ -35,8 +35,9 @@ use crate::gate::{Gate, Passage};
 use crate::limits;
 use crate::storage::{Apply, Session, Turn};
 
-/// A write of one caller at a time may have this many operations and still be committed on the arbiter.
-const ALONE: usize = 1;
+/// What one caller does may be this many operations and still be committed on the arbiter: a push, and the claim for who
+/// waits for it.
+const ALONE: usize = 2;
 
 /// So many groups in a row must have been alone before the arbiter commits by itself.
 const ALONE_BEFORE_INLINE: u32 = 3;

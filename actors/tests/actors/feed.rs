@@ -55,26 +55,58 @@ fn is_waiting(follower: &mut Follower) -> bool {
 #[tokio::test]
 async fn c3_a_burst_to_ten_thousand_is_read_once() {
     let world = World::new();
-    let tail = tail(&world);
+    let (tail, mut foreigner) = (tail(&world), world.foreigner());
     let mut followers: Vec<Follower> =
         (0..10_000).map(|_| Follower::new(Arc::clone(&tail), 1).unwrap()).collect();
     assert!(followers.iter_mut().all(is_waiting));
-    publish(&world, 5).await.unwrap();
+    foreigner.write(foreign(5));
     for follower in &mut followers {
         for sequence in 1..=5 {
             assert_eq!(next(follower).await, Ok(sequence));
         }
     }
-    assert_eq!(tail.pages(), (1, 0));
-    // One message at a time, to all.
-    for sequence in 6..=8 {
+    assert_eq!(tail.pages(), (1, 0), "nobody reads by himself");
+}
+
+#[tokio::test]
+async fn c3_what_is_published_here_is_handed_to_all_and_read_by_nobody() {
+    let world = World::new();
+    let tail = tail(&world);
+    let mut followers: Vec<Follower> =
+        (0..1_000).map(|_| Follower::new(Arc::clone(&tail), 1).unwrap()).collect();
+    let mut last = 0;
+    for count in [5, 1, 1, 3] {
         assert!(followers.iter_mut().all(is_waiting));
-        publish(&world, 1).await.unwrap();
+        let from = last + 1;
+        last = publish(&world, count).await.unwrap();
         for follower in &mut followers {
-            assert_eq!(next(follower).await, Ok(sequence));
+            for sequence in from..=last {
+                assert_eq!(next(follower).await, Ok(sequence));
+            }
         }
     }
-    assert_eq!(tail.pages(), (4, 0), "nobody reads by himself");
+    assert_eq!(tail.pages(), (0, 0));
+}
+
+#[tokio::test]
+async fn c3_what_is_published_here_leaves_out_nothing_that_others_have_published() {
+    let world = World::new();
+    let (tail, mut foreigner) = (tail(&world), world.foreigner());
+    let mut followers: Vec<Follower> =
+        [1, 1, 4].map(|next| Follower::new(Arc::clone(&tail), next).unwrap()).into();
+    for round in 0..20 {
+        assert!(followers.iter_mut().all(is_waiting), "round {round}");
+        foreigner.begin();
+        foreigner.apply(foreign(2));
+        foreigner.commit_quietly();
+        publish(&world, 2).await.unwrap();
+        for (follower, first) in followers.iter_mut().zip([1, 1, 4]) {
+            for sequence in (4 * round + 1).max(first)..=4 * round + 4 {
+                assert_eq!(next(follower).await, Ok(sequence));
+            }
+        }
+    }
+    assert_eq!(tail.pages().1, 0, "what was left out is read for all, and by nobody for himself");
 }
 
 #[tokio::test]

@@ -109,6 +109,23 @@ async fn q3_one_push_serves_as_many_as_it_brings() {
 }
 
 #[tokio::test]
+async fn q3_what_is_pushed_for_who_waits_is_claimed_in_the_same_commit() {
+    const ROUNDS: u64 = 20;
+    let world = World::new();
+    let mut groups = 0;
+    for _ in 0..ROUNDS {
+        let pop = world.popping().await;
+        let before = world.committed().0;
+        world.push(Start::Now).await;
+        let held = soon(pop).await.unwrap().unwrap();
+        groups += world.committed().0 - before;
+        world.finish(held, How::Done).await.unwrap();
+    }
+    // Two each would be 40. A thread that is awake may begin with a push before the claim is in the line.
+    assert!(groups < ROUNDS + ROUNDS / 2, "{groups} groups");
+}
+
+#[tokio::test]
 async fn trying_never_waits_and_waiting_within_a_time_ends() {
     let world = World::new();
     assert!(soon(world.pop(Wait::No)).await.unwrap().is_none(), "never used");

@@ -126,7 +126,7 @@ impl SqliteSession {
         let cut = Cut { retention, ..self.cut(&head) };
         self.remove_messages(&mut head, cut, messages.len() + limits::REMOVED_AT_ONCE)?;
         self.save(&head)?;
-        Ok(Appended::Done { feed: head.id, last })
+        Ok(Appended::Done { feed: head.id, last, first: head.first, recorded_at: head.recorded_at })
     }
 
     const RETAIN: &str = "UPDATE feed SET keep_count = ?2, keep_bytes = ?3, keep_ms = ?4 WHERE id = ?1";

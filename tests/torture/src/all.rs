@@ -177,13 +177,7 @@ fn options((name, tiers): &Row, tier: Tier) -> String {
 }
 
 /// Runs one to its end: what it has printed.
-fn start(
-    program: &Path,
-    name: &str,
-    options: &str,
-    seed: u64,
-    mutant: Option<&str>,
-) -> Result<Value> {
+fn start(program: &Path, name: &str, options: &str, seed: u64, mutant: Option<&str>) -> Result<Value> {
     let mut command = Command::new(program);
     command.arg(name).args(["--seed", &seed.to_string()]).args(options.split_whitespace());
     if let Some(mutant) = mutant {

@@ -82,13 +82,49 @@ const PUBLISH: &str = "INSERT INTO message (feed, sequence, recorded_at, at, key
     VALUES (?1, ?2, 1700000000000, NULL, NULL, 1, 1, ?3, ?4)";
 
 enum Request {
-    Append { name: Arc<str>, stream: Option<i64>, version: u64, id: Uuid, crc: u32, data: String },
-    Take { name: Arc<str>, lock: Option<i64> },
-    Release { lock: i64, ticket: i64 },
-    Push { name: Arc<str>, queue: Option<i64>, crc: u32, data: String },
-    Claim { queue: i64 },
-    Done { queue: i64, sequence: i64, token: i64 },
-    Publish { name: Arc<str>, feed: Option<i64>, crc: u32, data: String },
+    Append {
+        name: Arc<str>,
+        stream: Option<i64>,
+        version: u64,
+        id: Uuid,
+        crc: u32,
+        data: String,
+    },
+    Take {
+        name: Arc<str>,
+        lock: Option<i64>,
+    },
+    Release {
+        lock: i64,
+        ticket: i64,
+    },
+    Push {
+        name: Arc<str>,
+        queue: Option<i64>,
+        crc: u32,
+        data: String,
+    },
+    Claim {
+        queue: i64,
+    },
+    /// A push and the claim of a job, in one commit.
+    PushAndClaim {
+        name: Arc<str>,
+        queue: Option<i64>,
+        crc: u32,
+        data: String,
+    },
+    Done {
+        queue: i64,
+        sequence: i64,
+        token: i64,
+    },
+    Publish {
+        name: Arc<str>,
+        feed: Option<i64>,
+        crc: u32,
+        data: String,
+    },
 }
 
 enum Reply {
@@ -206,19 +242,12 @@ impl Statements<'_> {
                 self.release.execute([lock, ticket])?;
                 Ok((lock, ticket))
             }
-            Request::Push { name, queue, crc, data } => {
-                let queue = self.known(MAKE_QUEUE, queue, &name)?;
-                let sequence = self.one(COUNT_JOB, [queue])?;
-                self.connection.prepare_cached(PUSH)?.execute(params![queue, sequence, crc, data])?;
-                Ok((queue, sequence))
-            }
-            Request::Claim { queue } => {
-                let sequence = self.one(FIRST, [queue])?;
-                self.tickets += 1;
-                let mut claim = self.connection.prepare_cached(CLAIM)?;
-                let data: String = claim.query_row([queue, sequence, self.tickets], |row| row.get(0))?;
-                drop(data);
-                Ok((sequence, self.tickets))
+            Request::Push { name, queue, crc, data } => self.push(&name, queue, crc, &data),
+            Request::Claim { queue } => self.claim(queue),
+            Request::PushAndClaim { name, queue, crc, data } => {
+                let pushed = self.push(&name, queue, crc, &data)?;
+                self.claim(pushed.0)?;
+                Ok(pushed)
             }
             Request::Done { queue, sequence, token } => {
                 self.connection.prepare_cached(DONE)?.execute([queue, sequence, token])?;
@@ -231,6 +260,22 @@ impl Statements<'_> {
                 Ok((feed, sequence))
             }
         }
+    }
+
+    fn push(&mut self, name: &str, queue: Option<i64>, crc: u32, data: &str) -> rusqlite::Result<(i64, i64)> {
+        let queue = self.known(MAKE_QUEUE, queue, name)?;
+        let sequence = self.one(COUNT_JOB, [queue])?;
+        self.connection.prepare_cached(PUSH)?.execute(params![queue, sequence, crc, data])?;
+        Ok((queue, sequence))
+    }
+
+    fn claim(&mut self, queue: i64) -> rusqlite::Result<(i64, i64)> {
+        let sequence = self.one(FIRST, [queue])?;
+        self.tickets += 1;
+        let mut claim = self.connection.prepare_cached(CLAIM)?;
+        let data: String = claim.query_row([queue, sequence, self.tickets], |row| row.get(0))?;
+        drop(data);
+        Ok((sequence, self.tickets))
     }
 
     /// The row of what all callers use: only the first of them makes it.
@@ -325,6 +370,14 @@ impl Queue {
 
     pub(super) async fn push(&mut self, placed: &Placed) -> millpond::Result<()> {
         let (id, _) = call(&self.requests, self.request(placed)?).await?;
+        self.id = Some(id);
+        Ok(())
+    }
+
+    /// Pushes, for somebody who waits for a job.
+    pub(super) async fn push_and_claim(&mut self, placed: &Placed) -> millpond::Result<()> {
+        let Request::Push { name, queue, crc, data } = self.request(placed)? else { return Ok(()) };
+        let (id, _) = call(&self.requests, Request::PushAndClaim { name, queue, crc, data }).await?;
         self.id = Some(id);
         Ok(())
     }

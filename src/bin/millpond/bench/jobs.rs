@@ -176,7 +176,8 @@ pub(super) fn drain(file: &Path, workers: usize, jobs: u64) -> Done<Figures> {
     Ok(Figures { workload: "drain", size: workers as u64, figures, reached: true })
 }
 
-/// From a push to the job in the hands of who waits for one, beside what a commit of the same row takes.
+/// From a push to the job in the hands of who waits for one, beside what a commit of the same rows takes: the job, and
+/// whose it is.
 pub(super) fn wake(folder: &Path, rounds: usize) -> Done<Figures> {
     let (micros, commits) = block_on(async {
         let floor = Floor::open(&folder.join("pop-floor.db"))?;
@@ -201,7 +202,7 @@ pub(super) fn wake(folder: &Path, rounds: usize) -> Done<Figures> {
         for round in 0..rounds as u64 {
             tokio::time::sleep(PAUSE).await;
             let commit = Stopwatch::start();
-            bare.push(&placed(round)).await?;
+            bare.push_and_claim(&placed(round)).await?;
             commits.push(commit.elapsed().as_micros() as u64);
             since.set(Some(Stopwatch::start()));
             queue.push(&placed(round)).await?;
