@@ -7,7 +7,8 @@ use millpond::blocking::Store;
 use millpond::{Aggregate as _, Recorded};
 
 use super::bank::{Account, Entry, Happened, LEDGER};
-use super::crew::Promise;
+use super::crew::{Paper, Promise};
+use super::paper;
 use crate::failure::Done;
 use crate::show::{count, grouped};
 
@@ -29,6 +30,10 @@ pub(super) struct Known {
     /// How long after the kill the next one held the lock.
     pub(super) taken_over: Option<Duration>,
     pub(super) kills: u64,
+    /// What was said of the queue, the log and the channel.
+    pub(super) paper: Paper,
+    /// What each process heard on the channel.
+    pub(super) heard: Vec<Vec<u64>>,
     /// Tellers in a process: so many transfers a kill can cut in two.
     pub(super) tellers: u64,
 }
@@ -40,7 +45,7 @@ pub(super) fn audit(store: &Store, known: &Known) -> Done<Vec<Finding>> {
         books.read(&event?)?;
     }
     let summary = store.inspect().summary()?;
-    Ok(vec![
+    let mut findings = vec![
         known.no_failures(),
         known.all_there(&books),
         books.dense(summary.head),
@@ -48,12 +53,14 @@ pub(super) fn audit(store: &Store, known: &Known) -> Done<Vec<Finding>> {
         books.transfers(known.kills * known.tellers),
         books.one_holder(known.kills),
         known.lock_taken_over(),
-        Finding {
-            what: "the file opens again, every checksum is right",
-            figure: count(summary.events, "event read", "events read"),
-            holds: summary.events == books.places.len() as u64,
-        },
-    ])
+    ];
+    findings.extend(paper::audit(store, &known.paper, &known.heard, known.kills)?);
+    findings.push(Finding {
+        what: "the file opens again, every checksum is right",
+        figure: count(summary.events, "event read", "events read"),
+        holds: summary.events == books.places.len() as u64,
+    });
+    Ok(findings)
 }
 
 impl Known {

@@ -1,10 +1,16 @@
-//! The bank of the tour: accounts as aggregates, and the ledger that a lock guards.
+//! The bank of the tour: accounts as aggregates, the ledger that a lock guards, and what is written to customers.
 
 use millpond::{Aggregate, Decision};
 use serde::{Deserialize, Serialize};
 
 /// The lock that guards the ledger, and the ledger's stream.
 pub(super) const LEDGER: &str = "ledger";
+
+/// The queue of statements that are to be written, and the log of those that were.
+pub(super) const STATEMENTS: &str = "statements";
+
+/// The channel on which the end of each turn at the ledger is announced.
+pub(super) const CLOSINGS: &str = "closings";
 
 /// Entries between the start and the end of a turn at the ledger.
 pub(super) const NOTES: u32 = 8;
@@ -67,6 +73,14 @@ impl Aggregate for Account {
 /// The id of an account by its number.
 pub(super) fn account_id(number: u32) -> String {
     format!("{number:03}")
+}
+
+/// A statement for a customer: a job until it is written, and then an entry of the log.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Statement {
+    pub(super) account: String,
+    /// The account's version that it tells of: there is one statement of each.
+    pub(super) version: u64,
 }
 
 /// An entry of the ledger: `Started`, `Noted` a few times, `Ended`, all with the token of that turn.

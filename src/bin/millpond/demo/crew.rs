@@ -20,10 +20,37 @@ pub(super) struct Promise {
     pub(super) position: u64,
 }
 
+/// What processes said of the queue, the log and the channel: sequences.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Paper {
+    pub(super) pushed: Vec<u64>,
+    pub(super) done: Vec<u64>,
+    pub(super) written: Vec<u64>,
+    pub(super) published: Vec<u64>,
+}
+
+impl Paper {
+    pub(super) fn answers(&self) -> u64 {
+        let Paper { pushed, done, written, published } = self;
+        [pushed, done, written, published].iter().map(|list| list.len() as u64).sum()
+    }
+
+    pub(super) fn extend(&mut self, other: &Paper) {
+        self.pushed.extend(&other.pushed);
+        self.done.extend(&other.done);
+        self.written.extend(&other.written);
+        self.published.extend(&other.published);
+    }
+}
+
 /// All that a process said.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     pub(super) promises: Vec<Promise>,
+    /// Statements that were pushed and done, entries of the log, and closings that were published, by their sequences.
+    pub(super) paper: Paper,
+    /// Closings that were heard, as they came.
+    pub(super) heard: Vec<u64>,
     pub(super) commits: u64,
     pub(super) operations: u64,
     pub(super) failures: Vec<String>,
@@ -153,6 +180,16 @@ impl Said {
                     self.promises.push(Promise { stream: stream.to_owned(), version, position });
                 }
             }
+            [what @ ("pushed" | "done" | "written" | "published"), sequence] => {
+                let list = match what {
+                    "pushed" => &mut self.paper.pushed,
+                    "done" => &mut self.paper.done,
+                    "written" => &mut self.paper.written,
+                    _ => &mut self.paper.published,
+                };
+                list.extend(number(sequence));
+            }
+            ["heard", sequence] => self.heard.extend(number(sequence)),
             ["held", token] => return number(token).map(|token| (token, false)),
             ["begun", token] => return number(token).map(|token| (token, true)),
             ["figures", commits, operations] => {

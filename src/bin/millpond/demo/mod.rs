@@ -4,6 +4,7 @@
 mod audit;
 mod bank;
 mod crew;
+mod paper;
 mod report;
 mod worker;
 
@@ -16,7 +17,7 @@ use millpond::blocking::Store;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use self::audit::{Known, audit};
-use self::crew::{Crew, Held};
+use self::crew::{Crew, Held, Paper};
 use self::report::Report;
 pub(crate) use self::worker::work;
 use crate::args::{Demo, DemoWorker};
@@ -39,10 +40,16 @@ pub(crate) fn tour(demo: &Demo, show: &mut Show) -> Done<u8> {
     let path = folder.path.join("bank.db");
     let mut guide = Guide { show, watch: Stopwatch::start() };
     guide.say(&format!("A bank in one file: {}", path.display()))?;
-    guide
-        .say(&format!("{PROCESSES} processes write to it. In each, {TELLERS} tellers pay in, pay out and"))?;
-    guide.say(&format!("transfer between {ACCOUNTS} accounts, and a bookkeeper writes the ledger,"))?;
-    guide.say("which only the holder of the lock \"ledger\" may. An answer means: it is on disk.")?;
+    guide.say(&format!(
+        "{PROCESSES} processes write to it. In each, {TELLERS} tellers pay in, pay out and transfer between"
+    ))?;
+    guide.say(&format!(
+        "{ACCOUNTS} accounts, which are aggregates; a bookkeeper writes the ledger, which only the holder of"
+    ))?;
+    guide.say("the lock \"ledger\" may, and announces it on a channel to which everybody listens; and a clerk takes")?;
+    guide.say(
+        "statements, which are jobs of a queue, and writes them to a log. An answer means: it is on disk.",
+    )?;
     guide.say("")?;
     let worked = let_them_work(&path, demo, &mut guide)?;
     let report = judge(&path, &worked)?;
@@ -131,13 +138,18 @@ fn judge(path: &Path, worked: &Worked) -> Done<Report> {
         failures: said.clone().flat_map(|said| said.failures.iter().cloned()).collect(),
         taken_over: worked.taken_over,
         kills: worked.kills,
+        paper: said.clone().fold(Paper::default(), |mut all, said| {
+            all.extend(&said.paper);
+            all
+        }),
+        heard: said.clone().map(|said| said.heard.clone()).collect(),
         tellers: u64::from(TELLERS),
     };
     let store = Store::open(path)?;
     let findings = audit(&store, &known);
     let _ = store.close();
     Ok(Report {
-        promises: known.promises.len() as u64,
+        promises: known.promises.len() as u64 + known.paper.answers(),
         operations: said.clone().map(|said| said.operations).sum(),
         commits: said.map(|said| said.commits).sum(),
         seconds: worked.seconds,

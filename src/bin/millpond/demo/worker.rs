@@ -1,17 +1,20 @@
-//! A process of the tour: tellers, one bookkeeper, and a line on standard output for whatever was promised.
+//! A process of the tour: tellers, one bookkeeper, one clerk, one who listens, and a line on standard output for whatever was
+//! promised.
 //!
 //! It works until its standard input ends, so it never outlives the process that started it.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use millpond::blocking::Store;
-use millpond::{CommandError, Event, Expected};
+use millpond::{CommandError, Error, Event, Expected};
 
-use super::bank::{Account, Do, Entry, LEDGER, NOTES, TooLittle, account_id};
+use super::bank::{
+    Account, CLOSINGS, Do, Entry, LEDGER, NOTES, STATEMENTS, Statement, TooLittle, account_id,
+};
 use crate::args::DemoWorker;
 use crate::failure::{Done, Failure, code};
 
@@ -21,9 +24,13 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) fn work(path: &Path, args: &DemoWorker) -> Done<u8> {
     let store = Store::open(path)?;
     let stopped = AtomicBool::new(false);
+    let listener = listen(&store)?;
     let done = std::thread::scope(|scope| {
         let (store, stopped) = (&store, &stopped);
-        let mut workers = vec![start(scope, stopped, move || keep_books(store, stopped))];
+        let mut workers = vec![
+            start(scope, stopped, move || keep_books(store, stopped)),
+            start(scope, stopped, move || write_statements(store, stopped)),
+        ];
         for teller in 0..args.tellers {
             let seed = args.seed.wrapping_add(u64::from(teller) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             workers.push(start(scope, stopped, move || serve(store, stopped, args.accounts, Dice(seed))));
@@ -36,9 +43,12 @@ pub(crate) fn work(path: &Path, args: &DemoWorker) -> Done<u8> {
             worker.map_err(Failure::from)?.join().map_err(panicked)?
         })
     });
+    // Which ends who listens, too.
     let closed = store.close();
+    let listened = listener.join().map_err(|_| Failure::Failed("the listener panicked".into()))?;
     done?;
     closed?;
+    listened?;
     Ok(code::DONE)
 }
 
@@ -84,10 +94,42 @@ fn keep_books(store: &Store, stopped: &AtomicBool) -> Done<()> {
         }
         write("Ended")?;
         guard.release()?;
+        let sequence = store.channel::<Entry>(CLOSINGS).publish(&Entry { token })?;
+        say(&format!("published {sequence}"))?;
         let figures = store.inspect().writer();
         say(&format!("figures {} {}", figures.groups, figures.operations))?;
     }
     Ok(())
+}
+
+/// Writes the statements that are asked for, whoever of the processes has asked. One that is written and whose job is not done
+/// is written again by the next clerk: only a kill can come in between.
+fn write_statements(store: &Store, stopped: &AtomicBool) -> Done<()> {
+    let (jobs, written) = (store.queue::<Statement>(STATEMENTS), store.log::<Statement>(STATEMENTS));
+    while !stopped.load(Ordering::Relaxed) {
+        let Some(job) = jobs.pop_within(PATIENCE)? else { continue };
+        let (sequence, entry) = (job.sequence(), written.append(&job)?);
+        say(&format!("written {entry}"))?;
+        job.done()?;
+        say(&format!("done {sequence}"))?;
+    }
+    Ok(())
+}
+
+/// Listens to the channel until the store is closed, and says what it hears.
+fn listen(store: &Store) -> Done<JoinHandle<Done<()>>> {
+    let heard = store.channel::<Entry>(CLOSINGS).subscribe()?;
+    let listen = move || {
+        for message in heard {
+            match message {
+                Ok(message) => say(&format!("heard {}", message.sequence()))?,
+                Err(Error::Closed) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    };
+    Ok(Builder::new().name("listener".into()).spawn(listen)?)
 }
 
 /// Serves customers: a deposit, a withdrawal or a transfer at a time.
@@ -96,12 +138,19 @@ fn serve(store: &Store, stopped: &AtomicBool, accounts: u32, mut dice: Dice) -> 
         let cents = 1 + u64::from(dice.below(1_000));
         let account = dice.below(accounts);
         match dice.below(10) {
-            0..4 => drop(execute(store, account, Do::Deposit(cents))?),
+            0..3 => drop(execute(store, account, Do::Deposit(cents))?),
+            3 => {
+                if let Some(version) = execute(store, account, Do::Deposit(cents))? {
+                    let statement = Statement { account: account_id(account), version };
+                    let pushed = store.queue::<Statement>(STATEMENTS).push(&statement)?;
+                    say(&format!("pushed {}", pushed.sequence))?;
+                }
+            }
             4..7 => drop(execute(store, account, Do::Withdraw(cents))?),
             _ => {
                 let transfer = dice.next() >> 1;
                 // Once it was sent it is received, also when it is time to stop. A kill may come in between.
-                if execute(store, account, Do::Send { cents, transfer })? {
+                if execute(store, account, Do::Send { cents, transfer })?.is_some() {
                     execute(store, dice.below(accounts), Do::Receive { cents, transfer })?;
                 }
             }
@@ -110,16 +159,16 @@ fn serve(store: &Store, stopped: &AtomicBool, accounts: u32, mut dice: Dice) -> 
     Ok(())
 }
 
-/// Whether the account took the command; if so, it has been said.
-fn execute(store: &Store, account: u32, command: Do) -> Done<bool> {
+/// The account's version if it took the command, which has been said then.
+fn execute(store: &Store, account: u32, command: Do) -> Done<Option<u64>> {
     let id = account_id(account);
     match store.aggregate::<Account>(&id).execute(command) {
         Ok(committed) => {
             let position = committed.position.unwrap_or(0);
             say(&format!("ok account-{id} {} {position}", committed.version))?;
-            Ok(true)
+            Ok(Some(committed.version))
         }
-        Err(CommandError::Rejected(TooLittle(..))) => Ok(false),
+        Err(CommandError::Rejected(TooLittle(..))) => Ok(None),
         Err(error) => Err(Failure::Failed(error.to_string())),
     }
 }
