@@ -17,7 +17,9 @@ use crate::storage::queue::{
 };
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Import, Imported};
-use crate::storage::{Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, feed, subscription};
+use crate::storage::{
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, subscription,
+};
 
 /// One process of the store. Dropped without leaving, it is dead at once.
 #[derive(Debug)]
@@ -170,11 +172,7 @@ impl Session for MemorySession {
     }
 
     fn end_savepoint(&mut self, keep: bool) -> Result<()> {
-        let (mut store, _) = self.transaction()?;
-        if !keep {
-            store.rollback_to_savepoint();
-        }
-        Ok(())
+        self.transaction().map(|(mut store, _)| store.end_savepoint(keep))
     }
 
     fn commit(&mut self, group: u64) -> Result<()> {
@@ -355,6 +353,14 @@ impl Tables for MemorySession {
 
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.operate(|store, _| Ok(store.subscription_end(operation)))
+    }
+
+    fn lock_check(&mut self, operation: &batch::Check) -> Result<bool> {
+        self.operate(|store, me| Ok(store.fence_stands(me, &operation.fence)))
+    }
+
+    fn batch_apply(&mut self, operation: &batch::Batch) -> Result<batch::Applied> {
+        batch::apply(self, operation)
     }
 }
 

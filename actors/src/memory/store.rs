@@ -88,14 +88,14 @@ impl Store {
         self.tables().into_iter().for_each(Transactional::undo);
     }
 
-    /// Starts the part that can be undone alone.
+    /// Starts a part that can be undone alone.
     pub(super) fn savepoint(&mut self) {
         self.tables().into_iter().for_each(Transactional::mark);
     }
 
-    /// Undoes what was written since the savepoint.
-    pub(super) fn rollback_to_savepoint(&mut self) {
-        self.tables().into_iter().for_each(Transactional::undo_to_mark);
+    /// Ends the innermost of these parts.
+    pub(super) fn end_savepoint(&mut self, keep: bool) {
+        self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
     fn tables(&mut self) -> [&mut dyn Transactional; 22] {

@@ -15,13 +15,13 @@ pub(super) struct Table<K, V> {
     working: BTreeMap<K, V>,
     /// Which rows the transaction changed and what stood there before, oldest first.
     undo: Vec<(K, Option<V>)>,
-    /// How long `undo` was at the savepoint.
-    mark: usize,
+    /// How long `undo` was at each savepoint that is open, the innermost last.
+    marks: Vec<usize>,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Table<K, V> {
-        Table { committed: BTreeMap::new(), working: BTreeMap::new(), undo: Vec::new(), mark: 0 }
+        Table { committed: BTreeMap::new(), working: BTreeMap::new(), undo: Vec::new(), marks: Vec::new() }
     }
 }
 
@@ -58,6 +58,18 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         self.working.insert(key, value);
     }
 
+    /// Undoes what was written since so much had been.
+    fn undo_to(&mut self, mark: usize) {
+        while self.undo.len() > mark
+            && let Some((key, before)) = self.undo.pop()
+        {
+            match before {
+                Some(value) => self.working.insert(key, value),
+                None => self.working.remove(&key),
+            };
+        }
+    }
+
     /// Takes a row away.
     pub(super) fn remove(&mut self, key: &K) {
         if let Some(before) = self.working.remove(key) {
@@ -74,8 +86,8 @@ pub(super) trait Transactional {
     fn undo(&mut self);
     /// From here on, writes can be undone alone.
     fn mark(&mut self);
-    /// Everything written since [`mark`](Transactional::mark) is undone.
-    fn undo_to_mark(&mut self);
+    /// The innermost [`mark`](Transactional::mark) is taken away, and what was written since is kept or undone.
+    fn end_mark(&mut self, keep: bool);
 }
 
 impl<K: Ord + Clone, V: Clone> Transactional for Table<K, V> {
@@ -86,26 +98,22 @@ impl<K: Ord + Clone, V: Clone> Transactional for Table<K, V> {
                 None => self.committed.remove(&key),
             };
         }
-        self.mark = 0;
+        self.marks.clear();
     }
 
     fn undo(&mut self) {
-        self.mark = 0;
-        self.undo_to_mark();
+        self.marks.clear();
+        self.undo_to(0);
     }
 
     fn mark(&mut self) {
-        self.mark = self.undo.len();
+        self.marks.push(self.undo.len());
     }
 
-    fn undo_to_mark(&mut self) {
-        while self.undo.len() > self.mark
-            && let Some((key, before)) = self.undo.pop()
-        {
-            match before {
-                Some(value) => self.working.insert(key, value),
-                None => self.working.remove(&key),
-            };
+    fn end_mark(&mut self, keep: bool) {
+        let mark = self.marks.pop().unwrap_or(0);
+        if !keep {
+            self.undo_to(mark);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! then writes down, in the same transaction, what the group has changed. So a change is known if and only if it was
 //! committed, and all processes see all of them in one order, that of the commits.
 
+use super::batch::Applied;
 use super::feed;
 use super::lock::{Acquired, Was};
 use super::queue;
@@ -125,6 +126,9 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
             }
         }
         (_, Outcome::QueueConfigure(configured)) => add(Primitive::Queue, configured.queue, None),
+        (Operation::Batch(batch), Outcome::Batch(Applied::Done(outcomes))) => {
+            batch.parts.iter().zip(outcomes).for_each(|(part, outcome)| of(part, outcome, changes));
+        }
         _ => {}
     }
 }

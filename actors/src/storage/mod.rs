@@ -10,6 +10,7 @@
 //! - Nothing asks the clock. [`Session::begin`] is told the [`Moment`], and the whole group happens at it.
 //! - Counters (positions, fencing tokens, process ids) only grow, for ever, and are the store's, not a table's.
 
+pub mod batch;
 pub mod change;
 pub mod checksum;
 mod data;
@@ -158,6 +159,11 @@ operations! {
     subscription_move: SubscriptionMove(subscription::Move) => subscription::Moved;
     /// Forget a durable subscription.
     subscription_end: SubscriptionEnd(subscription::Unsubscribe) => bool;
+
+    /// Find out whether a lock is held.
+    lock_check: LockCheck(batch::Check) => bool;
+    /// Apply operations, all or none.
+    batch_apply: Batch(batch::Batch) => batch::Applied;
 }
 
 /// A database that holds one store, opened.
@@ -227,13 +233,13 @@ pub trait Session: Tables + Send {
     /// If the ground of it fails.
     fn is_watched(&mut self) -> Result<bool>;
 
-    /// Within a transaction: starts a part that can be undone alone. There is at most one.
+    /// Within a transaction: starts a part that can be undone alone. There may be one within another.
     ///
     /// # Errors
     /// What the database said.
     fn savepoint(&mut self) -> Result<()>;
 
-    /// Ends that part: kept if `keep`, else undone.
+    /// Ends the innermost part: kept if `keep`, else undone.
     ///
     /// # Errors
     /// What the database said.

@@ -3,6 +3,7 @@
 //! A test's name says which promise it holds to, where it is one of `RELIABILITY.md`: `l3_...`, `g2_...`.
 //! Whoever adds a case adds it to the table of contents below; the compiler complains of one that is missing.
 
+mod batches;
 mod changes;
 mod feeds;
 mod groups;
@@ -281,6 +282,15 @@ macro_rules! contract_suite {
                     pages_of_jobs_join_without_gap_or_repetition
                     a_page_of_jobs_ends_early_for_its_size
                     queues_are_listed_by_name
+                }
+                batches {
+                    g2_a_batch_is_whole
+                    g2_a_part_that_is_refused_undoes_them_all
+                    g4_what_was_done_before_is_not_refused
+                    q2_a_stale_claim_takes_its_batch_with_it
+                    l3_a_batch_under_a_lost_lock_is_refused
+                    c5_an_effect_and_its_cursor_are_one
+                    g6_a_batch_is_a_part_within_a_part
                 }
                 groups {
                     g2_a_rollback_leaves_no_trace

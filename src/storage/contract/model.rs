@@ -11,6 +11,7 @@ mod jobs;
 
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::storage::Data;
+use millpond_actors::storage::batch::{Applied, Batch};
 use millpond_actors::storage::lock::{
     Acquire, Acquired, Break, Broken, Grant, Leave, Line, Renew, Settle, Settled, Was,
 };
@@ -234,6 +235,10 @@ impl Pair {
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
             Step::Feed(step) => return feeds::operation(self, step),
             Step::Queue(step) => return self.known.jobs.operation(step),
+            Step::Batch(steps) => {
+                let parts = steps.iter().map(|step| self.operation(player, step)).collect::<Option<_>>()?;
+                Operation::Batch(Batch { parts })
+            }
             Step::Save { stream, version } => Operation::SnapshotSave(Save {
                 stream: self.known.streams[*stream],
                 version: *version,
@@ -249,6 +254,14 @@ impl Pair {
             && left.was != Was::Gone
         {
             self.known.waiting.retain(|waiting| waiting.place != *leave);
+        }
+        if let (Step::Batch(steps), Operation::Batch(batch)) = (step, operation) {
+            // Of what was refused nothing is left.
+            let Outcome::Batch(Applied::Done(outcomes)) = outcome else { return };
+            for ((step, part), outcome) in steps.iter().zip(&batch.parts).zip(outcomes) {
+                self.learn(player, step, part, outcome);
+            }
+            return;
         }
         self.known.jobs.learn(operation, outcome);
         match (step, outcome) {

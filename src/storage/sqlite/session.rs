@@ -70,7 +70,8 @@ pub(super) struct SqliteSession {
     pub(super) processes_changed: bool,
     /// What this transaction has written, as far as the process's row depends on it.
     pub(super) written: Written,
-    at_savepoint: (Counters, Written),
+    /// How they stood at each savepoint that is open, the innermost last.
+    at_savepoints: Vec<(Counters, Written)>,
     /// The group that was committed, or tried, last without a word in the process's row, and its last event.
     pub(super) unmarked: Option<(u64, Trace)>,
     /// Ids of categories by name. A rollback may take rows with it, so it empties this.
@@ -113,7 +114,7 @@ impl SqliteSession {
             counters: Counters::default(),
             processes_changed: false,
             written: Written::default(),
-            at_savepoint: <(Counters, Written)>::default(),
+            at_savepoints: Vec::new(),
             unmarked: None,
             categories: HashMap::new(),
             log,
@@ -206,7 +207,7 @@ impl SqliteSession {
         if standing == Standing::Lapsed {
             self.written.other = true;
         }
-        self.at_savepoint = (self.counters, self.written);
+        self.at_savepoints.clear();
         Ok(standing)
     }
 
@@ -350,14 +351,17 @@ impl Session for SqliteSession {
 
     fn savepoint(&mut self) -> Result<()> {
         self.run("SAVEPOINT part")?;
-        self.at_savepoint = (self.counters, self.written);
+        self.at_savepoints.push((self.counters, self.written));
         Ok(())
     }
 
     fn end_savepoint(&mut self, keep: bool) -> Result<()> {
+        // Of those that have the same name, SQLite means the innermost.
+        let none = || Error::Storage { detail: "no savepoint is open".into() };
+        let before = self.at_savepoints.pop().ok_or_else(none)?;
         if !keep {
             self.run("ROLLBACK TO part")?;
-            (self.counters, self.written) = self.at_savepoint;
+            (self.counters, self.written) = before;
             self.categories.clear();
         }
         self.run("RELEASE part")

@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, change, feed, lock, queue, snapshot, stream, subscription,
+    self, Operation, Outcome, Tables, batch, change, feed, lock, queue, snapshot, stream, subscription,
 };
 
 use super::session::SqliteSession;
@@ -106,5 +106,13 @@ impl Tables for SqliteSession {
 
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.end_subscription(operation)
+    }
+
+    fn lock_check(&mut self, operation: &batch::Check) -> Result<bool> {
+        self.fence_holds(&operation.fence)
+    }
+
+    fn batch_apply(&mut self, operation: &batch::Batch) -> Result<batch::Applied> {
+        batch::apply(self, operation)
     }
 }

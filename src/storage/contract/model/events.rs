@@ -74,6 +74,8 @@ pub(super) enum Step {
     },
     Feed(FeedStep),
     Queue(JobStep),
+    /// All of them or none.
+    Batch(Vec<Step>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,6 +86,11 @@ pub(super) enum End {
 }
 
 fn steps() -> impl Strategy<Value = Step> {
+    let batch = prop::collection::vec(single_steps(), 0..4).prop_map(Step::Batch);
+    prop_oneof![10 => single_steps(), 1 => batch]
+}
+
+fn single_steps() -> impl Strategy<Value = Step> {
     let expected = prop_oneof![
         3 => Just(Expected::Any),
         1 => Just(Expected::NoStream),

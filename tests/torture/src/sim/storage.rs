@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    feed, queue, subscription,
+    batch, feed, queue, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -364,6 +364,8 @@ impl Tables for Moored {
         queue_revive(queue::Revive) -> queue::Revived;
         queue_purge(queue::Purge) -> queue::Purged;
         queue_configure(queue::Configure) -> queue::Configured;
+        lock_check(batch::Check) -> bool;
+        batch_apply(batch::Batch) -> batch::Applied;
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {

@@ -1,0 +1,82 @@
+//! Batches: operations that take effect together or not at all, whatever primitives they belong to.
+//!
+//! A batch is one operation of a group. Its parts are applied in their order, each seeing what those before it have done; the
+//! first that is refused undoes them all, and is named.
+
+use super::lock::Fence;
+use super::{Operation, Outcome, Session, feed, queue, stream, subscription};
+use crate::error::Result;
+
+/// Apply operations, all or none.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The operations, in order.
+    pub parts: Vec<Operation>,
+}
+
+/// What became of [`Batch`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// All of them took effect: their outcomes, in order.
+    Done(Vec<Outcome>),
+    /// One was refused, so none of them has left a trace.
+    Refused {
+        /// Which.
+        part: usize,
+        /// Why.
+        outcome: Box<Outcome>,
+    },
+}
+
+/// Go on only if a lock is held: a condition of a [`Batch`], which writes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The lock, and the token that must be the current one of a live lease.
+    pub fence: Fence,
+}
+
+impl Outcome {
+    /// Whether the operation was refused, and has written nothing.
+    ///
+    /// What was done before, by the ids or the key of it, was not refused; nor was what found nothing to do.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Outcome::StreamAppend(appended) => !matches!(appended, stream::Appended::Done { .. }),
+            Outcome::StreamImport(imported) => !matches!(imported, stream::Imported::Done { .. }),
+            Outcome::FeedAppend(appended) => *appended == feed::Appended::Fenced,
+            Outcome::QueueFinish(finished) => *finished == queue::Finished::Stale,
+            Outcome::SubscriptionMove(moved) => *moved == subscription::Moved::Fenced,
+            Outcome::LockCheck(held) => !held,
+            Outcome::LockRenew(renewed) => !renewed.held,
+            Outcome::Batch(applied) => matches!(applied, Applied::Refused { .. }),
+            _ => false,
+        }
+    }
+}
+
+/// Applies a batch within a session's transaction.
+///
+/// # Errors
+/// What went wrong in the database. What the batch had written is undone then, if the transaction is still there.
+pub fn apply(session: &mut impl Session, batch: &Batch) -> Result<Applied> {
+    session.savepoint()?;
+    let applied = apply_parts(session, batch);
+    let keep = matches!(applied, Ok(Applied::Done(_)));
+    let ended = session.end_savepoint(keep);
+    // Why the batch failed says more than that it could not be undone, which whoever rolls back finds out.
+    let applied = applied?;
+    ended.map(|()| applied)
+}
+
+fn apply_parts(session: &mut impl Session, batch: &Batch) -> Result<Applied> {
+    let mut outcomes = Vec::with_capacity(batch.parts.len());
+    for (part, operation) in batch.parts.iter().enumerate() {
+        let outcome = session.apply(operation)?;
+        if outcome.is_refusal() {
+            return Ok(Applied::Refused { part, outcome: Box::new(outcome) });
+        }
+        outcomes.push(outcome);
+    }
+    Ok(Applied::Done(outcomes))
+}
