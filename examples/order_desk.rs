@@ -89,7 +89,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(pick) = picking.try_pop().await? {
         store.aggregate::<Order>(&pick.order).execute(Do::Pick { by: "Ada".into() }).await?;
         println!("picked: {}", pick.order);
-        pick.done().await?;
+        // Both or neither: should the desk fall over here, the job is run again and the line is not there twice.
+        let mut batch = store.batch();
+        batch.log(&diary, &format!("picked the order of {}", pick.order))?;
+        pick.done_in(&mut batch)?;
+        batch.commit().await?;
     }
 
     // Whoever has the lock closes the day; one who has lost it meanwhile writes nothing.

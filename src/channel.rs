@@ -14,6 +14,7 @@ use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::Kind;
 
+use crate::batch::{Batch, Slot};
 use crate::durable::Durable;
 use crate::feed::{Extent, Feed, History, Retention, Stamp, Subscription};
 use crate::lock::LockGuard;
@@ -141,6 +142,31 @@ impl<T: Serialize> Channel<T> {
     {
         let messages = self.feed.messages(values)?;
         self.feed.append(messages).await
+    }
+}
+
+impl Batch {
+    /// Adds a message to be published, as [`Channel::publish`] does it. Its sequence.
+    ///
+    /// # Errors
+    /// A bad name; [`Error::Encode`](crate::Error::Encode); [`Error::TooLarge`](crate::Error::TooLarge);
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a channel of another store. Nothing is added then.
+    pub fn publish<T: Serialize>(&mut self, channel: &Channel<T>, value: &T) -> Result<Slot<u64>> {
+        self.publish_with(channel, value, Stamp::new())
+    }
+
+    /// Adds a message about which something is said beside its value.
+    ///
+    /// # Errors
+    /// As [`publish`](Batch::publish); a bad key.
+    pub fn publish_with<T: Serialize>(
+        &mut self,
+        channel: &Channel<T>,
+        value: &T,
+        stamp: Stamp,
+    ) -> Result<Slot<u64>> {
+        let message = channel.feed.message(value, stamp)?;
+        channel.feed.add_to(self, message)
     }
 }
 

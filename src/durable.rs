@@ -4,21 +4,25 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
+use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::feed::{From, Place};
 use millpond_actors::lock::Wait;
 use millpond_actors::name::Name;
 use millpond_actors::reply;
 use millpond_actors::storage::Target;
+use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::subscription::{Move, Moved, Subscribe, Unsubscribe};
 use millpond_actors::thread;
 
+use crate::batch::Batch;
 use crate::feed::{Feed, Message, Subscription};
 use crate::lock::{Lock, LockGuard};
 
@@ -218,7 +222,7 @@ type Lost = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Consumer<T> {
     durable: Durable<T>,
     subscription: Subscription<T>,
-    cursor: u64,
+    cursor: Arc<AtomicU64>,
     lost: Lost,
     guard: Arc<LockGuard>,
     ended: bool,
@@ -228,7 +232,7 @@ impl<T> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer")
             .field("durable", &self.durable)
-            .field("cursor", &self.cursor)
+            .field("cursor", &self.cursor())
             .finish_non_exhaustive()
     }
 }
@@ -243,13 +247,14 @@ impl<T> Consumer<T> {
         let guard = Arc::new(guard);
         let held = Arc::clone(&guard);
         let lost = Box::pin(async move { held.lost().await });
+        let cursor = Arc::new(AtomicU64::new(cursor));
         Consumer { durable: durable.clone(), subscription, cursor, lost, guard, ended: false }
     }
 
     /// The last message that was acknowledged, as far as this consumer knows.
     #[must_use]
     pub fn cursor(&self) -> u64 {
-        self.cursor
+        self.cursor.load(Ordering::Acquire)
     }
 
     /// The fencing token of this consumer, for the outside world: larger than that of every consumer before.
@@ -273,6 +278,44 @@ impl<T> Consumer<T> {
         let moved = self.movement(sequence, false)?;
         let moved = self.durable.feed.runtime.write(moved).await?;
         self.moved(moved)
+    }
+
+    /// Says in a batch that all messages up to this sequence have been dealt with: if it is committed, with everything else in
+    /// it. So what is done about a message to this store takes effect once.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a message that has not come yet, and for a batch of another store;
+    /// [`Error::TooLarge`] if it is full. That he is not the consumer any more is the batch's [`Error::Fenced`].
+    ///
+    /// # Examples
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// let store = millpond::Store::memory().await?;
+    /// let (orders, bills) = (store.channel::<u32>("orders"), store.log::<String>("bills"));
+    /// orders.publish(&17).await?;
+    /// let mut consumer = orders.durable("billing").consume().await?;
+    /// let order = consumer.next().await.expect("the store is open")?;
+    /// let mut batch = store.batch();
+    /// batch.log(&bills, &format!("a bill for order {}", *order))?;
+    /// consumer.ack_in(&mut batch, order.sequence())?;
+    /// batch.commit().await?;
+    /// assert_eq!(consumer.cursor(), 1);
+    /// consumer.stop().await?;
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    pub fn ack_in(&self, batch: &mut Batch, sequence: u64) -> Result<()> {
+        let (known, fence) = (Arc::clone(&self.cursor), self.guard.fence());
+        let part = Part::new(self.movement(sequence, false)?, move |moved| {
+            if let Some(Moved::Done { cursor }) = moved {
+                known.store(cursor, Ordering::Release);
+            }
+        });
+        let means = move |moved| match moved {
+            Moved::Done { .. } => Ok(()),
+            Moved::Fenced => Err(Fence::refused(Some(&fence))),
+        };
+        batch.add::<Move, _>(&self.durable.feed.runtime, (part, 0), means).map(drop)
     }
 
     /// Moves the cursor, back too, and goes on behind it.
@@ -333,7 +376,7 @@ impl<T> Consumer<T> {
     fn moved(&mut self, moved: Moved) -> Result<()> {
         match moved {
             Moved::Done { cursor } => {
-                self.cursor = cursor;
+                self.cursor.store(cursor, Ordering::Release);
                 Ok(())
             }
             Moved::Fenced => {

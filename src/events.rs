@@ -12,9 +12,10 @@ use millpond_actors::name::{self, Name};
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::Fence;
-use millpond_actors::storage::stream::{Import, Imported as Outcome, NewEvent, Scope};
+use millpond_actors::storage::stream::{self, Import, Imported as Outcome, NewEvent, Scope};
 use millpond_actors::stream::{Append, placed};
 
+use crate::batch::{Batch, Slot};
 use crate::codec;
 use crate::lock::LockGuard;
 use crate::reading::EventStream;
@@ -199,6 +200,26 @@ impl Events {
     pub async fn version(&self, stream: impl AsRef<str>) -> Result<u64> {
         let name = Name::new(stream)?;
         Ok(self.runtime.read(move |view| view.stream(&name)).await?.map_or(0, |head| head.version))
+    }
+}
+
+impl Batch {
+    /// Adds an append of events to one stream, as [`Events::append`] makes it.
+    ///
+    /// # Errors
+    /// A bad name or no events; [`Error::TooLarge`]. Nothing is added then.
+    pub fn append(
+        &mut self,
+        stream: impl AsRef<str>,
+        expected: Expected,
+        events: impl Into<Vec<Event>>,
+    ) -> Result<Slot<Appended>> {
+        let store = Events::new(Arc::clone(self.runtime()));
+        let (name, events, known_ids) = store.prepare(stream.as_ref(), events.into())?;
+        let bytes = events.iter().map(|event| event.data.bytes().len()).sum();
+        let part = store.runtime.streams().part(&name, expected, events, known_ids);
+        let means = move |outcome| placed(&name, expected, None, &outcome).map(Appended::from);
+        self.add::<stream::Append, _>(&store.runtime, (part, bytes), means)
     }
 }
 

@@ -12,7 +12,9 @@ use millpond_actors::name;
 use millpond_actors::queue::Held;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::Data;
-use millpond_actors::storage::queue::{How, Job as Record, Key, NewJob, Scope, Start};
+use millpond_actors::storage::queue::{Finish, Finished, How, Job as Record, Key, NewJob, Scope, Start};
+
+use crate::batch::Batch;
 
 /// What is said about a job that is pushed.
 ///
@@ -221,6 +223,39 @@ impl<T> Job<T> {
     /// be written to.
     pub async fn done(self) -> Result<()> {
         self.finish(How::Done).await
+    }
+
+    /// The job is done if the batch is committed, and with everything else in it. If the batch is not, this attempt came to
+    /// nothing, as if the job had been dropped: it is visible again at once.
+    ///
+    /// So what the job does to this store takes effect once, however often it is run: a claim that is not the current one any
+    /// more is [`Error::StaleClaim`] for the whole batch.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a batch of another store, [`Error::TooLarge`] if it is full. The job is dropped then.
+    ///
+    /// # Examples
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// let store = millpond::Store::memory().await?;
+    /// let (orders, bills) = (store.queue::<u32>("orders"), store.log::<String>("bills"));
+    /// orders.push(&17).await?;
+    /// let order = orders.pop().await?;
+    /// let mut batch = store.batch();
+    /// batch.log(&bills, &format!("a bill for order {}", *order))?;
+    /// order.done_in(&mut batch)?;
+    /// batch.commit().await?;
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    pub fn done_in(self, batch: &mut Batch) -> Result<()> {
+        let Job { runtime, held, .. } = self;
+        let (queue, sequence) = (held.queue().to_string(), held.job().sequence);
+        let means = move |finished| match finished {
+            Finished::Stale => Err(Error::StaleClaim { queue, sequence }),
+            _ => Ok(()),
+        };
+        batch.add::<Finish, _>(&runtime, (held.done_part(), 0), means).map(drop)
     }
 
     /// The attempt came to nothing, and the job is tried again after a while: one second after the first attempt, twice as

@@ -97,9 +97,10 @@
 //! dropped without a word, as in a panic, is an attempt that came to nothing. One that cannot be read as a `T` is tried again
 //! later, by whoever can. When the store is closed, whoever waits for a job gets [`Error::Closed`].
 //!
-//! Work may happen twice: a process can die after the work and before [`done`](Job::done). What must not be there twice is made
-//! so that a second time adds nothing: an [event](Event) with an id, an [aggregate](Aggregate) that decides on nothing, or a
-//! place outside that refuses a smaller [token](Job::token) than it has seen.
+//! Work may happen twice: a process can die after the work and before [`done`](Job::done). What must not be there twice is written
+//! in one [batch](Batch) with the [end of the job](Job::done_in), or made so that a second time adds nothing: an [event](Event)
+//! with an id, an [aggregate](Aggregate) that decides on nothing, or a place outside that refuses a smaller
+//! [token](Job::token) than it has seen.
 //!
 //! Not for messages that each of several readers is to see: that is a [channel](Channel). Not for strict order to the end:
 //! with several workers jobs begin in order and end in any. Not between machines.
@@ -125,6 +126,11 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Batches
+//! A [`Batch`] writes to any of them in one commit, all or none: events with the jobs and messages that follow from them, the
+//! effects of a job with its [end](Job::done_in), those of a message with its [acknowledgement](Consumer::ack_in), all of it
+//! [under a lock](Batch::guarded_by) if that is wanted. If one write is refused nothing is written, and the error is that one's.
+//!
 //! # What it is not
 //! Not a database server, not a broker, not a consensus system. One machine; network file systems are refused.
 //!
@@ -138,6 +144,7 @@
 mod store;
 
 mod aggregate;
+mod batch;
 mod change;
 mod channel;
 mod durable;
@@ -169,6 +176,7 @@ mod storage;
 struct Readme;
 
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
+pub use crate::batch::{Batch, Slot, Written};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
 #[cfg(feature = "testing")]

@@ -11,6 +11,8 @@ use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::lock::Fence;
 
+use crate::batch::Batch;
+
 /// A named lock. A handle: cheap to clone, no I/O to make one.
 ///
 /// - **Mutual exclusion**: at most one live lease a name, over all processes that share the store.
@@ -184,6 +186,17 @@ impl Drop for Leaving<'_> {
 pub struct LockGuard {
     runtime: Arc<Runtime>,
     place: Place,
+}
+
+impl Batch {
+    /// Nothing of it is written unless `guard`'s lock is held when it is: its token is compared in the same transaction, and
+    /// a stale one is [`Error::Fenced`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a guard of another store.
+    pub fn guarded_by(&mut self, guard: &LockGuard) -> Result<()> {
+        self.guarded(&guard.runtime, guard.fence())
+    }
 }
 
 impl LockGuard {

@@ -13,6 +13,7 @@ use millpond_actors::feed::From;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::Kind;
 
+use crate::batch::{Batch, Slot};
 use crate::feed::{Extent, Feed, History, Live, Message, Retention, Stamp, Subscription};
 use crate::lock::LockGuard;
 
@@ -102,6 +103,26 @@ impl<T> Log<T> {
     /// As [`retain`](Log::retain).
     pub async fn trim_before(&self, sequence: u64) -> Result<u64> {
         self.feed.trim(sequence).await
+    }
+}
+
+impl Batch {
+    /// Adds a record to be appended, as [`Log::append`] does it. Its sequence.
+    ///
+    /// # Errors
+    /// A bad name; [`Error::Encode`](crate::Error::Encode); [`Error::TooLarge`](crate::Error::TooLarge);
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a log of another store. Nothing is added then.
+    pub fn log<T: Serialize>(&mut self, log: &Log<T>, value: &T) -> Result<Slot<u64>> {
+        self.log_with(log, value, Stamp::new())
+    }
+
+    /// Adds a record about which something is said beside its value.
+    ///
+    /// # Errors
+    /// As [`log`](Batch::log); a bad key.
+    pub fn log_with<T: Serialize>(&mut self, log: &Log<T>, value: &T, stamp: Stamp) -> Result<Slot<u64>> {
+        let message = log.feed.message(value, stamp)?;
+        log.feed.add_to(self, message)
     }
 }
 

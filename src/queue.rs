@@ -8,18 +8,21 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::gate::Passage;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
-use millpond_actors::queue::{Abandoned, Held, Pop, QueueActor, Wait, Write};
+use millpond_actors::queue::{Abandoned, Arrived, Held, Pop, QueueActor, Wait, Write};
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::queue::{
-    Configure, Job as Record, NewJob, Numbers, Page, Place, Purged, Query, Revived, State, What, Which,
+    self as storage, Configure, Job as Record, NewJob, Numbers, Page, Place, Purged, Query, Revived, State,
+    What, Which,
 };
 use millpond_actors::storage::{Data, Target};
 
+use crate::batch::{Batch, Slot};
 use crate::codec;
 use crate::job::{Job, Push, check_attempts, how};
 
@@ -349,6 +352,30 @@ impl<T: Serialize> Queue<T> {
             limits::check_size("a push, in bytes,", bytes, limits::PUSH_BYTES)?;
         }
         Ok(encoded)
+    }
+}
+
+impl Batch {
+    /// Adds a push of a job, as [`Queue::push`] makes it.
+    ///
+    /// # Errors
+    /// A bad name; [`Error::Encode`]; [`Error::TooLarge`]; [`Error::InvalidArgument`] for a queue of another store. Nothing is
+    /// added then.
+    pub fn push<T: Serialize>(&mut self, queue: &Queue<T>, job: &T) -> Result<Slot<Pushed>> {
+        self.push_with(queue, job, Push::new())
+    }
+
+    /// Adds a push of a job with a priority, a delay, a key or a number of attempts.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push), and for what of it is not usable.
+    pub fn push_with<T: Serialize>(&mut self, queue: &Queue<T>, job: &T, push: Push) -> Result<Slot<Pushed>> {
+        let (name, job) = (queue.checked()?, queue.encoded(job, push)?);
+        let (bytes, tell) = (job.data.bytes().len(), queue.runtime.messenger::<QueueActor, _>(name));
+        let push = storage::Push { queue: Target { name: name.clone(), id: None }, jobs: vec![job] };
+        // Also after an error: it may be there all the same.
+        let part = Part::new(push, |_| tell(Arrived));
+        self.add::<storage::Push, _>(&queue.runtime, (part, bytes), |pushed| only(pushed.places))
     }
 }
 

@@ -117,6 +117,8 @@ fn order_desk() {
         "picked: chair-club",
         "diary 1: took the order of lamp-lovers",
         "diary 2: took the order of chair-club",
+        "diary 3: picked the order of lamp-lovers",
+        "diary 4: picked the order of chair-club",
     ];
     assert_eq!(lines, right);
 }

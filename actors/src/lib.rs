@@ -25,6 +25,7 @@ pub mod writer;
 
 pub mod watcher;
 
+pub mod batch;
 pub mod change;
 pub mod feed;
 

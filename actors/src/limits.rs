@@ -158,6 +158,12 @@ pub const DONE_SWEPT: u32 = 4;
 /// Reader threads, and so read-only connections.
 pub const READERS: usize = 2;
 
+/// Writes in a batch: they are applied one behind the other while the others of the group wait.
+pub const BATCH_WRITES: usize = 10_000;
+
+/// Bytes of all of them, as of an append.
+pub const BATCH_BYTES: usize = APPEND_BYTES;
+
 /// Rows a reader hands over at once. Larger pages read a little faster and hold more memory.
 pub const PAGE_ROWS: u32 = 1_000;
 

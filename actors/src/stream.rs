@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::batch::Part;
 use crate::error::{Error, Expected, Result};
 use crate::gate::Passage;
 use crate::name::Name;
@@ -84,5 +85,18 @@ impl Streams {
             }
             reply.answer(outcome);
         });
+    }
+
+    /// The same as a part of a batch, which has the fence.
+    #[must_use]
+    pub fn part(&self, name: &Name, expected: Expected, events: Vec<NewEvent>, known_ids: bool) -> Part {
+        let stream = Target { name: name.clone(), id: self.rows.get(name) };
+        let (rows, name) = (Arc::clone(&self.rows), name.clone());
+        let append = stream::Append { stream, expected, events, known_ids, fence: None };
+        Part::new(append, move |appended| {
+            if let Some(Appended::Done { stream, .. }) = appended {
+                rows.put(name, stream);
+            }
+        })
     }
 }

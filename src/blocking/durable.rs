@@ -105,6 +105,14 @@ impl<T> Consumer<T> {
         self.consumer.ack_blocking(sequence)
     }
 
+    /// See [`crate::Consumer::ack_in`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ack_in(&self, batch: &mut super::Batch, sequence: u64) -> Result<()> {
+        self.consumer.ack_in(&mut batch.batch, sequence)
+    }
+
     /// See [`crate::Consumer::seek`].
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::time::Duration;
 use millpond_actors::error::Result;
 use millpond_actors::storage::queue::{How, Job as Record};
 
+use super::Batch;
 use crate::job::how;
 
 /// A job that is being worked on; see [`crate::Job`].
@@ -82,6 +83,14 @@ impl<T> Job<T> {
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn done(self) -> Result<()> {
         self.job.finish_blocking(How::Done)
+    }
+
+    /// See [`crate::Job::done_in`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn done_in(self, batch: &mut Batch) -> Result<()> {
+        self.job.done_in(&mut batch.batch)
     }
 
     /// See [`crate::Job::retry`].

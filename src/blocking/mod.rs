@@ -17,6 +17,7 @@
 //! ```
 
 mod aggregate;
+mod batch;
 mod change;
 mod channel;
 mod durable;
@@ -34,6 +35,7 @@ mod semaphore;
 mod store;
 
 pub use self::aggregate::Entity;
+pub use self::batch::Batch;
 pub use self::change::Changes;
 pub use self::channel::Channel;
 pub use self::durable::{Consumer, Durable};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Result};
 
 use super::{
-    Changes, Channel, Election, Entity, Events, Inspector, Lock, LockSet, Log, Queue, RwLock, Semaphore,
+    Batch, Changes, Channel, Election, Entity, Events, Inspector, Lock, LockSet, Log, Queue, RwLock,
+    Semaphore,
 };
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
@@ -118,6 +119,11 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events { events: self.store.events() }
+    }
+
+    /// See [`crate::Store::batch`].
+    pub fn batch(&self) -> Batch {
+        Batch { batch: self.store.batch() }
     }
 
     /// See [`crate::Store::watch`].

@@ -19,7 +19,8 @@ use millpond_actors::limits;
 use millpond_actors::name::{self, Name};
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::{
-    Appended, Head, Kind, Message as Record, NewMessage, Retain, Retention as Bounds, Trim, Trimmed,
+    self as storage, Appended, Head, Kind, Message as Record, NewMessage, Retain, Retention as Bounds, Trim,
+    Trimmed,
 };
 use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::{Data, Target};
@@ -27,6 +28,7 @@ use millpond_actors::storage::{Data, Target};
 pub use self::history::History;
 pub use self::live::Live;
 pub use self::subscription::Subscription;
+use crate::batch::{Batch, Slot};
 use crate::codec;
 use crate::lock::LockGuard;
 
@@ -335,6 +337,17 @@ impl Feed {
             self.runtime.feeds().append(self.kind, &name, Append { messages, fence, reply, passage });
         };
         self.appended(self.runtime.enter_and_wait(append)?, count)
+    }
+
+    /// Adds a message to a batch; under the lock that guards this handle, if one does. Its sequence.
+    pub(crate) fn add_to(&self, batch: &mut Batch, message: NewMessage) -> Result<Slot<u64>> {
+        if let Some(fence) = &self.fence {
+            batch.guarded(&self.runtime, fence.clone())?;
+        }
+        let (bytes, feed) = (message.data.bytes().len(), self.clone());
+        let part = self.runtime.feeds().part(self.kind, &self.name.clone()?, vec![message]);
+        let means = move |outcome| feed.appended(outcome, 1).map(|sequences| sequences.start);
+        batch.add::<storage::Append, _>(&self.runtime, (part, bytes), means)
     }
 
     fn appended(&self, outcome: Appended, count: usize) -> Result<Range<u64>> {

@@ -10,6 +10,7 @@ use millpond_actors::runtime::Runtime;
 
 pub use self::builder::StoreBuilder;
 use crate::aggregate::{Aggregate, Entity};
+use crate::batch::Batch;
 use crate::change::Changes;
 use crate::channel::Channel;
 use crate::events::Events;
@@ -137,6 +138,11 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(Arc::clone(&self.runtime))
+    }
+
+    /// A batch: writes to any primitives of this store in one commit, all or none.
+    pub fn batch(&self) -> Batch {
+        Batch::new(Arc::clone(&self.runtime))
     }
 
     /// What changes from now on in everything whose name is of this pattern: `*` stands for any characters, `orders.*`

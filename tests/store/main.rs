@@ -14,6 +14,7 @@ mod backends;
 
 mod aggregates;
 mod bad_input;
+mod batches;
 mod blocking;
 mod busy;
 mod changes;

@@ -24,7 +24,7 @@ const ACTORS: [&[&str]; 9] = [
     &["gate", "reply"],
     &["storage"],
     &["memory", "reader", "writer"],
-    &["watcher"],
+    &["watcher", "batch"],
     &["feed"],
     &["supervisor", "change"],
     &["aggregate", "channel", "lock", "stream", "queue"],
@@ -38,7 +38,7 @@ const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "plac
 const SRC: [&[&str]; 10] = [
     &["location"],
     &["storage"],
-    &["codec", "paging"],
+    &["codec", "paging", "batch"],
     &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub use self::follower::{Follower, Seen};
 pub use self::start::{From, Place};
 pub use self::tail::Tail;
+use crate::batch::Part;
 use crate::gate::{Gate, Passage};
 use crate::name::Name;
 use crate::reader::Readers;
@@ -66,22 +67,42 @@ impl Feeds {
     /// Sends an append on its way.
     pub fn append(&self, kind: Kind, name: &Name, append: Append) {
         let Append { messages, fence, reply, passage } = append;
+        let (append, after) = self.appending(kind, name, messages, fence);
+        self.0.writer.apply(append, Some(passage), move |outcome| {
+            let appended = outcome.as_ref().ok().cloned();
+            reply.answer(outcome);
+            after(appended);
+        });
+    }
+
+    /// An append as a part of a batch, which has the fence.
+    #[must_use]
+    pub fn part(&self, kind: Kind, name: &Name, messages: Vec<NewMessage>) -> Part {
+        let (append, after) = self.appending(kind, name, messages, None);
+        Part::new(append, after)
+    }
+
+    /// An append, and what is to be done for those who follow once it is known what came of it.
+    fn appending(
+        &self,
+        kind: Kind,
+        name: &Name,
+        messages: Vec<NewMessage>,
+        fence: Option<Fence>,
+    ) -> (feed::Append, impl FnOnce(Option<Appended>) + Send + use<>) {
         let key = (kind, name.clone());
         let id = self.0.rows.get(&key);
         let feed = Target { name: name.clone(), id };
-        let append = feed::Append { kind, feed, messages, fence };
-        let feeds = self.clone();
         // Whoever follows is given what was written, and need not read it.
-        let followed = self.known_tail(&key).map(|_| append.messages.clone());
-        self.0.writer.apply(append, Some(passage), move |outcome| {
-            match &outcome {
-                Ok(Appended::Done { feed, last, first, recorded_at }) => {
-                    let (last, first, recorded_at) = (*last, *first, *recorded_at);
-                    let tail = feeds.known_tail(&key);
+        let followed = self.known_tail(&key).map(|_| messages.clone());
+        let feeds = self.clone();
+        let after = move |appended| {
+            let tail = feeds.known_tail(&key);
+            match (appended, tail) {
+                (Some(Appended::Done { feed, last, first, recorded_at }), tail) => {
                     if id.is_none() {
-                        feeds.0.rows.put(key, *feed);
+                        feeds.0.rows.put(key, feed);
                     }
-                    reply.answer(outcome);
                     match (tail, followed) {
                         (Some(tail), Some(written)) => {
                             tail.grows(Page::appended(written, last, first, recorded_at));
@@ -90,16 +111,12 @@ impl Feeds {
                         (None, _) => {}
                     }
                 }
-                Ok(Appended::Fenced) => reply.answer(outcome),
-                Err(_) => {
-                    reply.answer(outcome);
-                    // It may be there all the same.
-                    if let Some(tail) = feeds.known_tail(&key) {
-                        tail.look(None);
-                    }
-                }
+                // It may be there all the same.
+                (None, Some(tail)) => tail.look(None),
+                (Some(Appended::Fenced) | None, _) => {}
             }
-        });
+        };
+        (feed::Append { kind, feed, messages, fence }, after)
     }
 
     /// The end of a feed, to be followed. It lasts as long as somebody has it.

@@ -11,6 +11,7 @@ use actix::WeakAddr;
 use actix::prelude::*;
 
 use super::{Changed, Claimed, Doubt, FinishAgain, QueueActor, Waiter};
+use crate::batch::Part;
 use crate::error::{Error, Result, WriteOutcome};
 use crate::gate::Passage;
 use crate::name::Name;
@@ -293,6 +294,18 @@ impl Held {
         let finish = Finish { receipt: self.receipt, how };
         let whose = (self.taken, self.stay.clone());
         self.desk.finish(finish, whose, Some(passage), move |finished| reply.answer(finished));
+    }
+
+    /// That it is done, as a part of a batch. If that does not take effect it is dropped, and so given back.
+    #[must_use]
+    pub fn done_part(mut self) -> Part {
+        let finish = Finish { receipt: self.receipt, how: How::Done };
+        Part::new(finish, move |finished| {
+            if finished.is_some() {
+                self.ended = true;
+                self.desk.writer.let_go(self.receipt.token);
+            }
+        })
     }
 
     /// The same, for one whom nobody waits for.

@@ -45,6 +45,10 @@ pub struct Pop {
 #[derive(Debug)]
 pub struct Abandoned;
 
+/// Jobs have been pushed past the actor, in a batch: there may be one that can be claimed.
+#[derive(Debug)]
+pub struct Arrived;
+
 /// A caller who waits.
 struct Waiter {
     number: u64,
@@ -316,6 +320,14 @@ impl Handler<Visit<Write>> for QueueActor {
         if claims {
             self.claim(context);
         }
+    }
+}
+
+impl Handler<Visit<Arrived>> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Visit<Arrived>, context: &mut Self::Context) {
+        self.claim(context);
     }
 }
 

@@ -9,11 +9,13 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::Runtime;
+use crate::batch::{self, Part};
 use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::name::Name;
 use crate::reply::{Answer, Reply};
+use crate::storage::batch::Applied;
 use crate::storage::{Apply, View};
 use crate::supervisor::{Primitive, To, Visit};
 use crate::thread;
@@ -161,6 +163,26 @@ impl Runtime {
         self.enter_and_wait(|reply, passage| {
             writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
         })
+    }
+
+    /// Writes parts of any primitives, all or none, for whoever has entered.
+    pub fn write_together(&self, parts: Vec<Part>, reply: Reply<Applied>, passage: Passage) {
+        batch::write(&self.doors.writer, parts, reply, passage);
+    }
+
+    /// A way to send a message to the actor of a name later, from wherever that will be. It keeps no store open.
+    pub fn messenger<A, M>(&self, name: &Name) -> impl FnOnce(M) + Send + use<A, M>
+    where
+        A: Primitive + Handler<Visit<M>>,
+        M: Send + 'static,
+    {
+        let (supervisor, name) = (self.supervisor_of(name).cloned(), name.clone());
+        move |message| {
+            if let Some(supervisor) = supervisor {
+                // Bounded by the gate, as in `tell`.
+                supervisor.do_send(To::<A, M>::new(name, message));
+            }
+        }
     }
 
     /// Reads, on any executor.

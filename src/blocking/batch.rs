@@ -1,0 +1,117 @@
+//! Batches, for threads that wait.
+
+use serde::Serialize;
+
+use millpond_actors::error::{Expected, Result};
+
+use super::{Channel, LockGuard, Log, Queue};
+use crate::batch::{Slot, Written};
+use crate::events::{Appended, Event};
+use crate::feed::Stamp;
+use crate::job::Push;
+use crate::queue::Pushed;
+
+/// Writes that take effect together or not at all; see [`crate::Batch`].
+///
+/// # Examples
+/// ```
+/// let store = millpond::blocking::Store::memory()?;
+/// let (orders, bills) = (store.queue::<u32>("orders"), store.log::<String>("bills"));
+/// orders.push(&17)?;
+/// let order = orders.pop()?;
+/// let mut batch = store.batch();
+/// let bill = batch.log(&bills, &format!("a bill for order {}", *order))?;
+/// order.done_in(&mut batch)?;
+/// assert_eq!(batch.commit()?[bill], 1);
+/// # store.close()?;
+/// # Ok::<(), millpond::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is written before it is committed"]
+pub struct Batch {
+    pub(super) batch: crate::Batch,
+}
+
+impl Batch {
+    /// See [`crate::Batch::append`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn append(
+        &mut self,
+        stream: impl AsRef<str>,
+        expected: Expected,
+        events: impl Into<Vec<Event>>,
+    ) -> Result<Slot<Appended>> {
+        self.batch.append(stream, expected, events)
+    }
+
+    /// See [`crate::Batch::push`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push<T: Serialize>(&mut self, queue: &Queue<T>, job: &T) -> Result<Slot<Pushed>> {
+        self.batch.push(&queue.queue, job)
+    }
+
+    /// See [`crate::Batch::push_with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_with<T: Serialize>(&mut self, queue: &Queue<T>, job: &T, push: Push) -> Result<Slot<Pushed>> {
+        self.batch.push_with(&queue.queue, job, push)
+    }
+
+    /// See [`crate::Batch::publish`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish<T: Serialize>(&mut self, channel: &Channel<T>, value: &T) -> Result<Slot<u64>> {
+        self.batch.publish(&channel.channel, value)
+    }
+
+    /// See [`crate::Batch::publish_with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_with<T: Serialize>(
+        &mut self,
+        channel: &Channel<T>,
+        value: &T,
+        stamp: Stamp,
+    ) -> Result<Slot<u64>> {
+        self.batch.publish_with(&channel.channel, value, stamp)
+    }
+
+    /// See [`crate::Batch::log`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn log<T: Serialize>(&mut self, log: &Log<T>, value: &T) -> Result<Slot<u64>> {
+        self.batch.log(&log.log, value)
+    }
+
+    /// See [`crate::Batch::log_with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn log_with<T: Serialize>(&mut self, log: &Log<T>, value: &T, stamp: Stamp) -> Result<Slot<u64>> {
+        self.batch.log_with(&log.log, value, stamp)
+    }
+
+    /// See [`crate::Batch::guarded_by`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn guarded_by(&mut self, guard: &LockGuard) -> Result<()> {
+        self.batch.guarded_by(&guard.guard)
+    }
+
+    /// See [`crate::Batch::commit`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn commit(self) -> Result<Written> {
+        self.batch.commit_blocking()
+    }
+}
