@@ -273,7 +273,7 @@ impl<T> Job<T> {
     /// # Errors
     /// As [`done`](Job::done).
     pub async fn retry_in(self, delay: Duration) -> Result<()> {
-        self.finish(how::retry_in(delay)).await
+        self.finish(how::retry_in(delay, how::AGAIN)).await
     }
 
     /// The job goes to the dead letters, whatever attempts it has left. Of the reason 4,096 bytes are kept.
@@ -314,14 +314,17 @@ impl<T> Job<T> {
 pub(crate) mod how {
     use super::{Duration, How, Runtime, backoff, cut, millis, whole_millis};
 
+    /// What is kept as the reason where none was given.
+    pub(crate) const AGAIN: &str = "it is to be tried again";
+
     /// After a while that grows with the attempts.
     pub(crate) fn retry(runtime: &Runtime, attempts: u32, reason: &str) -> How {
         let random = runtime.seams().rng.uuid().as_u128() as u32;
         How::Retry { delay_ms: millis(backoff(attempts, random)), reason: cut(reason) }
     }
 
-    pub(crate) fn retry_in(delay: Duration) -> How {
-        How::Retry { delay_ms: whole_millis(delay), reason: "it is to be tried again".into() }
+    pub(crate) fn retry_in(delay: Duration, reason: &str) -> How {
+        How::Retry { delay_ms: whole_millis(delay), reason: cut(reason) }
     }
 
     pub(crate) fn bury(reason: &str) -> How {

@@ -157,6 +157,7 @@ mod log;
 mod queue;
 mod rw_lock;
 mod semaphore;
+mod worker;
 
 mod inspect;
 mod job;
@@ -198,6 +199,7 @@ pub use crate::semaphore::Semaphore;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 pub use crate::store::watched;
 pub use crate::store::{Store, StoreBuilder};
+pub use crate::worker::{Stopper, Tally, Task, Verdict, Worker};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};
 pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result, WriteOutcome};

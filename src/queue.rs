@@ -424,6 +424,11 @@ impl<T: DeserializeOwned> Queue<T> {
     }
 
     async fn request(&self, wait: Wait) -> Result<Option<Job<T>>> {
+        self.claim(wait).await?.map(|held| self.job(held)).transpose()
+    }
+
+    /// A job that is claimed and not taken yet: dropped, it is given back, and the attempt does not count.
+    pub(crate) async fn claim(&self, wait: Wait) -> Result<Option<Held>> {
         let (name, ttl) = self.checked_with_lease()?;
         let mut leaving = Leaving { runtime: &self.runtime, name, waits: true };
         let held = self.runtime.enter_and(|reply, passage| {
@@ -432,7 +437,7 @@ impl<T: DeserializeOwned> Queue<T> {
         let held = held.await;
         // After an error it may wait all the same.
         leaving.waits = held.is_err();
-        held?.map(|held| self.job(held)).transpose()
+        held
     }
 
     /// The same for a thread that waits.

@@ -155,6 +155,13 @@ pub const JOBS_PER_CLAIM: u32 = 256;
 /// Kept jobs past their time that go with each one that is done: more than one, so that they do not pile up.
 pub const DONE_SWEPT: u32 = 4;
 
+/// Jobs that one worker works on at a time, and starts within a period: each has a future or a thread, and each start a timer.
+pub const WORKER_JOBS: u32 = 10_000;
+
+/// A worker whose claim failed for a reason that may pass tries again after [`TRY_AGAIN`], twice as long after each other,
+/// and after this long at most.
+pub const WORKER_PAUSE: Duration = Duration::from_secs(8);
+
 /// Reader threads, and so read-only connections.
 pub const READERS: usize = 2;
 

@@ -106,7 +106,7 @@ impl<T> Job<T> {
     /// # Errors
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn retry_in(self, delay: Duration) -> Result<()> {
-        self.job.finish_blocking(how::retry_in(delay))
+        self.job.finish_blocking(how::retry_in(delay, how::AGAIN))
     }
 
     /// See [`crate::Job::bury`].

@@ -33,6 +33,7 @@ mod queue;
 mod rw_lock;
 mod semaphore;
 mod store;
+mod worker;
 
 pub use self::aggregate::Entity;
 pub use self::batch::Batch;
@@ -51,3 +52,4 @@ pub use self::queue::Queue;
 pub use self::rw_lock::RwLock;
 pub use self::semaphore::Semaphore;
 pub use self::store::{Store, StoreBuilder};
+pub use self::worker::Worker;

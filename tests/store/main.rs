@@ -33,3 +33,4 @@ mod queues;
 mod reading;
 mod shared_locks;
 mod threads;
+mod workers;

@@ -43,7 +43,7 @@ const SRC: [&[&str]; 10] = [
     &["feed"],
     &["inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
-    &["events", "aggregate", "log", "channel"],
+    &["events", "aggregate", "log", "channel", "worker"],
     &["store"],
     &["blocking", "lib"],
 ];
@@ -226,6 +226,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/inspect.rs" | "src/job.rs" | "src/queue.rs" => {
                 source.path.replace("src/", "src/blocking/")
             }
+            "src/worker/mod.rs" => "src/blocking/worker.rs".to_owned(),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };

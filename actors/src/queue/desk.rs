@@ -244,7 +244,8 @@ pub struct Held {
     stay: Stay,
     receipt: Receipt,
     ttl_ms: u64,
-    job: Job,
+    /// Shared with whoever is told of the job and does not decide on its end.
+    job: Arc<Job>,
     taken: bool,
     ended: bool,
 }
@@ -252,7 +253,7 @@ pub struct Held {
 impl Held {
     fn new(desk: Arc<Desk>, stay: Stay, receipt: Receipt, ttl_ms: u64, job: Job) -> Held {
         desk.writer.hold(receipt.token, ttl_ms);
-        Held { desk, stay, receipt, ttl_ms, job, taken: false, ended: false }
+        Held { desk, stay, receipt, ttl_ms, job: Arc::new(job), taken: false, ended: false }
     }
 
     /// Its caller has it: from now on it counts as an attempt.
@@ -270,7 +271,7 @@ impl Held {
 
     /// The job.
     #[must_use]
-    pub fn job(&self) -> &Job {
+    pub fn job(&self) -> &Arc<Job> {
         &self.job
     }
 

@@ -239,6 +239,15 @@ impl Runtime {
         answer
     }
 
+    /// Does this after a while, on a thread of the store's; at once when the store ends before. It must not wait.
+    pub fn later(&self, after: Duration, act: impl FnOnce() + Send + 'static) {
+        let due = Due(Some(act));
+        self.doors.arbiter.spawn(async move {
+            tokio::time::sleep(after).await;
+            drop(due);
+        });
+    }
+
     fn start_read<T: Send + 'static>(
         &self,
         mut passage: Passage,
@@ -311,6 +320,18 @@ impl Patience<'_> {
 
     fn error(&self) -> Error {
         Error::CommitUnknown { detail: format!("the storage has not answered for {:?}", self.limit) }
+    }
+}
+
+/// Something to be done when this is dropped, be it because its time has come or because nobody counts any more. It may
+/// wake an executor of the user's.
+struct Due<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for Due<F> {
+    fn drop(&mut self) {
+        if let Some(act) = self.0.take() {
+            let _ = thread::contain(|| "the executor of a caller".into(), act);
+        }
     }
 }
 
