@@ -140,6 +140,7 @@ mod store;
 mod aggregate;
 mod change;
 mod channel;
+mod channels;
 mod durable;
 mod events;
 mod feed;
@@ -150,6 +151,7 @@ mod log;
 mod queue;
 mod rw_lock;
 mod semaphore;
+mod watching;
 
 mod inspect;
 mod job;
@@ -171,6 +173,7 @@ struct Readme;
 pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
+pub use crate::channels::{Channels, ChannelsSubscription};
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
 pub use crate::durable::{Consumer, Durable};

@@ -19,6 +19,7 @@
 mod aggregate;
 mod change;
 mod channel;
+mod channels;
 mod durable;
 mod events;
 mod feed;
@@ -36,6 +37,7 @@ mod store;
 pub use self::aggregate::Entity;
 pub use self::change::Changes;
 pub use self::channel::Channel;
+pub use self::channels::{Channels, ChannelsSubscription};
 pub use self::durable::{Consumer, Durable};
 pub use self::events::{EventStream, Events};
 pub use self::feed::{History, Live, Subscription};

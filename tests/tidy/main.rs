@@ -38,12 +38,12 @@ const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "plac
 const SRC: [&[&str]; 10] = [
     &["location"],
     &["storage"],
-    &["codec", "paging"],
+    &["codec", "paging", "watching"],
     &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
-    &["events", "aggregate", "log", "channel"],
+    &["events", "aggregate", "log", "channel", "channels"],
     &["store"],
     &["blocking", "lib"],
 ];
@@ -221,11 +221,20 @@ fn twins(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for source in sources {
         let twin = match source.path.as_str() {
-            "src/lock.rs" | "src/lock_set.rs" | "src/semaphore.rs" | "src/rw_lock.rs" | "src/leader.rs"
-            | "src/events.rs" | "src/log.rs" | "src/channel.rs" | "src/durable.rs" | "src/aggregate.rs"
-            | "src/inspect.rs" | "src/job.rs" | "src/queue.rs" => {
-                source.path.replace("src/", "src/blocking/")
-            }
+            "src/lock.rs"
+            | "src/lock_set.rs"
+            | "src/semaphore.rs"
+            | "src/rw_lock.rs"
+            | "src/leader.rs"
+            | "src/events.rs"
+            | "src/log.rs"
+            | "src/channel.rs"
+            | "src/channels/mod.rs"
+            | "src/durable.rs"
+            | "src/aggregate.rs"
+            | "src/inspect.rs"
+            | "src/job.rs"
+            | "src/queue.rs" => source.path.replace("src/", "src/blocking/").replace("/mod.rs", ".rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };
