@@ -147,6 +147,7 @@ mod aggregate;
 mod batch;
 mod change;
 mod channel;
+mod channels;
 mod durable;
 mod events;
 mod feed;
@@ -157,6 +158,7 @@ mod log;
 mod queue;
 mod rw_lock;
 mod semaphore;
+mod watching;
 mod worker;
 
 mod inspect;
@@ -180,6 +182,7 @@ pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity,
 pub use crate::batch::{Batch, Slot, Written};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
+pub use crate::channels::{Channels, ChannelsSubscription};
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
 pub use crate::durable::{Consumer, Durable};

@@ -41,6 +41,10 @@ pub const WINDOW_ROWS: usize = 4_096;
 /// Followers of one feed in one process. At some hundred bytes each this bounds their memory to some tens of MiB.
 pub const FOLLOWERS: usize = 100_000;
 
+/// Channels that one subscription to a pattern follows. It remembers of each how far it has come, which is about a hundred
+/// bytes: this bounds it to some ten MiB.
+pub const CHANNELS_FOLLOWED: usize = 100_000;
+
 /// Records in the window of a live view, which holds them all in memory.
 pub const LIVE_RECORDS: usize = 100_000;
 

@@ -33,6 +33,12 @@ impl Pattern {
         Ok(Pattern(Arc::from(text)))
     }
 
+    /// What every name of this pattern begins with; it may be empty.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.0.split_once('*').map_or(&*self.0, |(prefix, _)| prefix)
+    }
+
     /// Whether a name is of this pattern.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {

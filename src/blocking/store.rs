@@ -6,8 +6,8 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Result};
 
 use super::{
-    Batch, Changes, Channel, Election, Entity, Events, Inspector, Lock, LockSet, Log, Queue, RwLock,
-    Semaphore,
+    Batch, Changes, Channel, Channels, Election, Entity, Events, Inspector, Lock, LockSet, Log, Queue,
+    RwLock, Semaphore,
 };
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
@@ -113,6 +113,12 @@ impl Store {
     #[must_use]
     pub fn channel<T>(&self, name: impl AsRef<str>) -> Channel<T> {
         Channel { channel: self.store.channel(name) }
+    }
+
+    /// See [`crate::Store::channels`].
+    #[must_use]
+    pub fn channels<T>(&self, pattern: impl AsRef<str>) -> Channels<T> {
+        Channels { channels: self.store.channels(pattern) }
     }
 
     /// See [`crate::Store::events`].

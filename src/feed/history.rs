@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
+use millpond_actors::name::Name;
 use millpond_actors::storage::View;
 use millpond_actors::storage::feed::{Kind, Message as Record, Query};
 
@@ -51,7 +52,7 @@ impl Paged for Query {
 #[must_use = "nothing is read until messages are asked for"]
 pub struct History<T> {
     kind: Kind,
-    name: String,
+    name: Result<Name>,
     pages: Pages<Query>,
     value: PhantomData<fn() -> T>,
 }
@@ -65,7 +66,6 @@ impl<T> fmt::Debug for History<T> {
 impl<T> History<T> {
     pub(super) fn new(feed: &Feed) -> History<T> {
         let (kind, limit) = (feed.kind, limits::PAGE_ROWS);
-        let shown = feed.name.as_ref().map_or_else(|_| String::new(), ToString::to_string);
         let query = feed.name.clone().map(|name| Query {
             kind,
             name,
@@ -76,7 +76,7 @@ impl<T> History<T> {
             until: None,
             limit,
         });
-        History { kind, name: shown, pages: Pages::new(&feed.runtime, query), value: PhantomData }
+        History { kind, name: feed.name.clone(), pages: Pages::new(&feed.runtime, query), value: PhantomData }
     }
 
     fn change(self, change: impl FnOnce(&mut Query)) -> History<T> {
@@ -137,7 +137,8 @@ impl<T: DeserializeOwned> History<T> {
     }
 
     fn decode(&self, found: Result<Record>) -> Result<Message<T>> {
-        found.and_then(|record| Message::decode(self.kind, &self.name, &record))
+        found
+            .and_then(|record| Message::decode(self.kind, self.name.as_ref().map_err(Error::clone)?, &record))
     }
 }
 

@@ -35,6 +35,7 @@ use crate::lock::LockGuard;
 /// A message of a channel, or a record of a log, with what is known about it. It can be used as the value itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<T> {
+    name: Name,
     value: T,
     sequence: u64,
     recorded_at: i64,
@@ -47,6 +48,12 @@ impl<T> Message<T> {
     /// The value that was appended or published.
     pub fn into_inner(self) -> T {
         self.value
+    }
+
+    /// The name of its channel, or of its log.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
     }
 
     /// Its place: sequences start at 1, are dense, and follow the order of the commits.
@@ -90,15 +97,15 @@ impl<T> Deref for Message<T> {
 }
 
 impl<T: DeserializeOwned> Message<T> {
-    fn decode(kind: Kind, name: &str, record: &Record) -> Result<Message<T>> {
+    pub(crate) fn decode(kind: Kind, name: &Name, record: &Record) -> Result<Message<T>> {
         let what = match kind {
             Kind::Log => "record",
             Kind::Channel => "message",
         };
         let Record { sequence, recorded_at, data, schema, key, at } = record;
         let value = codec::from_data(&format!("{what} {sequence} of {} \"{name}\"", kind.word()), data)?;
-        let (sequence, recorded_at, schema) = (*sequence, *recorded_at, *schema);
-        Ok(Message { value, sequence, recorded_at, schema, key: key.clone(), at: at.clone() })
+        let (name, sequence, recorded_at, schema) = (name.clone(), *sequence, *recorded_at, *schema);
+        Ok(Message { name, value, sequence, recorded_at, schema, key: key.clone(), at: at.clone() })
     }
 }
 

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use millpond_actors::channel::Seat;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::feed::{self, Follower, Place, Seen};
+use millpond_actors::name::Name;
 use millpond_actors::reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::Kind;
@@ -49,7 +50,7 @@ pub struct Subscription<T> {
     // Before the runtime, which ends with its last owner.
     source: Source,
     kind: Kind,
-    name: String,
+    name: Result<Name>,
     runtime: Arc<Runtime>,
     value: PhantomData<fn() -> T>,
 }
@@ -62,8 +63,7 @@ impl<T> fmt::Debug for Subscription<T> {
 
 impl<T> Subscription<T> {
     pub(crate) fn new(feed: &Feed, source: Source) -> Subscription<T> {
-        let name = feed.name.as_ref().map_or_else(|_| String::new(), ToString::to_string);
-        let (kind, runtime) = (feed.kind, Arc::clone(&feed.runtime));
+        let (kind, name, runtime) = (feed.kind, feed.name.clone(), Arc::clone(&feed.runtime));
         Subscription { source, kind, name, runtime, value: PhantomData }
     }
 
@@ -94,7 +94,7 @@ impl<T: DeserializeOwned> Subscription<T> {
     }
 
     fn decode(&self, found: Result<Seen>) -> Result<Message<T>> {
-        found.and_then(|seen| Message::decode(self.kind, &self.name, &seen))
+        found.and_then(|seen| Message::decode(self.kind, self.name.as_ref().map_err(Error::clone)?, &seen))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::aggregate::{Aggregate, Entity};
 use crate::batch::Batch;
 use crate::change::Changes;
 use crate::channel::Channel;
+use crate::channels::Channels;
 use crate::events::Events;
 use crate::inspect::{Health, Inspector};
 use crate::leader::Election;
@@ -132,6 +133,13 @@ impl Store {
     #[must_use]
     pub fn channel<T>(&self, name: impl AsRef<str>) -> Channel<T> {
         Channel::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// All channels whose name is of this pattern, also those that are first used later: `orders.*`. A bad pattern is the
+    /// first call's error.
+    #[must_use]
+    pub fn channels<T>(&self, pattern: impl AsRef<str>) -> Channels<T> {
+        Channels::new(Arc::clone(&self.runtime), pattern.as_ref())
     }
 
     /// The streams of events.

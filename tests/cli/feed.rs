@@ -114,6 +114,23 @@ fn a_channel_is_subscribed_to_from_another_process_until_a_signal() {
 }
 
 #[test]
+fn c3_a_pattern_is_subscribed_to_from_another_process() {
+    let bench = Bench::new();
+    bench.printed(&["channel", "publish", "orders.eu", "1"]);
+    let arguments = ["--json", "channel", "subscribe", "orders.*", "--from", "start"];
+    let mut subscribe = Running::start(&bench, &arguments);
+    assert!(subscribe.line().starts_with(r#"{"channel":"orders.eu","sequence":1"#));
+    bench.printed(&["channel", "publish", "other", "2"]);
+    bench.printed(&["channel", "publish", "orders.us", "3"]);
+    assert!(subscribe.line().starts_with(r#"{"channel":"orders.us","sequence":1"#));
+    assert_eq!(subscribe.end(Signal::SIGTERM), 0);
+    for refused in [["--durable", "billing"], ["--from", "7"]] {
+        let arguments = [&["channel", "subscribe", "orders.*"][..], &refused[..]].concat();
+        assert_ne!(bench.run(&arguments).code(), 0, "{refused:?}");
+    }
+}
+
+#[test]
 fn c2_a_durable_subscription_goes_on_where_it_was() {
     let bench = Bench::new();
     for n in ["1", "2", "3"] {

@@ -27,6 +27,7 @@ mod lifecycle;
 mod lock_family;
 mod locks;
 mod logs;
+mod patterns;
 mod peer;
 mod processes;
 mod queues;

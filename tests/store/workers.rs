@@ -106,7 +106,8 @@ async fn q1_what_does_not_end_within_the_grace_is_given_back(store: Store) -> Re
         stopper.stop(grace);
         let tally = running.await.unwrap()?;
         assert_eq!((tally.done, tally.released), (0, 1));
-        assert_eq!(numbers(&queue).await?, [1, 0, 0, 0, 0]);
+        // The other place may have been given it in the moment in which it was left, and gives it back too.
+        until(async || Ok(numbers(&queue).await? == [1, 0, 0, 0, 0])).await?;
         assert_eq!(records(&queue).await?, [(0, None)], "the attempt does not count");
     }
     let (running, stopper) = stuck(&queue, 2).await;

@@ -38,12 +38,12 @@ const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "plac
 const SRC: [&[&str]; 10] = [
     &["location"],
     &["storage"],
-    &["codec", "paging", "batch"],
+    &["codec", "paging", "batch", "watching"],
     &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
-    &["events", "aggregate", "log", "channel", "worker"],
+    &["events", "aggregate", "log", "channel", "channels", "worker"],
     &["store"],
     &["blocking", "lib"],
 ];
@@ -221,12 +221,22 @@ fn twins(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for source in sources {
         let twin = match source.path.as_str() {
-            "src/lock.rs" | "src/lock_set.rs" | "src/semaphore.rs" | "src/rw_lock.rs" | "src/leader.rs"
-            | "src/events.rs" | "src/log.rs" | "src/channel.rs" | "src/durable.rs" | "src/aggregate.rs"
-            | "src/inspect.rs" | "src/job.rs" | "src/queue.rs" => {
-                source.path.replace("src/", "src/blocking/")
-            }
-            "src/worker/mod.rs" => "src/blocking/worker.rs".to_owned(),
+            "src/lock.rs"
+            | "src/lock_set.rs"
+            | "src/semaphore.rs"
+            | "src/rw_lock.rs"
+            | "src/leader.rs"
+            | "src/events.rs"
+            | "src/batch.rs"
+            | "src/log.rs"
+            | "src/channel.rs"
+            | "src/channels/mod.rs"
+            | "src/durable.rs"
+            | "src/aggregate.rs"
+            | "src/inspect.rs"
+            | "src/job.rs"
+            | "src/worker/mod.rs"
+            | "src/queue.rs" => source.path.replace("src/", "src/blocking/").replace("/mod.rs", ".rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };

@@ -54,7 +54,20 @@ impl From {
     /// What the database said.
     pub fn find(self, kind: Kind, name: &Name, view: &mut dyn View) -> Result<Place> {
         let head = view.feed(kind, name)?;
-        let (first, last) = head.map_or((1, 0), |head| (head.first, head.last));
+        self.find_in(kind, name, head.map_or((1, 0), |head| (head.first, head.last)), view)
+    }
+
+    /// Which message comes first in a feed of which the first and the last message are known.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn find_in(
+        self,
+        kind: Kind,
+        name: &Name,
+        (first, last): (u64, u64),
+        view: &mut dyn View,
+    ) -> Result<Place> {
         let next = match self {
             From::Now => last + 1,
             From::Start => first,

@@ -66,6 +66,7 @@ pub(crate) struct Send {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Subscribe {
+    /// A channel, or a pattern of channels: * stands for any characters
     pub(crate) name: String,
     /// Where to begin: now, start, or behind this sequence; with --durable only the first time, and start unless given
     #[arg(long, value_name = "now|start|SEQ", value_parser = parse_from)]

@@ -94,6 +94,9 @@ pub(crate) fn tail(store: &Store, tail: &Tail, show: &mut Show) -> Done<u8> {
 pub(crate) fn subscribe(store: &Store, subscribe: &Subscribe, show: &mut Show) -> Done<u8> {
     let channel = store.channel::<Json>(&subscribe.name);
     let limit = usize::try_from(subscribe.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    if subscribe.name.contains('*') {
+        return subscribe_all(store, subscribe, limit, show);
+    }
     let mut printer = Printer::new("channel subscribe");
     let Some(durable) = &subscribe.durable else {
         let from = subscribe.from.unwrap_or(From::Now);
@@ -116,6 +119,20 @@ pub(crate) fn subscribe(store: &Store, subscribe: &Subscribe, show: &mut Show) -
             acknowledged => acknowledged?,
         }
     }
+    Ok(printer.code())
+}
+
+/// The channels of a pattern.
+fn subscribe_all(store: &Store, subscribe: &Subscribe, limit: usize, show: &mut Show) -> Done<u8> {
+    if subscribe.durable.is_some() {
+        return Err(Failure::Usage(
+            "a durable subscription is one of a single channel, not of a pattern".into(),
+        ));
+    }
+    let from = subscribe.from.unwrap_or(From::Now);
+    let mut printer = Printer::of_many("channel subscribe");
+    let messages = store.channels::<Json>(&subscribe.name).subscribe_from(from)?;
+    follow(store, messages.take(limit), &mut printer, show)?;
     Ok(printer.code())
 }
 
@@ -210,13 +227,21 @@ fn list(
 /// Prints messages, and remembers whether one of them could not be.
 struct Printer {
     listing: Listing,
+    /// Whether it says of each message which channel it is of.
+    named: bool,
     unshown: Unshown,
 }
 
 impl Printer {
     fn new(command: &'static str) -> Printer {
         let listing = Listing::new(&["sequence", "time", "key", "data"]);
-        Printer { listing, unshown: Unshown::new(command) }
+        Printer { listing, named: false, unshown: Unshown::new(command) }
+    }
+
+    /// For messages of several channels.
+    fn of_many(command: &'static str) -> Printer {
+        let listing = Listing::new(&["channel", "sequence", "time", "key", "data"]);
+        Printer { listing, named: true, unshown: Unshown::new(command) }
     }
 
     /// Prints messages that are there, many at a time.
@@ -229,10 +254,10 @@ impl Printer {
         for found in messages {
             let Some(message) = self.sound(found)? else { continue };
             if show.is_json() {
-                show.json(&as_json(&message)?)?;
+                show.json(&self.as_json(&message)?)?;
                 continue;
             }
-            rows.push(row(&message, show));
+            rows.push(self.row(&message, show));
             if rows.len() == ROWS {
                 show.rows(&mut self.listing, std::mem::take(&mut rows))?;
             }
@@ -247,9 +272,9 @@ impl Printer {
     fn one(&mut self, found: millpond::Result<Message<Json>>, show: &mut Show) -> Done<Option<u64>> {
         let Some(message) = self.sound(found)? else { return Ok(None) };
         if show.is_json() {
-            show.json(&as_json(&message)?)?;
+            show.json(&self.as_json(&message)?)?;
         } else {
-            let row = row(&message, show);
+            let row = self.row(&message, show);
             show.rows(&mut self.listing, vec![row])?;
         }
         Ok(Some(message.sequence()))
@@ -263,17 +288,33 @@ impl Printer {
     fn code(&self) -> u8 {
         self.unshown.code()
     }
-}
 
-fn row(message: &Message<Json>, show: &Show) -> Vec<String> {
-    let time = show.moment(message.at().map_or_else(|| rfc3339(message.recorded_at_ms()), str::to_owned));
-    let key = show.quarter(message.key().unwrap_or(""));
-    vec![message.sequence().to_string(), time, key, compact_json(message.get())]
+    fn row(&self, message: &Message<Json>, show: &Show) -> Vec<String> {
+        let time = show.moment(message.at().map_or_else(|| rfc3339(message.recorded_at_ms()), str::to_owned));
+        let key = show.quarter(message.key().unwrap_or(""));
+        let name = self.named.then(|| show.quarter(message.name()));
+        let rest = [message.sequence().to_string(), time, key, compact_json(message.get())];
+        name.into_iter().chain(rest).collect()
+    }
+
+    fn as_json<'a>(&self, message: &'a Message<Json>) -> Done<Shown<'a>> {
+        Ok(Shown {
+            channel: self.named.then(|| message.name()),
+            sequence: message.sequence(),
+            key: message.key(),
+            time: message.at(),
+            recorded: rfc3339(message.recorded_at_ms()),
+            schema: message.schema(),
+            data: compacted(message)?,
+        })
+    }
 }
 
 /// A message for programs: a line, whatever white space its content was stored with.
 #[derive(Serialize)]
 struct Shown<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
     sequence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
@@ -282,15 +323,4 @@ struct Shown<'a> {
     recorded: String,
     schema: u32,
     data: Json,
-}
-
-fn as_json(message: &Message<Json>) -> Done<Shown<'_>> {
-    Ok(Shown {
-        sequence: message.sequence(),
-        key: message.key(),
-        time: message.at(),
-        recorded: rfc3339(message.recorded_at_ms()),
-        schema: message.schema(),
-        data: compacted(message)?,
-    })
 }
