@@ -21,6 +21,7 @@ use millpond_actors::storage::queue::{
     What, Which,
 };
 use millpond_actors::storage::{Data, Target};
+use millpond_actors::supervisor::Post;
 
 use crate::batch::{Batch, Slot};
 use crate::codec;
@@ -338,8 +339,7 @@ impl<T: Serialize> Queue<T> {
     }
 
     fn encoded(&self, job: &T, push: Push) -> Result<NewJob> {
-        let what = format!("a job for queue \"{}\"", self.checked()?);
-        push.job(Data::Json(codec::to_json(&what, job)?))
+        encode(self.checked()?, job, push)
     }
 
     fn all_encoded(&self, jobs: impl IntoIterator<Item = (T, Push)>) -> Result<Vec<NewJob>> {
@@ -371,12 +371,22 @@ impl Batch {
     /// As [`push`](Batch::push), and for what of it is not usable.
     pub fn push_with<T: Serialize>(&mut self, queue: &Queue<T>, job: &T, push: Push) -> Result<Slot<Pushed>> {
         let (name, job) = (queue.checked()?, queue.encoded(job, push)?);
-        let (bytes, tell) = (job.data.bytes().len(), queue.runtime.messenger::<QueueActor, _>(name));
-        let push = storage::Push { queue: Target { name: name.clone(), id: None }, jobs: vec![job] };
-        // Also after an error: it may be there all the same.
-        let part = Part::new(push, |_| tell(Arrived));
+        let (bytes, part) = (job.data.bytes().len(), push_part(queue.runtime.post(), name, job));
         self.add::<storage::Push, _>(&queue.runtime, (part, bytes), |pushed| only(pushed.places))
     }
+}
+
+/// A job as it is stored, with every limit checked.
+pub(crate) fn encode(queue: &Name, job: &impl Serialize, push: Push) -> Result<NewJob> {
+    push.job(Data::Json(codec::to_json(&format!("a job for queue \"{queue}\""), job)?))
+}
+
+/// A push as a part of a batch.
+pub(crate) fn push_part(post: &Post, name: &Name, job: NewJob) -> Part {
+    let push = storage::Push { queue: Target { name: name.clone(), id: None }, jobs: vec![job] };
+    let (post, name) = (post.clone(), name.clone());
+    // Also after an error: it may be there all the same.
+    Part::new(push, move |_| post.tell::<QueueActor, _>(&name, Arrived))
 }
 
 fn only(places: Vec<Pushed>) -> Result<Pushed> {

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use crate::error::Result;
 use crate::gate::Passage;
-use crate::reply::Reply;
 use crate::storage::batch::{Applied, Batch};
 use crate::storage::{Apply, Operation, Outcome};
 use crate::writer::Writer;
@@ -40,11 +40,19 @@ impl fmt::Debug for Part {
     }
 }
 
-/// Writes parts in their order, all or none. What is to be done about them is done when the reply comes.
-pub(crate) fn write(writer: &Writer, parts: Vec<Part>, reply: Reply<Applied>, passage: Passage) {
+/// Writes parts in their order, all or none. What is to be done about them is done before `then` is called. Where they must
+/// have been begun by a time of their own, that is `deadline_ms`.
+pub(crate) fn write(
+    writer: &Writer,
+    deadline_ms: Option<u64>,
+    parts: Vec<Part>,
+    passage: Option<Passage>,
+    then: impl FnOnce(Result<Applied>) + Send + 'static,
+) {
     let (parts, afters): (Vec<Operation>, Vec<After>) =
         parts.into_iter().map(|part| (part.operation, part.after)).unzip();
-    writer.apply(Batch { parts }, Some(passage), move |applied| {
+    let deadline_ms = deadline_ms.unwrap_or_else(|| writer.deadline_ms());
+    writer.apply_until(deadline_ms, Batch { parts }, passage, move |applied| {
         let outcomes = match &applied {
             Ok(Applied::Done(outcomes)) => outcomes.as_slice(),
             Ok(Applied::Refused { .. }) | Err(_) => &[],
@@ -53,6 +61,6 @@ pub(crate) fn write(writer: &Writer, parts: Vec<Part>, reply: Reply<Applied>, pa
         for after in afters {
             after(outcomes.next());
         }
-        reply.answer(applied);
+        then(applied);
     });
 }

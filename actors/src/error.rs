@@ -34,6 +34,19 @@ pub enum Expected {
     Version(u64),
 }
 
+impl Expected {
+    /// Whether a stream of this version is as expected; 0 is one that does not exist.
+    #[must_use]
+    pub fn allows(self, version: u64) -> bool {
+        match self {
+            Expected::Any => true,
+            Expected::NoStream => version == 0,
+            Expected::Exists => version > 0,
+            Expected::Version(expected) => version == expected,
+        }
+    }
+}
+
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -169,6 +169,9 @@ pub const WORKER_PAUSE: Duration = Duration::from_secs(8);
 /// Reader threads, and so read-only connections.
 pub const READERS: usize = 2;
 
+/// Effects of one command.
+pub const EFFECTS: usize = 1_000;
+
 /// Writes in a batch: they are applied one behind the other while the others of the group wait.
 pub const BATCH_WRITES: usize = 10_000;
 

@@ -89,6 +89,38 @@ impl<A: 'static, M: Send> Message for To<A, M> {
     type Result = ();
 }
 
+/// How a message gets to the actor of a name. Cheap to clone; it keeps no store open.
+#[derive(Clone, Debug)]
+pub struct Post(Arc<[Addr<Supervisor>]>);
+
+impl Post {
+    pub(crate) fn new(supervisors: Vec<Addr<Supervisor>>) -> Post {
+        Post(supervisors.into())
+    }
+
+    /// The same name is always served by the same arbiter.
+    pub(crate) fn supervisor_of(&self, name: &Name) -> Option<&Addr<Supervisor>> {
+        let hash = crc32c::crc32c(name.as_str().as_bytes()) as usize;
+        self.0.get(hash % self.0.len().max(1))
+    }
+
+    pub(crate) fn supervisors(&self) -> impl Iterator<Item = &Addr<Supervisor>> {
+        self.0.iter()
+    }
+
+    /// Sends a message to the actor of a name, bounded by whatever the caller has.
+    pub fn tell<A, M>(&self, name: &Name, message: M)
+    where
+        A: Primitive + Handler<Visit<M>>,
+        M: Send + 'static,
+    {
+        if let Some(supervisor) = self.supervisor_of(name) {
+            // Bounded by the gate: who sends has a passage, or a guard that is going away.
+            supervisor.do_send(To::<A, M>::new(name.clone(), message));
+        }
+    }
+}
+
 /// A message that has found its actor, with a reason for the actor to stay until it is dealt with.
 pub struct Visit<M> {
     /// The message.

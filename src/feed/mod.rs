@@ -261,6 +261,23 @@ impl From<Option<Head>> for Extent {
     }
 }
 
+/// A value as it is stored, with every limit checked.
+pub(crate) fn encode(kind: Kind, name: &Name, value: &impl Serialize, stamp: Stamp) -> Result<NewMessage> {
+    let Stamp { key, at, schema } = stamp;
+    let data = codec::to_json(&format!("a value for {} \"{name}\"", kind.word()), value)?;
+    if let Some(key) = &key {
+        name::check("key", key, limits::NAME_BYTES)?;
+    }
+    let sizes = [
+        ("the message in bytes", data.len(), limits::MESSAGE_BYTES),
+        ("the message's time in bytes", at.as_ref().map_or(0, String::len), limits::NAME_BYTES),
+    ];
+    for (what, size, limit) in sizes {
+        limits::check_size(what, size, limit)?;
+    }
+    Ok(NewMessage { data: Data::Json(data), schema: schema.unwrap_or(1), key, at })
+}
+
 /// A log or a channel, whatever its values are.
 #[derive(Clone)]
 pub(crate) struct Feed {
@@ -287,23 +304,7 @@ impl Feed {
 
     /// A value as it is stored, with every limit checked.
     pub(crate) fn message(&self, value: &impl Serialize, stamp: Stamp) -> Result<NewMessage> {
-        let Stamp { key, at, schema } = stamp;
-        let what = match &self.name {
-            Ok(name) => format!("a value for {} \"{name}\"", self.kind.word()),
-            Err(error) => return Err(error.clone()),
-        };
-        let data = codec::to_json(&what, value)?;
-        if let Some(key) = &key {
-            name::check("key", key, limits::NAME_BYTES)?;
-        }
-        let sizes = [
-            ("the message in bytes", data.len(), limits::MESSAGE_BYTES),
-            ("the message's time in bytes", at.as_ref().map_or(0, String::len), limits::NAME_BYTES),
-        ];
-        for (what, size, limit) in sizes {
-            limits::check_size(what, size, limit)?;
-        }
-        Ok(NewMessage { data: Data::Json(data), schema: schema.unwrap_or(1), key, at })
+        encode(self.kind, self.name.as_ref().map_err(Error::clone)?, value, stamp)
     }
 
     /// Values as they are stored, in one append.

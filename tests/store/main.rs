@@ -21,6 +21,7 @@ mod changes;
 mod channels;
 mod containers;
 mod durables;
+mod effects;
 mod events;
 mod executors;
 mod lifecycle;

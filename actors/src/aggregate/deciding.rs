@@ -5,13 +5,15 @@ use std::collections::VecDeque;
 use uuid::Uuid;
 
 use super::Item;
-use super::model::{Loaded, Model, guard};
+use super::model::{Effect, Loaded, Model, Plan, guard};
+use crate::batch::Part;
 use crate::clock::Rng;
 use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Data;
 use crate::storage::stream::NewEvent;
+use crate::supervisor::House;
 use crate::thread::Theirs;
 
 /// Commands that have been decided together, with all their events.
@@ -20,6 +22,8 @@ pub(super) struct Flight<M: Model> {
     pub(super) base: u64,
     pub(super) decided: Vec<(Item<M>, Decided<M>)>,
     pub(super) events: Vec<NewEvent>,
+    /// What else is written with them.
+    pub(super) effects: Vec<Part>,
 }
 
 /// What was decided for one item.
@@ -38,13 +42,14 @@ pub(super) fn decide<M: Model>(
     name: &Name,
     mut loaded: Loaded<M>,
     line: &mut VecDeque<Item<M>>,
-    rng: &dyn Rng,
+    house: &House,
 ) -> (Option<Loaded<M>>, Flight<M>) {
-    let mut flight = Flight { base: loaded.version, decided: Vec::new(), events: Vec::new() };
+    let mut flight =
+        Flight { base: loaded.version, decided: Vec::new(), events: Vec::new(), effects: Vec::new() };
     let mut bytes = 0;
     while flight.decided.len() < limits::MERGED_COMMANDS && bytes < limits::MERGED_BYTES {
         let Some(item) = line.pop_front() else { break };
-        let (command, reply, entry) = match item {
+        let (command, post, reply, entry) = match item {
             Item::Look { mut inspect, entry } => {
                 match guard("looking at the state", name, || inspect.look(&loaded.state, loaded.version)) {
                     Ok(()) => flight.decided.push((Item::Look { inspect, entry }, Decided::Looked)),
@@ -52,12 +57,13 @@ pub(super) fn decide<M: Model>(
                 }
                 continue;
             }
-            Item::Execute { command, reply, entry } => (command, reply, entry),
+            Item::Execute { command, post, reply, entry } => (command, post, reply, entry),
         };
         let decided = guard("decide", name, || loaded.state.decide(&command));
-        match decided.map(|decided| decided.map(Theirs::new).map_err(Theirs::new)) {
-            Ok(Ok(events)) => match encode::<M>(name, &events, rng) {
-                Ok(encoded) => {
+        let owned = |Plan { events, effects }: Plan<M>| (Theirs::new(events), effects);
+        match decided.map(|decided| decided.map(owned).map_err(Theirs::new)) {
+            Ok(Ok((events, effects))) => match encode::<M>(name, &events, effects, &*house.seams.rng) {
+                Ok((encoded, effects)) => {
                     let evolve = || events.iter().for_each(|event| loaded.state.evolve(event));
                     if let Err(error) = guard("evolve", name, evolve) {
                         reply.answer(Err(error));
@@ -65,14 +71,17 @@ pub(super) fn decide<M: Model>(
                     }
                     loaded.version += encoded.len() as u64;
                     bytes += encoded.iter().map(|event| event.data.bytes().len()).sum::<usize>();
+                    bytes += effects.iter().map(|effect| effect.bytes).sum::<usize>();
                     flight.events.extend(encoded);
-                    let item = Item::Execute { command, reply, entry };
+                    let part = |effect: Effect| (effect.part)(&post, &house.feeds);
+                    flight.effects.extend(effects.into_iter().map(part));
+                    let item = Item::Execute { command, post, reply, entry };
                     flight.decided.push((item, Decided::Events { events, version: loaded.version }));
                 }
                 Err(error) => reply.answer(Err(error)),
             },
             Ok(Err(rejection)) => {
-                let item = Item::Execute { command, reply, entry };
+                let item = Item::Execute { command, post, reply, entry };
                 flight.decided.push((item, Decided::Rejected(rejection)));
             }
             Err(error) => reply.answer(Err(error)),
@@ -81,10 +90,18 @@ pub(super) fn decide<M: Model>(
     (Some(loaded), flight)
 }
 
-/// The events of one command as records, within the limits of one append.
-fn encode<M: Model>(name: &Name, events: &[M::Event], rng: &dyn Rng) -> Result<Vec<NewEvent>> {
+/// The events of one command as records, within the limits of one append, and its effects, if there can be such.
+fn encode<M: Model>(
+    name: &Name,
+    events: &[M::Event],
+    effects: Result<Vec<Effect>>,
+    rng: &dyn Rng,
+) -> Result<(Vec<NewEvent>, Vec<Effect>)> {
+    let effects = effects?;
     limits::check_size("the decision in events", events.len(), limits::EVENTS_PER_APPEND)?;
-    events.iter().map(|event| record::<M>(name, event, rng.uuid())).collect()
+    limits::check_size("the decision in effects", effects.len(), limits::EFFECTS)?;
+    let events = events.iter().map(|event| record::<M>(name, event, rng.uuid()));
+    Ok((events.collect::<Result<_>>()?, effects))
 }
 
 fn record<M: Model>(name: &Name, event: &M::Event, id: Uuid) -> Result<NewEvent> {

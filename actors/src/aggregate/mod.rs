@@ -18,24 +18,28 @@ use std::collections::VecDeque;
 use actix::prelude::*;
 
 use self::deciding::{Decided, Flight, decide};
-pub use self::model::{Inspect, Model, Policy};
+pub use self::model::{Effect, Inspect, Model, Plan, Policy};
 use self::model::{Loaded, load};
+use crate::batch::{self, Part};
 use crate::error::{Error, Expected, Result};
 use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::stream::{Append, Appended, Head};
-use crate::storage::{Target, View, snapshot};
+use crate::storage::batch::Applied;
+use crate::storage::stream::{Append, Appended, Check, Checked, Head};
+use crate::storage::{Outcome, Target, View, snapshot};
 use crate::stream::{Placed, placed};
-use crate::supervisor::{House, Primitive, Stay, Visit};
+use crate::supervisor::{House, Post, Primitive, Stay, Visit};
 use crate::thread::Theirs;
 
 /// Decide a command and append what it leads to.
 pub struct Execute<M: Model> {
     /// The command.
     pub command: Theirs<M::Command>,
+    /// The way to the actors that its effects concern.
+    pub post: Post,
     /// Answered after the commit.
     pub reply: Reply<Verdict<M>>,
     /// The request's passage.
@@ -67,7 +71,7 @@ pub enum Verdict<M: Model> {
 
 /// What waits to be decided.
 enum Item<M: Model> {
-    Execute { command: Theirs<M::Command>, reply: Reply<Verdict<M>>, entry: Entry },
+    Execute { command: Theirs<M::Command>, post: Post, reply: Reply<Verdict<M>>, entry: Entry },
     Look { inspect: Box<dyn Inspect<M>>, entry: Entry },
 }
 
@@ -152,14 +156,14 @@ impl<M: Model> Handler<Visit<Execute<M>>> for AggregateActor<M> {
     type Result = ();
 
     fn handle(&mut self, Visit { message, stay }: Visit<Execute<M>>, context: &mut Self::Context) {
-        let Execute { command, reply, mut passage } = message;
+        let Execute { command, post, reply, mut passage } = message;
         if let Err(error) = reach(Point::AggregateActor) {
             return reply.answer(Err(error));
         }
         // It waits here for the flight before it; the writer must not linger for it.
         passage.arrive();
         let entry = self.entry(passage, stay);
-        self.enqueue(Item::Execute { command, reply, entry }, context);
+        self.enqueue(Item::Execute { command, post, reply, entry }, context);
     }
 }
 
@@ -235,27 +239,50 @@ impl<M: Model> AggregateActor<M> {
 
     /// Decides what waits and sends it off.
     fn take_off(&mut self, loaded: Loaded<M>, context: &mut Context<Self>) {
-        let (loaded, mut flight) = decide(&self.name, loaded, &mut self.line, &*self.house.seams.rng);
+        let (loaded, mut flight) = decide(&self.name, loaded, &mut self.line, &self.house);
         let Some(loaded) = loaded else {
             // The user's code panicked half way through a state: whoever was decided on it is decided anew.
             self.requeue(flight);
             return self.restart(context);
         };
         let (name, address) = (self.name.clone(), context.address());
-        let events = std::mem::take(&mut flight.events);
-        if events.is_empty() {
-            let look = move |view: &mut dyn crate::storage::View| view.stream(&name);
+        let (events, effects) = (std::mem::take(&mut flight.events), std::mem::take(&mut flight.effects));
+        if events.is_empty() && effects.is_empty() {
+            let look = move |view: &mut dyn View| view.stream(&name);
             self.house.readers.read(look, move |head| address.do_send(Compared(head)));
         } else {
             let stream = Target { name, id: loaded.id };
-            let expected = Expected::Version(flight.base);
-            let append = Append { stream, expected, events, known_ids: false, fence: None };
             let deadlines = flight.decided.iter().map(|(item, _)| item.entry().deadline_ms);
             let deadline_ms = deadlines.min().unwrap_or_default();
-            let landed = move |outcome| address.do_send(Landed(outcome));
-            self.house.writer.apply_until(deadline_ms, append, None, landed);
+            let append = Append {
+                stream,
+                expected: Expected::Version(flight.base),
+                events,
+                known_ids: false,
+                fence: None,
+            };
+            self.send(append, effects, deadline_ms, address);
         }
         self.phase = Phase::Flying(loaded, flight);
+    }
+
+    /// Sends a flight's events off, and in the same commit what follows from them. Where nothing has happened to the
+    /// aggregate, that it still stands as it did is the condition.
+    fn send(&self, append: Append, effects: Vec<Part>, deadline_ms: u64, address: Addr<Self>) {
+        let writer = &self.house.writer;
+        if effects.is_empty() {
+            let landed = move |outcome: Result<Appended>| address.do_send(Landed(outcome.map(Some)));
+            return writer.apply_until(deadline_ms, append, None, landed);
+        }
+        let first = if append.events.is_empty() {
+            Part::plain(Check { stream: append.stream, expected: append.expected })
+        } else {
+            Part::plain(append)
+        };
+        let parts = std::iter::once(first).chain(effects).collect();
+        batch::write(writer, Some(deadline_ms), parts, None, move |applied| {
+            address.do_send(Landed(applied.and_then(appended)));
+        });
     }
 
     /// Puts what was decided back in front of the line, in its order.
@@ -397,7 +424,22 @@ impl<M: Model> Handler<Came<M>> for AggregateActor<M> {
 /// The append is committed, or refused.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Landed(Result<Appended>);
+struct Landed(Result<Option<Appended>>);
+
+/// What came of the first part of a flight with effects; `None` if that appended nothing.
+fn appended(applied: Applied) -> Result<Option<Appended>> {
+    let first = match applied {
+        Applied::Done(outcomes) => outcomes.into_iter().next(),
+        Applied::Refused { part: 0, outcome } => Some(*outcome),
+        Applied::Refused { .. } => None,
+    };
+    match first {
+        Some(Outcome::StreamAppend(appended)) => Ok(Some(appended)),
+        Some(Outcome::StreamCheck(Checked::Stands)) => Ok(None),
+        Some(Outcome::StreamCheck(Checked::Conflict { actual })) => Ok(Some(Appended::Conflict { actual })),
+        _ => Err(Error::Storage { detail: "an effect of a command was refused".into() }),
+    }
+}
 
 impl<M: Model> Handler<Landed> for AggregateActor<M> {
     type Result = ();
@@ -406,15 +448,16 @@ impl<M: Model> Handler<Landed> for AggregateActor<M> {
         let Phase::Flying(mut loaded, flight) = std::mem::replace(&mut self.phase, Phase::Absent) else {
             return;
         };
-        if let Ok(Appended::Conflict { actual }) = outcome {
+        if let Ok(Some(Appended::Conflict { actual })) = outcome {
             return self.conflict(flight, actual, context);
         }
-        if let Ok(Appended::Done { stream, .. }) = outcome {
+        if let Ok(Some(Appended::Done { stream, .. })) = outcome {
             loaded.id = Some(stream);
         }
         let expected = Expected::Version(flight.base);
-        match outcome.and_then(|appended| placed(&self.name, expected, None, &appended)) {
-            Ok(last) => self.land(loaded, flight, Some(last), context),
+        let place = |appended: Appended| placed(&self.name, expected, None, &appended);
+        match outcome.and_then(|appended| appended.map(place).transpose()) {
+            Ok(last) => self.land(loaded, flight, last, context),
             Err(error) => self.come_to_nothing(flight, &error, context),
         }
     }

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
+use crate::batch::Part;
 use crate::error::{Error, Result};
+use crate::feed::Feeds;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Data;
 use crate::storage::View;
 use crate::storage::stream::{Query, Recorded, Scope};
+use crate::supervisor::Post;
 use crate::thread::{self, Theirs};
 
 /// An aggregate as the actor sees it: the user's code with its encoding hidden.
@@ -26,7 +29,7 @@ pub trait Model: Sized + Send + 'static {
     ///
     /// # Errors
     /// The rejection.
-    fn decide(&self, command: &Self::Command) -> std::result::Result<Vec<Self::Event>, Self::Rejection>;
+    fn decide(&self, command: &Self::Command) -> std::result::Result<Plan<Self>, Self::Rejection>;
 
     /// Changes the state by what happened.
     fn evolve(&mut self, event: &Self::Event);
@@ -57,6 +60,31 @@ pub trait Model: Sized + Send + 'static {
     /// # Errors
     /// [`Error::Decode`].
     fn thaw(data: &Data) -> Result<Self>;
+}
+
+/// What a command leads to.
+pub struct Plan<M: Model> {
+    /// What happens to the aggregate.
+    pub events: Vec<M::Event>,
+    /// What else is written in the same commit, or why it cannot be.
+    pub effects: Result<Vec<Effect>>,
+}
+
+/// A write to another primitive, of so many bytes, in the commit of the events that it follows from.
+pub struct Effect {
+    /// How large it is.
+    pub bytes: usize,
+    /// Makes the part of the batch.
+    pub part: MakePart,
+}
+
+/// Makes a part of a batch, by whatever ways it needs.
+pub(super) type MakePart = Box<dyn FnOnce(&Post, &Feeds) -> Part + Send>;
+
+impl std::fmt::Debug for Effect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effect").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 /// When snapshots are kept.

@@ -16,7 +16,7 @@ use crate::storage::queue::{
     Recall as RecallClaims, Recalled as RecalledClaims, Revive, Revived,
 };
 use crate::storage::snapshot::{Save, Saved};
-use crate::storage::stream::{Append, Appended, Import, Imported};
+use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::{
     Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, subscription,
 };
@@ -288,6 +288,10 @@ impl Tables for MemorySession {
 
     fn stream_append(&mut self, operation: &Append) -> Result<Appended> {
         self.operate(|store, me| store.stream_append(me, operation))
+    }
+
+    fn stream_check(&mut self, operation: &Check) -> Result<Checked> {
+        self.operate(|store, _| Ok(store.stream_check(operation)))
     }
 
     fn stream_import(&mut self, operation: &Import) -> Result<Imported> {

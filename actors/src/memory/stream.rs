@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::store::{Caller, Store};
-use crate::error::{Error, Expected, Result};
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Target;
-use crate::storage::stream::{Append, Appended, Head, NewEvent, Page, Query, Recorded, Scope};
+use crate::storage::stream::{
+    Append, Appended, Check, Checked, Head, NewEvent, Page, Query, Recorded, Scope,
+};
 
 /// A stream; it holds at least one event.
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ impl Store {
             }
         }
         let actual = known.and_then(|id| self.streams.get(&id)).map_or(0, |stream| stream.version);
-        if !matches(operation.expected, actual) {
+        if !operation.expected.allows(actual) {
             return Ok(Appended::Conflict { actual });
         }
         let name = &operation.stream.name;
@@ -65,6 +67,13 @@ impl Store {
         }
         self.streams.put(stream, Stream { name: name.clone(), version });
         Ok(Appended::Done { stream, version, position: self.last_position(), repeated: false })
+    }
+
+    /// Where a stream stands, and whether that is as expected.
+    pub(super) fn stream_check(&self, operation: &Check) -> Checked {
+        let found = self.stream_id(&operation.stream).and_then(|id| self.streams.get(&id));
+        let actual = found.map_or(0, |stream| stream.version);
+        if operation.expected.allows(actual) { Checked::Stands } else { Checked::Conflict { actual } }
     }
 
     fn stream_id(&self, target: &Target) -> Option<u64> {
@@ -127,16 +136,6 @@ fn is_a_run(events: &[&Arc<Recorded>], stream: &Name) -> bool {
     let in_place =
         |(event, version): (&&Arc<Recorded>, u64)| event.stream == *stream && event.version == version;
     events.iter().zip(start..).all(in_place)
-}
-
-/// Whether a stream of version `actual` (0: there is none) is what the caller expected.
-fn matches(expected: Expected, actual: u64) -> bool {
-    match expected {
-        Expected::Any => true,
-        Expected::NoStream => actual == 0,
-        Expected::Exists => actual > 0,
-        Expected::Version(version) => actual == version,
-    }
 }
 
 /// What is read.

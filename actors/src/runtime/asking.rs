@@ -17,7 +17,7 @@ use crate::name::Name;
 use crate::reply::{Answer, Reply};
 use crate::storage::batch::Applied;
 use crate::storage::{Apply, View};
-use crate::supervisor::{Primitive, To, Visit};
+use crate::supervisor::{Primitive, Visit};
 use crate::thread;
 
 /// So much later than what waits in the line a call is given up on.
@@ -136,10 +136,7 @@ impl Runtime {
         A: Primitive + Handler<Visit<M>>,
         M: Send + 'static,
     {
-        if let Some(supervisor) = self.supervisor_of(name) {
-            // Bounded by the gate: who sends has a passage, or a guard that is going away.
-            supervisor.do_send(To::<A, M>::new(name.clone(), message));
-        }
+        self.doors.post.tell::<A, M>(name, message);
     }
 
     /// Writes what belongs to no single name, on any executor.
@@ -167,22 +164,7 @@ impl Runtime {
 
     /// Writes parts of any primitives, all or none, for whoever has entered.
     pub fn write_together(&self, parts: Vec<Part>, reply: Reply<Applied>, passage: Passage) {
-        batch::write(&self.doors.writer, parts, reply, passage);
-    }
-
-    /// A way to send a message to the actor of a name later, from wherever that will be. It keeps no store open.
-    pub fn messenger<A, M>(&self, name: &Name) -> impl FnOnce(M) + Send + use<A, M>
-    where
-        A: Primitive + Handler<Visit<M>>,
-        M: Send + 'static,
-    {
-        let (supervisor, name) = (self.supervisor_of(name).cloned(), name.clone());
-        move |message| {
-            if let Some(supervisor) = supervisor {
-                // Bounded by the gate, as in `tell`.
-                supervisor.do_send(To::<A, M>::new(name, message));
-            }
-        }
+        batch::write(&self.doors.writer, None, parts, Some(passage), |applied| reply.answer(applied));
     }
 
     /// Reads, on any executor.

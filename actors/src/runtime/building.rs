@@ -15,7 +15,7 @@ use crate::reader::Readers;
 use crate::reply::Reply;
 use crate::storage::{Backend, Identity, Turn};
 use crate::stream::Streams;
-use crate::supervisor::{House, Supervisor};
+use crate::supervisor::{House, Post, Supervisor};
 use crate::thread;
 use crate::watcher::Watcher;
 use crate::writer::{Stats, Tuning, WriterActor};
@@ -129,8 +129,8 @@ impl Building {
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
         let (streams, changes) = (Streams::new(writer.clone()), Changes::new(house.watcher.clone()));
-        let doors =
-            Doors { supervisors, streams, feeds, changes, writer, readers, presence, arbiter, others };
+        let post = Post::new(supervisors);
+        let doors = Doors { post, streams, feeds, changes, writer, readers, presence, arbiter, others };
         Ok((doors, house))
     }
 

@@ -26,12 +26,11 @@ use crate::error::{Error, Result};
 use crate::feed::Feeds;
 use crate::gate::Gate;
 use crate::limits;
-use crate::name::Name;
 use crate::reader::Readers;
 use crate::reply::Reply;
 use crate::storage::{Backend, Identity, Presence};
 use crate::stream::Streams;
-use crate::supervisor::{Census, Supervisor};
+use crate::supervisor::{Census, Post};
 use crate::thread;
 use crate::writer::{Stats, Writer, WriterState};
 
@@ -83,7 +82,7 @@ pub struct Runtime {
 /// The addresses that requests go to.
 #[derive(Clone)]
 struct Doors {
-    supervisors: Vec<Addr<Supervisor>>,
+    post: Post,
     streams: Streams,
     changes: Changes,
     feeds: Feeds,
@@ -132,10 +131,10 @@ impl Runtime {
         Runtime { doors, gate, stats, settings, process_id, stop: Mutex::new(Some(stop)) }
     }
 
-    /// The same name is always served by the same arbiter.
-    fn supervisor_of(&self, name: &Name) -> Option<&Addr<Supervisor>> {
-        let hash = crc32c::crc32c(name.as_str().as_bytes()) as usize;
-        self.doors.supervisors.get(hash % self.doors.supervisors.len().max(1))
+    /// The way to the actors, for whoever has entered, or does what belongs to somebody who has.
+    #[must_use]
+    pub fn post(&self) -> &Post {
+        &self.doors.post
     }
 
     /// The way to the streams, for whoever has entered.
@@ -218,7 +217,7 @@ impl Runtime {
 
     /// How many actors live.
     pub async fn actors(&self) -> usize {
-        count(&self.doors.supervisors).await
+        count(&self.doors.post).await
     }
 
     /// How many actors live, for a thread that waits.
@@ -230,8 +229,8 @@ impl Runtime {
             return Err(Error::WouldDeadlock);
         }
         let (reply, waiting) = Reply::blocking();
-        let supervisors = self.doors.supervisors.clone();
-        let asked = self.doors.arbiter.spawn(async move { reply.answer(Ok(count(&supervisors).await)) });
+        let post = self.doors.post.clone();
+        let asked = self.doors.arbiter.spawn(async move { reply.answer(Ok(count(&post).await)) });
         if asked { self.honest(waiting.wait()) } else { Err(Error::Closed) }
     }
 
@@ -277,9 +276,9 @@ impl fmt::Debug for Runtime {
     }
 }
 
-async fn count(supervisors: &[Addr<Supervisor>]) -> usize {
+async fn count(post: &Post) -> usize {
     let mut actors = 0;
-    for supervisor in supervisors {
+    for supervisor in post.supervisors() {
         actors += supervisor.send(Census).await.unwrap_or(0);
     }
     actors

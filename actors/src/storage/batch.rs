@@ -43,6 +43,7 @@ impl Outcome {
     pub fn is_refusal(&self) -> bool {
         match self {
             Outcome::StreamAppend(appended) => !matches!(appended, stream::Appended::Done { .. }),
+            Outcome::StreamCheck(checked) => *checked != stream::Checked::Stands,
             Outcome::StreamImport(imported) => !matches!(imported, stream::Imported::Done { .. }),
             Outcome::FeedAppend(appended) => *appended == feed::Appended::Fenced,
             Outcome::QueueFinish(finished) => *finished == queue::Finished::Stale,

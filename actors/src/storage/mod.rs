@@ -125,6 +125,8 @@ operations! {
     lock_break: LockBreak(lock::Break) => lock::Broken;
     /// Append events to a stream.
     stream_append: StreamAppend(stream::Append) => stream::Appended;
+    /// Find out whether a stream is as expected.
+    stream_check: StreamCheck(stream::Check) => stream::Checked;
     /// Add events of many streams, leaving out those that are there already.
     stream_import: StreamImport(stream::Import) => stream::Imported;
     /// Keep a snapshot of an aggregate's state, in place of an older one.

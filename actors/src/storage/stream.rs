@@ -71,6 +71,27 @@ pub enum Appended {
     Fenced,
 }
 
+/// Find out whether a stream is as expected: a condition of a batch, which writes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The stream.
+    pub stream: Target,
+    /// What it must look like.
+    pub expected: Expected,
+}
+
+/// What became of [`Check`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is as expected.
+    Stands,
+    /// It is not.
+    Conflict {
+        /// Its version.
+        actual: u64,
+    },
+}
+
 /// Add events of any streams in their order, all or none, leaving out those whose id is in their stream already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {

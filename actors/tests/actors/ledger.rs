@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
-use millpond_actors::aggregate::{AggregateActor, Execute, Inspect, Look, Model, Policy, Verdict};
+use millpond_actors::aggregate::{AggregateActor, Execute, Inspect, Look, Model, Plan, Policy, Verdict};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::reply::Reply;
 use millpond_actors::storage::Data;
@@ -53,22 +53,23 @@ impl<const EVERY: u64> Model for Ledger<EVERY> {
         Ledger { entries: Vec::new(), thawed: 0 }
     }
 
-    fn decide(&self, command: &Command) -> std::result::Result<Vec<String>, &'static str> {
+    fn decide(&self, command: &Command) -> std::result::Result<Plan<Self>, &'static str> {
         let count = self.entries.len();
-        match command {
-            Command::Add(text) => Ok(vec![(*text).to_owned()]),
-            Command::Count => Ok(vec![count.to_string()]),
-            Command::Require(least) if count < *least => Err("too few"),
-            Command::Require(_) => Ok(vec!["enough".to_owned()]),
-            Command::Nothing => Ok(Vec::new()),
+        let events = match command {
+            Command::Add(text) => vec![(*text).to_owned()],
+            Command::Count => vec![count.to_string()],
+            Command::Require(least) if count < *least => return Err("too few"),
+            Command::Require(_) => vec!["enough".to_owned()],
+            Command::Nothing => Vec::new(),
             Command::PanicInDecide => panic!("decide was told to"),
-            Command::PanicInEvolve => Ok(vec!["before".to_owned(), "panic in evolve".to_owned()]),
-            Command::PanicInEncode => Ok(vec!["panic in encode".to_owned()]),
+            Command::PanicInEvolve => vec!["before".to_owned(), "panic in evolve".to_owned()],
+            Command::PanicInEncode => vec!["panic in encode".to_owned()],
             Command::Run(run) => {
                 run();
-                Ok(vec![count.to_string()])
+                vec![count.to_string()]
             }
-        }
+        };
+        Ok(Plan { events, effects: Ok(Vec::new()) })
     }
 
     fn evolve(&mut self, event: &String) {
@@ -161,7 +162,8 @@ impl World {
         let (runtime, name) = (Arc::clone(&self.runtime), name(ledger));
         async move {
             let command = Theirs::new(command);
-            let build = |reply, passage| Execute::<Ledger<EVERY>> { command, reply, passage };
+            let post = runtime.post().clone();
+            let build = |reply, passage| Execute::<Ledger<EVERY>> { command, post, reply, passage };
             Ok(match runtime.ask::<AggregateActor<Ledger<EVERY>>, _, _>(&name, build).await? {
                 Verdict::Committed { version, position, events } => {
                     Told::Committed { version, position, events }

@@ -1,11 +1,11 @@
 //! Batches: operations of any primitives, all or none of them.
 
 use millpond_actors::error::Expected::{self, Any};
-use millpond_actors::storage::batch::{Applied, Batch, Check};
+use millpond_actors::storage::batch::{self, Applied, Batch};
 use millpond_actors::storage::feed::{self, Kind};
 use millpond_actors::storage::lock::Grant;
 use millpond_actors::storage::queue::{Finished, How, Key, NewJob, Scope, State};
-use millpond_actors::storage::stream::Appended;
+use millpond_actors::storage::stream::{Appended, Check, Checked};
 use millpond_actors::storage::subscription::{Move, Moved, Subscribe};
 use millpond_actors::storage::{Apply, Operation, Outcome, Summary};
 
@@ -29,7 +29,7 @@ fn job_to(queue: &str, number: u64) -> Operation {
 }
 
 fn check(lock: &str, grant: Grant) -> Operation {
-    Check { fence: fence(lock, grant) }.into_operation()
+    batch::Check { fence: fence(lock, grant) }.into_operation()
 }
 
 /// The part that was refused, and why.
@@ -152,6 +152,23 @@ pub(super) fn l3_a_batch_under_a_lost_lock_is_refused(stage: &Stage<'_>) {
     }
     outcomes(b.run(batch([check("l", new), event_to("s", Any, 3)])));
     assert_eq!(stage.numbers(&of_stream("s")), [1, 3]);
+}
+
+pub(super) fn a1_a_stream_that_is_not_as_expected_refuses_its_batch(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let stands = |expected| Check { stream: target("s"), expected }.into_operation();
+    let conflict = |actual| Outcome::StreamCheck(Checked::Conflict { actual });
+    outcomes(a.run(batch([stands(Expected::NoStream), stands(Any), job_to("q", 1)])));
+    let too_early = [job_to("q", 2), stands(Expected::Exists)];
+    assert_eq!(refused(a.run(batch(too_early))), (1, conflict(0)));
+    a.append("s", &[1, 2]);
+    outcomes(a.run(batch([stands(Expected::Version(2)), stands(Expected::Exists), job_to("q", 3)])));
+    for other in [Expected::Version(1), Expected::Version(3), Expected::NoStream] {
+        assert_eq!(refused(a.run(batch([job_to("q", 4), stands(other)]))), (1, conflict(2)));
+    }
+    let own = [event_to("s", Any, 3), stands(Expected::Version(3)), job_to("q", 5)];
+    outcomes(a.run(batch(own)));
+    assert_eq!(a.claim_numbers("q"), [1, 3, 5]);
 }
 
 pub(super) fn c5_an_effect_and_its_cursor_are_one(stage: &Stage<'_>) {

@@ -289,6 +289,7 @@ macro_rules! contract_suite {
                     g4_what_was_done_before_is_not_refused
                     q2_a_stale_claim_takes_its_batch_with_it
                     l3_a_batch_under_a_lost_lock_is_refused
+                    a1_a_stream_that_is_not_as_expected_refuses_its_batch
                     c5_an_effect_and_its_cursor_are_one
                     g6_a_batch_is_a_part_within_a_part
                 }

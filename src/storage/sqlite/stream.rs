@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use millpond_actors::error::{Error, Expected, Result};
 use millpond_actors::storage::Target;
 use millpond_actors::storage::checksum::{self, Kind};
-use millpond_actors::storage::stream::{Append, Appended, NewEvent};
+use millpond_actors::storage::stream::{Append, Appended, Check, Checked, NewEvent};
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
@@ -139,18 +139,9 @@ impl SqliteSession {
         {
             return Ok(Ok(Ready { stream, before }));
         }
-        let found = match target.id {
-            Some(stream) => self.version_of(stream)?.map(|version| (stream, version)),
-            None => look_up::stream(&self.connection, target.name.as_str())?,
-        };
+        let found = self.stands(target)?;
         let actual = found.map_or(0, |(_, version)| version);
-        let as_expected = match expected {
-            Expected::Any => true,
-            Expected::NoStream => actual == 0,
-            Expected::Exists => actual > 0,
-            Expected::Version(version) => actual == version,
-        };
-        if !as_expected {
+        if !expected.allows(actual) {
             return Ok(Err(actual));
         }
         let stream = match found {
@@ -161,6 +152,20 @@ impl SqliteSession {
             None => self.make_stream(target, count)?,
         };
         Ok(Ok(Ready { stream, before: actual }))
+    }
+
+    /// Whether a stream is as expected.
+    pub(super) fn check_stream(&self, check: &Check) -> Result<Checked> {
+        let actual = self.stands(&check.stream)?.map_or(0, |(_, version)| version);
+        Ok(if check.expected.allows(actual) { Checked::Stands } else { Checked::Conflict { actual } })
+    }
+
+    /// Row and version of a stream.
+    fn stands(&self, target: &Target) -> Result<Option<(u64, u64)>> {
+        match target.id {
+            Some(stream) => Ok(self.version_of(stream)?.map(|version| (stream, version))),
+            None => look_up::stream(&self.connection, target.name.as_str()),
+        }
     }
 
     const MOVE_ON: &str = "UPDATE stream SET version = ?3 WHERE id = ?1 AND version = ?2";

@@ -42,6 +42,10 @@ impl Tables for SqliteSession {
         self.append(operation)
     }
 
+    fn stream_check(&mut self, operation: &stream::Check) -> Result<stream::Checked> {
+        self.check_stream(operation)
+    }
+
     fn stream_import(&mut self, operation: &stream::Import) -> Result<stream::Imported> {
         self.import(operation)
     }

@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, feed, queue, subscription,
+    batch, feed, queue, stream, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -348,6 +348,7 @@ impl Tables for Moored {
         lock_recall(Recall) -> Recalled;
         lock_break(Break) -> Taken;
         stream_append(Append) -> Appended;
+        stream_check(stream::Check) -> stream::Checked;
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
         change_record(change::Record) -> change::Written;
