@@ -74,7 +74,7 @@ impl<T> Queue<T> {
     }
 
     /// The name, if it is usable.
-    fn checked(&self) -> Result<&Name> {
+    pub(crate) fn checked(&self) -> Result<&Name> {
         self.name.as_ref().map_err(Error::clone)
     }
 
@@ -87,7 +87,7 @@ impl<T> Queue<T> {
         Ok((self.checked()?, self.lease))
     }
 
-    async fn write<O>(&self, write: impl FnOnce(Reply<O>, Passage) -> Write) -> Result<O> {
+    pub(crate) async fn write<O>(&self, write: impl FnOnce(Reply<O>, Passage) -> Write) -> Result<O> {
         let name = self.checked()?;
         self.runtime.ask::<QueueActor, _, _>(name, write).await
     }
@@ -334,7 +334,7 @@ impl<T: Serialize> Queue<T> {
         self.write_blocking(|reply, passage| Write::Push(jobs, reply, passage))
     }
 
-    fn encoded(&self, job: &T, push: Push) -> Result<NewJob> {
+    pub(crate) fn encoded(&self, job: &T, push: Push) -> Result<NewJob> {
         let what = format!("a job for queue \"{}\"", self.checked()?);
         push.job(Data::Json(codec::to_json(&what, job)?))
     }

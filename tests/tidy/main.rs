@@ -20,7 +20,19 @@ use self::source::Source;
 /// Rooms of `actors/src`, bottom to top: a room may use those on lower floors. On the ground floor also its
 /// neighbours; above it nobody uses a room of its own floor.
 const ACTORS: [&[&str]; 9] = [
-    &["error", "name", "pattern", "clock", "limits", "thread", "worker", "failpoint", "shards", "rows"],
+    &[
+        "error",
+        "name",
+        "pattern",
+        "clock",
+        "limits",
+        "thread",
+        "worker",
+        "failpoint",
+        "shards",
+        "rows",
+        "calendar",
+    ],
     &["gate", "reply"],
     &["storage"],
     &["memory", "reader", "writer"],
@@ -43,7 +55,7 @@ const SRC: [&[&str]; 10] = [
     &["feed"],
     &["inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
-    &["events", "aggregate", "log", "channel", "worker"],
+    &["events", "aggregate", "log", "channel", "worker", "schedule"],
     &["store"],
     &["blocking", "lib"],
 ];
@@ -223,7 +235,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
         let twin = match source.path.as_str() {
             "src/lock.rs" | "src/lock_set.rs" | "src/semaphore.rs" | "src/rw_lock.rs" | "src/leader.rs"
             | "src/events.rs" | "src/log.rs" | "src/channel.rs" | "src/durable.rs" | "src/aggregate.rs"
-            | "src/inspect.rs" | "src/job.rs" | "src/queue.rs" => {
+            | "src/inspect.rs" | "src/job.rs" | "src/queue.rs" | "src/schedule.rs" => {
                 source.path.replace("src/", "src/blocking/")
             }
             "src/worker/mod.rs" => "src/blocking/worker.rs".to_owned(),
