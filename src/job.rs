@@ -96,6 +96,11 @@ impl Push {
         Push { schema, ..self }
     }
 
+    /// Whether nothing was said about when it begins.
+    pub(crate) fn starts_at_once(&self) -> bool {
+        self.start == Start::Now
+    }
+
     /// As a job, if everything is usable.
     pub(crate) fn job(self, data: Data) -> Result<NewJob> {
         let Push { priority, start, key, max_attempts, schema } = self;

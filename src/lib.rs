@@ -126,6 +126,50 @@
 //! # }).unwrap();
 //! ```
 //!
+//! A [`Worker`] does the claiming and finishing: it runs a handler for each job, so many at a time and so many a period, on any
+//! executor, and on threads on the [blocking](blocking::Worker) face. What the handler returns decides: `Ok` is done, `Err` is
+//! tried again, and a [`Verdict`] says more. A handler that panics is an attempt that came to nothing, and a job that cannot be
+//! read is a dead letter at once. No handler has to say that it lives: the lease lasts as long as its process runs. A worker that
+//! is [stopped](Stopper::stop) begins nothing new, lets what runs come to its end within a grace, and gives the rest back, as if it
+//! had never been taken.
+//!
+//! A [schedule](Queue::recurring) pushes a job again and again, at the times of a cron expression, in a time zone. Each time
+//! comes once over all processes and crashes, and what was missed while no process was there comes once for all of it, or not
+//! at all ([`Missed`]). Not more precise than a moment: a job begins within some milliseconds of its time and never before, if a
+//! worker is there for it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use millpond::{Every, Push, Store, Task, Verdict};
+//! # async fn send(_letter: &str) -> std::io::Result<()> { Ok(()) }
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let mail = store.queue::<String>("mail");
+//! // Said whenever the program starts.
+//! let mornings = Every::cron("0 7 * * MON-FRI").zone("Europe/Amsterdam");
+//! mail.recurring("digest", mornings, &"the digest".to_owned(), Push::new().key("digest")).await?;
+//! for letter in ["Dear Ada", "Dear Grace", "rubbish"] {
+//!     mail.push(&letter.to_owned()).await?;
+//! }
+//! // Without `drain` it waits for more, until it is stopped.
+//! let worker = mail.worker().concurrency(8).rate(100, Duration::from_secs(1)).drain();
+//! // For whoever hears of the end: stopper.stop(Duration::from_secs(10))
+//! let stopper = worker.stopper();
+//! let tally = worker
+//!     .run(async |letter: Task<String>| {
+//!         if !letter.starts_with("Dear") {
+//!             return Ok(Verdict::Bury("not polite".into()));
+//!         }
+//!         send(&letter).await?; // what fails is tried again, later and later
+//!         Ok::<_, std::io::Error>(Verdict::Done)
+//!     })
+//!     .await?;
+//! assert_eq!((tally.done, tally.dead), (2, 1));
+//! # drop(stopper);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # Batches
 //! A [`Batch`] writes to any of them in one commit, all or none: events with the jobs and messages that follow from them, the
 //! effects of a job with its [end](Job::done_in), those of a message with its [acknowledgement](Consumer::ack_in), all of it
@@ -157,6 +201,7 @@ mod lock_set;
 mod log;
 mod queue;
 mod rw_lock;
+mod schedule;
 mod semaphore;
 mod watching;
 mod worker;
@@ -198,6 +243,7 @@ pub use crate::log::Log;
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::rw_lock::RwLock;
+pub use crate::schedule::Every;
 pub use crate::semaphore::Semaphore;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 pub use crate::store::watched;
@@ -214,4 +260,5 @@ pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::queue::{
     Job as JobRecord, Numbers as QueueNumbers, Options as QueueOptions, Page as JobPage, State as JobState,
 };
+pub use millpond_actors::storage::schedule::{Missed, Plan as SchedulePlan, Schedule};
 pub use millpond_actors::storage::{Data, Identity, Process, Summary};

@@ -78,7 +78,7 @@ impl<T> Queue<T> {
     }
 
     /// The name, if it is usable.
-    fn checked(&self) -> Result<&Name> {
+    pub(crate) fn checked(&self) -> Result<&Name> {
         self.name.as_ref().map_err(Error::clone)
     }
 
@@ -91,7 +91,7 @@ impl<T> Queue<T> {
         Ok((self.checked()?, self.lease))
     }
 
-    async fn write<O>(&self, write: impl FnOnce(Reply<O>, Passage) -> Write) -> Result<O> {
+    pub(crate) async fn write<O>(&self, write: impl FnOnce(Reply<O>, Passage) -> Write) -> Result<O> {
         let name = self.checked()?;
         self.runtime.ask::<QueueActor, _, _>(name, write).await
     }
@@ -338,7 +338,7 @@ impl<T: Serialize> Queue<T> {
         self.write_blocking(|reply, passage| Write::Push(jobs, reply, passage))
     }
 
-    fn encoded(&self, job: &T, push: Push) -> Result<NewJob> {
+    pub(crate) fn encoded(&self, job: &T, push: Push) -> Result<NewJob> {
         encode(self.checked()?, job, push)
     }
 

@@ -122,3 +122,15 @@ fn order_desk() {
     ];
     assert_eq!(lines, right);
 }
+
+#[test]
+fn worker() {
+    let said = run("worker");
+    let expected = [
+        "no water yet",
+        "water, after the well was closed",
+        "4 done, 1 tried again, 1 dead",
+        "Square { circle: 1.0 }: nobody can do that",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+}

@@ -3,6 +3,7 @@
 //! Internal: its API is not stable, use the crate `millpond`. Modules in reading order, each using only those
 //! above it. Nothing here knows a database, a file or a serializer.
 
+pub mod calendar;
 pub mod clock;
 pub mod error;
 pub mod failpoint;

@@ -159,6 +159,12 @@ pub const JOBS_PER_CLAIM: u32 = 256;
 /// Kept jobs past their time that go with each one that is done: more than one, so that they do not pile up.
 pub const DONE_SWEPT: u32 = 4;
 
+/// Most schedules of one queue: whoever waits for a job looks through their times, and reads them all when one is due.
+pub const SCHEDULES: usize = 1_000;
+
+/// What of a schedule is later than this counts as missed, where that matters: a busy machine alone is never so late.
+pub const SCHEDULE_LATE: Duration = Duration::from_secs(60);
+
 /// Jobs that one worker works on at a time, and starts within a period: each has a future or a thread, and each start a timer.
 pub const WORKER_JOBS: u32 = 10_000;
 

@@ -32,6 +32,7 @@ mod lock_set;
 mod log;
 mod queue;
 mod rw_lock;
+mod schedule;
 mod semaphore;
 mod store;
 mod worker;

@@ -3,7 +3,8 @@
 //! They share what has to be known of one another: how fast they may begin, when they are to stop, and, where the queue is
 //! to be drained, whether any of them still has something to do.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -50,7 +51,11 @@ impl<T> Crew<T> {
 
     /// What comes of it, unless the worker is told to stop before.
     async fn unless_stopped<F: Future>(&self, future: F) -> Option<F::Output> {
-        first(future, self.stopper.reached(Stage::Ending)).await
+        // That it is told counts more than what there is: then nothing new is begun.
+        match select(pin!(self.stopper.reached(Stage::Ending)), pin!(future)).await {
+            Either::Left(_) => None,
+            Either::Right((output, _)) => Some(output),
+        }
     }
 }
 
@@ -62,7 +67,8 @@ impl<T: DeserializeOwned> Crew<T> {
     {
         let mut crew: FuturesUnordered<_> = (0..self.size).map(|_| self.one(&handler)).collect();
         let mut error = None;
-        while let Some(ended) = crew.next().await {
+        let mut keeping = pin!(self.keep_time());
+        while let Either::Left((Some(ended), _)) = select(crew.next(), &mut keeping).await {
             if let Err(failure) = ended {
                 // The others begin nothing more either.
                 self.stopper.reach(Stage::Ending);
@@ -72,6 +78,19 @@ impl<T: DeserializeOwned> Crew<T> {
         match error {
             Some(error) => Err(error),
             None => Ok(*self.tally.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// Keeps the time of the queue's schedules, also while all of them work.
+    async fn keep_time(&self) -> Infallible {
+        loop {
+            match self.queue.keep_schedules().await {
+                Err(error) if passes(&error) => {
+                    let _ = self.queue.runtime.timer(limits::TRY_AGAIN).await;
+                }
+                // The others are told so too.
+                _ => pending().await,
+            }
         }
     }
 
@@ -195,7 +214,7 @@ struct Pace {
     period: Duration,
 }
 
-/// What comes of the first, unless the second comes before.
+/// What comes of the first, unless the second comes before it.
 async fn first<F: Future>(one: F, other: impl Future) -> Option<F::Output> {
     match select(pin!(one), pin!(other)).await {
         Either::Left((output, _)) => Some(output),

@@ -352,3 +352,44 @@ fn queues_are_listed_shown_and_part_of_the_status() {
     let status = bench.printed(&["status"]);
     assert!(status.contains("queues     2, with 2 waiting, 0 claimed, 0 dead\n"), "{status}");
 }
+
+#[test]
+fn q5_what_is_pushed_again_and_again_is_said_once() {
+    let bench = Bench::new();
+    let every = ["queue", "every", "mail", "tick", "* * * * * *", "{\"a\":  1}", "--key", "k"];
+    let said = bench.printed(&every);
+    assert!(said.starts_with("schedule tick, next 20") && said.ends_with("Z\n"), "{said}");
+    assert!(bench.printed(&every).starts_with("schedule tick (it was there already), next 20"));
+    let line = bench.json(&["queue", "schedules", "mail"]).remove(0);
+    let facts = ["schedule", "cron", "zone", "missed", "last", "data"].map(|fact| line[fact].clone());
+    let shown =
+        [json!("tick"), json!("* * * * * *"), json!("UTC"), json!("once"), json!(null), json!({"a": 1})];
+    assert_eq!(facts, shown);
+    assert_eq!(bench.printed(&["queue", "pop", "mail"]), "{\"a\":1}\n", "whoever waits keeps the time");
+    assert!(bench.printed(&["queue", "schedules", "mail"]).contains("tick      * * * * * *  UTC"));
+    let removed = bench.printed(&["queue", "unschedule", "mail", "tick"]);
+    assert_eq!(removed, "schedule tick removed; what it has pushed stays\n");
+    assert_eq!(bench.printed(&["queue", "schedules", "mail"]), "queue \"mail\" has no schedules\n");
+    let wrong: [(&[&str], &str); 4] = [
+        (&["unschedule", "mail", "tick"], "queue \"mail\" has no schedule \"tick\""),
+        (&["every", "mail", "tick", "now"], "the cron expression \"now\""),
+        (&["every", "mail", "tick", "@daily", "--zone", "Nowhere"], "the time zone \"Nowhere\""),
+        (&["every", "mail", "tick", "@daily", "hello"], "a text is JSON only in quotes"),
+    ];
+    for (arguments, why) in wrong {
+        let ended = bench.run(&[&["queue"], arguments].concat());
+        assert!(ended.code() == 1 && ended.error().contains(why), "{arguments:?}: {}", ended.error());
+    }
+}
+
+#[test]
+fn q5_a_worker_pushes_what_is_due_while_it_works() {
+    let bench = Bench::new();
+    bench.printed(&["queue", "push", "mail", "1"]);
+    let work = AtWork::start(&bench, &[]);
+    bench.printed(&["queue", "every", "mail", "tick", "* * * * * *", "2"]);
+    until("a time has come", || stands(&bench)[0] > 0);
+    work.signal(Signal::SIGTERM);
+    work.open_the_gate();
+    assert_eq!(work.end(), (String::new(), Some(0)));
+}

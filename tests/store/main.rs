@@ -33,6 +33,8 @@ mod peer;
 mod processes;
 mod queues;
 mod reading;
+mod schedules;
 mod shared_locks;
 mod threads;
+mod worker_threads;
 mod workers;

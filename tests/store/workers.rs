@@ -1,16 +1,13 @@
 //! Workers: what handlers say, do wrong and leave behind, how many run and how fast, and the ways in which one ends.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use millpond::blocking;
-use millpond::{Error, JobState, Push, Queue, QueueNumbers, Result, Store, Tally, Task, Verdict};
-use tokio::sync::{Notify, oneshot};
+use millpond::{Error, Push, Queue, QueueNumbers, Result, Store, Tally, Task, Verdict};
+use tokio::sync::Notify;
 
-use crate::backends::{until, wait};
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::backends::until;
 
 /// Long enough that only a wake-up ends the wait.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -27,11 +24,10 @@ each_backend! {
     q4_a_job_that_is_no_value_is_buried_at_once
     q7_a_worker_set_up_badly_touches_nothing
     q9_so_many_jobs_at_a_time_and_no_more
+    q9_a_worker_that_drains_keeps_all_its_hands_until_the_end
     q9_no_more_jobs_begin_within_a_period_than_were_allowed
     c8_closing_ends_a_worker
     g9_an_idle_worker_is_stopped_without_a_job
-    both_faces_of_a_worker
-    a_worker_whose_threads_are_stuck_gives_their_jobs_back
 }
 
 async fn numbers<T>(queue: &Queue<T>) -> Result<[u64; 5]> {
@@ -39,12 +35,12 @@ async fn numbers<T>(queue: &Queue<T>) -> Result<[u64; 5]> {
     Ok([ready, delayed, claimed, dead, done])
 }
 
-async fn push(queue: &Queue<u64>, jobs: std::ops::Range<u64>) -> Result<()> {
+pub(crate) async fn push(queue: &Queue<u64>, jobs: std::ops::Range<u64>) -> Result<()> {
     queue.push_all(jobs.map(|job| (job, Push::new()))).await.map(drop)
 }
 
 /// The attempts and reasons of all jobs.
-async fn records(queue: &Queue<u64>) -> Result<Vec<(u32, Option<String>)>> {
+pub(crate) async fn records(queue: &Queue<u64>) -> Result<Vec<(u32, Option<String>)>> {
     let page = queue.page(None, 0, 100).await?;
     let shown = |job: Result<millpond::JobRecord>| {
         let job = job.unwrap();
@@ -285,6 +281,26 @@ async fn q9_so_many_jobs_at_a_time_and_no_more(store: Store) -> Result<()> {
     Ok(())
 }
 
+async fn q9_a_worker_that_drains_keeps_all_its_hands_until_the_end(store: Store) -> Result<()> {
+    let queue = store.queue::<u64>("q");
+    queue.push(&0).await?;
+    let together = tokio::sync::Barrier::new(2);
+    let tally = queue.worker().concurrency(2).drain().run(async |job: Task<u64>| {
+        if *job > 0 {
+            // Alone, one would wait for ever.
+            together.wait().await;
+            return Ok(());
+        }
+        // Time enough for the other one to find nothing.
+        for _ in 0..50 {
+            store.queue::<u64>("other").push(&1).await?;
+        }
+        push(&queue, 1..3).await
+    });
+    assert_eq!(tally.await?.done, 3);
+    Ok(())
+}
+
 async fn q9_no_more_jobs_begin_within_a_period_than_were_allowed(store: Store) -> Result<()> {
     let queue = store.queue::<u64>("q");
     push(&queue, 0..7).await?;
@@ -335,97 +351,4 @@ async fn g9_an_idle_worker_is_stopped_without_a_job(store: Store) -> Result<()> 
     queue.push(&7).await?;
     assert_eq!(queue.pop().await?.attempt(), 1);
     Ok(())
-}
-
-async fn both_faces_of_a_worker(store: Store) -> Result<()> {
-    let queue = store.blocking().queue::<u64>("q");
-    let thread = move || {
-        for job in 0..6 {
-            queue.push_with(&job, Push::new().max_attempts(1))?;
-        }
-        let (together, pushed) = (Barrier::new(3), queue.clone());
-        let worker = queue.worker().concurrency(3).rate(100, Duration::from_millis(1)).drain();
-        let tally = worker.run(move |job: Task<u64>| {
-            if job.is_stopping() || *job >= 6 {
-                return Ok(());
-            }
-            // Each has a thread of its own.
-            together.wait();
-            assert!(*job != 5, "five");
-            if *job == 4 {
-                Err("four".into())
-            } else {
-                pushed.push(&(*job + 6)).map(drop).map_err(|e| e.to_string())
-            }
-        })?;
-        assert_eq!((tally.done, tally.dead), (8, 2));
-        let page = queue.page(Some(JobState::Dead), 0, 10)?;
-        let reasons: Vec<_> = page.jobs.into_iter().map(|job| job.unwrap().reason.unwrap()).collect();
-        assert_eq!(
-            reasons.iter().map(|reason| &**reason).collect::<Vec<_>>(),
-            ["four", "its handler panicked: five"]
-        );
-        let refused = queue.worker().concurrency(0).run(|_: Task<u64>| ());
-        assert!(matches!(refused, Err(Error::InvalidArgument { .. })));
-        Ok::<_, Error>(())
-    };
-    tokio::task::spawn_blocking(thread).await.unwrap()
-}
-
-async fn a_worker_whose_threads_are_stuck_gives_their_jobs_back(store: Store) -> Result<()> {
-    let queue = store.queue::<u64>("q");
-    queue.push(&7).await?;
-    let worker = store.blocking().queue::<u64>("q").worker();
-    let (stopper, (begun, has_begun)) = (worker.stopper(), oneshot::channel());
-    let (begun, (free, stuck)) = (Mutex::new(Some(begun)), std::sync::mpsc::channel::<()>());
-    let stuck = Mutex::new(stuck);
-    let running = tokio::task::spawn_blocking(move || {
-        worker.run(move |_: Task<u64>| {
-            begun.lock().unwrap().take().unwrap().send(()).unwrap();
-            stuck.lock().unwrap().recv().ok();
-        })
-    });
-    has_begun.await.unwrap();
-    stopper.stop(Duration::ZERO);
-    assert_eq!(running.await.unwrap()?.released, 1, "it does not wait for what cannot be broken off");
-    assert_eq!(records(&queue).await?, [(0, None)]);
-    drop(free);
-    Ok(())
-}
-
-#[test]
-fn g8_a_worker_waits_for_a_store_that_is_busy() {
-    let (_folder, file) = file();
-    let mut peer = Peer::start(&file);
-    let open = blocking::Store::builder().call_timeout(Duration::from_millis(200)).open(&file);
-    let store = open.unwrap();
-    let queue = store.queue::<u64>("q");
-    queue.push(&7).unwrap();
-    assert_eq!(peer.ask("keep 0"), "kept");
-    let worker = queue.worker().drain();
-    std::thread::scope(|scope| {
-        let running = scope.spawn(|| worker.run(|_: Task<u64>| ()));
-        // What the worker asked for first is over by the time that two such calls are.
-        for _ in 0..2 {
-            assert!(matches!(queue.try_pop(), Err(Error::Busy { .. })));
-        }
-        assert!(!running.is_finished());
-        peer.killed();
-        assert_eq!(running.join().unwrap().unwrap().done, 1);
-    });
-}
-
-#[test]
-fn a_worker_runs_on_any_executor() {
-    async fn scenario() -> Result<()> {
-        let store = Store::memory().await?;
-        let queue = store.queue::<u64>("q");
-        push(&queue, 0..10).await?;
-        let worker = queue.worker().concurrency(3).rate(5, Duration::from_millis(1)).drain();
-        assert_eq!(worker.run(async |_: Task<u64>| ()).await?.done, 10);
-        store.close().await
-    }
-    futures_executor::block_on(scenario()).unwrap();
-    smol::block_on(smol::spawn(scenario())).unwrap();
-    wait(async { tokio::spawn(scenario()).await.unwrap() }).unwrap();
 }

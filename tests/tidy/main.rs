@@ -20,7 +20,19 @@ use self::source::Source;
 /// Rooms of `actors/src`, bottom to top: a room may use those on lower floors. On the ground floor also its
 /// neighbours; above it nobody uses a room of its own floor.
 const ACTORS: [&[&str]; 9] = [
-    &["error", "name", "pattern", "clock", "limits", "thread", "worker", "failpoint", "shards", "rows"],
+    &[
+        "error",
+        "name",
+        "pattern",
+        "clock",
+        "limits",
+        "thread",
+        "worker",
+        "failpoint",
+        "shards",
+        "rows",
+        "calendar",
+    ],
     &["gate", "reply"],
     &["storage"],
     &["memory", "reader", "writer"],
@@ -43,7 +55,7 @@ const SRC: [&[&str]; 10] = [
     &["feed"],
     &["inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
-    &["events", "aggregate", "log", "channel", "channels", "worker"],
+    &["events", "aggregate", "log", "channel", "channels", "worker", "schedule"],
     &["store"],
     &["blocking", "lib"],
 ];
@@ -235,6 +247,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/aggregate.rs"
             | "src/inspect.rs"
             | "src/job.rs"
+            | "src/schedule.rs"
             | "src/worker/mod.rs"
             | "src/queue.rs" => source.path.replace("src/", "src/blocking/").replace("/mod.rs", ".rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),

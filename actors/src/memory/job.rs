@@ -213,8 +213,9 @@ impl Store {
     pub(super) fn queue_outlook(&self, name: &Name, now: Moment) -> Option<Outlook> {
         let queue = *self.queue_names.committed().get(name)?;
         let row = self.queues.committed().get(&queue)?;
+        let (fires, next_due_ms) = self.schedule_outlook(queue, now.wall_ms);
         if row.options.paused {
-            return Some(Outlook { queue, claimable: false, next_ms: None });
+            return Some(Outlook { queue, claimable: false, next_ms: None, fires, next_due_ms });
         }
         let census = self.committed_census();
         let other_boot = !self.boot.is_empty() && *row.boot != *self.boot;
@@ -231,7 +232,8 @@ impl Store {
         };
         let jobs = self.jobs.committed().range((queue, 0)..=(queue, u64::MAX));
         let next_ms = jobs.filter_map(|(_, row)| waits_ms(row)).min();
-        Some(Outlook { queue, claimable: next_ms == Some(0), next_ms: next_ms.filter(|ms| *ms > 0) })
+        let (claimable, next_ms) = (next_ms == Some(0), next_ms.filter(|ms| *ms > 0));
+        Some(Outlook { queue, claimable, next_ms, fires, next_due_ms })
     }
 
     /// One page of jobs.

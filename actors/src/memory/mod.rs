@@ -15,6 +15,7 @@ mod job;
 mod lock;
 mod process;
 mod queue;
+mod schedule;
 mod session;
 mod snapshot;
 mod store;

@@ -292,12 +292,12 @@ impl Store {
         }
     }
 
-    fn queue_id(&self, target: &Target) -> Option<u64> {
+    pub(super) fn queue_id(&self, target: &Target) -> Option<u64> {
         target.id.or_else(|| self.queue_names.get(&target.name).copied())
     }
 
     /// The row of a queue that is about to be written to.
-    fn queue_made(&mut self, me: &Caller, target: &Target) -> u64 {
+    pub(super) fn queue_made(&mut self, me: &Caller, target: &Target) -> u64 {
         if let Some(queue) = self.queue_id(target) {
             self.change_boot(me, queue);
             return queue;

@@ -18,7 +18,7 @@ use crate::storage::queue::{
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, subscription,
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, schedule, subscription,
 };
 
 /// One process of the store. Dropped without leaving, it is dead at once.
@@ -345,6 +345,18 @@ impl Tables for MemorySession {
 
     fn queue_configure(&mut self, operation: &Configure) -> Result<Configured> {
         self.operate(|store, me| Ok(store.queue_configure(me, operation)))
+    }
+
+    fn schedule_set(&mut self, operation: &schedule::Set) -> Result<schedule::Placed> {
+        self.operate(|store, me| Ok(store.schedule_set(me, operation)))
+    }
+
+    fn schedule_remove(&mut self, operation: &schedule::Remove) -> Result<bool> {
+        self.operate(|store, _| Ok(store.schedule_remove(operation)))
+    }
+
+    fn schedule_fire(&mut self, operation: &schedule::Fire) -> Result<schedule::Fired> {
+        self.operate(|store, me| store.schedule_fire(me, operation))
     }
 
     fn subscription_begin(&mut self, operation: &subscription::Subscribe) -> Result<u64> {

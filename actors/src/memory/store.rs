@@ -10,6 +10,7 @@ use super::job::{self, Spot};
 use super::lock::{Lock, Ticket};
 use super::process::Row;
 use super::queue::Queue;
+use super::schedule;
 use super::stream::Stream;
 use super::table::{Table, Transactional};
 use crate::name::Name;
@@ -57,6 +58,8 @@ pub(super) struct Store {
     pub(super) jobs: Table<(u64, u64), job::Row>,
     /// In which order jobs of a state come.
     pub(super) spots: Table<Spot, ()>,
+    /// By queue and name.
+    pub(super) schedules: Table<(u64, Name), schedule::Row>,
 
     /// Processes that live. Not part of any transaction: death asks nobody.
     pub(super) living: BTreeSet<u64>,
@@ -98,7 +101,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 22] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 23] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -122,6 +125,7 @@ impl Store {
             &mut self.queue_names,
             &mut self.jobs,
             &mut self.spots,
+            &mut self.schedules,
         ]
     }
 }

@@ -10,6 +10,7 @@ use crate::name::Name;
 use crate::storage::change::Change;
 use crate::storage::lock::Line;
 use crate::storage::queue::{self, Numbers, Outlook, State};
+use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query};
 use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed, subscription};
@@ -73,6 +74,10 @@ impl View for MemoryView {
 
     fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<Outlook>> {
         Ok(self.0.store().queue_outlook(name, now))
+    }
+
+    fn schedules(&mut self, queue: &Name) -> Result<Vec<Result<Schedule>>> {
+        Ok(self.0.store().schedule_list(queue))
     }
 
     fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {

@@ -21,6 +21,7 @@ use crate::storage::queue::{
     Claim, Claimed as Outcome, Configure, Configured, Finish, Finished, How, Job, NewJob, Place, Purge,
     Purged, Push, Recall, Receipt, Revive, Revived, Start, What, Which,
 };
+use crate::storage::schedule::{Placed, Set};
 use crate::supervisor::{House, Stay};
 use crate::watcher::Watcher;
 use crate::writer::Writer;
@@ -34,18 +35,20 @@ pub enum Write {
     Revive(Which, Reply<Revived>, Passage),
     /// Remove jobs.
     Purge(What, Reply<Purged>, Passage),
+    /// Make a schedule, or change it.
+    Schedule(Set, Reply<Placed>, Passage),
     /// Change options: all that is not the queue's name counts.
     Configure(Configure, Reply<Configured>, Passage),
 }
 
 /// What is needed to deal with an outcome without the actor.
 pub(super) struct Desk {
-    name: Name,
+    pub(super) name: Name,
     /// The queue's row, or 0.
     id: AtomicU64,
     /// Somebody waits here for a job.
     waited_for: AtomicBool,
-    writer: Writer,
+    pub(super) writer: Writer,
     watcher: Watcher,
     /// Weak, or the actor would keep itself.
     line: WeakAddr<QueueActor>,
@@ -73,14 +76,14 @@ impl Desk {
     }
 
     /// There may be something for those who wait.
-    fn changed(&self, ready: bool) {
+    pub(super) fn changed(&self, ready: bool) {
         if self.waited_for.load(Ordering::SeqCst) {
             self.tell(Changed { ready });
         }
     }
 
     /// Tells the actor. One that has failed has nobody waiting, but its successor may have: that one looks by itself.
-    fn tell<M>(&self, message: M)
+    pub(super) fn tell<M>(&self, message: M)
     where
         M: Message<Result = ()> + Send + 'static,
         QueueActor: Handler<M>,
@@ -206,6 +209,13 @@ impl Desk {
             }
             Write::Purge(what, reply, passage) => {
                 self.writer.apply(Purge { queue, what }, Some(passage), move |purged| reply.answer(purged));
+            }
+            Write::Schedule(set, reply, passage) => {
+                self.writer.apply(Set { queue, ..set }, Some(passage), move |placed| {
+                    desk.tell(Changed { ready: false });
+                    reply.answer(placed);
+                    drop(stay);
+                });
             }
             Write::Configure(change, reply, passage) => {
                 self.writer.apply(Configure { queue, ..change }, Some(passage), move |configured| {

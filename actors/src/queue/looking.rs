@@ -7,14 +7,14 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::QueueActor;
-use crate::clock::{Clock, millis};
+use super::keeping::Sight;
+use crate::clock::Clock;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::View;
-use crate::storage::queue::Outlook;
 
 /// What was seen: `None` inside if the queue was never used, outside if nothing could be seen.
-type Glance = Option<Option<Outlook>>;
+type Glance = Option<Option<Sight>>;
 
 /// Looks, on whatever thread has a view.
 pub(super) struct Eye {
@@ -30,7 +30,9 @@ impl Eye {
     }
 
     fn look(&self, view: &mut dyn View) -> Glance {
-        view.queue_outlook(&self.name, self.clock.now()).ok()
+        let now = self.clock.now();
+        let outlook = view.queue_outlook(&self.name, now).ok()?;
+        Some(outlook.map(|outlook| Sight::of(view, &self.name, now, outlook)))
     }
 
     /// Keeps what was seen for the actor. Whether it has to be told: what it has not come to see yet is replaced.
@@ -46,8 +48,8 @@ impl Eye {
 impl QueueActor {
     /// Has the lookout look for this actor as long as anybody waits here.
     pub(super) fn tell_watcher(&mut self, context: &mut Context<Self>) {
-        let watched = !self.waiting.is_empty();
-        self.desk(context).waited_for(watched || self.claiming);
+        let (watched, waited_for) = (!self.is_idle(), !self.waiting.is_empty());
+        self.desk(context).waited_for(waited_for || self.claiming);
         if std::mem::replace(&mut self.told_watched, watched) == watched {
             return;
         }
@@ -71,7 +73,7 @@ impl QueueActor {
 
     /// Looks what a claim would find. Only if that is something, a claim is made.
     pub(super) fn look(&mut self, context: &mut Context<Self>) {
-        if self.waiting.is_empty() {
+        if self.is_idle() {
             return;
         }
         if std::mem::replace(&mut self.looking, true) {
@@ -85,27 +87,31 @@ impl QueueActor {
 
     /// Makes of a look what concerns somebody here.
     fn saw(&mut self, glance: Glance, context: &mut Context<Self>) {
-        if self.waiting.is_empty() {
+        if self.is_idle() {
             return;
         }
-        match glance {
-            None => self.look_in(limits::TRY_AGAIN, context),
-            Some(None) => {}
-            Some(Some(Outlook { claimable: true, .. })) => {
-                self.after_a_look |= !self.claiming;
-                self.claim(context);
-            }
-            Some(Some(Outlook { next_ms: None, .. })) => {}
-            Some(Some(Outlook { next_ms: Some(ms), .. })) => {
-                let ms = ms.min(millis(limits::CLOCKS_DRIFT));
-                self.look_in(Duration::from_millis(ms), context);
-            }
+        let sight = match glance {
+            None => return self.look_in(limits::TRY_AGAIN, context),
+            Some(None) => return,
+            Some(Some(sight)) => sight,
+        };
+        let mut next = sight.next();
+        if sight.outlook.claimable && !self.waiting.is_empty() {
+            self.after_a_look |= !self.claiming;
+            self.claim(context);
+        } else {
+            let claimable = sight.outlook.next_ms.map(Duration::from_millis);
+            next = next.into_iter().chain(claimable).min();
+        }
+        self.desk(context).fire(sight.fires);
+        if let Some(next) = next {
+            self.look_in(next.min(limits::CLOCKS_DRIFT), context);
         }
     }
 
     /// Looks again after a while, whatever happens until then.
     pub(super) fn look_in(&mut self, time: Duration, context: &mut Context<Self>) {
-        if self.waiting.is_empty() {
+        if self.is_idle() {
             return;
         }
         if let Some(armed) = self.timer.take() {

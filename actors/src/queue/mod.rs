@@ -3,9 +3,11 @@
 //! Jobs are in the database, where every process claims them. This actor claims for those who wait, for as many at once
 //! as there are, one claim at a time; where that is committed the first of them are answered at the `desk`, and whoever
 //! got nothing comes back to the front of the line. It claims again when something has been pushed, or given back, or
-//! when `looking` has found that another process has done so, has died, or that a job's time has come.
+//! when `looking` has found that another process has done so, has died, or that a job's time has come. What schedules push
+//! is seen to by `keeping`.
 
 mod desk;
+mod keeping;
 mod looking;
 
 use std::collections::VecDeque;
@@ -16,6 +18,8 @@ use actix::prelude::*;
 
 use self::desk::Desk;
 pub use self::desk::{Held, Write};
+pub use self::keeping::Keep;
+use self::keeping::Keeper;
 use self::looking::Eye;
 use crate::clock::millis;
 use crate::error::Error;
@@ -70,6 +74,8 @@ pub struct QueueActor {
     desk: Option<Arc<Desk>>,
     /// In the order in which they came.
     waiting: VecDeque<Waiter>,
+    /// For whom the time of schedules is kept.
+    keepers: Vec<Keeper>,
     came: u64,
     /// A claim is on its way; those for whom it is are with it.
     claiming: bool,
@@ -95,6 +101,7 @@ impl Primitive for QueueActor {
             key: Watcher::new_key(),
             desk: None,
             waiting: VecDeque::new(),
+            keepers: Vec::new(),
             came: 0,
             claiming: false,
             claim_again: false,
@@ -217,6 +224,12 @@ impl QueueActor {
             cancel(waiter.timer, context);
             waiter.reply.answer(Err(error.clone()));
         }
+        self.keepers.drain(..).for_each(|keeper| keeper.reply.answer(Err(error.clone())));
+    }
+
+    /// Whether nobody here wants to know anything.
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.keepers.is_empty()
     }
 }
 
@@ -356,6 +369,7 @@ impl Handler<Sweep> for QueueActor {
         self.waiting = kept;
         let gone: VecDeque<Waiter> = gone;
         gone.into_iter().for_each(|waiter| cancel(waiter.timer, context));
+        self.keepers.retain(|keeper| !keeper.reply.is_abandoned());
         self.tell_watcher(context);
     }
 }

@@ -8,6 +8,7 @@ use super::batch::Applied;
 use super::feed;
 use super::lock::{Acquired, Was};
 use super::queue;
+use super::schedule;
 use super::stream::{Appended, Imported};
 use super::{Operation, Outcome};
 
@@ -114,6 +115,9 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
         (_, Outcome::QueuePush(pushed)) => {
             let new = pushed.places.iter().filter(|place| !place.existed);
             new.for_each(|place| add(Primitive::Queue, pushed.queue, Some(place.sequence)));
+        }
+        (_, Outcome::ScheduleFire(schedule::Fired::Pushed { queue, place })) if !place.existed => {
+            add(Primitive::Queue, *queue, Some(place.sequence));
         }
         (_, Outcome::QueueClaim(claimed)) => {
             let receipts = claimed.jobs.iter().map(|(receipt, _)| receipt);

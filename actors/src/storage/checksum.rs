@@ -16,6 +16,8 @@ pub enum Kind {
     Channel = 6,
     /// A job of a queue; its key is its type.
     Job = 3,
+    /// A schedule of a queue; its type is its name and all that it says beside the data.
+    Schedule = 7,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

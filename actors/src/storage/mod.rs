@@ -18,6 +18,7 @@ pub mod feed;
 pub mod lock;
 pub mod process;
 pub mod queue;
+pub mod schedule;
 pub mod snapshot;
 pub mod stream;
 pub mod subscription;
@@ -155,6 +156,12 @@ operations! {
     queue_purge: QueuePurge(queue::Purge) => queue::Purged;
     /// Change the options of a queue.
     queue_configure: QueueConfigure(queue::Configure) => queue::Configured;
+    /// Make a schedule of a queue, or change it.
+    schedule_set: ScheduleSet(schedule::Set) => schedule::Placed;
+    /// Remove a schedule.
+    schedule_remove: ScheduleRemove(schedule::Remove) => bool;
+    /// Push the job of a schedule that is due, and move it on to its next time.
+    schedule_fire: ScheduleFire(schedule::Fire) => schedule::Fired;
     /// Begin a durable subscription, or find out where it stands.
     subscription_begin: SubscriptionBegin(subscription::Subscribe) => u64;
     /// Move the cursor of a durable subscription.
@@ -403,6 +410,12 @@ pub trait View: Send {
     /// # Errors
     /// What the database said.
     fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<queue::Outlook>>;
+
+    /// The schedules of a queue, by name.
+    ///
+    /// # Errors
+    /// What the database said. A damaged record is an item of the list, not an error of it.
+    fn schedules(&mut self, queue: &Name) -> Result<Vec<Result<schedule::Schedule>>>;
 
     /// One page of jobs.
     ///

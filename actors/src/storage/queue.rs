@@ -401,6 +401,10 @@ pub struct Outlook {
     /// Otherwise in how many milliseconds it is worth to look again, though nobody writes anything until then: a job's
     /// time comes, or a claim ends unless its process beats.
     pub next_ms: Option<u64>,
+    /// Whether a schedule of the queue is due, be it paused.
+    pub fires: bool,
+    /// In how many milliseconds one is due that is not yet.
+    pub next_due_ms: Option<u64>,
 }
 
 /// What [`Push`] must be, whoever applies it.

@@ -90,6 +90,15 @@ fn run(args: Args) -> Done<u8> {
         Command::Queue(QueueCommand::Push(push)) => store.write(|store| queue::push(store, push, &mut show)),
         Command::Queue(QueueCommand::Pop(pop)) => store.write(|store| queue::pop(store, &pop, &mut show)),
         Command::Queue(QueueCommand::Work(work)) => store.write(|store| queue::work(store, &work)),
+        Command::Queue(QueueCommand::Every(every)) => {
+            store.write(|store| queue::every(store, every, &mut show))
+        }
+        Command::Queue(QueueCommand::Schedules { name }) => {
+            store.read(|store| queue::schedules(store, &name, &mut show))
+        }
+        Command::Queue(QueueCommand::Unschedule { name, schedule }) => {
+            store.read(|store| queue::unschedule(store, &name, &schedule, &mut show))
+        }
         Command::Queue(QueueCommand::List) => store.read(|store| queue::list(store, &mut show)),
         Command::Queue(QueueCommand::Show { name }) => {
             store.read(|store| queue::show(store, &name, &mut show))
@@ -136,7 +145,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `queue push` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `queue push`, `queue every` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

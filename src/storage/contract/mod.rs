@@ -13,6 +13,7 @@ mod model;
 mod processes;
 mod queues;
 mod reads;
+mod schedules;
 mod shared;
 mod snapshots;
 mod stage;
@@ -292,6 +293,17 @@ macro_rules! contract_suite {
                     a1_a_stream_that_is_not_as_expected_refuses_its_batch
                     c5_an_effect_and_its_cursor_are_one
                     g6_a_batch_is_a_part_within_a_part
+                }
+                schedules {
+                    q5_a_time_is_done_for_once
+                    q5_a_time_never_comes_early
+                    q5_what_was_missed_comes_once_or_not_at_all
+                    q5_a_schedule_that_is_said_again_stays
+                    q5_what_is_rolled_back_was_not_done_for
+                    q6_a_schedule_with_a_key_does_not_pile_up
+                    a_schedule_that_is_removed_is_forgotten
+                    everything_about_a_schedule_survives_the_round_trip
+                    g9_a_queue_has_so_many_schedules_and_no_more
                 }
                 groups {
                     g2_a_rollback_leaves_no_trace

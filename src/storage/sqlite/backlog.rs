@@ -13,6 +13,7 @@ use super::job::{columns, job};
 use super::lease::{Judge, Lease};
 use super::look_up::look_up;
 use super::queue::by_name;
+use super::schedule;
 use super::session::SqliteSession;
 
 /// A queue's row and the numbers of its jobs, each from the index of their state.
@@ -101,8 +102,9 @@ pub(super) fn outlook(judge: &Judge<'_>, name: &Name) -> Result<Option<Outlook>>
     let connection = judge.connection;
     let Some(found) = by_name(connection, name.as_str())? else { return Ok(None) };
     let queue = found.id;
+    let (fires, next_due_ms) = schedule::outlook(connection, queue, judge.now.wall_ms)?;
     if found.options.paused {
-        return Ok(Some(Outlook { queue, claimable: false, next_ms: None }));
+        return Ok(Some(Outlook { queue, claimable: false, next_ms: None, fires, next_due_ms }));
     }
     let now = judge.now;
     let number = |sql| -> Result<Option<i64>> {
@@ -123,7 +125,8 @@ pub(super) fn outlook(judge: &Judge<'_>, name: &Name) -> Result<Option<Outlook>>
     }
     claims_end_in(judge, queue, &mut waits_ms)?;
     let next_ms = waits_ms.into_iter().min();
-    Ok(Some(Outlook { queue, claimable: next_ms == Some(0), next_ms: next_ms.filter(|ms| *ms > 0) }))
+    let (claimable, next_ms) = (next_ms == Some(0), next_ms.filter(|ms| *ms > 0));
+    Ok(Some(Outlook { queue, claimable, next_ms, fires, next_due_ms }))
 }
 
 /// When the first claim of each process ends unless that beats.

@@ -14,6 +14,7 @@
 //! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
+//! | `schedule` | what is pushed to a queue again and again |
 //! | `subscription` | how far each durable subscription has come |
 //! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of records |
@@ -42,6 +43,7 @@ mod place;
 mod presence;
 mod process;
 mod queue;
+mod schedule;
 mod session;
 mod snapshot;
 mod stream;

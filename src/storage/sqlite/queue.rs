@@ -197,7 +197,7 @@ impl SqliteSession {
         VALUES (?1, 0, ?2, ?3, ?4, ?5)";
 
     /// The row of a queue that is about to be written to.
-    fn queue_made(&mut self, target: &Target) -> Result<Found> {
+    pub(super) fn queue_made(&mut self, target: &Target) -> Result<Found> {
         if let Some(found) = find(&self.connection, target)? {
             self.change_boot(&found)?;
             return Ok(found);

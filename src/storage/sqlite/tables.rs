@@ -2,7 +2,8 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, feed, lock, queue, snapshot, stream, subscription,
+    self, Operation, Outcome, Tables, batch, change, feed, lock, queue, schedule, snapshot, stream,
+    subscription,
 };
 
 use super::session::SqliteSession;
@@ -98,6 +99,18 @@ impl Tables for SqliteSession {
 
     fn queue_configure(&mut self, operation: &queue::Configure) -> Result<queue::Configured> {
         self.configure(operation)
+    }
+
+    fn schedule_set(&mut self, operation: &schedule::Set) -> Result<schedule::Placed> {
+        self.set_schedule(operation)
+    }
+
+    fn schedule_remove(&mut self, operation: &schedule::Remove) -> Result<bool> {
+        self.remove_schedule(operation)
+    }
+
+    fn schedule_fire(&mut self, operation: &schedule::Fire) -> Result<schedule::Fired> {
+        self.fire(operation)
     }
 
     fn subscription_begin(&mut self, operation: &subscription::Subscribe) -> Result<u64> {

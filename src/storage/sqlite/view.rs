@@ -9,6 +9,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::queue::{self, Numbers, Outlook};
+use millpond_actors::storage::schedule::Schedule;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
 use millpond_actors::storage::subscription::Standing;
@@ -21,7 +22,9 @@ use super::lease::Judge;
 use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
-use super::{backlog, change, events, feed, lease, messages, open, process, snapshot, subscription};
+use super::{
+    backlog, change, events, feed, lease, messages, open, process, schedule, snapshot, subscription,
+};
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
 pub(super) struct SqliteView {
@@ -164,6 +167,11 @@ impl View for SqliteView {
         self.keep_sidecar();
         let _snapshot = self.one_snapshot()?;
         backlog::outlook(&self.judge(now), name)
+    }
+
+    fn schedules(&mut self, queue: &Name) -> Result<Vec<Result<Schedule>>> {
+        let _snapshot = self.one_snapshot()?;
+        schedule::list(&self.connection, queue)
     }
 
     fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {

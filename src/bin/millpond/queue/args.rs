@@ -16,6 +16,16 @@ pub(crate) enum QueueCommand {
     Pop(Pop),
     /// Run a command for each job, until Ctrl-C
     Work(Work),
+    /// Push a job again and again, at the times of a cron expression
+    Every(Every),
+    /// What is pushed again and again, and when next
+    Schedules { name: String },
+    /// Push it no more
+    Unschedule {
+        name: String,
+        /// The schedule's name
+        schedule: String,
+    },
     /// The queues of the store
     List,
     /// How one queue stands, and who works on what
@@ -44,6 +54,9 @@ impl QueueCommand {
             QueueCommand::Push(_) => "queue push",
             QueueCommand::Pop(_) => "queue pop",
             QueueCommand::Work(_) => "queue work",
+            QueueCommand::Every(_) => "queue every",
+            QueueCommand::Schedules { .. } => "queue schedules",
+            QueueCommand::Unschedule { .. } => "queue unschedule",
             QueueCommand::List => "queue list",
             QueueCommand::Show { .. } => "queue show",
             QueueCommand::Dead { .. } => "queue dead",
@@ -115,6 +128,33 @@ pub(crate) struct Work {
     /// environment.
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Every {
+    pub(crate) name: String,
+    /// The schedule's name in the queue; said again, it is changed
+    pub(crate) schedule: String,
+    /// When: '0 3 * * *', '30 8 * * MON-FRI', '@hourly'; with seconds before the minutes if there are six fields
+    ///
+    /// Each time comes once, whatever processes there are. They must be there: jobs are pushed while `queue work` runs, or
+    /// `queue pop` waits. What was missed meanwhile comes once, when the next of them begins.
+    pub(crate) cron: String,
+    /// JSON, or - to read it from standard input; null unless given
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) data: Option<String>,
+    /// The time zone that is meant: Europe/Amsterdam
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(crate) zone: String,
+    /// Leave out what was missed by more than a minute
+    #[arg(long)]
+    pub(crate) skip_missed: bool,
+    /// The lower number is claimed first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: i64,
+    /// Push nothing while there is a job of this key that is neither done nor dead
+    #[arg(long, value_name = "K")]
+    pub(crate) key: Option<String>,
 }
 
 /// The states by name.

@@ -1,7 +1,8 @@
-//! `queue pop`, `list`, `show`, `dead`, `revive` and `purge`; `push` and `work` are files of their own.
+//! `queue pop`, `list`, `show`, `dead`, `revive` and `purge`; `push`, `work` and the schedules are files of their own.
 
 pub(crate) mod args;
 mod push;
+mod schedule;
 mod work;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 
 use self::args::{Pop, state_name};
 pub(crate) use self::push::push;
+pub(crate) use self::schedule::{every, schedules, unschedule};
 pub(crate) use self::work::work;
 use crate::failure::{Done, Failure, Unshown, code, complain};
 use crate::input::{Json, compacted};

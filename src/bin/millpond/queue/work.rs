@@ -86,7 +86,14 @@ impl Crew<'_> {
         let queue = self.store.asynchronous().queue::<Json>(&self.work.name);
         let queue = self.work.lease.map_or(queue.clone(), |lease| queue.lease(lease));
         let (mut next, mut drained): (Option<Next<'_>>, bool) = (None, false);
+        // What schedules push is pushed also while all workers are busy.
+        let mut keeping = Some(Box::pin(queue.keep_schedules()));
         loop {
+            if let Some(keep) = &mut keeping
+                && keep.as_mut().poll(&mut Context::from_waker(bell)).is_ready()
+            {
+                keeping = None;
+            }
             // Whoever ends may have pushed something, or given it back.
             drained &= !self.reap();
             while self.wants_more() && !drained {

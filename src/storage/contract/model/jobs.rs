@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use millpond_actors::storage::Operation::{
-    QueueClaim, QueueConfigure, QueueFinish, QueuePurge, QueuePush, QueueRecall, QueueRevive,
+    QueueClaim, QueueConfigure, QueueFinish, QueuePurge, QueuePush, QueueRecall, QueueRevive, ScheduleFire,
+    ScheduleRemove, ScheduleSet,
 };
 use millpond_actors::storage::queue::{
     Configure, Finish, Finished, How, Key, NewJob, Purge, Query, Recall, Receipt, Revive, Scope, Start,
     State, What, Which,
 };
+use millpond_actors::storage::schedule::{Fire, Fired, Missed, Plan, Remove, Schedule, Set};
 use millpond_actors::storage::{Operation, Outcome};
 use proptest::prelude::*;
 
@@ -17,6 +19,7 @@ use super::super::stage::*;
 use super::Pair;
 
 pub(super) const QUEUES: [&str; 2] = ["q", "r-'\"😀"];
+const SCHEDULES: [&str; 2] = ["s", "t-'\"😀"];
 
 /// One operation on a queue. Which claim it ends ("the third back") is looked up when it is its turn.
 #[derive(Clone, Debug)]
@@ -27,6 +30,9 @@ pub(super) enum JobStep {
     Recall { queue: usize },
     Revive { queue: usize, which: Which },
     Purge { queue: usize, what: What },
+    Schedule { queue: usize, schedule: usize, plan: Plan, due: i64 },
+    Unschedule { queue: usize, schedule: usize },
+    Fire { queue: usize, back: usize, next: Option<i64> },
     Configure { queue: usize, paused: Option<bool>, max_attempts: Option<u32>, keep_done_ms: Option<u64> },
 }
 
@@ -70,12 +76,31 @@ pub(super) fn job_steps() -> impl Strategy<Value = JobStep> {
         1 => queue().prop_map(|queue| JobStep::Recall { queue }),
         1 => (queue(), which).prop_map(|(queue, which)| JobStep::Revive { queue, which }),
         1 => (queue(), what).prop_map(|(queue, what)| JobStep::Purge { queue, what }),
+        2 => (queue(), 0..SCHEDULES.len(), plans(), times())
+            .prop_map(|(queue, schedule, plan, due)| JobStep::Schedule { queue, schedule, plan, due }),
+        1 => (queue(), 0..SCHEDULES.len())
+            .prop_map(|(queue, schedule)| JobStep::Unschedule { queue, schedule }),
+        3 => (queue(), 0..2_usize, prop::option::weighted(0.8, times()))
+            .prop_map(|(queue, back, next)| JobStep::Fire { queue, back, next }),
         1 => (queue(), prop::option::weighted(0.3, prop::bool::weighted(0.2)), prop::option::of(1..5_u32),
             prop::option::of(prop_oneof![Just(0), Just(400_u64)]))
             .prop_map(|(queue, paused, max_attempts, keep_done_ms)| JobStep::Configure {
                 queue, paused, max_attempts, keep_done_ms,
             }),
     ]
+}
+
+/// Times around those that the clock shows.
+fn times() -> impl Strategy<Value = i64> {
+    (-1_000..30_000_i64).prop_map(|ms| 1_700_000_000_000 + ms)
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let missed = prop_oneof![Just(Missed::Once), Just(Missed::Skip)];
+    (0..2_u8, missed, new_jobs()).prop_map(|(cron, missed, job)| {
+        let (cron, zone) = (format!("{cron}").into(), "UTC".into());
+        Plan { cron, zone, missed, job: NewJob { start: Start::Now, ..job } }
+    })
 }
 
 /// What is known of jobs without asking either side.
@@ -85,6 +110,9 @@ pub(super) struct Jobs {
     claims: Vec<Receipt>,
     /// Jobs that are done.
     done: BTreeSet<(u64, u64)>,
+    /// The schedules that were there when it was looked last, and which of them have been done for.
+    schedules: [Vec<Schedule>; QUEUES.len()],
+    fired: BTreeSet<u64>,
 }
 
 impl Jobs {
@@ -101,6 +129,18 @@ impl Jobs {
             JobStep::Recall { queue } => QueueRecall(Recall { queue: target(queue) }),
             JobStep::Revive { queue, which } => QueueRevive(Revive { queue: target(queue), which: *which }),
             JobStep::Purge { queue, what } => QueuePurge(Purge { queue: target(queue), what: *what }),
+            JobStep::Schedule { queue, schedule, plan, due } => {
+                let (queue, name) = (target(queue), name(SCHEDULES[*schedule]));
+                ScheduleSet(Set { queue, name, plan: plan.clone(), due: Some(*due) })
+            }
+            JobStep::Unschedule { queue, schedule } => {
+                ScheduleRemove(Remove { queue: target(queue), name: name(SCHEDULES[*schedule]) })
+            }
+            JobStep::Fire { queue, back, next } => {
+                let seen = self.schedules[*queue].iter().rev().nth(*back)?;
+                let (queue, name) = (target(queue), name(&seen.name));
+                ScheduleFire(Fire { queue, name, revision: seen.revision, next: *next })
+            }
             JobStep::Configure { queue, paused, max_attempts, keep_done_ms } => QueueConfigure(Configure {
                 queue: target(queue),
                 paused: *paused,
@@ -131,6 +171,9 @@ impl Jobs {
             (QueueFinish(Finish { receipt, .. }), Outcome::QueueFinish(Finished::Done)) => {
                 assert!(self.done.insert((receipt.queue, receipt.sequence)), "done twice");
             }
+            (ScheduleFire(fire), Outcome::ScheduleFire(fired)) if *fired != Fired::Stale => {
+                assert!(self.fired.insert(fire.revision), "a time was done for twice");
+            }
             _ => {}
         }
     }
@@ -147,5 +190,9 @@ pub(super) fn compare(pair: &mut Pair) {
         let query = |state, from, limit| Query { queue: name(queue), state, from, limit };
         pair.compare(|view| view.jobs(&query(None, 0, 99)));
         pair.compare(|view| view.jobs(&query(Some(State::Ready), 3, 2)));
+    }
+    for (number, queue) in QUEUES.into_iter().enumerate() {
+        let schedules = pair.compare(|view| view.schedules(&name(queue)));
+        pair.known.jobs.schedules[number] = schedules.into_iter().map(Result::unwrap).collect();
     }
 }

@@ -187,6 +187,27 @@ CREATE INDEX job_dead ON job (queue, sequence) WHERE state = 3;
 CREATE INDEX job_done ON job (queue, ended_at) WHERE state = 4;
 CREATE INDEX job_of_key ON job (queue, key, state) WHERE key IS NOT NULL;
 
+-- What is pushed to a queue again and again. A time is done for by whoever moves the schedule on, in the same commit.
+CREATE TABLE schedule (
+    queue        INTEGER NOT NULL,
+    name         TEXT    NOT NULL,
+    revision     INTEGER NOT NULL, -- a number of the store's counter, new with whatever changes
+    due          INTEGER,          -- the next time: milliseconds since 1970; NULL: never again
+    last         INTEGER,          -- the last time that was done for
+    cron         TEXT    NOT NULL,
+    zone         TEXT    NOT NULL, -- an IANA name
+    missed       INTEGER NOT NULL, -- missed times: 0 once for all of them, 1 not at all
+    priority     INTEGER NOT NULL, -- from here on: of the jobs that it pushes
+    max_attempts INTEGER,
+    key          TEXT,
+    scope        INTEGER NOT NULL, -- which jobs of its key keep it out: 0 living, 1 all that are kept
+    schema       INTEGER NOT NULL,
+    format       INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    crc          INTEGER NOT NULL, -- CRC32C over queue name, all of it from cron on, name, data
+    data         ANY     NOT NULL,
+    PRIMARY KEY (queue, name)
+) STRICT, WITHOUT ROWID;
+
 -- How far each durable subscription has come. Who may move the cursor is told by a lock.
 CREATE TABLE subscription (
     feed   INTEGER NOT NULL,

@@ -7,6 +7,7 @@ mod lock;
 mod opening;
 mod process;
 mod queue;
+mod schedule;
 mod stream;
 
 use std::path::PathBuf;

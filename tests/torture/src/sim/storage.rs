@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, feed, queue, stream, subscription,
+    batch, feed, queue, schedule, stream, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -358,6 +358,9 @@ impl Tables for Moored {
         subscription_begin(subscription::Subscribe) -> u64;
         subscription_move(subscription::Move) -> subscription::Moved;
         subscription_end(subscription::Unsubscribe) -> bool;
+        schedule_set(schedule::Set) -> schedule::Placed;
+        schedule_remove(schedule::Remove) -> bool;
+        schedule_fire(schedule::Fire) -> schedule::Fired;
         queue_push(queue::Push) -> queue::Pushed;
         queue_claim(queue::Claim) -> queue::Claimed;
         queue_finish(queue::Finish) -> queue::Finished;

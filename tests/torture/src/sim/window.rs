@@ -6,7 +6,7 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, change, feed, queue, subscription,
+    Moment, Process, Pulse, Summary, Turn, View, change, feed, queue, schedule, subscription,
 };
 
 use super::storage::{Shore, broken};
@@ -90,6 +90,10 @@ impl View for Window {
     fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<queue::Outlook>> {
         self.clear(300)?;
         self.view.queue_outlook(name, now)
+    }
+
+    fn schedules(&mut self, queue: &Name) -> Result<Vec<Result<schedule::Schedule>>> {
+        self.view.schedules(queue)
     }
 
     fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
