@@ -27,6 +27,16 @@ pub struct Found {
     pub event_type: String,
     /// Its content.
     pub content: String,
+    /// How it stands, if that changes: of a job, of a cursor.
+    pub state: String,
+}
+
+impl Found {
+    /// The same, however it stands.
+    #[must_use]
+    pub fn whatever_its_state(&self) -> Found {
+        Found { state: String::new(), ..self.clone() }
+    }
 }
 
 impl From<&millpond::Recorded> for Found {
@@ -38,6 +48,7 @@ impl From<&millpond::Recorded> for Found {
             id: event.id(),
             event_type: event.event_type().to_owned(),
             content: event.json().unwrap_or_default().to_owned(),
+            state: String::new(),
         }
     }
 }
@@ -56,6 +67,8 @@ pub struct Seen {
     by_id: HashMap<Uuid, usize>,
     /// By the content, for events whose ids nobody knows.
     by_content: HashMap<(String, String), usize>,
+    /// What else there is, by primitive and id.
+    rest_by_id: HashMap<(&'static str, Uuid), usize>,
 }
 
 /// Opens the store in `file` and looks at it; `write` says whether to try that too.
@@ -122,13 +135,19 @@ impl Seen {
                 }
             }
         }
+        seen.index();
         Ok(seen)
     }
 
-    /// Finds its events again after they have been changed.
+    /// Finds what is in it again after that has been changed.
     pub fn index(&mut self) {
         self.by_id.clear();
         self.by_content.clear();
+        self.rest_by_id.clear();
+        for (primitive, found) in &self.rest {
+            let with_id = (0..).zip(found).filter(|(_, found)| !found.id.is_nil());
+            self.rest_by_id.extend(with_id.map(|(at, found)| ((*primitive, found.id), at)));
+        }
         for (at, found) in self.found.iter().enumerate() {
             self.by_id.insert(found.id, at);
             self.by_content.insert((found.stream.clone(), found.content.clone()), at);
@@ -183,6 +202,27 @@ impl Seen {
             self.by_id.get(&fact.id)
         };
         self.found.get(*at?)
+    }
+
+    /// What its primitive has read of it otherwise.
+    #[must_use]
+    pub fn find_rest(&self, fact: &Fact) -> Option<&Found> {
+        let at = self.rest_by_id.get(&(fact.of, fact.id))?;
+        self.rest.get(fact.of)?.get(*at)
+    }
+
+    /// What is not in another one that must have all that stays, as it is here.
+    #[must_use]
+    pub fn beyond<'s>(&'s self, whole: &Seen) -> Option<&'s Found> {
+        let stays = ALL.iter().filter(|primitive| primitive.stays()).map(|primitive| primitive.name());
+        let all = stays.flat_map(|name| self.rest.get(name).into_iter().flatten().map(move |it| (name, it)));
+        let mut with_id = all.filter(|(_, found)| !found.id.is_nil());
+        let is_beyond = |(name, found): &(&'static str, &Found)| {
+            let there =
+                whole.rest_by_id.get(&(*name, found.id)).and_then(|at| whole.rest.get(name)?.get(*at));
+            there.map(Found::whatever_its_state) != Some(found.whatever_its_state())
+        };
+        with_id.find(is_beyond).map(|(_, found)| found)
     }
 
     /// Where something is, as its primitive knows.

@@ -5,8 +5,7 @@ use std::path::Path;
 use futures_executor::block_on;
 use millpond::{Durability, Store};
 
-use crate::look::Found;
-use crate::look::look;
+use crate::look::{Seen, look};
 use crate::random::Random;
 use crate::vfs::{Disk, Entry, Fault};
 use crate::workload::{Told, Word, Workload};
@@ -44,8 +43,8 @@ pub struct Recording {
     pub born: usize,
     /// What callers were told.
     pub words: Vec<Word>,
-    /// What there was at the end, in the order of the commits.
-    pub found: Vec<Found>,
+    /// What there was at the end.
+    pub seen: Seen,
     /// The sidecar, which no power cut changes: it carries nothing that matters.
     pub sidecar: Vec<u8>,
     /// Operations and groups.
@@ -88,9 +87,7 @@ impl Recording {
         let said_no = |word: &&Word| !matches!(word, Word::Acked(_) | Word::Saw(_) | Word::Granted(_));
         let failed = words.iter().find(|word| life.fault.is_none() && said_no(word));
         match (seen.violations.first(), seen.accuse(&words).first(), failed) {
-            (None, None, None) => {
-                Ok(Recording { journal, born, words, found: seen.found, sidecar, operations, fired })
-            }
+            (None, None, None) => Ok(Recording { journal, born, words, seen, sidecar, operations, fired }),
             found => Err(format!("{life:?}, without any power cut: {found:?}").into()),
         }
     }

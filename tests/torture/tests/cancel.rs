@@ -7,7 +7,7 @@ use serde_json::json;
 use torture::cancel::{Mutant, Settings, run};
 
 #[test]
-fn g3_g7_l6_r1_nothing_is_left_of_callers_who_go_away() {
+fn g3_g7_l6_r1_q1_nothing_is_left_of_callers_who_go_away() {
     let settings = Settings { rounds: 60, ..Settings::default() };
     let report = run(&settings).unwrap();
     let shown = json!(report);

@@ -12,7 +12,7 @@ fn program() -> &'static Path {
 }
 
 #[test]
-fn g1_g2_nothing_acknowledged_is_lost_or_torn_by_kills() {
+fn g1_g2_q1_q6_c1_c2_lg1_nothing_acknowledged_is_lost_or_torn_by_kills() {
     let settings = Settings { kills: 40, seed: 7, seconds: Some(12), timed: false, mutant: None };
     let report = run(program(), &settings).unwrap();
     let shown = json!(report);

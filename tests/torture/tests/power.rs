@@ -5,7 +5,7 @@ use serde_json::json;
 use torture::power::{Mutant, Settings, run};
 
 #[test]
-fn g1_g2_g7_nothing_acknowledged_is_lost_when_the_power_fails() {
+fn g1_g2_g7_q1_q6_c1_c2_lg1_nothing_acknowledged_is_lost_when_the_power_fails() {
     let settings = Settings { rounds: 16, images: 1_200, every: 2, ..Settings::default() };
     let report = run(&settings).unwrap();
     let shown = json!(report);

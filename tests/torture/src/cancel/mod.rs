@@ -1,10 +1,10 @@
 //! Callers who go away at any moment: what becomes of what they asked for, and what is left of them?
 //!
-//! Promises: G3, G7, L6, R1. Many callers at once append, import, command an aggregate, want locks, permits and the
-//! right to read or write, renew and give back; two of three lose their patience by chance, some before they have asked
-//! at all, and are dropped. Afterwards each call is there whole or not at all, what was acknowledged is there, and
-//! nothing is left of those who have gone: no lock, no ticket, no call inside, no actor, no thread; and whatever
-//! somebody wanted can be had at once.
+//! Promises: G3, G7, L6, R1, Q1. Many callers at once append, import, command an aggregate, publish and consume, push jobs
+//! and wait for them, want locks, permits and the right to read or write, renew and give back; two of three lose their
+//! patience by chance, some before they have asked at all, and are dropped. Afterwards each call is there whole or not at
+//! all, what was acknowledged is there, and nothing is left of those who have gone: no lock, no ticket, no claim of a job,
+//! no call inside, no actor, no thread; and whatever somebody wanted can be had at once.
 
 mod holding;
 mod rest;

@@ -18,6 +18,8 @@ struct Left {
     held: Vec<String>,
     /// Tickets that wait.
     waiting: u64,
+    /// Jobs that are claimed.
+    jobs: u64,
     /// Calls inside.
     inside: usize,
 }
@@ -27,6 +29,7 @@ fn left(store: &Store) -> Result<Left> {
     Ok(Left {
         held: lines.iter().map(|line| format!("{line:?}")).collect(),
         waiting: block_on(store.inspect().summary())?.tickets_waiting,
+        jobs: block_on(store.inspect().processes())?.iter().map(|process| process.jobs).sum(),
         inside: store.health().calls,
     })
 }
@@ -37,7 +40,12 @@ pub(super) fn leaks(store: &Store, time: Duration) -> Result<Vec<Violation>> {
         return Ok(Vec::new());
     }
     let left = left(store)?;
-    let leaks = [("held", !left.held.is_empty()), ("waiting", left.waiting > 0), ("inside", left.inside > 0)];
+    let leaks = [
+        ("held", !left.held.is_empty()),
+        ("waiting", left.waiting > 0),
+        ("jobs", left.jobs > 0),
+        ("inside", left.inside > 0),
+    ];
     let named = |what| (Broken::Leaked, format!("{what}: {left:?}"));
     Ok(leaks.into_iter().filter(|(_, leaks)| *leaks).map(|(what, _)| named(what)).collect())
 }

@@ -88,14 +88,16 @@ pub(super) fn judge(original: &Original, seen: &Seen, cut: bool) -> Verdict {
     verdict
 }
 
-/// Whatever else was read is what could once be read, and fits to the events.
+/// Whatever else was read is what could once be read, however it stood, and fits together as far as nothing is missing
+/// that was said to be.
 fn judge_rest(original: &Original, seen: &Seen, end: u64, verdict: &mut Verdict) {
     let mut whole = look::Seen::of(original.up_to(end).map(Found::from).collect());
     for (primitive, (what, read)) in &seen.rest {
         match read {
             Ok(None) => verdict.unseen += 1,
             Ok(Some(found)) => {
-                if !original.rest.get(what).is_some_and(|ever| ever.contains(found)) {
+                let is_it = |ever: &Found| ever.whatever_its_state() == found.whatever_its_state();
+                if !original.rest.get(what).is_some_and(|ever| ever.iter().any(is_it)) {
                     verdict.violations.push((Broken::Wrong, format!("{what} was never {found:?}")));
                 }
                 whole.rest.entry(primitive).or_default().push(found.clone());
@@ -103,7 +105,9 @@ fn judge_rest(original: &Original, seen: &Seen, end: u64, verdict: &mut Verdict)
             Err(_) => {}
         }
     }
-    let wrong = ALL.iter().flat_map(|primitive| primitive.check(&whole));
+    let is_whole = |name: &str| !seen.rest.iter().any(|(of, (_, read))| *of == name && read.is_err());
+    let checked = ALL.iter().filter(|primitive| is_whole(primitive.name()));
+    let wrong = checked.flat_map(|primitive| primitive.check_harmed(&whole));
     verdict.violations.extend(wrong.map(|(_, words)| (Broken::Wrong, words)));
 }
 

@@ -91,6 +91,7 @@ impl From<&Read> for Found {
             id: rest.id,
             event_type: body.event_type.clone(),
             content: body.content.clone().unwrap_or_default(),
+            state: String::new(),
         }
     }
 }
@@ -163,9 +164,10 @@ fn fill(
             // What it hears at once was one commit.
             let mut context = Context::from_waker(Waker::noop());
             while caller.as_mut().poll(&mut context).is_pending() {
-                ends.extend(
-                    told.take().iter().filter_map(|word| word.fact()?.place).map(|(_, end)| end).next_back(),
-                );
+                let words = told.take();
+                let events =
+                    words.iter().filter_map(|word| word.fact().filter(|fact| fact.is_event())?.place);
+                ends.extend(events.map(|(_, end)| end).next_back());
                 std::thread::yield_now();
             }
             ends.push(store.events().head()?);

@@ -1,6 +1,6 @@
 //! The power fails at any moment of a store's life: is everything acknowledged there when it is back?
 //!
-//! Promises: G1, G2, G7, G14, A1, A2, L2. A store is used as `workload` says while its disk keeps a journal. Then, for
+//! Promises: G1, G2, G7, G14, A1, A2, L2, Q1, Q6, C1, C2, LG1. A store is used as `workload` says while its disk keeps a journal. Then, for
 //! every call to a file and every pattern of what may be left of unsynced writes, the files are made as they would be
 //! found, and Millpond opens them: by itself, with all that was acknowledged, in a state that is a beginning of what
 //! there was at the end, undamaged; and some of them are written to.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use millpond::{Error, Event, Expected, Store, blocking};
 use uuid::Uuid;
 
-use super::told::{Fact, Told, Word};
+use super::told::{Fact, Told, Word, unsay};
 use super::{Deed, Mutant, Primitive};
 use crate::Result;
 use crate::callers::Caller;
@@ -254,9 +254,7 @@ fn tear(words: &mut [Word], seen: &mut Seen) -> bool {
     };
     let Some(at) = seen.found.iter().rposition(is_last_of_many) else { return false };
     let torn = seen.found.remove(at);
-    for word in words.iter_mut().filter(|word| word.fact().is_some_and(|fact| fact.id == torn.id)) {
-        *word = Word::Saw(Vec::new());
-    }
+    unsay(words, &torn);
     forget_places(words);
     renumber(&mut seen.found);
     true

@@ -8,10 +8,15 @@
 //! of them share a commit is up to the threads of the store.
 
 pub mod aggregate;
+mod channel;
 pub mod events;
+mod feed;
 mod ledger;
 mod line;
 mod lock;
+mod log;
+mod part;
+pub mod queue;
 mod rw_lock;
 mod semaphore;
 mod settle;
@@ -35,8 +40,16 @@ use crate::random::Random;
 use crate::report::{Broken, Violation};
 
 /// Every primitive.
-pub const ALL: &[&dyn Primitive] =
-    &[&events::Events, &aggregate::Tallies, &lock::Till, &semaphore::Desk, &rw_lock::Shelf];
+pub const ALL: &[&dyn Primitive] = &[
+    &events::Events,
+    &aggregate::Tallies,
+    &lock::Till,
+    &semaphore::Desk,
+    &rw_lock::Shelf,
+    &log::Logs,
+    &channel::Channels,
+    &queue::Jobs,
+];
 
 /// One thing that a caller does. What has the same who and number is the same thing, with the same ids.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +70,7 @@ pub trait Primitive: Debug + Sync {
     /// Its name on every floor.
     fn name(&self) -> &'static str;
 
-    /// The beginnings of the names of the streams that are its own.
+    /// The beginnings of the names of the streams that are its own; none if it has no events.
     fn streams(&self) -> &'static [&'static str];
 
     /// How many deeds are of this sort, beside the shares of the others.
@@ -84,6 +97,16 @@ pub trait Primitive: Debug + Sync {
 
     /// What is wrong with it, whatever anybody was told.
     fn check(&self, seen: &Seen) -> Vec<Violation>;
+
+    /// The same of a store that was harmed, where numbers may be others that no checksum covers.
+    fn check_harmed(&self, seen: &Seen) -> Vec<Violation> {
+        self.check(seen)
+    }
+
+    /// Whether everything that is read of it besides the events stays as it is, but for its state.
+    fn stays(&self) -> bool {
+        false
+    }
 
     /// What somebody was told about, if it is there.
     fn find<'s>(&self, seen: &'s Seen, fact: &Fact) -> Option<&'s Found> {

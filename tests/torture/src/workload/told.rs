@@ -6,7 +6,7 @@ use millpond::{Error, WriteOutcome};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Primitive;
+use super::{Primitive, named};
 use crate::look::Found;
 use crate::vfs::Disk;
 
@@ -30,6 +30,12 @@ impl Fact {
     #[must_use]
     pub fn new(of: &dyn Primitive, id: Uuid, stream: impl Into<String>, content: impl Into<String>) -> Fact {
         Fact { of: of.name(), id, stream: stream.into(), content: content.into(), place: None }
+    }
+
+    /// Whether it is an event, whose position is one among all events.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        named(self.of).is_some_and(|primitive| !primitive.streams().is_empty())
     }
 }
 
@@ -121,6 +127,13 @@ pub fn forget(words: &mut [Word], most: usize) {
     let acked =
         words.iter_mut().filter_map(|word| if let Word::Acked(fact) = word { Some(fact) } else { None });
     acked.take(most).for_each(|fact| fact.id = Uuid::from_u128(7));
+}
+
+/// Nobody was told of what was found here.
+pub(super) fn unsay(words: &mut [Word], found: &Found) {
+    for word in words.iter_mut().filter(|word| word.fact().is_some_and(|fact| fact.id == found.id)) {
+        *word = Word::Saw(Vec::new());
+    }
 }
 
 /// All words, and the journal that is marked with their number, if a disk is watched.
