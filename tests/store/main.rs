@@ -18,6 +18,8 @@ mod blocking;
 mod busy;
 mod changes;
 mod channels;
+#[cfg(feature = "testing")]
+mod clocks;
 mod containers;
 mod durables;
 mod events;
