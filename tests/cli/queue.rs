@@ -6,6 +6,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -30,6 +32,20 @@ fn shown(bench: &Bench) -> Value {
 fn stands(bench: &Bench) -> [u64; 4] {
     let line = shown(bench);
     ["ready", "delayed", "claimed", "dead"].map(|state| line[state].as_u64().unwrap())
+}
+
+/// Whether a process waits for news of others: then a byte of the sidecar is taken (`src/storage/sqlite/sync.rs`).
+fn somebody_waits(bench: &Bench) -> bool {
+    let Ok(sidecar) = File::open(bench.path("a.db-sync")) else { return false };
+    let mut byte = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 1,
+        l_len: 1,
+        l_pid: 0,
+    };
+    fcntl(&sidecar, FcntlArg::F_OFD_GETLK(&mut byte)).unwrap();
+    byte.l_type != libc::F_UNLCK as libc::c_short
 }
 
 /// A worker whose command has begun its job and waits at a gate.
@@ -96,7 +112,7 @@ fn q1_what_is_pushed_is_popped_once() {
 }
 
 #[test]
-fn q1_what_could_not_be_printed_is_given_back() {
+fn drawer_q4_q1_what_could_not_be_printed_is_given_back() {
     let bench = Bench::new();
     bench.printed(&["queue", "push", "mail", "1"]);
     let full = File::options().write(true).open("/dev/full").unwrap();
@@ -104,6 +120,21 @@ fn q1_what_could_not_be_printed_is_given_back() {
     assert_eq!(ended.code(), 1);
     assert!(ended.error().contains("cannot write to standard output"), "{}", ended.error());
     assert_eq!(bench.json(&["queue", "pop", "mail"])[0]["attempts"], 1, "the attempt did not count");
+}
+
+#[test]
+fn drawer_q3_an_interrupted_pop_eats_no_later_job() {
+    let bench = Bench::new();
+    for job in 1..=3 {
+        let mut pops = bench.program(&["queue", "pop", "mail"]).stdout(Stdio::piped()).spawn().unwrap();
+        until("it waits", || somebody_waits(&bench));
+        kill(Pid::from_raw(pops.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        until("it has ended", || pops.try_wait().unwrap().is_some());
+        bench.printed(&["queue", "push", "mail", &job.to_string()]);
+        assert_eq!(stands(&bench), [1, 0, 0, 0]);
+        let popped = bench.json(&["queue", "pop", "mail", "--wait", "0"]).remove(0);
+        assert_eq!((&popped["data"], &popped["attempts"]), (&json!(job), &json!(1)));
+    }
 }
 
 #[test]

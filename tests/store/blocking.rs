@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use millpond::blocking::Store;
-use millpond::{CommandError, Error, Expected, Imported, Location, Result};
+use millpond::{CommandError, Error, Expected, From, Imported, Location, Result, Retention, Stamp};
 
 use crate::aggregates::{Account, Do, Refused};
 use crate::backends::{event, known};
@@ -177,4 +177,39 @@ fn an_iterator_reads_pages_as_it_goes_and_may_stop_anywhere() {
         assert!(bad.next().is_none(), "an error ends it");
         Ok(())
     });
+}
+
+/// Channels and logs, and an iterator on a thread of its own.
+fn feeds(store: &Store) -> Result<()> {
+    let channel = store.channel::<u64>("c");
+    let mut subscription = channel.subscribe()?;
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let found = (&mut subscription).take(3).collect::<Result<Vec<_>>>();
+            found.unwrap().iter().map(|message| **message).collect::<Vec<u64>>()
+        });
+        channel.publish(&1).unwrap();
+        assert_eq!(channel.publish_all(&[2, 3]).unwrap(), 2..4);
+        assert_eq!(reader.join().unwrap(), [1, 2, 3]);
+    });
+    channel.publish_with(&4, Stamp::new().key("k"))?;
+    channel.retain(Retention::everything().count(2))?;
+    assert_eq!(channel.history().map(|found| *found.unwrap()).collect::<Vec<u64>>(), [3, 4]);
+    assert_eq!(channel.trim_before(4)?, 4);
+    assert_eq!(channel.extent()?.first, 4);
+    let log = store.log::<u64>("l");
+    assert_eq!((log.append(&1)?, log.append_all(&[2])?), (1, 2..3));
+    log.append_with(&3, Stamp::new())?;
+    log.retain(Retention::everything().count(5))?;
+    let newest = log.range(..).newest_first().limit(2).map(|found| *found.unwrap());
+    assert_eq!(newest.collect::<Vec<u64>>(), [3, 2]);
+    assert_eq!(*log.follow(From::Start)?.next().unwrap()?, 1);
+    let day = Duration::from_secs(86_400);
+    assert_eq!(log.live(day, day, <[_]>::len)?.next(), Some(Ok(3)));
+    Ok(())
+}
+
+#[test]
+fn drawer_x7_the_blocking_face_has_the_same_names() {
+    both(feeds);
 }

@@ -161,7 +161,7 @@ fn shared(case: impl AsyncFnOnce(&Path, Store) -> Result<()>) {
 }
 
 #[test]
-fn e1_changes_of_other_processes_are_seen_by_all() {
+fn drawer_e1_changes_of_other_processes_are_seen_by_all() {
     shared(async |file, store| {
         let mut peer = Peer::start(file);
         let mut changes = store.watch("s*").await?;

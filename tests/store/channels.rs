@@ -1,9 +1,11 @@
 //! Channels: publishing, live subscriptions, what a slow one gets, and the end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures_core::Stream;
 use millpond::{Channel, Error, From, Location, Message, Result, Retention, Stamp, Store, Subscription};
+use serde::{Deserialize, Deserializer};
 
 use crate::backends::{begin, on_file, together};
 use crate::peer::Peer;
@@ -22,6 +24,8 @@ each_backend! {
     drawer_c7_a_channel_is_pruned_as_it_is_told
     drawer_c8_a_close_ends_every_subscription
     drawer_e2_a_message_that_cannot_be_decoded_ends_nothing
+    drawer_e2_a_subscriber_that_panics_is_alone_in_that
+    drawer_e3_whoever_gets_a_message_may_use_the_store
     channels_of_different_names_and_logs_are_apart
     everything_said_about_a_message_comes_with_it
     what_is_published_at_once_comes_in_one_piece
@@ -268,6 +272,55 @@ async fn drawer_e2_a_message_that_cannot_be_decoded_ends_nothing(store: Store) -
     Ok(())
 }
 
+/// A value that cannot be made of 2.
+#[derive(Debug)]
+struct Touchy(u64);
+
+impl<'de> Deserialize<'de> for Touchy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Touchy, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        assert_ne!(number, 2, "it is too much");
+        Ok(Touchy(number))
+    }
+}
+
+/// In its own code or in that of its value: the others get theirs, and it goes on behind what it cannot take.
+async fn drawer_e2_a_subscriber_that_panics_is_alone_in_that(store: Store) -> Result<()> {
+    let mut touchy = store.blocking().channel::<Touchy>("c").subscribe()?;
+    let channel = store.channel::<u64>("c");
+    let (mut other, mut doomed) = (channel.subscribe().await?, channel.subscribe().await?);
+    publish(&channel, 1..=3).await?;
+    let fallen = tokio::spawn(async move { panic!("got {:?}", doomed.next().await) });
+    assert!(fallen.await.unwrap_err().is_panic());
+    let thread = tokio::task::spawn_blocking(move || {
+        let mut next = || catch_unwind(AssertUnwindSafe(|| touchy.next().unwrap().unwrap().0)).ok();
+        (next(), next(), next())
+    });
+    assert_eq!(thread.await.unwrap(), (Some(1), None, Some(3)));
+    assert_eq!(take(&mut other, 3).await?, [1, 2, 3]);
+    publish(&channel, 4..=4).await?;
+    assert_eq!(take(&mut other, 1).await?, [4]);
+    Ok(())
+}
+
+/// Callbacks that use the store are a loop in the caller's own code, so there is nothing to block.
+async fn drawer_e3_whoever_gets_a_message_may_use_the_store(store: Store) -> Result<()> {
+    let orders = store.channel::<u64>("orders");
+    let blocking = store.blocking();
+    let subscription = blocking.channel::<u64>("orders").subscribe()?;
+    publish(&orders, 1..=20).await?;
+    let thread = tokio::task::spawn_blocking(move || {
+        for (n, order) in (1..).zip(subscription.take(20)) {
+            assert_eq!(blocking.channel("bills").publish(&*order?)?, n);
+            assert_eq!(blocking.queue("mail").push(&n)?.sequence, n);
+        }
+        Ok::<_, Error>(())
+    });
+    thread.await.unwrap()?;
+    assert_eq!(store.channel::<u64>("bills").extent().await?.last, 20);
+    Ok(())
+}
+
 async fn channels_of_different_names_and_logs_are_apart(store: Store) -> Result<()> {
     let (a, b, log) = (store.channel::<u64>("a"), store.channel::<u64>("b"), store.log::<u64>("a"));
     let (mut of_a, mut of_log) = (a.subscribe().await?, log.follow(From::Now).await?);
@@ -310,55 +363,24 @@ fn a_subscription_is_a_stream_for_any_executor() {
     is::<millpond::History<u64>>();
 }
 
-/// Callbacks that use the store are a loop in the caller's own code, so there is nothing to block.
+/// What was read is remembered by its sequence, which means the same in the next process.
 #[test]
-fn drawer_e3_whoever_gets_a_message_may_use_the_store() {
+fn drawer_c5_a_subscription_is_resumed_after_a_restart() {
     on_file(|store| async move {
-        let (orders, bills) = (store.channel::<u64>("orders"), store.channel::<u64>("bills"));
-        let mut subscription = orders.subscribe().await?;
-        publish(&orders, 1..=20).await?;
-        let blocking = store.blocking();
-        for n in 1..=20 {
-            let order = subscription.next().await.unwrap()?;
-            let (blocking, order) = (blocking.clone(), *order);
-            let billed = tokio::task::spawn_blocking(move || blocking.channel("bills").publish(&order));
-            assert_eq!(billed.await.unwrap()?, n);
-        }
-        assert_eq!(bills.extent().await?.last, 20);
-        Ok(())
+        let Location::File(path) = store.location().clone() else { panic!() };
+        let channel = store.channel::<u64>("c");
+        let mut subscription = channel.subscribe().await?;
+        publish(&channel, 1..=5).await?;
+        assert_eq!(take(&mut subscription, 3).await?, [1, 2, 3]);
+        let next = subscription.next_sequence();
+        store.close().await?;
+        let again = Store::open(path).await?;
+        let channel = again.channel::<u64>("c");
+        publish(&channel, 6..=8).await?;
+        let mut resumed = channel.subscribe_from(From::After(next - 1)).await?;
+        assert_eq!(take(&mut resumed, 5).await?, [4, 5, 6, 7, 8]);
+        again.close().await
     });
-}
-
-/// An iterator on a thread of its own.
-#[test]
-fn drawer_x7_the_blocking_face_has_the_same_names() {
-    let store = millpond::blocking::Store::memory().unwrap();
-    let channel = store.channel::<u64>("c");
-    let mut subscription = channel.subscribe().unwrap();
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let found = (&mut subscription).take(3).collect::<Result<Vec<_>>>();
-            found.unwrap().iter().map(|message| **message).collect::<Vec<u64>>()
-        });
-        channel.publish(&1).unwrap();
-        assert_eq!(channel.publish_all(&[2, 3]).unwrap(), 2..4);
-        assert_eq!(reader.join().unwrap(), [1, 2, 3]);
-    });
-    channel.publish_with(&4, Stamp::new().key("k")).unwrap();
-    channel.retain(Retention::everything().count(2)).unwrap();
-    assert_eq!(channel.history().map(|found| *found.unwrap()).collect::<Vec<u64>>(), [3, 4]);
-    assert_eq!(channel.trim_before(4).unwrap(), 4);
-    assert_eq!(channel.extent().unwrap().first, 4);
-    let log = store.log::<u64>("l");
-    assert_eq!((log.append(&1).unwrap(), log.append_all(&[2]).unwrap()), (1, 2..3));
-    log.append_with(&3, Stamp::new()).unwrap();
-    log.retain(Retention::everything().count(5)).unwrap();
-    let newest = log.range(..).newest_first().limit(2).map(|found| *found.unwrap());
-    assert_eq!(newest.collect::<Vec<u64>>(), [3, 2]);
-    assert_eq!(*log.follow(From::Start).unwrap().next().unwrap().unwrap(), 1);
-    let day = Duration::from_secs(86_400);
-    assert_eq!(log.live(day, day, <[_]>::len).unwrap().next(), Some(Ok(3)));
-    store.close().unwrap();
 }
 
 /// Over two processes, the one of which is killed in the middle: what it was told `Ok` for comes, in one order.

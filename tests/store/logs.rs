@@ -344,29 +344,6 @@ async fn a_limit_and_a_direction_are_honored_over_pages(store: Store) -> Result<
     Ok(())
 }
 
-/// A clock that goes back, or stands still, changes nothing but what is recorded of it.
-#[cfg(feature = "testing")]
-#[test]
-fn lg4_recorded_at_never_goes_back_whatever_the_clock_does() {
-    crate::backends::wait(async {
-        let clock = millpond::ManualClock::new();
-        let store = Store::builder().clock(clock.clone()).open(millpond::Location::Memory).await?;
-        let log: millpond::Log<u64> = store.log("l");
-        let mut follow = log.follow(From::Now).await?;
-        let mut last = i64::MIN;
-        for (n, wall_ms) in (1..).zip([1_000, 500, 500, -3, 2_000, 1_999]) {
-            clock.set_wall(wall_ms);
-            log.append(&n).await?;
-            let record = follow.next().await.unwrap()?;
-            assert!(*record == n && record.recorded_at_ms() >= last, "{record:?} after {last}");
-            last = record.recorded_at_ms();
-        }
-        assert_eq!(last, 2_000);
-        store.close().await
-    })
-    .unwrap();
-}
-
 /// What one has appended stays a log after it was opened anew.
 #[test]
 fn lg1_a_log_outlives_its_process() {
@@ -411,6 +388,6 @@ async fn refused(store: Store) -> Result<()> {
 
 /// It is looked at before any backend comes into it, and so much text takes its time.
 #[test]
-fn drawer_g6_what_is_refused_is_not_applied() {
+fn g3_what_is_refused_is_not_applied() {
     on_memory(refused);
 }

@@ -19,6 +19,8 @@ mod blocking;
 mod busy;
 mod changes;
 mod channels;
+#[cfg(feature = "testing")]
+mod clocks;
 mod containers;
 mod durables;
 mod effects;

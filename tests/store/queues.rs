@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use millpond::{Error, Job, JobState, Push, Queue, QueueNumbers, Result, Store};
@@ -17,6 +18,9 @@ each_backend! {
     q1_a_job_is_run_until_it_is_done
     q1_a_pop_dropped_as_it_was_sent_loses_nothing
     q1_a_wait_that_was_given_up_eats_no_later_job
+    drawer_q2_of_pops_that_are_cancelled_at_any_moment_none_loses_a_job
+    drawer_q3_a_thread_that_waited_long_enough_eats_no_later_job
+    drawer_q6_what_was_purged_stays_so_whatever_fails_beside_it
     q2_each_job_is_done_by_one_of_many_workers
     q2_a_job_that_was_removed_meanwhile_is_a_stale_claim
     q3_the_lower_number_comes_first_then_the_earlier_push
@@ -25,7 +29,7 @@ each_backend! {
     q5_a_delayed_job_comes_by_itself
     q6_one_job_a_key
     q7_bad_input_is_refused_and_loses_nothing
-    c8_closing_ends_those_who_wait
+    drawer_c8_closing_ends_those_who_wait
     a_push_of_many_is_one_commit
     what_is_done_is_kept_if_asked_for
     both_faces_are_one_queue
@@ -87,6 +91,65 @@ async fn q1_a_wait_that_was_given_up_eats_no_later_job(store: Store) -> Result<(
     queue.push(&7).await?;
     let job = queue.pop_within(LONG).await?.expect("it is there");
     job.done().await
+}
+
+/// Each is let go a step further than the one before: some are cancelled before their claim, some within it, some behind its
+/// commit.
+async fn drawer_q2_of_pops_that_are_cancelled_at_any_moment_none_loses_a_job(store: Store) -> Result<()> {
+    const JOBS: u64 = 300;
+    let (queue, mut taken) = (store.queue::<u64>("q"), BTreeSet::new());
+    for number in 0..JOBS {
+        queue.push(&number).await?;
+        let mut pop = std::pin::pin!(queue.pop());
+        for _ in 0..number {
+            if let Poll::Ready(job) = pop.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                let job = job?;
+                assert!(taken.insert(*job), "twice");
+                job.done().await?;
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+    until(async || Ok(numbers(&queue).await? == [JOBS - taken.len() as u64, 0, 0, 0, 0])).await?;
+    while let Some(job) = queue.try_pop().await? {
+        assert!(taken.insert(*job), "twice");
+        assert_eq!(job.attempt(), 1, "what nobody took has not counted");
+        job.done().await?;
+    }
+    assert_eq!(taken.len() as u64, JOBS);
+    Ok(())
+}
+
+async fn drawer_q3_a_thread_that_waited_long_enough_eats_no_later_job(store: Store) -> Result<()> {
+    let (queue, blocking) = (store.queue::<u64>("q"), store.blocking().queue::<u64>("q"));
+    for number in 0..20 {
+        let blocking = blocking.clone();
+        let waits = move || blocking.pop_within(Duration::from_millis(number % 3));
+        assert!(tokio::task::spawn_blocking(waits).await.unwrap()?.is_none());
+        queue.push(&number).await?;
+        let job = queue.try_pop().await?.expect("nobody else wants it");
+        assert_eq!((*job, job.attempt()), (number, 1));
+        job.done().await?;
+    }
+    Ok(())
+}
+
+/// A purge among calls that are refused, all of them on their way at once.
+async fn drawer_q6_what_was_purged_stays_so_whatever_fails_beside_it(store: Store) -> Result<()> {
+    let (queue, log) = (store.queue::<u64>("q"), store.log::<u64>("l"));
+    let guard = store.lock("l").acquire().await?;
+    let stale = log.guarded_by(&guard);
+    store.lock("l").break_lock().await?;
+    for round in 0..20 {
+        queue.push_all((0..5).map(|number| (number, Push::new()))).await?;
+        let fails = || async { assert!(matches!(stale.append(&round).await, Err(Error::Fenced { .. }))) };
+        let (_, purged, _) = tokio::join!(fails(), queue.purge(JobState::Ready), fails());
+        assert_eq!(purged?, 5);
+        assert_eq!(numbers(&queue).await?, [0; 5]);
+    }
+    assert_eq!(store.log::<u64>("l").extent().await?.last, 0);
+    Ok(())
 }
 
 async fn q2_each_job_is_done_by_one_of_many_workers(store: Store) -> Result<()> {
@@ -247,7 +310,7 @@ async fn q7_bad_input_is_refused_and_loses_nothing(store: Store) -> Result<()> {
     Ok(())
 }
 
-async fn c8_closing_ends_those_who_wait(store: Store) -> Result<()> {
+async fn drawer_c8_closing_ends_those_who_wait(store: Store) -> Result<()> {
     let queue = store.queue::<u64>("q");
     let waiting = begin(queue.pop());
     let blocking = store.blocking().queue::<u64>("q");
@@ -307,7 +370,7 @@ async fn both_faces_are_one_queue(store: Store) -> Result<()> {
 }
 
 #[test]
-fn q4_a_killed_worker_gives_its_job_up_at_once() {
+fn drawer_q1_q4_a_killed_worker_gives_its_job_up_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.db");
     let (mut a, mut b) = (Peer::start(&file), Peer::start(&file));

@@ -1,8 +1,9 @@
-//! Threads: as many as at the start however many wait, and none when the store is closed.
+//! What callers cost: as many threads as at the start however many wait, and none when the store is closed; no memory for
+//! what goes past who does not read.
 
 use millpond::{Error, Event, Expected, Location, Result, Store};
 
-use crate::backends::{alone, threads, wait, waiting};
+use crate::backends::{alone, begin, on_file, resident, threads, wait, waiting};
 
 async fn ten_thousand(store: Store) -> Result<()> {
     const TASKS: u64 = 10_000;
@@ -101,5 +102,39 @@ fn g11_no_thread_is_left_when_a_store_is_closed_or_dropped() {
                 }
             }
         }
+    });
+}
+
+/// Sixty megabytes go past eight who have stopped listening: they cost neither a copy each nor one for all.
+#[test]
+fn drawer_c6_a_slow_subscriber_costs_no_memory() {
+    const BOUND: usize = 48 << 20;
+    alone("threads::drawer_c6_a_slow_subscriber_costs_no_memory", || {
+        on_file(|store| async move {
+            let channel = store.channel::<String>("c");
+            let (mut fast, mut slow) = (channel.subscribe().await?, Vec::new());
+            for _ in 0..8 {
+                slow.push(channel.subscribe().await?);
+            }
+            channel.publish(&String::new()).await?;
+            for subscription in slow.iter_mut().chain([&mut fast]) {
+                assert_eq!(subscription.next().await.expect("the store is open")?.sequence(), 1);
+                // It waits for the next one, and is never asked again.
+                assert!(begin(subscription.next()).is_pending());
+            }
+            let megabyte = vec!["x".repeat(100_000); 10];
+            let (before, mut most) = (resident(), 0);
+            for _ in 0..60 {
+                for sequence in channel.publish_all(&megabyte).await? {
+                    assert_eq!(fast.next().await.expect("the store is open")?.sequence(), sequence);
+                }
+                most = most.max(resident());
+            }
+            assert!(most < before + BOUND, "{} KiB more", (most - before) >> 10);
+            for sequence in 2..=601 {
+                assert_eq!(slow[7].next().await.expect("the store is open")?.sequence(), sequence);
+            }
+            Ok(())
+        });
     });
 }

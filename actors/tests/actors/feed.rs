@@ -12,7 +12,7 @@ use millpond_actors::limits;
 use millpond_actors::storage::feed::{self, Appended, Kind, NewMessage, Retain, Retention};
 use millpond_actors::storage::{Data, Target};
 
-use crate::world::{World, broken, name, soon, until};
+use crate::world::{World, begun, broken, name, soon, until};
 
 fn message(number: u64) -> NewMessage {
     NewMessage { data: Data::Json(number.to_string()), schema: 1, key: None, at: None }
@@ -282,6 +282,59 @@ async fn drawer_c1_while_nobody_follows_nobody_looks() {
     drop(follower);
     assert!(known.upgrade().is_none(), "with the last who follows it is gone");
     publish(&world, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn drawer_c1_a_message_comes_by_its_commit_and_not_by_a_poll() {
+    let world = World::without_lookout();
+    let mut followers = [1, 1, 1].map(|next| Follower::new(tail(&world), next).unwrap());
+    for sequence in 1..=100 {
+        assert!(followers.iter_mut().all(is_waiting));
+        publish(&world, 1).await.unwrap();
+        for follower in &mut followers {
+            assert_eq!(next(follower).await, Ok(sequence));
+        }
+    }
+}
+
+#[tokio::test]
+async fn drawer_c4_g2_nothing_comes_before_its_commit() {
+    let world = World::new();
+    let mut follower = Follower::new(tail(&world), 1).unwrap();
+    let mut committed = 0;
+    for fails in [false, true, false] {
+        assert!(is_waiting(&mut follower));
+        if fails {
+            world.memory.faults().fail_commit(broken(), false);
+        }
+        let gate = world.memory.faults().hold_commits();
+        let mut published = begun(publish(&world, 1));
+        gate.wait_until_held();
+        world.arrived().await;
+        assert!(is_waiting(&mut follower) && !published.is_answered(), "it is written and not committed");
+        gate.open();
+        assert_eq!(soon(published).await.is_err(), fails);
+        if !fails {
+            committed += 1;
+            assert_eq!(next(&mut follower).await, Ok(committed));
+        }
+    }
+}
+
+#[tokio::test]
+async fn drawer_g5_a_thousand_tails_look_at_nothing() {
+    let world = World::without_lookout();
+    let tail = tail(&world);
+    let mut followers: Vec<Follower> =
+        (0..1_000).map(|_| Follower::new(Arc::clone(&tail), 1).unwrap()).collect();
+    for sequence in 1..=10 {
+        assert!(followers.iter_mut().all(is_waiting));
+        publish(&world, 1).await.unwrap();
+        for follower in &mut followers {
+            assert_eq!(next(follower).await, Ok(sequence));
+        }
+    }
+    assert_eq!(tail.pages(), (0, 0), "what is published here is handed to all of them, and nobody reads or looks");
 }
 
 #[tokio::test]

@@ -1,17 +1,22 @@
 //! Queues: served in order, woken by whatever brings a job, and nothing lost whoever goes away.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_actors::clock::{Rng, SystemRng};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::queue::{Abandoned, Held, Pop, QueueActor, Wait, Write};
 use millpond_actors::storage::queue::{
-    Claim, Configure, Finish, Finished, How, NewJob, Numbers, Place, Push, Receipt, Start,
+    Claim, Configure, Finish, Finished, How, NewJob, Numbers, Place, Purged, Push, Receipt, Start, State,
+    What,
 };
 use millpond_actors::storage::{Backend, Data, Target};
 
-use crate::world::{Begun, Foreigner, World, all, assert_not_applied, begun, broken, name, soon, until};
+use crate::world::{
+    Begun, Foreigner, World, all, assert_not_applied, begun, broken, event, name, soon, until,
+};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -123,6 +128,49 @@ async fn q3_what_is_pushed_for_who_waits_is_claimed_in_the_same_commit() {
     }
     // Two each would be 40. A thread that is awake may begin with a push before the claim is in the line.
     assert!(groups < ROUNDS + ROUNDS / 2, "{groups} groups");
+}
+
+#[tokio::test]
+async fn drawer_q6_who_waits_is_served_by_the_push_and_not_by_a_poll() {
+    let world = World::without_lookout();
+    let mut waiting = VecDeque::new();
+    for _ in 0..10 {
+        waiting.push_back(world.popping().await);
+    }
+    for pushed in 1..=50 {
+        world.push(Start::Now).await;
+        let held = soon(waiting.pop_front().unwrap()).await;
+        assert_eq!(sequence(&held), pushed, "in the order of coming");
+        assert!(waiting.iter_mut().all(|pop| !pop.is_answered()));
+        waiting.push_back(world.popping().await);
+        world.finish(held.unwrap().unwrap(), How::Done).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn drawer_q6_a_purge_is_not_undone_by_anothers_failure() {
+    let world = World::new();
+    let taken = event(SystemRng.uuid());
+    let gate = world.memory.faults().hold_commits();
+    let first = begun(world.append_event("s", taken.clone()));
+    gate.wait_until_held();
+    // One group, the last operation of which takes the others down with it.
+    let (queue, jobs) = (name("q"), vec![job(Start::Now); 5]);
+    let push = |reply, passage| Write::Push(jobs, reply, passage);
+    let pushed = begun(world.runtime.ask::<QueueActor, _, _>(&queue, push));
+    world.arrived().await;
+    let purge = |reply, passage| Write::Purge(What::All(State::Ready), reply, passage);
+    let purged = begun(world.runtime.ask::<QueueActor, _, _>(&queue, purge));
+    world.arrived().await;
+    let fails = begun(world.append_event("t", taken));
+    world.arrived().await;
+    gate.open();
+    soon(first).await.unwrap();
+    assert_not_applied(&soon(fails).await);
+    assert_eq!(soon(pushed).await.unwrap().len(), 5);
+    assert_eq!(soon(purged).await, Ok(Purged { removed: 5, more: false }));
+    assert_eq!(world.runtime.figures()[2], 1, "it was one group, and done again");
+    assert_eq!(world.stands(), (0, 0, None));
 }
 
 #[tokio::test]
@@ -316,7 +364,7 @@ async fn g13_a_job_whose_end_could_not_be_written_is_tried_again() {
 }
 
 #[tokio::test]
-async fn c8_closing_ends_all_who_wait() {
+async fn drawer_c8_closing_ends_all_who_wait() {
     let world = World::new();
     world.push(Start::Now).await;
     let held = soon(world.pop(Wait::Forever)).await.unwrap().unwrap();

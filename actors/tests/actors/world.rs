@@ -5,9 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millpond_actors::clock::{Clock, ManualClock, Moment, Rng, Seams, SystemClock, SystemRng};
+use millpond_actors::clock::{
+    Clock, ManualClock, Moment, Rng, Seams, Spawner, SystemClock, SystemRng, SystemSpawner,
+};
 use millpond_actors::error::{Error, Expected, Occupant, Result, WriteOutcome};
 use millpond_actors::memory::Memory;
 use millpond_actors::name::Name;
@@ -16,6 +19,7 @@ use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::{self, NewEvent, Query, Scope};
 use millpond_actors::storage::{Apply, Backend, Identity, Session, Target};
 use millpond_actors::stream::{Append, Placed, placed};
+use millpond_actors::worker::{Call, Worker};
 use uuid::Uuid;
 
 /// A clock that stands still until it is moved, and that can be told to panic: the one way to make an actor of
@@ -61,6 +65,20 @@ impl Clock for HandClock {
     }
 }
 
+/// Threads for all but the lookout: nobody polls and nobody hears a bell.
+#[derive(Debug)]
+struct Unwatched;
+
+impl Spawner for Unwatched {
+    fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>> {
+        SystemSpawner.spawn(name, body)
+    }
+
+    fn employ(&self, name: &str, worker: Box<dyn Worker>, call: Call) -> Result<Option<JoinHandle<()>>> {
+        if name == "millpond-watch" { Ok(None) } else { SystemSpawner.employ(name, worker, call) }
+    }
+}
+
 /// One process of a store in memory.
 pub(crate) struct World {
     pub(crate) memory: Memory,
@@ -77,6 +95,11 @@ impl World {
     /// A store of its own, with other settings than the usual.
     pub(crate) fn with(set: fn(&mut Settings)) -> World {
         World::start(Memory::new(), HandClock::new(), set)
+    }
+
+    /// One in which nobody looks round: whatever happens here is brought about by what is committed here.
+    pub(crate) fn without_lookout() -> World {
+        World::with(|settings| settings.seams.spawner = Arc::new(Unwatched))
     }
 
     /// Another process of the same store.

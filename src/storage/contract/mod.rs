@@ -217,6 +217,7 @@ macro_rules! contract_suite {
                     c2_a_stale_token_moves_no_cursor
                     c2_a_cursor_outlives_its_consumer
                     c2_what_is_rolled_back_was_not_acknowledged
+                    c5_effects_and_cursor_are_one_transaction
                     a_subscription_that_is_ended_is_forgotten
                 }
                 processes {

@@ -1,9 +1,11 @@
 //! Durable subscriptions: cursors, and who may move them.
 
+use millpond_actors::error::Expected;
 use millpond_actors::storage::feed::Kind;
 use millpond_actors::storage::lock::Grant;
 use millpond_actors::storage::subscription::{Move, Moved, Subscribe, Unsubscribe};
 
+use super::queues::{new_job, push};
 use super::stage::*;
 
 fn begin(cursor: u64) -> Subscribe {
@@ -82,6 +84,46 @@ pub(super) fn c2_what_is_rolled_back_was_not_acknowledged(stage: &Stage<'_>) {
     assert_eq!(cursor(stage), Some(0), "nobody sees what is not committed");
     a.rollback();
     assert_eq!(cursor(stage), Some(0));
+}
+
+/// What is done because of a message - another message, a job, an event - and that it was done, in one group.
+pub(super) fn c5_effects_and_cursor_are_one_transaction(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    a.run(append_to(Kind::Channel, "c", &[1, 2]));
+    a.run(begin(0));
+    let grant = a.hold("l", 1_000);
+    let effects = |player: &mut Player<'_, '_>, grant| {
+        player.apply(append_to(Kind::Channel, "out", &[1]));
+        player.apply(push("q", vec![new_job(1)]));
+        player.apply(append("s", Expected::Any, &[1]));
+        player.apply(moved(grant, 1, false));
+    };
+    let stands = || {
+        let mut view = stage.view();
+        let sent = view.feed(Kind::Channel, &name("out")).unwrap().map_or(0, |head| head.last);
+        let pushed = view.queue(&name("q")).unwrap().map_or(0, |numbers| numbers.ready);
+        (sent, pushed, stage.version("s"), cursor(stage))
+    };
+    a.begin();
+    effects(&mut a, grant);
+    assert_eq!(stands(), (0, 0, 0, Some(0)), "nobody sees a part of it");
+    a.rollback();
+    a.begin();
+    a.session.savepoint().unwrap();
+    effects(&mut a, grant);
+    a.session.end_savepoint(false).unwrap();
+    a.commit();
+    a.begin();
+    effects(&mut a, grant);
+    // It dies in the middle of it.
+    drop(a);
+    assert_eq!(stands(), (0, 0, 0, Some(0)));
+    let mut b = stage.join();
+    let grant = b.hold("l", 1_000);
+    b.begin();
+    effects(&mut b, grant);
+    b.commit();
+    assert_eq!(stands(), (1, 1, 1, Some(1)));
 }
 
 pub(super) fn a_subscription_that_is_ended_is_forgotten(stage: &Stage<'_>) {
