@@ -334,7 +334,11 @@ async fn drawer_g5_a_thousand_tails_look_at_nothing() {
             assert_eq!(next(follower).await, Ok(sequence));
         }
     }
-    assert_eq!(tail.pages(), (0, 0), "what is published here is handed to all of them, and nobody reads or looks");
+    assert_eq!(
+        tail.pages(),
+        (0, 0),
+        "what is published here is handed to all of them, and nobody reads or looks"
+    );
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! of them share a commit is up to the threads of the store.
 
 pub mod aggregate;
+mod batch;
 mod channel;
 pub mod events;
 mod feed;
@@ -49,6 +50,7 @@ pub const ALL: &[&dyn Primitive] = &[
     &log::Logs,
     &channel::Channels,
     &queue::Jobs,
+    &batch::Batches,
 ];
 
 /// One thing that a caller does. What has the same who and number is the same thing, with the same ids.

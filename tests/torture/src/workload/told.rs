@@ -35,7 +35,8 @@ impl Fact {
     /// Whether it is an event, whose position is one among all events.
     #[must_use]
     pub fn is_event(&self) -> bool {
-        named(self.of).is_some_and(|primitive| !primitive.streams().is_empty())
+        let own = named(self.of).map_or(&[][..], |primitive| primitive.streams());
+        own.iter().any(|beginning| self.stream.starts_with(beginning))
     }
 }
 
