@@ -43,6 +43,7 @@ const PROGRAMS: &[Row] = &[
     ("io", ["--rounds 3 --stride 5", "--rounds 6", "--rounds 20"]),
     ("kill", ["--kills 300", "--kills 10000", "--kills 100000"]),
     ("locks", ["--grants 4000", "--grants 100000", "--grants 1000000"]),
+    ("jobs", ["--jobs 4000 --every-ms 400", "--jobs 100000", "--jobs 1000000"]),
     ("history", ["--rounds 200", "--rounds 10000", "--rounds 100000"]),
     (
         "serial",

@@ -21,6 +21,7 @@ pub mod full;
 pub mod hands;
 pub mod history;
 pub mod io;
+pub mod jobs;
 pub mod kill;
 pub mod locks;
 pub mod look;

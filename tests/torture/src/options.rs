@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use torture::{
-    Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, history, io, kill, locks,
+    Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, history, io, jobs, kill, locks,
     overload, panics, power, readers, serial, sim, stopped, touch, zombies,
 };
 
@@ -15,6 +15,8 @@ const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant {kill}]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
+  torture jobs    [--seed N] [--jobs N] [--every-ms N]
+                  [--mutant lost|again|careless|undone|swapped|uncounted|immune|early|crowded|stuck]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
   torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
                   [--mutant unsynced|early|liar|flipped|headless|hole|swapped]
@@ -135,6 +137,7 @@ macro_rules! options {
 
 options! {
     locks: grants, processes, lanes, every_ms, seconds = limit, timed;
+    jobs: jobs = some, every_ms = some;
     zombies: rounds, timed;
     power: rounds, images, seconds = limit, lanes = some;
     fsync: rounds, images, seconds = limit, lanes = some, stride = some;
