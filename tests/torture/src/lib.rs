@@ -15,6 +15,7 @@ pub mod crew;
 pub mod cuts;
 pub mod failpoints;
 pub mod fairness;
+pub mod feeds;
 pub mod files;
 pub mod fsync;
 pub mod full;

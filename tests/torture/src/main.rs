@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, hands, history, io, jobs, kill,
-    locks, overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
+    Result, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, hands, history, io, jobs,
+    kill, locks, overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
 };
 
 use crate::options::usage;
@@ -82,6 +82,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             jobs::child::live(seed.parse()?, file.as_ref(), process, first, most.parse()?)?;
             Ok(true)
         }
+        [name, file, role, first, most] if name == feeds::CHILD => {
+            feeds::child::live(file.as_ref(), role.parse()?, first, most.parse()?)?;
+            Ok(true)
+        }
         [name, file, sql] if name == touch::CHILD => {
             touch::child::live(file.as_ref(), sql)?;
             Ok(true)
@@ -115,6 +119,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "history" => line!(name, options, history, program),
         "serial" => line!(name, options, serial, program),
         "readers" => line!(name, options, readers, program),
+        "feeds" => line!(name, options, feeds, program),
         "files" => line!(name, options, files),
         "touch" => line!(name, options, touch, program),
         "clock" => line!(name, options, clocks, program),
