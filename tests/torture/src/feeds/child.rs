@@ -33,6 +33,9 @@ const SLOW_US: u64 = 3_000;
 /// A consumer lets the next one have a turn after so many messages.
 const TURN: u64 = 400;
 
+/// Who has not moved for so many microseconds was stopped, or had to wait for the next message.
+const STILL_US: u64 = 500_000;
+
 /// Messages that a consumer acknowledges at once.
 const ACK: u64 = 20;
 
@@ -209,6 +212,7 @@ fn consume(store: &Store, lane: u64) -> Result<()> {
 /// One turn of a consumer; `false` if he has lost it.
 fn turn(consumer: &mut Consumer<u64>, lane: u64, token: u64) -> Result<bool> {
     let mut came = Came { lane, from: 0, numbers: Vec::new() };
+    let mut moved = stamp()?;
     for count in 1..=TURN {
         let next = match consumer.next().now_or_never() {
             Some(next) => next,
@@ -230,7 +234,9 @@ fn turn(consumer: &mut Consumer<u64>, lane: u64, token: u64) -> Result<bool> {
             Err(Error::Lost { .. }) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        if count % ACK == 0 && !ack(consumer, sequence, &mut came, token)? {
+        // Who was stopped acknowledges at once: he may not be the consumer any more, and does not know yet.
+        let stood_still = stamp()? - std::mem::replace(&mut moved, stamp()?) > STILL_US;
+        if (stood_still || count % ACK == 0) && !ack(consumer, sequence, &mut came, token)? {
             return Ok(false);
         }
     }

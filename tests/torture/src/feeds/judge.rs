@@ -183,6 +183,32 @@ fn starts(evidence: &Evidence, violations: &mut Vec<Violation>) {
     }
 }
 
+/// The last message that had come to any consumer, by the stamps at which that was said. It is acknowledged only after
+/// that. One whose lease ended before he began may begin where a later one is: tokens are no order for this.
+fn came_to_consumers(evidence: &Evidence) -> Vec<(u64, u64)> {
+    let consumers = evidence.followers.iter().filter(|follower| follower.token.is_some());
+    let mut came: Vec<(u64, u64)> = consumers
+        .flat_map(|turn| &turn.came)
+        .filter_map(|came| match came {
+            Came::Messages { from, numbers, at } => Some((*at, from + numbers.len() as u64 - 1)),
+            Came::Missed(_) | Came::Acked { .. } => None,
+        })
+        .collect();
+    came.sort_unstable();
+    let mut last = 0;
+    for (_, came) in &mut came {
+        last = last.max(*came);
+        *came = last;
+    }
+    came
+}
+
+/// The last that had come until a stamp.
+fn came_until(came: &[(u64, u64)], stamp: u64) -> Option<u64> {
+    let count = came.partition_point(|(at, _)| *at <= stamp);
+    came.get(count.checked_sub(1)?).map(|(_, last)| *last)
+}
+
 /// The cursor goes on only, moved by whoever consumes, and behind what came to some consumer.
 fn cursor(evidence: &Evidence, violations: &mut Vec<Violation>) {
     let mut turns: BTreeMap<u64, &Follower> = BTreeMap::new();
@@ -195,15 +221,16 @@ fn cursor(evidence: &Evidence, violations: &mut Vec<Violation>) {
     let all: Vec<(u64, &Follower)> = turns.into_iter().collect();
     // It begins with the oldest message that is kept then.
     let first = all.first().map_or(0, |(_, first)| first.next.saturating_sub(1));
-    let (mut cursor, mut read) = (first, first);
+    let mut cursor = first;
+    let came = came_to_consumers(evidence);
     for (at, (token, turn)) in all.iter().enumerate() {
         let next_began = all.get(at + 1).map(|(_, next)| next.acked);
         if turn.next <= cursor {
             violations
                 .push((Broken::Cursor, format!("token {token} begins with {}, not {cursor}", turn.next)));
         }
-        // It begins behind what came to others; of a dead one's last messages nobody may have heard.
-        if turn.next > read.max(cursor) + 1 {
+        let read = came_until(&came, turn.acked).unwrap_or(first);
+        if turn.next > read.max(first) + 1 {
             let words = format!("token {token} begins with {}, and only {read} came", turn.next);
             violations.push((Broken::Unread, words));
         }
@@ -223,7 +250,6 @@ fn cursor(evidence: &Evidence, violations: &mut Vec<Violation>) {
                 }
                 Came::Acked { well: false, .. } => {}
             }
-            read = read.max(next - 1);
         }
     }
     if evidence.cursor < cursor {
