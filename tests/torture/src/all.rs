@@ -43,6 +43,8 @@ const PROGRAMS: &[Row] = &[
     ("io", ["--rounds 3 --stride 5", "--rounds 6", "--rounds 20"]),
     ("kill", ["--kills 300", "--kills 10000", "--kills 100000"]),
     ("locks", ["--grants 4000", "--grants 100000", "--grants 1000000"]),
+    ("jobs", ["--jobs 4000 --every-ms 400", "--jobs 100000", "--jobs 1000000"]),
+    ("feeds", ["--messages 30000 --every-ms 400", "--messages 1000000", "--messages 10000000"]),
     ("history", ["--rounds 200", "--rounds 10000", "--rounds 100000"]),
     (
         "serial",
@@ -71,7 +73,7 @@ const CLOCK: &[Row] = &[("clock", ["--rounds 4", "--rounds 60", "--rounds 1000"]
 const CLOCK: &[Row] = &[];
 
 /// What judges how long things take. Not in the tier of a change: that runs beside other things, on whatever machine.
-const TIMED: &[&str] = &["kill", "locks", "readers", "zombies", "stopped", "fairness", "overload"];
+const TIMED: &[&str] = &["kill", "locks", "readers", "zombies", "stopped", "fairness", "overload", "feeds"];
 
 /// Seeds with which a mutant is tried before it counts as a survivor: which groups there are depends on the threads too.
 const TRIES: u64 = 8;

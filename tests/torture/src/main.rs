@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, hands, history, io, kill, locks,
-    overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
+    Result, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, hands, history, io, jobs,
+    kill, locks, overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
 };
 
 use crate::options::usage;
@@ -78,6 +78,15 @@ fn run(arguments: &[String]) -> Result<bool> {
             fairness::child::live(file.as_ref(), who.parse()?, next.parse()?, plain.parse()?)?;
             Ok(true)
         }
+        [name, seed, file, process, first, most] if name == jobs::CHILD => {
+            let process = process.parse()?;
+            jobs::child::live(seed.parse()?, file.as_ref(), process, first, most.parse()?)?;
+            Ok(true)
+        }
+        [name, file, role, first, most] if name == feeds::CHILD => {
+            feeds::child::live(file.as_ref(), role.parse()?, first, most.parse()?)?;
+            Ok(true)
+        }
         [name, file, sql] if name == touch::CHILD => {
             touch::child::live(file.as_ref(), sql)?;
             Ok(true)
@@ -105,6 +114,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
     let program: PathBuf = std::env::current_exe()?;
     let line = match name {
         "kill" => line!(name, options, kill, program),
+        "jobs" => line!(name, options, jobs, program),
         "locks" => line!(name, options, locks, program),
         "zombies" => line!(name, options, zombies, program),
         "power" => line!(name, options, power; figures),
@@ -113,6 +123,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "history" => line!(name, options, history, program),
         "serial" => line!(name, options, serial, program),
         "readers" => line!(name, options, readers, program),
+        "feeds" => line!(name, options, feeds, program),
         "files" => line!(name, options, files),
         "touch" => line!(name, options, touch, program),
         "clock" => line!(name, options, clocks, program),

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use torture::{
-    Result, all, cancel, clocks, failpoints, fairness, files, fsync, full, history, io, kill, locks,
-    overload, panics, power, readers, serial, sim, stopped, touch, zombies,
+    Result, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, history, io, jobs, kill,
+    locks, overload, panics, power, readers, serial, sim, stopped, touch, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -15,6 +15,10 @@ const USAGE: &str = "usage:
   torture kill    [--seed N] [--kills N] [--seconds N] [--mutant {kill}]
   torture locks   [--seed N] [--grants N] [--processes N] [--lanes N] [--every-ms N] [--seconds N]
                   [--mutant unlocked|swapped|again]
+  torture jobs    [--seed N] [--jobs N] [--every-ms N]
+                  [--mutant lost|again|careless|undone|swapped|uncounted|immune|early|crowded|stuck]
+  torture feeds   [--seed N] [--messages N] [--every-ms N]
+                  [--mutant lost|other|gap|twice|vague|careless|late|early|back|unfenced|unread|deaf]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
   torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
                   [--mutant unsynced|early|liar|flipped|headless|hole|swapped]
@@ -135,6 +139,8 @@ macro_rules! options {
 
 options! {
     locks: grants, processes, lanes, every_ms, seconds = limit, timed;
+    jobs: jobs = some, every_ms = some;
+    feeds: messages = some, every_ms = some, timed;
     zombies: rounds, timed;
     power: rounds, images, seconds = limit, lanes = some;
     fsync: rounds, images, seconds = limit, lanes = some, stride = some;

@@ -12,7 +12,7 @@ fn g3_g7_l6_r1_q1_nothing_is_left_of_callers_who_go_away() {
     let report = run(&settings).unwrap();
     let shown = json!(report);
     assert!(report.violations.is_empty(), "{shown}");
-    assert!(report.cancelled > 100 && report.acked > 100, "{shown}");
+    assert!(report.cancelled > 100 && report.pops > 10 && report.acked > 100, "{shown}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod holding;
 mod rest;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
@@ -114,6 +115,8 @@ pub struct Report {
     pub callers: u64,
     /// Of them, those that were dropped.
     pub cancelled: u64,
+    /// Of those who had begun to push a job and to wait for one, as many.
+    pub pops: u64,
     /// Acknowledged events.
     pub acked: u64,
     /// Events in the store.
@@ -145,11 +148,14 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let threads = rest::threads()?;
     let (mut workload, mut random) = (Workload::new(&told, settings.seed), Random::new(settings.seed));
     let in_time = || settings.seconds.is_none_or(|limit| start.elapsed().as_secs() < limit);
+    let cancelled_pops = Cell::new(0);
     let mut round = 0;
     while round < settings.rounds && in_time() && report.violations.is_empty() {
         let callers = 1 + random.below(CALLERS);
         let mut all = wishes(&store, &told, callers / 2, &mut random);
         all.extend(workload.callers(&store, callers));
+        let pops = workload.pops(&store, 1 + callers / 4);
+        all.extend(pops.into_iter().map(|caller| counted(caller, &cancelled_pops)));
         if settings.mutant == Some(Mutant::Halved) {
             all.push(halved(&store, NEVER + round));
         }
@@ -170,8 +176,24 @@ pub fn run(settings: &Settings) -> Result<Report> {
     block_on(store.close())?;
     disk.forget();
     judge(settings, &file, told.so_far(), &mut report);
+    report.pops = cancelled_pops.get();
     report.seconds = start.elapsed().as_secs();
     Ok(report)
+}
+
+/// A caller who is counted if he goes away when he has begun.
+fn counted<'s>(caller: Caller<'s>, cancelled: &'s Cell<u64>) -> Caller<'s> {
+    struct Going<'c>(Option<&'c Cell<u64>>);
+    impl Drop for Going<'_> {
+        fn drop(&mut self) {
+            self.0.into_iter().for_each(|cancelled| cancelled.set(cancelled.get() + 1));
+        }
+    }
+    Box::pin(async move {
+        let mut going = Going(Some(cancelled));
+        caller.await;
+        going.0 = None;
+    })
 }
 
 /// Callers who want a lock or a part of one; nothing may go wrong with that.

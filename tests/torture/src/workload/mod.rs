@@ -262,6 +262,15 @@ impl<'a> Workload<'a> {
         (0..callers).map(ask).collect()
     }
 
+    /// So many who push a job and wait for one, for somebody who does not let all of them come to their end.
+    pub fn pops<'s>(&mut self, store: &'s Store, callers: u64) -> Vec<Caller<'s>>
+    where
+        'a: 's,
+    {
+        let ask = |who| queue::Jobs.wait(self.deed(who), &mut self.random, store, self.told);
+        (0..callers).map(ask).collect()
+    }
+
     /// Looks which of the things that nobody knew about are there, once something else has been acknowledged.
     ///
     /// # Errors

@@ -69,6 +69,20 @@ impl End {
     }
 }
 
+impl Jobs {
+    /// A caller who pushes a job and waits for one.
+    pub(super) fn wait<'s>(
+        &self,
+        deed: Deed,
+        random: &mut Random,
+        store: &'s Store,
+        told: &'s Told,
+    ) -> Caller<'s> {
+        let end = End::draw(random);
+        Box::pin(async move { tell(wait_for_one(deed, end, store, told).await, told) })
+    }
+}
+
 impl Primitive for Jobs {
     fn name(&self) -> &'static str {
         "queue"
@@ -93,12 +107,10 @@ impl Primitive for Jobs {
             let asked = match what {
                 0 => feed(Part::all(deed), store, told).await,
                 1 => feed(Part::some(deed, 1), store, told).await,
-                2 => wait_for_one(deed, ends, store, told).await,
+                2 => wait_for_one(deed, ends[0], store, told).await,
                 _ => work(ends, store, told).await,
             };
-            if let Err(error) = asked {
-                told.say([Word::Failed(error)]);
-            }
+            tell(asked, told);
         })
     }
 
@@ -256,6 +268,13 @@ async fn push(queue: &Queue<Part>, name: &str, jobs: Vec<(Part, Push)>, told: &T
     pushed.is_ok()
 }
 
+/// Says what went wrong.
+fn tell(asked: std::result::Result<(), Error>, told: &Told) {
+    if let Err(error) = asked {
+        told.say([Word::Failed(error)]);
+    }
+}
+
 /// Pushes to the press.
 async fn feed(parts: Vec<Part>, store: &Store, told: &Told) -> std::result::Result<(), Error> {
     let jobs = parts.into_iter().map(|part| (part.clone(), how(&part))).collect();
@@ -275,12 +294,7 @@ async fn work(ends: [End; TURN], store: &Store, told: &Told) -> std::result::Res
 }
 
 /// Pushes a job, and waits for one.
-async fn wait_for_one(
-    deed: Deed,
-    [end, ..]: [End; TURN],
-    store: &Store,
-    told: &Told,
-) -> std::result::Result<(), Error> {
+async fn wait_for_one(deed: Deed, end: End, store: &Store, told: &Told) -> std::result::Result<(), Error> {
     let queue = queue(store, FERRY).await?;
     let jobs: Vec<_> = Part::some(deed, 1).into_iter().map(|part| (part, plain())).collect();
     if push(&queue, FERRY, jobs, told).await {
