@@ -71,7 +71,7 @@ const SQL_ROOMS: [&str; 2] = ["src/storage/", "src/bin/millpond/bench/floor.rs"]
 /// can be given to them).
 const SEAMS: [(&str, &[&str]); 6] = [
     ("SystemTime::now", &[]),
-    ("Instant::now", &["src/bin/millpond/time.rs", "tests/torture/src/clock.rs"]),
+    ("Instant::now", &["src/bin/millpond/time.rs", "tests/peers/src/clock.rs", "tests/torture/src/clock.rs"]),
     ("thread::spawn", &[]),
     (
         "thread::Builder",
@@ -85,7 +85,10 @@ const SEAMS: [(&str, &[&str]); 6] = [
             "tests/torture/src/kill/children.rs",
         ],
     ),
-    ("thread::sleep", &["src/bin/millpond/time.rs", "tests/torture/src/clock.rs"]),
+    (
+        "thread::sleep",
+        &["src/bin/millpond/time.rs", "tests/peers/src/clock.rs", "tests/torture/src/clock.rs"],
+    ),
     ("Uuid::now_v7", &["actors/src/clock.rs", "src/bin/millpond/bench/floor.rs"]),
 ];
 
