@@ -136,8 +136,9 @@ impl<T: Serialize> Queue<T> {
     ///
     /// # Errors
     /// A bad name; [`Error::InvalidArgument`] for what is no cron expression, for one that never comes, for a time zone
-    /// that this machine does not know, and for a `push` with a time of its own; as [`push_with`](Queue::push_with);
-    /// [`Error::Overloaded`] beyond 1,000 schedules of a queue. Nothing is changed then.
+    /// that this machine does not know, and for a `push` with a time of its own; as [`push_with`](Queue::push_with), and
+    /// [`Error::TooLarge`] beyond 64 KiB of data; [`Error::Overloaded`] beyond 1,000 schedules of a queue. Nothing is
+    /// changed then.
     ///
     /// # Examples
     /// ```
@@ -187,6 +188,11 @@ impl<T: Serialize> Queue<T> {
             return Err(Error::InvalidArgument { what, reason: "its time never comes".into() });
         };
         let job = self.encoded(job, push)?;
+        limits::check_size(
+            "the data of a schedule, in bytes,",
+            job.data.bytes().len(),
+            limits::SCHEDULE_BYTES,
+        )?;
         let plan = Plan { cron: cron.into(), zone: zone.into(), missed, job };
         Ok(Set { queue, name, plan, due: Some(due) })
     }

@@ -162,6 +162,10 @@ pub const DONE_SWEPT: u32 = 4;
 /// Most schedules of one queue: whoever waits for a job looks through their times, and reads them all when one is due.
 pub const SCHEDULES: usize = 1_000;
 
+/// Largest data of what a schedule pushes, in bytes: with the number of them it bounds what is read when one is due. What is
+/// larger belongs in a blob.
+pub const SCHEDULE_BYTES: usize = 64 << 10;
+
 /// What of a schedule is later than this counts as missed, where that matters: a busy machine alone is never so late.
 pub const SCHEDULE_LATE: Duration = Duration::from_secs(60);
 

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use millpond::blocking;
 use millpond::{Clock, Error, Every, Location, ManualClock, Missed, Push, Queue, Result, Store, Task};
 
 use crate::backends::{begin, until, wait};
+use crate::peer::Peer;
+use crate::processes::file;
 
 /// Long enough that only a wake-up ends the wait.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -127,7 +130,7 @@ async fn q7_a_schedule_that_is_none_is_refused_and_changes_nothing(store: Store)
     assert!(matches!(bad, Err(Error::InvalidName { .. })));
     let bad = store.queue::<u64>("").keep_schedules().await;
     assert!(matches!(bad, Err(Error::InvalidName { .. })));
-    let large = store.queue::<String>("q").recurring("a", SECONDS, &"7".repeat(4 << 20), Push::new()).await;
+    let large = store.queue::<String>("q").recurring("a", SECONDS, &"7".repeat(64 << 10), Push::new()).await;
     assert!(matches!(large, Err(Error::TooLarge { .. })));
     assert_eq!(queue.numbers().await?, None, "nothing was written");
     Ok(())
@@ -227,4 +230,28 @@ fn q5_what_was_missed_is_left_out_if_it_is_to_be() {
         assert_eq!(clock.now().wall_ms, first + 3_600_000);
         kept(&queue, 1).await
     });
+}
+
+#[test]
+fn q5_processes_do_each_time_once_and_a_killed_one_holds_nobody_up() {
+    let (_folder, file) = file();
+    let (mut a, mut b) = (Peer::start(&file), Peer::start(&file));
+    let store = blocking::Store::open(&file).unwrap();
+    let queue = store.queue::<u64>("q");
+    queue.keep_done(LONG).unwrap();
+    for peer in [&mut a, &mut b] {
+        peer.tell("pop q 1000000");
+    }
+    // Said by one who does not wait, while the others do.
+    assert!(queue.recurring("tick", SECONDS, &7, Push::new()).unwrap());
+    assert_eq!((a.hear(), b.hear()), ("7 1".to_owned(), "7 1".to_owned()));
+    a.killed();
+    assert_eq!(b.ask("done"), "done");
+    for job in ["7 2", "7 1", "7 1"] {
+        assert_eq!(b.ask("pop q 1000000"), job, "at first the job of the one that was killed");
+        assert_eq!(b.ask("done"), "done");
+    }
+    let jobs = queue.page(None, 0, 100).unwrap().jobs;
+    let seconds: Vec<_> = jobs.into_iter().map(|job| job.unwrap().pushed_at / 1_000).collect();
+    assert!(seconds.len() >= 4 && seconds.is_sorted_by(|earlier, later| earlier < later), "{seconds:?}");
 }

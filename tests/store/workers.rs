@@ -23,9 +23,9 @@ each_backend! {
     q4_what_always_panics_is_dead_after_its_last_attempt
     q4_a_job_that_is_no_value_is_buried_at_once
     q7_a_worker_set_up_badly_touches_nothing
-    q9_so_many_jobs_at_a_time_and_no_more
-    q9_a_worker_that_drains_keeps_all_its_hands_until_the_end
-    q9_no_more_jobs_begin_within_a_period_than_were_allowed
+    q8_so_many_jobs_at_a_time_and_no_more
+    q8_a_worker_that_drains_keeps_all_its_hands_until_the_end
+    q8_no_more_jobs_begin_within_a_period_than_were_allowed
     c8_closing_ends_a_worker
     g9_an_idle_worker_is_stopped_without_a_job
 }
@@ -263,7 +263,7 @@ async fn q7_a_worker_set_up_badly_touches_nothing(store: Store) -> Result<()> {
     Ok(())
 }
 
-async fn q9_so_many_jobs_at_a_time_and_no_more(store: Store) -> Result<()> {
+async fn q8_so_many_jobs_at_a_time_and_no_more(store: Store) -> Result<()> {
     const SIZE: usize = 4;
     let queue = store.queue::<u64>("q");
     push(&queue, 0..40).await?;
@@ -281,7 +281,7 @@ async fn q9_so_many_jobs_at_a_time_and_no_more(store: Store) -> Result<()> {
     Ok(())
 }
 
-async fn q9_a_worker_that_drains_keeps_all_its_hands_until_the_end(store: Store) -> Result<()> {
+async fn q8_a_worker_that_drains_keeps_all_its_hands_until_the_end(store: Store) -> Result<()> {
     let queue = store.queue::<u64>("q");
     queue.push(&0).await?;
     let together = tokio::sync::Barrier::new(2);
@@ -301,7 +301,7 @@ async fn q9_a_worker_that_drains_keeps_all_its_hands_until_the_end(store: Store)
     Ok(())
 }
 
-async fn q9_no_more_jobs_begin_within_a_period_than_were_allowed(store: Store) -> Result<()> {
+async fn q8_no_more_jobs_begin_within_a_period_than_were_allowed(store: Store) -> Result<()> {
     let queue = store.queue::<u64>("q");
     push(&queue, 0..7).await?;
     let worker = queue.worker().concurrency(4).rate(3, LONG);

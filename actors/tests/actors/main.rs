@@ -27,6 +27,7 @@ mod lock_shortcut;
 mod lock_take_up;
 mod queue;
 mod runtime;
+mod schedule;
 mod supervisor;
 mod writer;
 mod writer_commit;

@@ -56,19 +56,21 @@ pub(super) fn q5_a_time_is_done_for_once(stage: &Stage<'_>) {
     assert_eq!(a.run(set("s", plan("x", 7), START)), Placed::New);
     let seen = stage.schedule();
     assert_eq!((seen.due, seen.last), (Some(START), None));
-    assert_eq!(a.run(fire(&seen, Some(START + 60))), pushed(1, false));
+    // Its next time is due at once, and is another one all the same.
+    assert_eq!(a.run(fire(&seen, Some(START))), pushed(1, false));
     assert_eq!(b.run(fire(&seen, Some(START + 60))), Fired::Stale, "he is late");
     assert_eq!(a.run(fire(&seen, Some(START + 60))), Fired::Stale, "and so is a repetition");
+    assert_eq!(b.run(fire(&stage.schedule(), Some(START + 60))), pushed(2, false));
     let moved = stage.schedule();
     assert_eq!((moved.due, moved.last), (Some(START + 60), Some(START)));
     assert!(moved.revision > seen.revision);
     stage.set_wall(START + 60);
     a.begin();
-    assert_eq!(a.apply(fire(&moved, None)), pushed(2, false));
+    assert_eq!(a.apply(fire(&moved, None)), pushed(3, false));
     assert_eq!(a.apply(fire(&moved, None)), Fired::Stale, "also within one group");
     a.commit();
     assert_eq!((stage.schedule().due, stage.fires()), (None, (false, None)), "it never comes again");
-    assert_eq!(b.claim_numbers("q"), [7, 7]);
+    assert_eq!(b.claim_numbers("q"), [7, 7, 7]);
 }
 
 pub(super) fn q5_a_time_never_comes_early(stage: &Stage<'_>) {

@@ -80,7 +80,7 @@ pub(super) fn job_steps() -> impl Strategy<Value = JobStep> {
             .prop_map(|(queue, schedule, plan, due)| JobStep::Schedule { queue, schedule, plan, due }),
         1 => (queue(), 0..SCHEDULES.len())
             .prop_map(|(queue, schedule)| JobStep::Unschedule { queue, schedule }),
-        3 => (queue(), 0..2_usize, prop::option::weighted(0.8, times()))
+        3 => (queue(), 0..4_usize, prop::option::weighted(0.8, times()))
             .prop_map(|(queue, back, next)| JobStep::Fire { queue, back, next }),
         1 => (queue(), prop::option::weighted(0.3, prop::bool::weighted(0.2)), prop::option::of(1..5_u32),
             prop::option::of(prop_oneof![Just(0), Just(400_u64)]))
@@ -90,9 +90,9 @@ pub(super) fn job_steps() -> impl Strategy<Value = JobStep> {
     ]
 }
 
-/// Times around those that the clock shows.
+/// Times around those that the clock shows; often one that is past, so that a schedule is due again at once.
 fn times() -> impl Strategy<Value = i64> {
-    (-1_000..30_000_i64).prop_map(|ms| 1_700_000_000_000 + ms)
+    prop_oneof![-1_000..0_i64, 0..30_000_i64].prop_map(|ms| 1_700_000_000_000 + ms)
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
@@ -110,7 +110,7 @@ pub(super) struct Jobs {
     claims: Vec<Receipt>,
     /// Jobs that are done.
     done: BTreeSet<(u64, u64)>,
-    /// The schedules that were there when it was looked last, and which of them have been done for.
+    /// Every schedule that was ever seen, oldest first, and which of them have been done for.
     schedules: [Vec<Schedule>; QUEUES.len()],
     fired: BTreeSet<u64>,
 }
@@ -193,6 +193,8 @@ pub(super) fn compare(pair: &mut Pair) {
     }
     for (number, queue) in QUEUES.into_iter().enumerate() {
         let schedules = pair.compare(|view| view.schedules(&name(queue)));
-        pair.known.jobs.schedules[number] = schedules.into_iter().map(Result::unwrap).collect();
+        let seen = &mut pair.known.jobs.schedules[number];
+        let new = schedules.into_iter().map(Result::unwrap).filter(|schedule| !seen.contains(schedule));
+        seen.extend(new.collect::<Vec<_>>());
     }
 }
