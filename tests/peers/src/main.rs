@@ -84,7 +84,7 @@ fn workloads(arguments: &Arguments) -> Vec<(String, Vec<String>)> {
 fn build(home: &Path, name: &str) -> Outcome<PathBuf> {
     let (manifest, target) = (home.join(name).join("Cargo.toml"), home.join("target"));
     let built = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--manifest-path"])
+        .args(["build", "--release", "--manifest-path"])
         .arg(manifest)
         .arg("--target-dir")
         .arg(&target)
