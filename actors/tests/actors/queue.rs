@@ -46,12 +46,12 @@ impl World {
         soon(self.runtime.ask::<QueueActor, _, _>(&name("q"), build)).await.unwrap()[0]
     }
 
-    async fn finish(&self, held: Held, how: How) -> Result<Finished> {
+    pub(crate) async fn finish(&self, held: Held, how: How) -> Result<Finished> {
         soon(self.runtime.enter_and(|reply, passage| held.finish(how, reply, passage))).await
     }
 
     /// A caller who waits, and is known to the actor.
-    async fn popping(&self) -> Begun<impl Future<Output = Result<Option<Held>>> + Send + use<>> {
+    pub(crate) async fn popping(&self) -> Begun<impl Future<Output = Result<Option<Held>>> + Send + use<>> {
         let pop = begun(self.pop(Wait::Forever));
         self.arrived().await;
         pop
@@ -75,7 +75,7 @@ fn sequence(held: &Result<Option<Held>>) -> u64 {
     held.as_ref().unwrap().as_ref().expect("a job").job().sequence
 }
 
-fn foreign_push(foreigner: &mut Foreigner) {
+pub(crate) fn foreign_push(foreigner: &mut Foreigner) {
     foreigner.write(Push { queue: target(), jobs: vec![job(Start::Now)] });
 }
 
