@@ -73,7 +73,8 @@ const CLOCK: &[Row] = &[("clock", ["--rounds 4", "--rounds 60", "--rounds 1000"]
 const CLOCK: &[Row] = &[];
 
 /// What judges how long things take. Not in the tier of a change: that runs beside other things, on whatever machine.
-const TIMED: &[&str] = &["kill", "locks", "readers", "zombies", "stopped", "fairness", "overload", "feeds"];
+const TIMED: &[&str] =
+    &["kill", "locks", "jobs", "readers", "zombies", "stopped", "fairness", "overload", "feeds"];
 
 /// Seeds with which a mutant is tried before it counts as a survivor: which groups there are depends on the threads too.
 const TRIES: u64 = 8;

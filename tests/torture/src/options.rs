@@ -139,7 +139,7 @@ macro_rules! options {
 
 options! {
     locks: grants, processes, lanes, every_ms, seconds = limit, timed;
-    jobs: jobs = some, every_ms = some;
+    jobs: jobs = some, every_ms = some, timed;
     feeds: messages = some, every_ms = some, timed;
     zombies: rounds, timed;
     power: rounds, images, seconds = limit, lanes = some;

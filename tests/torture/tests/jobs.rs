@@ -13,7 +13,7 @@ fn program() -> &'static Path {
 
 #[test]
 fn q1_q2_q3_q4_q5_q6_each_job_is_done_once_while_workers_die() {
-    let settings = Settings { jobs: 800, every_ms: 200, ..Settings::default() };
+    let settings = Settings { jobs: 800, every_ms: 200, timed: false, ..Settings::default() };
     let report = run(program(), &settings).unwrap();
     let shown = json!(report);
     assert!(report.violations.is_empty(), "{shown}");
@@ -26,7 +26,7 @@ fn every_lie_about_a_job_is_noticed() {
     // There may be no poison among so few, or nobody whose job was tried again.
     let mut left = Mutant::ALL.to_vec();
     for seed in 1..=8 {
-        let settings = Settings { seed, jobs: 600, every_ms: 300, ..Settings::default() };
+        let settings = Settings { seed, jobs: 600, every_ms: 300, timed: false, ..Settings::default() };
         let noticed = noticed(program(), &settings).unwrap();
         left.retain(|mutant| !noticed.contains(mutant));
         if left.is_empty() {

@@ -103,7 +103,8 @@ impl Mutant {
             }
             Mutant::Early => {
                 let pushed = evidence.pushed();
-                let delayed = |claim: &&Claim| evidence.spec(claim.number).delay_ms > 5 && claim.attempt == 1;
+                let delayed =
+                    |claim: &&Claim| evidence.spec(claim.number).delay_ms > 60 && claim.attempt == 1;
                 let early = *evidence.claims.values().filter(delayed).find(|claim| {
                     let push = pushed.get(&claim.sequence);
                     push.is_some_and(|push| push.acked - push.begun < 1_000_000)
