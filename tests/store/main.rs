@@ -22,6 +22,8 @@ mod containers;
 mod durables;
 mod events;
 mod executors;
+mod group_members;
+mod groups;
 mod lifecycle;
 mod lock_family;
 mod locks;

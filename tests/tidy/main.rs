@@ -42,7 +42,7 @@ const SRC: [&[&str]; 10] = [
     &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
+    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue"],
     &["events", "aggregate", "log", "channel", "channels"],
     &["store"],
     &["blocking", "lib"],
@@ -231,10 +231,16 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/channel.rs"
             | "src/channels/mod.rs"
             | "src/durable.rs"
+            | "src/group/mod.rs"
+            | "src/group/member.rs"
             | "src/aggregate.rs"
             | "src/inspect.rs"
             | "src/job.rs"
-            | "src/queue.rs" => source.path.replace("src/", "src/blocking/").replace("/mod.rs", ".rs"),
+            | "src/queue.rs" => source
+                .path
+                .replace("src/", "src/blocking/")
+                .replace("/mod.rs", ".rs")
+                .replace("/member.rs", ".rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };

@@ -41,6 +41,8 @@ pub(super) struct Store {
     pub(super) messages: Table<(u64, u64), Arc<Message>>,
     /// Of durable subscriptions, by feed and name.
     pub(super) cursors: Table<(u64, Name), u64>,
+    /// What was acknowledged beyond them, message by message.
+    pub(super) acknowledged: Table<(u64, Name, u64), ()>,
     pub(super) locks: Table<u64, Lock>,
     pub(super) lock_names: Table<Name, u64>,
     /// Who waits: by lock and ticket, so that a lock's first row is the first in its line.
@@ -98,7 +100,7 @@ impl Store {
         self.tables().into_iter().for_each(Transactional::undo_to_mark);
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 22] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 23] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -111,6 +113,7 @@ impl Store {
             &mut self.feed_names,
             &mut self.messages,
             &mut self.cursors,
+            &mut self.acknowledged,
             &mut self.locks,
             &mut self.lock_names,
             &mut self.tickets,

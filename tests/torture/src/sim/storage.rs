@@ -356,6 +356,8 @@ impl Tables for Moored {
         feed_trim(feed::Trim) -> feed::Trimmed;
         subscription_begin(subscription::Subscribe) -> u64;
         subscription_move(subscription::Move) -> subscription::Moved;
+        subscription_acknowledge(subscription::Acknowledge) -> subscription::Moved;
+        subscription_pass_over(subscription::PassOver) -> u64;
         subscription_end(subscription::Unsubscribe) -> bool;
         queue_push(queue::Push) -> queue::Pushed;
         queue_claim(queue::Claim) -> queue::Claimed;
