@@ -17,6 +17,7 @@ use millpond_actors::storage::feed::Kind;
 use crate::batch::{Batch, Slot};
 use crate::durable::Durable;
 use crate::feed::{Extent, Feed, History, Retention, Stamp, Subscription};
+use crate::group::Group;
 use crate::lock::LockGuard;
 
 /// A named channel of messages of one type. A handle: cheap to clone, no I/O to make one.
@@ -76,6 +77,12 @@ impl<T> Channel<T> {
     #[must_use]
     pub fn durable(&self, name: impl AsRef<str>) -> Durable<T> {
         Durable::new(&self.feed, name.as_ref())
+    }
+
+    /// The group of consumers of this name: a durable subscription that they share. A bad name is the first call's error.
+    #[must_use]
+    pub fn group(&self, name: impl AsRef<str>) -> Group<T> {
+        Group::new(&self.feed, name.as_ref())
     }
 
     /// The same channel, but every publish through this handle is applied only while `guard`'s lock is held: its token is

@@ -13,17 +13,15 @@ use serde::de::DeserializeOwned;
 
 use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
-use millpond_actors::feed::{From, Place};
+use millpond_actors::feed::From;
 use millpond_actors::lock::Wait;
-use millpond_actors::name::Name;
 use millpond_actors::reply;
-use millpond_actors::storage::Target;
 use millpond_actors::storage::lock::Fence;
-use millpond_actors::storage::subscription::{Move, Moved, Subscribe, Unsubscribe};
+use millpond_actors::storage::subscription::{Move, Moved};
 use millpond_actors::thread;
 
 use crate::batch::Batch;
-use crate::feed::{Feed, Message, Subscription};
+use crate::feed::{Cursor, Feed, Message, Subscription};
 use crate::lock::{Lock, LockGuard};
 
 /// A named subscription of a channel that the store remembers. A handle: cheap to clone, no I/O to make one.
@@ -58,43 +56,34 @@ use crate::lock::{Lock, LockGuard};
 /// # }).unwrap();
 /// ```
 pub struct Durable<T> {
-    feed: Feed,
-    name: Result<Name>,
-    start: From,
+    cursor: Cursor,
     lock: Lock,
     value: std::marker::PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Durable<T> {
     fn clone(&self) -> Durable<T> {
-        let (feed, name, lock) = (self.feed.clone(), self.name.clone(), self.lock.clone());
-        Durable { feed, name, start: self.start, lock, value: self.value }
+        Durable { cursor: self.cursor.clone(), lock: self.lock.clone(), value: self.value }
     }
 }
 
 impl<T> fmt::Debug for Durable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Durable").field("feed", &self.feed).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Durable").field("cursor", &self.cursor).finish_non_exhaustive()
     }
-}
-
-/// A part of a lock's name: a slash in it does not end it.
-fn part(name: &Result<Name>) -> String {
-    name.as_ref().map_or_else(|_| String::new(), |name| name.as_str().replace('%', "%25").replace('/', "%2F"))
 }
 
 impl<T> Durable<T> {
     pub(crate) fn new(feed: &Feed, name: &str) -> Durable<T> {
-        let name = Name::new(name);
-        let lock = format!("channel/{}/{}", part(&feed.name), part(&name));
-        let lock = Lock::new(Arc::clone(&feed.runtime), &lock);
-        Durable { feed: feed.clone(), name, start: From::Start, lock, value: std::marker::PhantomData }
+        let cursor = Cursor::new(feed, name);
+        let lock = Lock::new(Arc::clone(&feed.runtime), &cursor.lock_name());
+        Durable { cursor, lock, value: std::marker::PhantomData }
     }
 
     /// Where it begins if the store does not know it yet: with the oldest message that is kept unless set.
     #[must_use]
     pub fn starting(mut self, start: From) -> Durable<T> {
-        self.start = start;
+        self.cursor.start = start;
         self
     }
 
@@ -111,7 +100,7 @@ impl<T> Durable<T> {
     /// # Errors
     /// A bad name, also together with the channel's above 500 bytes; [`Error::Busy`]; what the database said.
     pub async fn consume(&self) -> Result<Consumer<T>> {
-        self.check()?;
+        self.cursor.check()?;
         let guard = self.lock.acquire().await?;
         self.begin(guard).await
     }
@@ -121,7 +110,7 @@ impl<T> Durable<T> {
     /// # Errors
     /// As [`consume`](Durable::consume).
     pub async fn try_consume(&self) -> Result<Option<Consumer<T>>> {
-        self.check()?;
+        self.cursor.check()?;
         match self.lock.try_acquire().await? {
             Some(guard) => self.begin(guard).await.map(Some),
             None => Ok(None),
@@ -133,7 +122,7 @@ impl<T> Durable<T> {
     /// # Errors
     /// As [`consume`](Durable::consume).
     pub async fn consume_within(&self, time: Duration) -> Result<Option<Consumer<T>>> {
-        self.check()?;
+        self.cursor.check()?;
         match self.lock.acquire_within(time).await? {
             Some(guard) => self.begin(guard).await.map(Some),
             None => Ok(None),
@@ -145,9 +134,7 @@ impl<T> Durable<T> {
     /// # Errors
     /// A bad name; what the database said.
     pub async fn cursor(&self) -> Result<Option<u64>> {
-        let (kind, feed, name) = (self.feed.kind, self.feed.name.clone()?, self.name.clone()?);
-        let found = self.feed.runtime.read(move |view| view.subscriptions(kind, &feed)).await?;
-        Ok(found.into_iter().find(|found| found.name == name.as_str()).map(|found| found.cursor))
+        self.cursor.stands().await
     }
 
     /// Has the store forget it. Whether it knew it. A consumer that goes on can acknowledge nothing more.
@@ -155,58 +142,29 @@ impl<T> Durable<T> {
     /// # Errors
     /// A bad name; [`Error::Busy`]; what the database said.
     pub async fn remove(&self) -> Result<bool> {
-        self.feed.runtime.write(self.removal()?).await
+        self.cursor.remove().await
     }
 
     pub(crate) fn consume_blocking(&self, wait: Wait) -> Result<Option<Consumer<T>>> {
-        self.check()?;
+        self.cursor.check()?;
         let Some(guard) = self.lock.request_blocking(wait)? else { return Ok(None) };
-        let (kind, name) = (self.feed.kind, self.feed.name.clone()?);
-        let start = self.start;
-        let place = self.feed.runtime.read_blocking(move |view| start.find(kind, &name, view))?;
-        let cursor = self.feed.runtime.write_blocking(self.subscribe(place)?)?;
-        let (subscription, _) = self.feed.follow_blocking(From::After(cursor))?;
+        let (cursor, _) = self.cursor.begin_blocking()?;
+        let (subscription, _) = self.cursor.feed.follow_blocking(From::After(cursor))?;
         Ok(Some(Consumer::new(self, guard, cursor, subscription)))
     }
 
     pub(crate) fn cursor_blocking(&self) -> Result<Option<u64>> {
-        let (kind, feed, name) = (self.feed.kind, self.feed.name.clone()?, self.name.clone()?);
-        let found = self.feed.runtime.read_blocking(move |view| view.subscriptions(kind, &feed))?;
-        Ok(found.into_iter().find(|found| found.name == name.as_str()).map(|found| found.cursor))
+        self.cursor.stands_blocking()
     }
 
     pub(crate) fn remove_blocking(&self) -> Result<bool> {
-        self.feed.runtime.write_blocking(self.removal()?)
-    }
-
-    fn check(&self) -> Result<()> {
-        self.feed.name.as_ref().map_err(Error::clone)?;
-        self.name.as_ref().map_err(Error::clone)?;
-        self.start.check()
+        self.cursor.remove_blocking()
     }
 
     async fn begin(&self, guard: LockGuard) -> Result<Consumer<T>> {
-        let (kind, name) = (self.feed.kind, self.feed.name.clone()?);
-        let start = self.start;
-        let place = self.feed.runtime.read(move |view| start.find(kind, &name, view)).await?;
-        let cursor = self.feed.runtime.write(self.subscribe(place)?).await?;
-        let (subscription, _) = self.feed.follow(From::After(cursor)).await?;
+        let (cursor, _) = self.cursor.begin().await?;
+        let (subscription, _) = self.cursor.feed.follow(From::After(cursor)).await?;
         Ok(Consumer::new(self, guard, cursor, subscription))
-    }
-
-    /// It begins at this place, if the store does not know it yet.
-    fn subscribe(&self, Place { next, .. }: Place) -> Result<Subscribe> {
-        let (feed, subscription) = (self.target()?, self.name.clone()?);
-        Ok(Subscribe { kind: self.feed.kind, feed, subscription, cursor: next.saturating_sub(1) })
-    }
-
-    fn removal(&self) -> Result<Unsubscribe> {
-        let (feed, subscription) = (self.target()?, self.name.clone()?);
-        Ok(Unsubscribe { kind: self.feed.kind, feed, subscription })
-    }
-
-    fn target(&self) -> Result<Target> {
-        Ok(Target { name: self.feed.name.clone()?, id: None })
     }
 }
 
@@ -276,7 +234,7 @@ impl<T> Consumer<T> {
     /// yet; [`Error::Busy`]; what the database said. The cursor is where it was then.
     pub async fn ack(&mut self, sequence: u64) -> Result<()> {
         let moved = self.movement(sequence, false)?;
-        let moved = self.durable.feed.runtime.write(moved).await?;
+        let moved = self.durable.cursor.feed.runtime.write(moved).await?;
         self.moved(moved)
     }
 
@@ -315,7 +273,7 @@ impl<T> Consumer<T> {
             Moved::Done { .. } => Ok(()),
             Moved::Fenced => Err(Fence::refused(Some(&fence))),
         };
-        batch.add::<Move, _>(&self.durable.feed.runtime, (part, 0), means).map(drop)
+        batch.add::<Move, _>(&self.durable.cursor.feed.runtime, (part, 0), means).map(drop)
     }
 
     /// Moves the cursor, back too, and goes on behind it.
@@ -325,9 +283,9 @@ impl<T> Consumer<T> {
     pub async fn seek(&mut self, sequence: u64) -> Result<()> {
         From::After(sequence).check()?;
         let moved = self.movement(sequence, true)?;
-        let moved = self.durable.feed.runtime.write(moved).await?;
+        let moved = self.durable.cursor.feed.runtime.write(moved).await?;
         self.moved(moved)?;
-        self.subscription = self.durable.feed.follow(From::After(sequence)).await?.0;
+        self.subscription = self.durable.cursor.feed.follow(From::After(sequence)).await?.0;
         Ok(())
     }
 
@@ -344,16 +302,16 @@ impl<T> Consumer<T> {
 
     pub(crate) fn ack_blocking(&mut self, sequence: u64) -> Result<()> {
         let moved = self.movement(sequence, false)?;
-        let moved = self.durable.feed.runtime.write_blocking(moved)?;
+        let moved = self.durable.cursor.feed.runtime.write_blocking(moved)?;
         self.moved(moved)
     }
 
     pub(crate) fn seek_blocking(&mut self, sequence: u64) -> Result<()> {
         From::After(sequence).check()?;
         let moved = self.movement(sequence, true)?;
-        let moved = self.durable.feed.runtime.write_blocking(moved)?;
+        let moved = self.durable.cursor.feed.runtime.write_blocking(moved)?;
         self.moved(moved)?;
-        self.subscription = self.durable.feed.follow_blocking(From::After(sequence))?.0;
+        self.subscription = self.durable.cursor.feed.follow_blocking(From::After(sequence))?.0;
         Ok(())
     }
 
@@ -369,8 +327,8 @@ impl<T> Consumer<T> {
             return Err(Error::InvalidArgument { what, reason: "it has not come yet".into() });
         }
         let (feed, subscription, fence) =
-            (self.durable.target()?, self.durable.name.clone()?, self.guard.fence());
-        Ok(Move { kind: self.durable.feed.kind, feed, subscription, cursor, back, fence })
+            (self.durable.cursor.target()?, self.durable.cursor.name.clone()?, self.guard.fence());
+        Ok(Move { kind: self.durable.cursor.feed.kind, feed, subscription, cursor, back, fence })
     }
 
     fn moved(&mut self, moved: Moved) -> Result<()> {
@@ -387,7 +345,7 @@ impl<T> Consumer<T> {
 
     /// That he consumes no more.
     fn loss(&self) -> Error {
-        if self.durable.feed.runtime.is_closed() {
+        if self.durable.cursor.feed.runtime.is_closed() {
             return Error::Closed;
         }
         Error::Lost { lock: self.guard.name().to_owned(), ticket: self.guard.token() }

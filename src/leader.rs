@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::Result;
-use millpond_actors::lock::{Abandoned, Follow, LockActor};
 use millpond_actors::name::Name;
 use millpond_actors::storage::Identity;
 use millpond_actors::storage::lock::{Holder, Line};
@@ -107,19 +106,14 @@ impl Election {
     /// # Errors
     /// A bad name; [`Error::Closed`](crate::Error::Closed).
     pub async fn changed(&self, known: Option<u64>) -> Result<Option<Leader>> {
-        let name = self.name()?;
-        let _leaving = Leaving { election: self, name: &name };
-        let known = known.unwrap_or(0);
-        let follow = self.lock.runtime.watch::<LockActor, _, _>(&name, |reply, _| Follow { known, reply });
-        Ok(follow.await?.map(Leader::of))
+        let holders = self.lock.changed(Vec::from_iter(known)).await?;
+        Ok(holders.into_iter().next().map(Leader::of))
     }
 
     /// The same for a thread that waits.
     pub(crate) fn changed_blocking(&self, known: Option<u64>) -> Result<Option<Leader>> {
-        let (name, known) = (self.name()?, known.unwrap_or(0));
-        let runtime = &self.lock.runtime;
-        let leader = runtime.watch_blocking::<LockActor, _, _>(&name, |reply, _| Follow { known, reply })?;
-        Ok(leader.map(Leader::of))
+        let holders = self.lock.changed_blocking(Vec::from_iter(known))?;
+        Ok(holders.into_iter().next().map(Leader::of))
     }
 
     pub(crate) fn lock(&self) -> &Lock {
@@ -128,18 +122,6 @@ impl Election {
 
     pub(crate) fn name(&self) -> Result<Name> {
         self.lock.checked().map(|(name, ..)| name.clone())
-    }
-}
-
-/// Tells the actor when a follower goes away.
-struct Leaving<'a> {
-    election: &'a Election,
-    name: &'a Name,
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.election.lock.runtime.tell::<LockActor, _>(self.name, Abandoned);
     }
 }
 

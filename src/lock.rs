@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::lock::{Abandoned, Acquire, BreakLock, LockActor, Loss, Place, Shape, Shortcut, Wait};
+use millpond_actors::lock::{
+    Abandoned, Acquire, BreakLock, Follow, LockActor, Loss, Place, Shape, Shortcut, Wait,
+};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::lock::Fence;
+use millpond_actors::storage::lock::{Fence, Holder};
 
 use crate::batch::Batch;
 
@@ -116,6 +118,21 @@ impl Lock {
     pub(crate) fn break_lock_blocking(&self) -> Result<bool> {
         let name = self.name.clone()?;
         self.runtime.call::<LockActor, _, _>(&name, |reply, passage| BreakLock { reply, passage })
+    }
+
+    /// Waits until others hold it, or parts of it, than those with these tokens, and tells who; both in the order in which
+    /// they were granted it.
+    pub(crate) async fn changed(&self, known: Vec<u64>) -> Result<Vec<Holder>> {
+        let (name, ..) = self.checked()?;
+        // Tells the actor when this one goes away.
+        let _leaving = Leaving { lock: self, name, waits: true };
+        self.runtime.watch::<LockActor, _, _>(name, |reply, _| Follow { known, reply }).await
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn changed_blocking(&self, known: Vec<u64>) -> Result<Vec<Holder>> {
+        let (name, ..) = self.checked()?;
+        self.runtime.watch_blocking::<LockActor, _, _>(name, |reply, _| Follow { known, reply })
     }
 
     async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {

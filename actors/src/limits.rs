@@ -45,6 +45,21 @@ pub const FOLLOWERS: usize = 100_000;
 /// bytes: this bounds it to some ten MiB.
 pub const CHANNELS_FOLLOWED: usize = 100_000;
 
+/// Parts that the messages of a channel are divided into among the consumers of a group, by their keys. It is how many of
+/// them can have work at once; each is a lock that one of them holds. It belongs to the file: with another number,
+/// processes would not agree on whose a key is.
+pub const GROUP_PARTS: usize = 32;
+
+/// Consumers of one group. Those above the number of parts have nothing to do but to be there when another one goes.
+pub const GROUP_MEMBERS: u32 = 1_000;
+
+/// Messages of one part that a consumer has at hand, handed out and not acknowledged or waiting. It is how far one message
+/// that takes its time lets the others of its part get ahead.
+pub const GROUP_AT_HAND: usize = 256;
+
+/// Bytes of them that wait; one message may be larger. With all parts it is a page.
+pub const GROUP_BYTES: usize = PAGE_BYTES / GROUP_PARTS;
+
 /// Records in the window of a live view, which holds them all in memory.
 pub const LIVE_RECORDS: usize = 100_000;
 

@@ -9,7 +9,7 @@ use millpond_actors::error::Result;
 use millpond_actors::feed::From;
 
 use super::feed::{History, Subscription};
-use super::{Durable, LockGuard};
+use super::{Durable, Group, LockGuard};
 use crate::feed::{Extent, Retention, Stamp};
 
 /// A named channel; see [`crate::Channel`].
@@ -29,6 +29,12 @@ impl<T> Channel<T> {
     #[must_use]
     pub fn durable(&self, name: impl AsRef<str>) -> Durable<T> {
         Durable { durable: self.channel.durable(name) }
+    }
+
+    /// See [`crate::Channel::group`].
+    #[must_use]
+    pub fn group(&self, name: impl AsRef<str>) -> Group<T> {
+        Group { group: self.channel.group(name) }
     }
 
     /// See [`crate::Channel::guarded_by`].

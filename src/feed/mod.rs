@@ -1,5 +1,6 @@
 //! What a log and a channel have in common: a message, what is kept, and the untyped handle that both are made of.
 
+mod cursor;
 mod history;
 mod live;
 mod subscription;
@@ -25,6 +26,7 @@ use millpond_actors::storage::feed::{
 use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::{Data, Target};
 
+pub(crate) use self::cursor::Cursor;
 pub use self::history::History;
 pub use self::live::Live;
 pub use self::subscription::Subscription;

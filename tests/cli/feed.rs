@@ -131,6 +131,27 @@ fn c3_a_pattern_is_subscribed_to_from_another_process() {
 }
 
 #[test]
+fn c2_a_group_shares_the_messages_of_a_channel() {
+    let bench = Bench::new();
+    for n in ["1", "2", "3"] {
+        bench.printed(&["channel", "publish", "orders", n, "--key", "order-17"]);
+    }
+    let arguments = ["--json", "channel", "subscribe", "orders", "--group", "billing"];
+    let taken = bench.json(&[&arguments[1..], &["--limit", "1"]].concat());
+    assert_eq!(taken[0]["data"], 1);
+    let mut waits = Running::start(&bench, &arguments);
+    bench.printed(&["channel", "publish", "orders", "4", "--key", "order-17"]);
+    for n in 2..=4 {
+        assert!(waits.line().contains(&format!(r#""data":{n}"#)));
+    }
+    let held = bench.printed(&["lock", "list"]);
+    assert!(held.contains("channel/orders/billing/31"), "who has which part is seen: {held}");
+    assert_eq!(waits.end(Signal::SIGINT), 0);
+    let both = ["channel", "subscribe", "orders", "--group", "billing", "--durable", "billing"];
+    assert_eq!(bench.run(&both).code(), 2);
+}
+
+#[test]
 fn c2_a_durable_subscription_goes_on_where_it_was() {
     let bench = Bench::new();
     for n in ["1", "2", "3"] {

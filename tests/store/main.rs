@@ -26,6 +26,8 @@ mod durables;
 mod effects;
 mod events;
 mod executors;
+mod group_members;
+mod groups;
 mod lifecycle;
 mod lock_family;
 mod locks;

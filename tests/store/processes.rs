@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use millpond::blocking::{Job, LockGuard, Store};
+use millpond::blocking::{Delivery, Job, LockGuard, Store};
 use millpond::{CommandError, Error, Event, Expected};
 use nix::sys::signal::Signal;
 
@@ -25,6 +25,8 @@ fn as_a_child() {
     let mut guards: Vec<LockGuard> = Vec::new();
     let mut watch = None;
     let mut consumers = Vec::new();
+    let mut member = None;
+    let mut deliveries: Vec<Delivery<u64>> = Vec::new();
     let mut jobs: Vec<Job<u64>> = Vec::new();
     let say = |answer: &str| {
         let mut out = std::io::stdout().lock();
@@ -86,6 +88,26 @@ fn as_a_child() {
                 consumers.push(consumer);
                 last.map(|message| message.sequence().to_string())
             }
+            ["join", name, group, ttl] => {
+                let ttl = Duration::from_millis(ttl.parse().unwrap());
+                store.channel::<u64>(name).group(group).ttl(ttl).join().map(|joined| {
+                    member = Some(joined);
+                    "joined".to_owned()
+                })
+            }
+            ["deliver", count, acknowledged] => {
+                let found = member.as_mut().unwrap().take(count.parse().unwrap());
+                found.collect::<Result<Vec<_>, _>>().and_then(|found| {
+                    deliveries = found;
+                    let done = deliveries.drain(..acknowledged.parse::<usize>().unwrap());
+                    let done = done.map(|delivery| {
+                        let sequence = delivery.sequence().to_string();
+                        delivery.ack().map(|()| sequence)
+                    });
+                    done.collect::<Result<Vec<_>, _>>().map(|done| done.join(" "))
+                })
+            }
+            ["acknowledge"] => deliveries.pop().unwrap().ack().map(|()| "acknowledged".to_owned()),
             ["version", stream] => store.events().version(stream).map(|version| version.to_string()),
             ["deposit", id, count] => Ok(deposits(&store, id, count.parse().unwrap()).to_string()),
             ["withdraw", id, cents] => Ok(withdraw(&store, id, cents.parse().unwrap())),

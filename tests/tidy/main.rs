@@ -54,7 +54,7 @@ const SRC: [&[&str]; 10] = [
     &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "queue"],
+    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue"],
     &["events", "aggregate", "log", "channel", "channels", "worker", "schedule"],
     &["store"],
     &["blocking", "lib"],
@@ -247,12 +247,18 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/channel.rs"
             | "src/channels/mod.rs"
             | "src/durable.rs"
+            | "src/group/mod.rs"
+            | "src/group/member.rs"
             | "src/aggregate.rs"
             | "src/inspect.rs"
             | "src/job.rs"
             | "src/schedule.rs"
             | "src/worker/mod.rs"
-            | "src/queue.rs" => source.path.replace("src/", "src/blocking/").replace("/mod.rs", ".rs"),
+            | "src/queue.rs" => source
+                .path
+                .replace("src/", "src/blocking/")
+                .replace("/mod.rs", ".rs")
+                .replace("/member.rs", ".rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };

@@ -29,21 +29,21 @@ pub struct Loss {
     pub reply: Reply<()>,
 }
 
-/// Be told who holds the lock, as soon as that is somebody else than is known.
+/// Be told who holds the lock, or parts of it, as soon as these are others than are known.
 #[derive(Debug)]
 pub struct Follow {
-    /// The token of the holder that is known; 0 for nobody.
-    pub known: u64,
-    /// Answered with the holder then, `None` if nobody holds it.
-    pub reply: Reply<Option<Holder>>,
+    /// The tokens of the holders that are known, in the order of their tickets; none for nobody.
+    pub known: Vec<u64>,
+    /// Answered with the holders then, in this order.
+    pub reply: Reply<Vec<Holder>>,
 }
 
 /// Somebody who follows a lock. The lock's actor stays for it.
 pub(super) struct Follower {
-    known: u64,
+    known: Vec<u64>,
     /// Looks that began earlier may have seen what was before it asked.
     since: u64,
-    reply: Reply<Option<Holder>>,
+    reply: Reply<Vec<Holder>>,
     _stay: Stay,
 }
 
@@ -109,12 +109,14 @@ impl LockActor {
     }
 
     /// Tells those who follow the lock who holds it, if they do not know yet.
-    fn answer_followers(&mut self, holder: Option<&Holder>, asked: u64) {
-        let holder = holder.filter(|holder| !holder.void);
-        let now = holder.map_or(0, |holder| holder.grant.token);
-        let is_news = |follower: &mut Follower| follower.since <= asked && follower.known != now;
+    fn answer_followers(&mut self, line: Option<&Line>, asked: u64) {
+        let holders = || line.into_iter().flat_map(Line::living);
+        let is_news = |follower: &mut Follower| {
+            let known = follower.known.iter().copied();
+            follower.since <= asked && !holders().map(|holder| holder.grant.token).eq(known)
+        };
         let told = self.followers.extract_if(.., is_news);
-        told.for_each(|follower| follower.reply.answer(Ok(holder.cloned())));
+        told.for_each(|follower| follower.reply.answer(Ok(holders().cloned().collect())));
     }
 
     /// Those who have gone away want to know nothing any more.
@@ -300,7 +302,7 @@ impl LockActor {
         let Glance { line, asked } = glance;
         let stay = stay.or_else(|| self.a_waiter_stays());
         let Ok(line) = line else { return self.look_later(stay, context) };
-        self.answer_followers(line.as_ref().and_then(Line::holder), asked);
+        self.answer_followers(line.as_ref(), asked);
         let Some(line) = line else { return self.tell_watcher(context) };
         let remaining_ms = line.living().map(|holder| holder.remaining_ms).min().unwrap_or(0);
         let held: HashSet<u64> = line.living().map(|holder| holder.grant.ticket).collect();

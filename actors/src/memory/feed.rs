@@ -16,7 +16,7 @@ use crate::storage::feed::{
 pub(super) struct Feed {
     pub(super) name: Name,
     kind: Kind,
-    first: u64,
+    pub(super) first: u64,
     last: u64,
     bytes: u64,
     recorded_at: i64,

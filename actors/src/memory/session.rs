@@ -367,6 +367,17 @@ impl Tables for MemorySession {
         self.operate(|store, me| Ok(store.subscription_move(me, operation)))
     }
 
+    fn subscription_acknowledge(
+        &mut self,
+        operation: &subscription::Acknowledge,
+    ) -> Result<subscription::Moved> {
+        self.operate(|store, me| Ok(store.subscription_acknowledge(me, operation)))
+    }
+
+    fn subscription_pass_over(&mut self, operation: &subscription::PassOver) -> Result<u64> {
+        self.operate(|store, _| Ok(store.subscription_pass_over(operation)))
+    }
+
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.operate(|store, _| Ok(store.subscription_end(operation)))
     }

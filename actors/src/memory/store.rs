@@ -42,6 +42,8 @@ pub(super) struct Store {
     pub(super) messages: Table<(u64, u64), Arc<Message>>,
     /// Of durable subscriptions, by feed and name.
     pub(super) cursors: Table<(u64, Name), u64>,
+    /// What was acknowledged beyond them, message by message.
+    pub(super) acknowledged: Table<(u64, Name, u64), ()>,
     pub(super) locks: Table<u64, Lock>,
     pub(super) lock_names: Table<Name, u64>,
     /// Who waits: by lock and ticket, so that a lock's first row is the first in its line.
@@ -101,7 +103,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 23] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 24] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -114,6 +116,7 @@ impl Store {
             &mut self.feed_names,
             &mut self.messages,
             &mut self.cursors,
+            &mut self.acknowledged,
             &mut self.locks,
             &mut self.lock_names,
             &mut self.tickets,

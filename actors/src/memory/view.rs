@@ -52,6 +52,16 @@ impl View for MemoryView {
         Ok(self.0.store().subscription_list(kind, name))
     }
 
+    fn acknowledged(
+        &mut self,
+        kind: feed::Kind,
+        feed: &Name,
+        subscription: &Name,
+        within: subscription::Span,
+    ) -> Result<Option<subscription::Acknowledged>> {
+        Ok(self.0.store().acknowledged(kind, feed, subscription, within))
+    }
+
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
         Ok(self.0.store().line(name, now))
     }

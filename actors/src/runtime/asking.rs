@@ -210,6 +210,12 @@ impl Runtime {
         Ok(answer)
     }
 
+    /// Has a task run beside the actors, on the first arbiter's thread, until it or the store ends. It must not wait but by
+    /// awaiting. Whether the store still runs tasks.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+        self.doors.arbiter.spawn(task)
+    }
+
     /// An answer that comes after this time. The caller's executor may have no timer; ours has one.
     #[must_use]
     pub fn timer(&self, after: Duration) -> Answer<()> {

@@ -166,6 +166,10 @@ operations! {
     subscription_begin: SubscriptionBegin(subscription::Subscribe) => u64;
     /// Move the cursor of a durable subscription.
     subscription_move: SubscriptionMove(subscription::Move) => subscription::Moved;
+    /// Say that one message has been dealt with, in whatever order.
+    subscription_acknowledge: SubscriptionAcknowledge(subscription::Acknowledge) => subscription::Moved;
+    /// Have the cursor pass over what retention has removed.
+    subscription_pass_over: SubscriptionPassOver(subscription::PassOver) => u64;
     /// Forget a durable subscription.
     subscription_end: SubscriptionEnd(subscription::Unsubscribe) => bool;
 
@@ -374,6 +378,19 @@ pub trait View: Send {
     /// # Errors
     /// What the database said.
     fn subscriptions(&mut self, kind: feed::Kind, name: &Name) -> Result<Vec<subscription::Standing>>;
+
+    /// What of a feed has been acknowledged in a durable subscription, of the messages between two, inclusive; `None` if
+    /// there is no such subscription.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn acknowledged(
+        &mut self,
+        kind: feed::Kind,
+        feed: &Name,
+        subscription: &Name,
+        within: subscription::Span,
+    ) -> Result<Option<subscription::Acknowledged>>;
 
     /// How one lock stands at `now`, without changing anything; `None` if it was never used.
     ///

@@ -21,8 +21,9 @@ impl World {
     fn follow(&self, lock: &str, known: u64) -> impl Future<Output = Option<Holder>> + use<> {
         let (runtime, name) = (self.runtime.clone(), name(lock));
         async move {
+            let known = Vec::from_iter(Some(known).filter(|known| *known > 0));
             let follow = runtime.watch::<LockActor, _, _>(&name, |reply, _| Follow { known, reply });
-            follow.await.unwrap()
+            follow.await.unwrap().into_iter().next()
         }
     }
 }

@@ -219,6 +219,9 @@ macro_rules! contract_suite {
                     c2_what_is_rolled_back_was_not_acknowledged
                     c5_effects_and_cursor_are_one_transaction
                     a_subscription_that_is_ended_is_forgotten
+                    c2_messages_are_acknowledged_in_any_order
+                    c2_a_stale_token_acknowledges_nothing
+                    c4_what_was_removed_is_passed_over_and_counted_once
                 }
                 processes {
                     processes_are_listed_with_what_they_said

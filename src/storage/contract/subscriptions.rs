@@ -2,8 +2,11 @@
 
 use millpond_actors::error::Expected;
 use millpond_actors::storage::feed::Kind;
+use millpond_actors::storage::feed::Trim;
 use millpond_actors::storage::lock::Grant;
-use millpond_actors::storage::subscription::{Move, Moved, Subscribe, Unsubscribe};
+use millpond_actors::storage::subscription::{
+    Acknowledge, Acknowledged, Move, Moved, PassOver, Span, Subscribe, Unsubscribe,
+};
 
 use super::queues::{new_job, push};
 use super::stage::*;
@@ -137,4 +140,104 @@ pub(super) fn a_subscription_that_is_ended_is_forgotten(stage: &Stage<'_>) {
     assert_eq!(cursor(stage), None);
     assert_eq!(a.run(moved(grant, 9, false)), Moved::Fenced, "nothing is left to be moved");
     assert_eq!(a.run(begin(2)), 2);
+}
+
+fn acknowledge(grant: Grant, sequence: u64) -> Acknowledge {
+    let (feed, subscription, fence) = (target("c"), name("s"), fence("l", grant));
+    Acknowledge { kind: Kind::Channel, feed, subscription, sequence, fence }
+}
+
+fn pass_over() -> PassOver {
+    PassOver { kind: Kind::Channel, feed: target("c"), subscription: name("s") }
+}
+
+fn acknowledged(stage: &Stage<'_>, first: u64, last: u64) -> Acknowledged {
+    let within = Span { first, last };
+    stage.view().acknowledged(Kind::Channel, &name("c"), &name("s"), within).unwrap().unwrap()
+}
+
+fn spans(spans: &[(u64, u64)]) -> Vec<Span> {
+    spans.iter().map(|(first, last)| Span { first: *first, last: *last }).collect()
+}
+
+pub(super) fn c2_messages_are_acknowledged_in_any_order(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let nothing =
+        stage.view().acknowledged(Kind::Channel, &name("c"), &name("s"), Span { first: 1, last: 9 });
+    assert_eq!(nothing, Ok(None));
+    a.run(begin(2));
+    let grant = a.hold("l", 1_000);
+    // What is acknowledged, where the cursor is then, and what there is beyond it.
+    let steps = [
+        (5, 2, &[(5, 5)][..]),
+        (7, 2, &[(5, 5), (7, 7)]),
+        (7, 2, &[(5, 5), (7, 7)]),
+        (1, 2, &[(5, 5), (7, 7)]),
+        (6, 2, &[(5, 7)]),
+        (8, 2, &[(5, 8)]),
+        (4, 2, &[(4, 8)]),
+        (11, 2, &[(4, 8), (11, 11)]),
+        (3, 8, &[(11, 11)]),
+        (9, 9, &[(11, 11)]),
+        (10, 11, &[]),
+    ];
+    for (sequence, reached, beyond) in steps {
+        assert_eq!(a.run(acknowledge(grant, sequence)), Moved::Done { cursor: reached }, "{sequence}");
+        assert_eq!(cursor(stage), Some(reached));
+        let found = acknowledged(stage, 1, u64::MAX);
+        assert_eq!(found, Acknowledged { cursor: reached, beyond: spans(beyond) }, "{sequence}");
+    }
+    for sequence in [20, 21, 22, 30] {
+        a.run(acknowledge(grant, sequence));
+    }
+    assert_eq!(acknowledged(stage, 21, 21).beyond, spans(&[(21, 21)]), "as far as it was asked for");
+    assert_eq!(acknowledged(stage, 22, 40).beyond, spans(&[(22, 22), (30, 30)]));
+    assert_eq!(acknowledged(stage, 23, 29).beyond, []);
+    let all = acknowledged(stage, 1, 40);
+    let contained: Vec<u64> = (0..40).filter(|sequence| all.contains(*sequence)).collect();
+    assert_eq!(contained, (0..=11).chain(20..=22).chain([30]).collect::<Vec<u64>>());
+}
+
+pub(super) fn c2_a_stale_token_acknowledges_nothing(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    a.run(begin(0));
+    let old = a.hold("l", 100);
+    a.run(acknowledge(old, 2));
+    stage.pass(100);
+    let new = b.hold("l", 100);
+    assert_eq!(a.run(acknowledge(old, 1)), Moved::Fenced);
+    assert_eq!(acknowledged(stage, 1, 9), Acknowledged { cursor: 0, beyond: spans(&[(2, 2)]) });
+    assert_eq!(b.run(acknowledge(new, 1)), Moved::Done { cursor: 2 });
+    // What is forgotten is forgotten whole.
+    b.run(acknowledge(new, 9));
+    b.run(Unsubscribe { kind: Kind::Channel, feed: target("c"), subscription: name("s") });
+    assert_eq!(b.run(acknowledge(new, 3)), Moved::Fenced);
+    b.run(begin(7));
+    assert_eq!(b.run(acknowledge(new, 8)), Moved::Done { cursor: 8 });
+}
+
+pub(super) fn c4_what_was_removed_is_passed_over_and_counted_once(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    a.run(append_to(Kind::Channel, "c", &[1; 20]));
+    a.run(begin(1));
+    let grant = a.hold("l", 1_000);
+    let trim = |before| Trim { kind: Kind::Channel, feed: target("c"), before };
+    assert_eq!(a.run(pass_over()), 0);
+    for sequence in [3, 4, 8, 9, 10, 15] {
+        a.run(acknowledge(grant, sequence));
+    }
+    a.run(trim(6));
+    assert_eq!(a.run(pass_over()), 2, "2 and 5");
+    assert_eq!(acknowledged(stage, 1, 99), Acknowledged { cursor: 5, beyond: spans(&[(8, 10), (15, 15)]) });
+    assert_eq!(a.run(pass_over()), 0, "once");
+    a.run(trim(9));
+    assert_eq!(a.run(pass_over()), 2, "6 and 7");
+    assert_eq!(acknowledged(stage, 1, 99), Acknowledged { cursor: 10, beyond: spans(&[(15, 15)]) });
+    a.run(trim(15));
+    assert_eq!(a.run(pass_over()), 4, "11 to 14");
+    assert_eq!(acknowledged(stage, 1, 99), Acknowledged { cursor: 15, beyond: Vec::new() });
+    a.run(trim(99));
+    assert_eq!(a.run(pass_over()), 5);
+    assert_eq!(cursor(stage), Some(20));
+    assert_eq!(a.run(PassOver { subscription: name("t"), ..pass_over() }), 0, "there is no such one");
 }

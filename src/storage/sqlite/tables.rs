@@ -121,6 +121,17 @@ impl Tables for SqliteSession {
         self.move_cursor(operation)
     }
 
+    fn subscription_acknowledge(
+        &mut self,
+        operation: &subscription::Acknowledge,
+    ) -> Result<subscription::Moved> {
+        self.acknowledge(operation)
+    }
+
+    fn subscription_pass_over(&mut self, operation: &subscription::PassOver) -> Result<u64> {
+        self.pass_over(operation)
+    }
+
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.end_subscription(operation)
     }

@@ -12,7 +12,7 @@ use millpond_actors::storage::queue::{self, Numbers, Outlook};
 use millpond_actors::storage::schedule::Schedule;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query};
-use millpond_actors::storage::subscription::Standing;
+use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
 use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, feed as feeds};
 use rusqlite::{Connection, Transaction};
 
@@ -137,6 +137,17 @@ impl View for SqliteView {
     fn subscriptions(&mut self, kind: feeds::Kind, name: &Name) -> Result<Vec<Standing>> {
         let _snapshot = self.one_snapshot()?;
         subscription::list(&self.connection, kind, name)
+    }
+
+    fn acknowledged(
+        &mut self,
+        kind: feeds::Kind,
+        feed: &Name,
+        subscription: &Name,
+        within: Span,
+    ) -> Result<Option<Acknowledged>> {
+        let _snapshot = self.one_snapshot()?;
+        subscription::acknowledged(&self.connection, (kind, feed), subscription, within)
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {

@@ -68,12 +68,15 @@ pub(crate) struct Send {
 pub(crate) struct Subscribe {
     /// A channel, or a pattern of channels: * stands for any characters
     pub(crate) name: String,
-    /// Where to begin: now, start, or behind this sequence; with --durable only the first time, and start unless given
+    /// Where to begin: now, start, or behind this sequence; with --durable or --group only the first time, and start unless given
     #[arg(long, value_name = "now|start|SEQ", value_parser = parse_from)]
     pub(crate) from: Option<From>,
     /// Consume this durable subscription: each message is acknowledged when it was printed
     #[arg(long, value_name = "ID")]
     pub(crate) durable: Option<String>,
+    /// Consume with others, who share this group: each message goes to one of them, and those of a key in order
+    #[arg(long, value_name = "ID", conflicts_with = "durable")]
+    pub(crate) group: Option<String>,
     /// End after so many messages
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,

@@ -2,7 +2,7 @@
 
 pub(crate) mod args;
 
-use millpond::blocking::Store;
+use millpond::blocking::{Delivery, Group, Store};
 use millpond::{Error, Extent, From, Message, Stamp};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -97,6 +97,10 @@ pub(crate) fn subscribe(store: &Store, subscribe: &Subscribe, show: &mut Show) -
     if subscribe.name.contains('*') {
         return subscribe_all(store, subscribe, limit, show);
     }
+    if let Some(group) = &subscribe.group {
+        let group = channel.group(group).starting(subscribe.from.unwrap_or(From::Start));
+        return share(store, &group, limit, show);
+    }
     let mut printer = Printer::new("channel subscribe");
     let Some(durable) = &subscribe.durable else {
         let from = subscribe.from.unwrap_or(From::Now);
@@ -122,9 +126,38 @@ pub(crate) fn subscribe(store: &Store, subscribe: &Subscribe, show: &mut Show) -
     Ok(printer.code())
 }
 
+/// As one of a group: each message is acknowledged when it was printed.
+fn share(store: &Store, group: &Group<Json>, limit: usize, show: &mut Show) -> Done<u8> {
+    let mut printer = Printer::new("channel subscribe");
+    let _ear = hear(store)?;
+    let mut member = match group.join() {
+        Err(Error::Closed) => return Ok(printer.code()),
+        member => member?,
+    };
+    for _ in 0..limit {
+        let Some(found) = member.next() else { break };
+        let (found, delivery) = match found {
+            Ok(delivery) => (Ok(Message::clone(&delivery)), Some(delivery)),
+            Err(error) => (Err(error), None),
+        };
+        printer.one(found, show)?;
+        show.flush()?;
+        match delivery.map_or(Ok(()), Delivery::ack) {
+            // It was printed, and comes again: it is not known to have been, or is another's meanwhile.
+            Err(Error::Closed) => break,
+            acknowledged => acknowledged?,
+        }
+    }
+    // A store that was closed by a signal has let everything go.
+    match member.leave() {
+        Err(Error::Closed | Error::Lost { .. }) | Ok(()) => Ok(printer.code()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The channels of a pattern.
 fn subscribe_all(store: &Store, subscribe: &Subscribe, limit: usize, show: &mut Show) -> Done<u8> {
-    if subscribe.durable.is_some() {
+    if subscribe.durable.is_some() || subscribe.group.is_some() {
         return Err(Failure::Usage(
             "a durable subscription is one of a single channel, not of a pattern".into(),
         ));

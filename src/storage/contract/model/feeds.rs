@@ -1,7 +1,8 @@
-//! What may happen to feeds.
+//! What may happen to feeds and to their durable subscriptions.
 
 use millpond_actors::storage::Operation;
 use millpond_actors::storage::feed::{Kind, Page, Query, Retain, Retention, Trim};
+use millpond_actors::storage::subscription::{Acknowledge, Move, PassOver, Span, Subscribe, Unsubscribe};
 use proptest::prelude::*;
 
 use super::super::stage::*;
@@ -15,6 +16,32 @@ pub(super) enum FeedStep {
     Publish { feed: usize, kind: Kind, messages: u64, guarded: Option<usize> },
     Retain { feed: usize, kind: Kind, retention: Retention },
     Trim { feed: usize, kind: Kind, before: u64 },
+    Subscription { feed: usize, kind: Kind, step: SubscriptionStep },
+}
+
+/// One operation on the subscription of a feed. Whoever moves it shows a token from among the last.
+#[derive(Clone, Debug)]
+pub(super) enum SubscriptionStep {
+    Begin { cursor: u64 },
+    Move { cursor: u64, back: bool, guarded: usize },
+    Acknowledge { sequence: u64, guarded: usize },
+    PassOver,
+    End,
+}
+
+const SUBSCRIPTION: &str = "s";
+
+fn subscription_steps() -> impl Strategy<Value = SubscriptionStep> {
+    let guarded = || 0..3_usize;
+    prop_oneof![
+        2 => (0..5_u64).prop_map(|cursor| SubscriptionStep::Begin { cursor }),
+        1 => (0..30_u64, any::<bool>(), guarded())
+            .prop_map(|(cursor, back, guarded)| SubscriptionStep::Move { cursor, back, guarded }),
+        8 => (0..30_u64, guarded())
+            .prop_map(|(sequence, guarded)| SubscriptionStep::Acknowledge { sequence, guarded }),
+        2 => Just(SubscriptionStep::PassOver),
+        1 => Just(SubscriptionStep::End),
+    ]
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -36,6 +63,8 @@ pub(super) fn feed_steps() -> impl Strategy<Value = FeedStep> {
         1 => (feed(), kind(), retention)
             .prop_map(|(feed, kind, retention)| FeedStep::Retain { feed, kind, retention }),
         1 => (feed(), kind(), 0..40_u64).prop_map(|(feed, kind, before)| FeedStep::Trim { feed, kind, before }),
+        6 => (feed(), kind(), subscription_steps())
+            .prop_map(|(feed, kind, step)| FeedStep::Subscription { feed, kind, step }),
     ]
 }
 
@@ -75,6 +104,29 @@ pub(super) fn operation(pair: &Pair, step: &FeedStep) -> Option<Operation> {
         FeedStep::Trim { feed, kind, before } => {
             Operation::FeedTrim(Trim { kind: *kind, feed: target(FEEDS[*feed]), before: *before })
         }
+        FeedStep::Subscription { feed, kind, step } => {
+            return subscription_operation(pair, FEEDS[*feed], *kind, step);
+        }
+    })
+}
+
+fn subscription_operation(pair: &Pair, feed: &str, kind: Kind, step: &SubscriptionStep) -> Option<Operation> {
+    let (feed, subscription) = (target(feed), name(SUBSCRIPTION));
+    let guard = |back: usize| Some(fence("guard", *pair.known.grants.iter().rev().nth(back)?));
+    Some(match *step {
+        SubscriptionStep::Begin { cursor } => {
+            Operation::SubscriptionBegin(Subscribe { kind, feed, subscription, cursor })
+        }
+        SubscriptionStep::Move { cursor, back, guarded } => {
+            let fence = guard(guarded)?;
+            Operation::SubscriptionMove(Move { kind, feed, subscription, cursor, back, fence })
+        }
+        SubscriptionStep::Acknowledge { sequence, guarded } => {
+            let fence = guard(guarded)?;
+            Operation::SubscriptionAcknowledge(Acknowledge { kind, feed, subscription, sequence, fence })
+        }
+        SubscriptionStep::PassOver => Operation::SubscriptionPassOver(PassOver { kind, feed, subscription }),
+        SubscriptionStep::End => Operation::SubscriptionEnd(Unsubscribe { kind, feed, subscription }),
     })
 }
 
@@ -101,6 +153,13 @@ pub(super) fn compare(pair: &mut Pair) {
     for kind in [Kind::Log, Kind::Channel] {
         pair.compare(|view| view.feeds(kind, None, 9));
         let heads = FEEDS.map(|feed| pair.compare(|view| view.feed(kind, &name(feed))));
+        for feed in FEEDS {
+            pair.compare(|view| view.subscriptions(kind, &name(feed)));
+            for (first, last) in [(0, u64::MAX), (4, 9), (10, 10), (3, 2)] {
+                let within = Span { first, last };
+                pair.compare(|view| view.acknowledged(kind, &name(feed), &name(SUBSCRIPTION), within));
+            }
+        }
         for head in heads.into_iter().flatten() {
             pair.auditor.audit_feed(kind, &head);
         }

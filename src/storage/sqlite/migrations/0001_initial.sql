@@ -212,6 +212,15 @@ CREATE TABLE schedule (
 CREATE TABLE subscription (
     feed   INTEGER NOT NULL,
     name   TEXT    NOT NULL,
-    cursor INTEGER NOT NULL, -- the last message that was acknowledged
+    cursor INTEGER NOT NULL, -- all messages up to this one were acknowledged
     PRIMARY KEY (feed, name)
+) STRICT, WITHOUT ROWID;
+
+-- What was acknowledged beyond the cursor: messages that follow one another are one row, and rows never touch.
+CREATE TABLE acknowledged (
+    feed         INTEGER NOT NULL,
+    subscription TEXT    NOT NULL,
+    first        INTEGER NOT NULL,
+    last         INTEGER NOT NULL,
+    PRIMARY KEY (feed, subscription, first)
 ) STRICT, WITHOUT ROWID;

@@ -357,6 +357,8 @@ impl Tables for Moored {
         feed_trim(feed::Trim) -> feed::Trimmed;
         subscription_begin(subscription::Subscribe) -> u64;
         subscription_move(subscription::Move) -> subscription::Moved;
+        subscription_acknowledge(subscription::Acknowledge) -> subscription::Moved;
+        subscription_pass_over(subscription::PassOver) -> u64;
         subscription_end(subscription::Unsubscribe) -> bool;
         schedule_set(schedule::Set) -> schedule::Placed;
         schedule_remove(schedule::Remove) -> bool;

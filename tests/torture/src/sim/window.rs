@@ -66,6 +66,17 @@ impl View for Window {
         self.view.subscriptions(kind, name)
     }
 
+    fn acknowledged(
+        &mut self,
+        kind: feed::Kind,
+        feed: &Name,
+        subscription: &Name,
+        within: subscription::Span,
+    ) -> Result<Option<subscription::Acknowledged>> {
+        self.clear(800)?;
+        self.view.acknowledged(kind, feed, subscription, within)
+    }
+
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
         self.clear(300)?;
         self.view.lock(name, now)
