@@ -109,6 +109,27 @@ impl Operation {
     pub fn is_beat(&self) -> bool {
         matches!(self, Operation::LockRenew(_))
     }
+
+    /// Whether it has delays, which count from when it was asked for.
+    #[must_use]
+    pub fn has_delays(&self) -> bool {
+        match self {
+            Operation::QueuePush(push) => push.has_delays(),
+            Operation::QueueFinish(finish) => finish.how.delay().is_some_and(|ms| ms > 0),
+            Operation::Batch(batch) => batch.parts.iter().any(Operation::has_delays),
+            _ => false,
+        }
+    }
+
+    /// Its delays are so much longer: it was asked for so long after the moment at which the group happens.
+    pub fn put_off(&mut self, by_ms: u64) {
+        match self {
+            Operation::QueuePush(push) => push.put_off(by_ms),
+            Operation::QueueFinish(finish) => finish.how.put_off(by_ms),
+            Operation::Batch(batch) => batch.parts.iter_mut().for_each(|part| part.put_off(by_ms)),
+            _ => {}
+        }
+    }
 }
 
 operations! {

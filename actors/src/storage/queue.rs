@@ -80,6 +80,20 @@ pub struct Push {
     pub jobs: Vec<NewJob>,
 }
 
+impl Push {
+    pub(super) fn has_delays(&self) -> bool {
+        self.jobs.iter().any(|job| matches!(job.start, Start::After(1..)))
+    }
+
+    pub(super) fn put_off(&mut self, by_ms: u64) {
+        for job in &mut self.jobs {
+            if let Start::After(ms @ 1..) = &mut job.start {
+                *ms = ms.saturating_add(by_ms);
+            }
+        }
+    }
+}
+
 /// What became of [`Push`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
@@ -158,6 +172,21 @@ pub enum How {
     },
     /// Nobody took the job: it is visible again at once, and the attempt does not count.
     GiveBack,
+}
+
+impl How {
+    pub(super) fn delay(&self) -> Option<u64> {
+        match self {
+            How::Retry { delay_ms, .. } => Some(*delay_ms),
+            How::Done | How::Bury { .. } | How::GiveBack => None,
+        }
+    }
+
+    pub(super) fn put_off(&mut self, by_ms: u64) {
+        if let How::Retry { delay_ms: delay_ms @ 1.., .. } = self {
+            *delay_ms = delay_ms.saturating_add(by_ms);
+        }
+    }
 }
 
 /// What became of [`Finish`].

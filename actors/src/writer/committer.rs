@@ -138,7 +138,7 @@ impl Committer {
             if self.spoilt || self.poisoned.is_some() {
                 break;
             }
-            match self.apply(write.operation()) {
+            match self.apply(write) {
                 Ok(outcome) => self.outcomes.push(Ok(outcome)),
                 Err(_) => self.spoil(),
             }
@@ -154,7 +154,19 @@ impl Committer {
         self.writes.len()
     }
 
-    fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
+    /// All of a group happens at the moment at which it began, and takes what is asked for later too.
+    fn apply(&mut self, write: &Write) -> Result<Outcome> {
+        match write.asked_ms.saturating_sub(self.began_ms) {
+            0 => self.apply_operation(write.operation()),
+            late_ms => {
+                let mut operation = write.operation().clone();
+                operation.put_off(late_ms);
+                self.apply_operation(&operation)
+            }
+        }
+    }
+
+    fn apply_operation(&mut self, operation: &Operation) -> Result<Outcome> {
         let apply = || {
             reach(Point::BeforeApply)?;
             let outcome = self.session.apply(operation)?;
@@ -278,7 +290,7 @@ impl Committer {
                 continue;
             }
             self.session.savepoint()?;
-            let answer = self.apply(write.operation());
+            let answer = self.apply(write);
             if self.suspect {
                 *refused = answer.err();
                 return Ok(None);

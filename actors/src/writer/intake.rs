@@ -26,11 +26,21 @@ pub(super) struct Write {
     pub(super) then: Then,
     /// The boot time until which it may be begun; later, it never is.
     pub(super) deadline_ms: u64,
+    /// When it was asked for, by the boot clock, if it has something that counts from then.
+    pub(super) asked_ms: u64,
 }
 
 impl Write {
     pub(super) fn new(operation: Operation, passage: Option<Passage>, then: Then, deadline_ms: u64) -> Write {
-        Write { operation: Some(operation), passage, then, deadline_ms }
+        Write { operation: Some(operation), passage, then, deadline_ms, asked_ms: 0 }
+    }
+
+    /// When it is asked for, which matters only if it has delays.
+    pub(super) fn asked(mut self, now_ms: impl FnOnce() -> u64) -> Write {
+        if self.operation().has_delays() {
+            self.asked_ms = now_ms();
+        }
+        self
     }
 
     pub(super) fn operation(&self) -> &Operation {

@@ -15,6 +15,8 @@ mod commit_thread;
 mod committer;
 mod intake;
 mod leases;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -94,7 +96,8 @@ impl Writer {
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let mut write = Write::new(operation.into_operation(), passage, then, deadline_ms);
+        let write = Write::new(operation.into_operation(), passage, then, deadline_ms);
+        let mut write = write.asked(|| self.now_ms());
         if let Some(passage) = &mut write.passage {
             passage.arrive();
         }
