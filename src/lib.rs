@@ -55,13 +55,17 @@
 //! - A [durable subscription](Channel::durable) is remembered: at least once, one consumer at a time, and whoever consumes next
 //!   begins behind the last message that was acknowledged. A consumer that was stopped past its lease acknowledges nothing
 //!   more.
+//! - A [group](Channel::group) is a durable subscription that several consumers share: each message goes to one of them, and
+//!   those of one [key](Stamp::key) are handled one after the other. The work is shared out anew whenever one comes, goes or
+//!   dies.
+//! - [`Store::channels`] follows all channels of a pattern, `orders.*`, also those that are first used later.
 //!
 //! When a process is killed, its live subscriptions are gone, and a durable one goes on in the next process at once. When the
 //! store is closed, each subscription gives [`Error::Closed`] once and ends. Nothing is removed unless a
 //! [retention](Channel::retain) was fixed.
 //!
-//! Not for jobs of which each is to be done by one of many workers, with retries: that is a [queue](Queue); a durable subscription has one consumer, and
-//! one message that cannot be dealt with holds up those behind it. Not between machines.
+//! Not for jobs with retries, delays and dead letters: that is a [queue](Queue). Where the order counts, a message that cannot
+//! be dealt with holds up those behind it: all of a durable subscription, those of its key in a group. Not between machines.
 //!
 //! ```
 //! use millpond::{Retention, Store};

@@ -157,8 +157,9 @@ impl Store {
     /// for all names that begin with `orders.`, `*` for all. It watches when this call has returned.
     ///
     /// Changes of all processes come in one order, that of their commits, each once. It costs nothing when nobody watches
-    /// (a look at a lock of the sidecar for each commit), and a row for each change while anybody does. What is passed on
-    /// because its holder has died is not told of.
+    /// (a look at a lock of the sidecar for each commit), and a row for each change while anybody does. A lock that passes on
+    /// because its holder has died or was stopped past its lease is told of when whoever waits for it takes it. What a process
+    /// clears away when it joins, and dead letters that are revived or purged, are not told of.
     ///
     /// # Errors
     /// A pattern that no name can match; [`Error::Busy`]; what the database said.

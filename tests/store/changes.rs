@@ -178,6 +178,24 @@ fn drawer_e1_changes_of_other_processes_are_seen_by_all() {
 }
 
 #[test]
+fn l3_a_lock_that_passes_on_because_its_holder_died_is_told_of() {
+    shared(async |file, store| {
+        let mut peer = Peer::start(file);
+        peer.ask("acquire nightly 3600000");
+        let mut changes = store.watch("*").await?;
+        let lock = store.lock("nightly");
+        let waiting = begin(lock.acquire());
+        assert!(waiting.is_pending());
+        crate::backends::waiting(&store, 1).await?;
+        peer.killed();
+        let guard = waiting.await?;
+        let told = (Primitive::Lock, "nightly".to_owned(), Some(guard.token()));
+        assert_eq!(next(&mut changes).await?, told);
+        Ok(())
+    });
+}
+
+#[test]
 fn whoever_watches_elsewhere_and_is_killed_watches_no_more() {
     shared(async |file, store| {
         let mut peer = Peer::start(file);

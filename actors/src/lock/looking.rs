@@ -325,7 +325,7 @@ impl LockActor {
             let address = context.address();
             let newest = self.waiting.keys().next_back().copied().unwrap_or(0);
             self.house.writer.apply(Settle { lock: line.lock }, None, move |settled| {
-                let Settled { holders, first } = match settled {
+                let Settled { holders, first, .. } = match settled {
                     Ok(settled) => settled,
                     // Nothing that others write would have it tried again.
                     Err(error) if error.may_pass() => return address.do_send(Unsettled(stay)),

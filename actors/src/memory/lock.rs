@@ -115,10 +115,11 @@ impl Store {
     /// Passes the lock on if it is to be passed on.
     pub(super) fn lock_settle(&mut self, me: &Caller, operation: &Settle) -> Settled {
         let lock = operation.lock;
-        self.settle(me, lock);
+        let next = self.settle(me, lock);
         let mut line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
         let first = line.find(|(_, ticket)| self.census(me).living(ticket.process).is_some());
-        Settled { holders: self.live_grants(me, lock), first: first.map(|((_, ticket), _)| *ticket) }
+        let first = first.map(|((_, ticket), _)| *ticket);
+        Settled { holders: self.live_grants(me, lock), next, first }
     }
 
     /// Whether the caller's ticket holds the lock.

@@ -99,6 +99,9 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
             }
             left.next.iter().for_each(|next| add(Primitive::Lock, next.lock, Some(next.token)));
         }
+        (_, Outcome::LockSettle(settled)) => {
+            settled.next.iter().for_each(|next| add(Primitive::Lock, next.lock, Some(next.token)));
+        }
         (_, Outcome::LockBreak(broken)) => {
             if let (Some(taken), true) = (broken.taken.first(), broken.next.is_empty()) {
                 add(Primitive::Lock, taken.lock, None);

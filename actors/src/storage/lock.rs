@@ -153,6 +153,8 @@ pub struct Settle {
 pub struct Settled {
     /// Who holds it now, in the order of the tickets.
     pub holders: Vec<Grant>,
+    /// To whom of them it was passed on by this.
+    pub next: Vec<Grant>,
     /// The first living ticket that waits. An older one that does not hold the lock is in no line any more.
     pub first: Option<u64>,
 }

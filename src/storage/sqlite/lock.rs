@@ -94,12 +94,13 @@ impl SqliteSession {
     /// Passes the lock on if a holder is void, and tells who holds it.
     pub(super) fn settle(&mut self, asked: &Settle) -> Result<Settled> {
         let Some(found) = self.judge().by_id(asked.lock)? else {
-            return Ok(Settled { holders: Vec::new(), first: None });
+            return Ok(Settled { holders: Vec::new(), next: Vec::new(), first: None });
         };
         let next = self.pass_on(&found, |held| !held.is_void())?;
         let first = if found.waiting > 0 { self.judge().first_living(found.id)? } else { None };
         Ok(Settled {
-            holders: found.living().map(|held| held.grant).chain(next).collect(),
+            holders: found.living().map(|held| held.grant).chain(next.iter().copied()).collect(),
+            next,
             first: first.map(|first| first.ticket),
         })
     }
