@@ -148,6 +148,34 @@ fn r3_what_a_claim_costs_does_not_depend_on_how_many_jobs_there_are() {
 }
 
 #[test]
+fn r3_no_statement_is_prepared_anew_for_each_use() {
+    let fixture = Fixture::new();
+    let mut session = fixture.join_with(Durability::ProcessCrash);
+    // Asked while a statement is prepared, and only then.
+    let prepared = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&prepared);
+    let ask = move |context: rusqlite::hooks::AuthContext<'_>| {
+        let reads = matches!(context.action, rusqlite::hooks::AuthAction::Read { .. });
+        count.fetch_add(u64::from(reads), Ordering::Relaxed);
+        rusqlite::hooks::Authorization::Allow
+    };
+    session.connection.authorizer(Some(ask)).unwrap();
+    for round in 1..=4 {
+        group(&mut session, round, round, |session| {
+            session.queue_push(&push("q", &[("", 0)]))?;
+            let (receipt, _) = session.queue_claim(&claim("q"))?.jobs[0].clone();
+            session.queue_finish(&Finish { receipt, how: retry() })
+        });
+        let asked = prepared.swap(0, Ordering::Relaxed);
+        assert!(if round < 2 { asked > 0 } else { round == 2 || asked == 0 }, "{asked} in round {round}");
+    }
+}
+
+fn retry() -> How {
+    How::Retry { delay_ms: 0, reason: "no luck".into() }
+}
+
+#[test]
 fn q5_after_another_boot_a_claim_is_worth_it() {
     let fixture = Fixture::new();
     let mut session = fixture.join(0);
