@@ -40,18 +40,17 @@ impl fmt::Debug for Part {
     }
 }
 
-/// Writes parts in their order, all or none. What is to be done about them is done before `then` is called. Where they must
-/// have been begun by a time of their own, that is `deadline_ms`.
+/// Writes parts in their order, all or none, if they can be begun until `deadline_ms`. What is to be done about them is done
+/// before `then` is called.
 pub(crate) fn write(
     writer: &Writer,
-    deadline_ms: Option<u64>,
+    deadline_ms: u64,
     parts: Vec<Part>,
     passage: Option<Passage>,
     then: impl FnOnce(Result<Applied>) + Send + 'static,
 ) {
     let (parts, afters): (Vec<Operation>, Vec<After>) =
         parts.into_iter().map(|part| (part.operation, part.after)).unzip();
-    let deadline_ms = deadline_ms.unwrap_or_else(|| writer.deadline_ms());
     writer.apply_until(deadline_ms, Batch { parts }, passage, move |applied| {
         let outcomes = match &applied {
             Ok(Applied::Done(outcomes)) => outcomes.as_slice(),

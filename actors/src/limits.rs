@@ -194,7 +194,7 @@ pub const WORKER_PAUSE: Duration = Duration::from_secs(8);
 /// Reader threads, and so read-only connections.
 pub const READERS: usize = 2;
 
-/// Effects of one command.
+/// Effects of one command: those that were decided in the same flight wait for them.
 pub const EFFECTS: usize = 1_000;
 
 /// Writes in a batch: they are applied one behind the other while the others of the group wait.

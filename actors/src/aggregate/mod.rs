@@ -280,7 +280,7 @@ impl<M: Model> AggregateActor<M> {
             Part::plain(append)
         };
         let parts = std::iter::once(first).chain(effects).collect();
-        batch::write(writer, Some(deadline_ms), parts, None, move |applied| {
+        batch::write(writer, deadline_ms, parts, None, move |applied| {
             address.do_send(Landed(applied.and_then(appended)));
         });
     }

@@ -3,8 +3,8 @@
 //! Whoever waits at the end is served by reading that is shared: when there is news of another process, one page is read,
 //! whoever waits is woken, and all of them take it out of a window of what was read last. So a burst to ten thousand
 //! followers is read once. What is written in this process is not read at all: it goes into that window as it was
-//! committed, if somebody waits for it and nothing before it is missing there. Who has fallen behind the window reads on from the store by himself, and holds up nobody: the shared reading
-//! goes where the foremost waits, and publishers do not know of any of it.
+//! committed, if somebody waits for it and nothing before it is missing there. Who has fallen behind the window reads on
+//! from the store by himself, and holds up nobody: the shared reading goes where the foremost waits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

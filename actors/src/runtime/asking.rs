@@ -164,7 +164,9 @@ impl Runtime {
 
     /// Writes parts of any primitives, all or none, for whoever has entered.
     pub fn write_together(&self, parts: Vec<Part>, reply: Reply<Applied>, passage: Passage) {
-        batch::write(&self.doors.writer, None, parts, Some(passage), |applied| reply.answer(applied));
+        let writer = &self.doors.writer;
+        let then = |applied| reply.answer(applied);
+        batch::write(writer, writer.deadline_ms(), parts, Some(passage), then);
     }
 
     /// Reads, on any executor.

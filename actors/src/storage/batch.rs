@@ -47,11 +47,34 @@ impl Outcome {
             Outcome::StreamImport(imported) => !matches!(imported, stream::Imported::Done { .. }),
             Outcome::FeedAppend(appended) => *appended == feed::Appended::Fenced,
             Outcome::QueueFinish(finished) => *finished == queue::Finished::Stale,
-            Outcome::SubscriptionMove(moved) => *moved == subscription::Moved::Fenced,
+            Outcome::SubscriptionMove(moved) | Outcome::SubscriptionAcknowledge(moved) => {
+                *moved == subscription::Moved::Fenced
+            }
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
             Outcome::Batch(applied) => matches!(applied, Applied::Refused { .. }),
-            _ => false,
+            // Each by its name, so that whoever adds an operation has to say which it is.
+            Outcome::LockAcquire(_)
+            | Outcome::LockLeave(_)
+            | Outcome::LockSettle(_)
+            | Outcome::LockRecall(_)
+            | Outcome::LockBreak(_)
+            | Outcome::SnapshotSave(_)
+            | Outcome::ChangeRecord(_)
+            | Outcome::FeedRetain(_)
+            | Outcome::FeedTrim(_)
+            | Outcome::QueuePush(_)
+            | Outcome::QueueClaim(_)
+            | Outcome::QueueRecall(_)
+            | Outcome::QueueRevive(_)
+            | Outcome::QueuePurge(_)
+            | Outcome::QueueConfigure(_)
+            | Outcome::ScheduleSet(_)
+            | Outcome::ScheduleRemove(_)
+            | Outcome::ScheduleFire(_)
+            | Outcome::SubscriptionBegin(_)
+            | Outcome::SubscriptionPassOver(_)
+            | Outcome::SubscriptionEnd(_) => false,
         }
     }
 }

@@ -82,49 +82,14 @@ const PUBLISH: &str = "INSERT INTO message (feed, sequence, recorded_at, at, key
     VALUES (?1, ?2, 1700000000000, NULL, NULL, 1, 1, ?3, ?4)";
 
 enum Request {
-    Append {
-        name: Arc<str>,
-        stream: Option<i64>,
-        version: u64,
-        id: Uuid,
-        crc: u32,
-        data: String,
-    },
-    Take {
-        name: Arc<str>,
-        lock: Option<i64>,
-    },
-    Release {
-        lock: i64,
-        ticket: i64,
-    },
-    Push {
-        name: Arc<str>,
-        queue: Option<i64>,
-        crc: u32,
-        data: String,
-    },
-    Claim {
-        queue: i64,
-    },
-    /// A push and the claim of a job, in one commit.
-    PushAndClaim {
-        name: Arc<str>,
-        queue: Option<i64>,
-        crc: u32,
-        data: String,
-    },
-    Done {
-        queue: i64,
-        sequence: i64,
-        token: i64,
-    },
-    Publish {
-        name: Arc<str>,
-        feed: Option<i64>,
-        crc: u32,
-        data: String,
-    },
+    Append { name: Arc<str>, stream: Option<i64>, version: u64, id: Uuid, crc: u32, data: String },
+    Take { name: Arc<str>, lock: Option<i64> },
+    Release { lock: i64, ticket: i64 },
+    Push { name: Arc<str>, queue: Option<i64>, crc: u32, data: String },
+    Claim { queue: i64 },
+    PushAndClaim { name: Arc<str>, queue: Option<i64>, crc: u32, data: String },
+    Done { queue: i64, sequence: i64, token: i64 },
+    Publish { name: Arc<str>, feed: Option<i64>, crc: u32, data: String },
 }
 
 enum Reply {
@@ -374,7 +339,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Pushes, for somebody who waits for a job.
+    /// Pushes for somebody who waits for a job, who has it by the same commit.
     pub(super) async fn push_and_claim(&mut self, placed: &Placed) -> millpond::Result<()> {
         let Request::Push { name, queue, crc, data } = self.request(placed)? else { return Ok(()) };
         let (id, _) = call(&self.requests, Request::PushAndClaim { name, queue, crc, data }).await?;
