@@ -154,13 +154,14 @@ impl Balancer {
             },
             Slot::Held(_) => {
                 let mut hand = self.shared.hand();
-                let goes = if is_ours {
-                    hand.keep(part);
-                    // It may have been lost, which whoever acknowledges is told.
-                    !hand.has(part)
-                } else {
-                    hand.leave(part)
-                };
+                if is_ours && hand.keep(part) {
+                    drop(hand);
+                    // Whoever consumes waits perhaps for what is in it.
+                    self.shared.change(|_| ());
+                    return false;
+                }
+                // What is ours may have been lost, which whoever acknowledges is told.
+                let goes = if is_ours { !hand.has(part) } else { hand.leave(part) };
                 if !goes {
                     return false;
                 }

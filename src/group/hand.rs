@@ -144,11 +144,9 @@ impl Hand {
         part.out.is_empty()
     }
 
-    /// A part is kept after all.
-    pub(super) fn keep(&mut self, part: usize) {
-        if let Some(part) = self.part_mut(part) {
-            part.leaving = false;
-        }
+    /// A part is kept. Whether it was about to be given up, so that what waits in it can be handed out again.
+    pub(super) fn keep(&mut self, part: usize) -> bool {
+        self.part_mut(part).is_some_and(|part| std::mem::take(&mut part.leaving))
     }
 
     /// A part is held no more.

@@ -17,6 +17,7 @@ each_backend! {
     c2_what_was_acknowledged_comes_to_nobody_again
     c2_one_slow_message_does_not_hold_up_the_other_keys
     c2_a_dropped_next_or_ack_of_a_group_loses_nothing
+    c2_what_was_about_to_be_given_up_and_is_kept_after_all_comes_to_who_waits
     c2_a_group_begins_where_it_was_told_to_and_only_once
     c4_what_retention_removed_is_told_once_to_a_group
     drawer_e2_a_message_of_a_group_that_cannot_be_decoded_ends_nothing
@@ -242,8 +243,8 @@ async fn c2_a_dropped_next_or_ack_of_a_group_loses_nothing(store: Store) -> Resu
         let delivery = next(&mut member).await?;
         assert_eq!(**delivery, n);
         let acknowledging = begin(delivery.ack());
-        if n.is_multiple_of(2) {
-            // Nobody knows what became of it: it may come again, and nothing else may come before it.
+        if n.is_multiple_of(2) && acknowledging.is_pending() {
+            // Nobody knows what became of it: it comes again, and nothing else may come before it.
             drop(acknowledging);
             let again = begin(member.next());
             let again = if again.is_pending() {
@@ -272,6 +273,34 @@ async fn c2_a_dropped_next_or_ack_of_a_group_loses_nothing(store: Store) -> Resu
         }
     }
     until(async || Ok(member.parts() == 32)).await
+}
+
+async fn c2_what_was_about_to_be_given_up_and_is_kept_after_all_comes_to_who_waits(store: Store) -> Result<()> {
+    let channel = channel(&store, 400, 400).await?;
+    let group = channel.group("billing");
+    let mut member = group.join().await?;
+    until(async || Ok(member.parts() == 32)).await?;
+    // Some of every part is handed out, so none can be given up.
+    let mut taken = take(&mut member, 300).await?;
+    let other = group.join().await?;
+    until(async || Ok(member.parts() == 16)).await?;
+    loop {
+        let more = begin(member.next());
+        if more.is_pending() {
+            break;
+        }
+        taken.push(more.await.unwrap()?);
+    }
+    assert!(taken.len() < 400, "what is about to be given up is handed out no more");
+    let (more, left) = tokio::join!(member.next(), other.leave());
+    left?;
+    taken.push(more.unwrap()?);
+    let missing = 400 - taken.len();
+    taken.extend(take(&mut member, missing).await?);
+    let mut numbers = numbers(&taken);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=400).collect::<Vec<u64>>());
+    Ok(())
 }
 
 async fn c2_a_group_begins_where_it_was_told_to_and_only_once(store: Store) -> Result<()> {
