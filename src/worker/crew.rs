@@ -100,17 +100,19 @@ impl<T: DeserializeOwned> Crew<T> {
         H: AsyncFn(Task<T>) -> V,
         V: Into<Verdict>,
     {
-        let mut failures = 0;
+        let (mut failures, mut ahead) = (0, None);
         loop {
-            match self.unless_stopped(self.next()).await {
+            let found = match ahead.take().filter(|_| !self.stopper.is_stopping()) {
+                Some(held) => Some(Ok(Some(held))),
+                None => self.unless_stopped(self.next()).await,
+            };
+            match found {
                 // It is told to stop, or there is nothing more.
                 None | Some(Ok(None)) => return Ok(()),
                 Some(Ok(Some(held))) => {
                     failures = 0;
-                    self.handle(held, handler).await?;
-                    if let Some(bustle) = &self.bustle {
-                        bustle.send_modify(|now| now.ended += 1);
-                    }
+                    let how = self.handle(&held, handler).await;
+                    ahead = self.finish_and_claim(held.taken(), how).await?;
                 }
                 Some(Err(error)) if passes(&error) => {
                     failures += 1;
@@ -125,26 +127,28 @@ impl<T: DeserializeOwned> Crew<T> {
     /// A job, as soon as one may begin; `None` if the queue is drained.
     async fn next(&self) -> Result<Option<Held>> {
         loop {
-            let start = match &self.pace {
-                Some(pace) => Some((pace, pace.starts.acquire().await.map_err(|_| Error::Closed)?)),
-                None => None,
-            };
             let ended = self.bustle.as_ref().map(|bustle| bustle.borrow().ended);
-            let wait = if ended.is_some() { Wait::No } else { Wait::Forever };
-            let held = self.queue.claim(wait).await?;
-            if held.is_none() {
-                // Somebody else may begin.
-                drop(start);
-                if self.others_bring_more(ended).await {
-                    continue;
-                }
-            } else if let Some((pace, start)) = start {
-                start.forget();
-                let starts = Arc::clone(&pace.starts);
-                self.queue.runtime.later(pace.period, move || starts.add_permits(1));
+            let held = self.claim().await?;
+            if held.is_some() || !self.others_bring_more(ended).await {
+                return Ok(held);
             }
-            return Ok(held);
         }
+    }
+
+    /// A job, as soon as one may begin. Where the queue is drained it does not wait for one to come.
+    async fn claim(&self) -> Result<Option<Held>> {
+        let start = match &self.pace {
+            Some(pace) => Some((pace, pace.starts.acquire().await.map_err(|_| Error::Closed)?)),
+            None => None,
+        };
+        let wait = if self.bustle.is_some() { Wait::No } else { Wait::Forever };
+        let held = self.queue.claim(wait).await?;
+        if let (Some(_), Some((pace, start))) = (&held, start) {
+            start.forget();
+            let starts = Arc::clone(&pace.starts);
+            self.queue.runtime.later(pace.period, move || starts.add_permits(1));
+        }
+        Ok(held)
     }
 
     /// One has found nothing, when so many jobs had ended. Whether it is worth to look again, because another one has ended
@@ -162,24 +166,40 @@ impl<T: DeserializeOwned> Crew<T> {
         })
     }
 
-    /// Has a job handled, and says what came of it.
-    async fn handle<H, V>(&self, held: Held, handler: &H) -> Result<()>
+    /// Has a job handled. It is not [`taken`](Held::taken) yet: if this is dropped, it is given back.
+    async fn handle<H, V>(&self, held: &Held, handler: &H) -> How
     where
         H: AsyncFn(Task<T>) -> V,
         V: Into<Verdict>,
     {
-        let how = match self.queue.decode(held.job()) {
-            // It is not `taken` yet: if this future is dropped, it is given back.
+        match self.queue.decode(held.job()) {
             Ok(value) => {
-                let task = Task::new(value, &held, self.stopper.clone());
+                let task = Task::new(value, held, self.stopper.clone());
                 let handled = contained(async { handler(task).await.into() });
                 let over = self.stopper.reached(Stage::Over);
                 let verdict = first(handled, over).await.unwrap_or(Verdict::Release);
                 verdict.how(&self.queue.runtime, held.job().attempts)
             }
             Err(error) => how::bury(&error.to_string()),
+        }
+    }
+
+    /// Says what came of a job, and claims the next one meanwhile: both may be in one commit. What has been claimed is
+    /// begun with only after the end of the one before has been written.
+    async fn finish_and_claim(&self, held: Held, how: How) -> Result<Option<Held>> {
+        let (finish, claim) = (pin!(self.finish(held, how)), pin!(self.unless_stopped(self.claim())));
+        let claimed = match select(finish, claim).await {
+            Either::Left((finished, claim)) => {
+                finished?;
+                claim.await
+            }
+            Either::Right((claimed, finish)) => {
+                finish.await?;
+                claimed
+            }
         };
-        self.finish(held.taken(), how).await
+        // An error comes again when the next one is asked for.
+        Ok(claimed.and_then(Result::ok).flatten())
     }
 
     async fn finish(&self, held: Held, how: How) -> Result<()> {
@@ -194,6 +214,9 @@ impl<T: DeserializeOwned> Crew<T> {
             // The store makes it visible again as soon as it can.
             Err(error) if passes(&error) => self.count(|tally| tally.lost += 1),
             Err(error) => return Err(error),
+        }
+        if let Some(bustle) = &self.bustle {
+            bustle.send_modify(|now| now.ended += 1);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use millpond::{Change, Changes, Error, Expected, Primitive, Result, Store};
+use millpond::{Change, Changes, Error, Expected, JobState, Primitive, Push, Result, Store};
 
 use crate::backends::{begin, event, known, wait};
 use crate::peer::Peer;
@@ -12,6 +12,7 @@ each_backend! {
     a_watch_sees_what_comes_after_it_and_is_of_its_pattern
     a_lock_is_told_of_when_it_comes_and_goes
     an_append_that_is_refused_or_repeated_changes_nothing
+    a_queue_is_told_of_with_whatever_becomes_of_its_jobs
     g9_a_watch_that_is_too_far_behind_is_told_how_far
     a_future_that_is_dropped_loses_no_change
     g11_the_end_of_the_store_is_that_of_a_watch
@@ -97,6 +98,34 @@ async fn an_append_that_is_refused_or_repeated_changes_nothing(store: Store) -> 
     assert!(events.append("s", Expected::Any, [known(1)]).await?.repeated);
     events.append("s", Expected::Any, [known(3)]).await?;
     assert_eq!([next(&mut changes).await?, next(&mut changes).await?], [stream("s", 1), stream("s", 2)]);
+    Ok(())
+}
+
+async fn a_queue_is_told_of_with_whatever_becomes_of_its_jobs(store: Store) -> Result<()> {
+    let (queue, job) = (store.queue::<u64>("q"), |sequence| (Primitive::Queue, "q".to_owned(), sequence));
+    let mut changes = store.watch("*").await?;
+    queue.push_all((1..=3_u64).map(|n| (n, Push::new()))).await?;
+    let first = queue.pop().await?;
+    first.bury("no use").await?;
+    assert!(queue.revive(1).await?);
+    let told = [Some(1), Some(2), Some(3), Some(1), Some(1), Some(1)];
+    for sequence in told {
+        assert_eq!(next(&mut changes).await?, job(sequence));
+    }
+    queue.pop().await?.bury("no use").await?;
+    for sequence in [Some(1), Some(1)] {
+        assert_eq!(next(&mut changes).await?, job(sequence));
+    }
+    // What changes nothing is not told of.
+    assert!(!queue.revive(2).await? && !queue.remove(99).await?);
+    assert_eq!(queue.purge(JobState::Done).await?, 0);
+    assert_eq!(queue.revive_all().await?, (1, 0));
+    assert!(queue.remove(2).await?);
+    assert_eq!(queue.purge(JobState::Ready).await?, 2);
+    queue.pause().await?;
+    for sequence in [None, Some(2), None, None] {
+        assert_eq!(next(&mut changes).await?, job(sequence));
+    }
     Ok(())
 }
 

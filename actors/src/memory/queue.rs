@@ -160,6 +160,7 @@ impl Store {
     pub(super) fn queue_revive(&mut self, revive: &Revive) -> Revived {
         let mut revived = Revived::default();
         let Some(queue) = self.queue_id(&revive.queue) else { return revived };
+        revived.queue = Some(queue);
         let (from, to) = match revive.which {
             Which::One(sequence) => (sequence, sequence),
             Which::From(sequence) => (sequence, u64::MAX),
@@ -194,7 +195,7 @@ impl Store {
             What::One(sequence) => {
                 let removed = u64::from(self.jobs.get(&(queue, sequence)).is_some());
                 self.drop_job(queue, sequence);
-                return Purged { removed, more: false };
+                return Purged { queue: Some(queue), removed, more: false };
             }
             What::All(state) => state,
         };
@@ -203,7 +204,7 @@ impl Store {
         let those: Vec<u64> = those.take(limits::JOBS_AT_ONCE as usize).collect();
         let removed = those.len() as u64;
         those.into_iter().for_each(|sequence| self.drop_job(queue, sequence));
-        Purged { removed, more: removed == u64::from(limits::JOBS_AT_ONCE) }
+        Purged { queue: Some(queue), removed, more: removed == u64::from(limits::JOBS_AT_ONCE) }
     }
 
     /// Changes what is to be changed.

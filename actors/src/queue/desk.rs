@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix::WeakAddr;
 use actix::prelude::*;
 
+use super::line::Line;
 use super::{Changed, Claimed, Doubt, FinishAgain, QueueActor, Waiter};
 use crate::batch::Part;
 use crate::error::{Error, Result, WriteOutcome};
@@ -50,14 +51,17 @@ pub(super) struct Desk {
     waited_for: AtomicBool,
     pub(super) writer: Writer,
     watcher: Watcher,
+    /// For whom claims are under way.
+    pub(super) line: Line,
     /// Weak, or the actor would keep itself.
-    line: WeakAddr<QueueActor>,
+    actor: WeakAddr<QueueActor>,
 }
 
 impl Desk {
-    pub(super) fn new(name: Name, house: &House, line: WeakAddr<QueueActor>) -> Desk {
-        let (writer, watcher) = (house.writer.clone(), house.watcher.clone());
-        Desk { name, id: AtomicU64::new(0), waited_for: AtomicBool::new(false), writer, watcher, line }
+    pub(super) fn new(name: Name, house: &House, actor: WeakAddr<QueueActor>) -> Desk {
+        let (writer, watcher, line) = (house.writer.clone(), house.watcher.clone(), Line::default());
+        let (id, waited_for) = (AtomicU64::new(0), AtomicBool::new(false));
+        Desk { name, id, waited_for, writer, watcher, line, actor }
     }
 
     fn target(&self) -> Target {
@@ -88,40 +92,39 @@ impl Desk {
         M: Message<Result = ()> + Send + 'static,
         QueueActor: Handler<M>,
     {
-        match self.line.upgrade().filter(Addr::connected) {
+        match self.actor.upgrade().filter(Addr::connected) {
             // Bounded by the gate, as every message is.
-            Some(line) => line.do_send(message),
+            Some(actor) => actor.do_send(message),
             None => self.watcher.call_all(),
         }
     }
 
-    /// Claims for these, and answers as many as there are jobs, in their order. A job that nobody of them takes is given
-    /// back.
-    pub(super) fn claim(self: &Arc<Self>, mut batch: VecDeque<Waiter>, ttl_ms: u64) {
+    /// Claims for these, and answers as many of the line as there are jobs. A job that nobody takes is given back.
+    pub(super) fn claim(self: &Arc<Self>, batch: VecDeque<Waiter>, ttl_ms: u64) {
         let Some(stay) = batch.front().map(|first| first.stay.clone()) else { return };
-        let most = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let wanted = batch.len();
+        let most = u32::try_from(wanted).unwrap_or(u32::MAX);
         let claim = Claim { queue: self.target(), most, ttl_ms };
+        self.line.join(batch);
         let desk = Arc::clone(self);
         self.writer.apply(claim, None, move |outcome| {
-            let mut timers = Vec::new();
+            let (mut timers, mut short) = (Vec::new(), true);
             match outcome {
                 Ok(Outcome { queue, jobs }) => {
+                    short = jobs.len() < wanted;
                     queue.into_iter().for_each(|id| desk.learn(id));
                     let held =
                         |(receipt, job)| Held::new(Arc::clone(&desk), stay.clone(), receipt, ttl_ms, job);
-                    jobs.into_iter().map(held).for_each(|held| offer(held, &mut batch, &mut timers));
+                    jobs.into_iter().map(held).for_each(|held| desk.line.offer(held, &mut timers));
                 }
                 Err(error) => {
                     if error.outcome() == WriteOutcome::Unknown {
                         desk.tell(Doubt(stay));
                     }
-                    for Waiter { reply, timer, .. } in batch.drain(..) {
-                        timers.extend(timer);
-                        reply.answer(Err(error.clone()));
-                    }
+                    desk.line.refuse(wanted, &error, &mut timers);
                 }
             }
-            desk.tell(Claimed { left: batch, timers });
+            desk.tell(Claimed { timers, short });
         });
     }
 
@@ -231,18 +234,6 @@ impl Desk {
 /// Whether one of them can be claimed at once.
 pub(super) fn is_ready(jobs: &[NewJob]) -> bool {
     jobs.iter().any(|job| job.start == Start::Now)
-}
-
-/// Gives a job to the first who takes it. If nobody does, it is dropped here, and so given back.
-fn offer(held: Held, batch: &mut VecDeque<Waiter>, timers: &mut Vec<SpawnHandle>) {
-    let mut offered = Ok(Some(held));
-    while let Some(Waiter { reply, timer, .. }) = batch.pop_front() {
-        timers.extend(timer);
-        match reply.send(offered) {
-            Ok(()) => return,
-            Err(back) => offered = back,
-        }
-    }
 }
 
 /// A job that is claimed, and this process sees to the lease.

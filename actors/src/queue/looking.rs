@@ -49,7 +49,7 @@ impl QueueActor {
     /// Has the lookout look for this actor as long as anybody waits here.
     pub(super) fn tell_watcher(&mut self, context: &mut Context<Self>) {
         let (watched, waited_for) = (!self.is_idle(), !self.waiting.is_empty());
-        self.desk(context).waited_for(waited_for || self.claiming);
+        self.desk(context).waited_for(waited_for || self.claiming > 0);
         if std::mem::replace(&mut self.told_watched, watched) == watched {
             return;
         }
@@ -97,7 +97,7 @@ impl QueueActor {
         };
         let mut next = sight.next();
         if sight.outlook.claimable && !self.waiting.is_empty() {
-            self.after_a_look |= !self.claiming;
+            self.after_a_look |= self.claiming == 0;
             self.claim(context);
         } else {
             let claimable = sight.outlook.next_ms.map(Duration::from_millis);

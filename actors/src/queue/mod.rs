@@ -1,13 +1,14 @@
 //! The actor of one queue: who waits for a job of it in this process, in the order in which they came.
 //!
 //! Jobs are in the database, where every process claims them. This actor claims for those who wait, for as many at once
-//! as there are, one claim at a time; where that is committed the first of them are answered at the `desk`, and whoever
-//! got nothing comes back to the front of the line. It claims again when something has been pushed, or given back, or
-//! when `looking` has found that another process has done so, has died, or that a job's time has come. What schedules push
-//! is seen to by `keeping`.
+//! as there are; they stand in the `line` of the `desk` meanwhile, where the first of them are answered once that is
+//! committed, and whoever got nothing comes back to the front of those who wait. It claims again when something has been
+//! pushed, or given back, or when `looking` has found that another process has done so, has died, or that a job's time has
+//! come. What schedules push is seen to by `keeping`.
 
 mod desk;
 mod keeping;
+mod line;
 mod looking;
 
 use std::collections::VecDeque;
@@ -77,10 +78,15 @@ pub struct QueueActor {
     /// For whom the time of schedules is kept.
     keepers: Vec<Keeper>,
     came: u64,
-    /// A claim is on its way; those for whom it is are with it.
-    claiming: bool,
-    /// There was news meanwhile.
+    /// So many claims are under way, for leases of this length.
+    claiming: usize,
+    ttl_ms: u64,
+    /// There was news meanwhile: it claims for all when they are back.
     claim_again: bool,
+    /// One has found too little: no other is made until all are back, so that whoever does not wait is told.
+    short: bool,
+    /// It is about to claim for those who have come.
+    gathering: bool,
     /// It is made because of a look.
     after_a_look: bool,
     eye: Arc<Eye>,
@@ -103,8 +109,11 @@ impl Primitive for QueueActor {
             waiting: VecDeque::new(),
             keepers: Vec::new(),
             came: 0,
-            claiming: false,
+            claiming: 0,
+            ttl_ms: 0,
             claim_again: false,
+            short: false,
+            gathering: false,
             after_a_look: false,
             told_watched: false,
             looking: false,
@@ -127,6 +136,9 @@ impl Drop for QueueActor {
     /// Also when a handler panicked. Who waited here is told so by the reply; what is claimed is its holder's.
     fn drop(&mut self) {
         self.house.watcher.leave(self.key);
+        if let Some(desk) = &self.desk {
+            desk.line.leave();
+        }
     }
 }
 
@@ -161,7 +173,29 @@ impl Handler<Visit<Pop>> for QueueActor {
         let passage = Some(passage);
         let waiter = Waiter { number, ttl_ms: millis(ttl), deadline_ms, timer, waits, reply, stay, passage };
         self.waiting.push_back(waiter);
-        self.claim(context);
+        // Many may come at once: one claim serves them all.
+        if !std::mem::replace(&mut self.gathering, true) {
+            context.notify(Gathered);
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Gathered;
+
+impl Handler<Gathered> for QueueActor {
+    type Result = ();
+
+    /// Whoever comes while a claim is under way need not wait until it is back: another one may be in the same commit.
+    fn handle(&mut self, _: Gathered, context: &mut Self::Context) {
+        self.gathering = false;
+        let is_alike = self.waiting.front().is_some_and(|first| first.ttl_ms == self.ttl_ms);
+        if self.claiming > 0 && is_alike && !self.short && !self.claim_again {
+            self.claim_for_the_first(context);
+        } else {
+            self.claim(context);
+        }
     }
 }
 
@@ -171,22 +205,24 @@ impl QueueActor {
         Arc::clone(self.desk.get_or_insert_with(make))
     }
 
-    /// Claims for the first in line, as many as want the same lease.
+    /// Claims for those who wait, at once or when all claims that are under way are back.
     fn claim(&mut self, context: &mut Context<Self>) {
-        if std::mem::replace(&mut self.claiming, true) {
-            self.claim_again = true;
-            return;
+        self.claim_again = self.claiming > 0;
+        if !self.claim_again {
+            self.claim_for_the_first(context);
         }
-        self.claim_again = false;
-        let Some(ttl_ms) = self.waiting.front().map(|first| first.ttl_ms) else {
-            self.claiming = false;
-            return;
-        };
+    }
+
+    /// Claims for the first, as many as want the same lease.
+    fn claim_for_the_first(&mut self, context: &mut Context<Self>) {
+        let Some(ttl_ms) = self.waiting.front().map(|first| first.ttl_ms) else { return };
         let alike = self.waiting.iter().take_while(|waiter| waiter.ttl_ms == ttl_ms);
         let most = alike.take(limits::JOBS_PER_CLAIM as usize).count();
         let batch: VecDeque<Waiter> = self.waiting.drain(..most).collect();
+        self.claiming += 1;
+        self.ttl_ms = ttl_ms;
         let desk = self.desk(context);
-        // Also while they are with the claim: what is pushed meanwhile may be behind it.
+        // Also while they are in its line: what is pushed meanwhile may be behind the claim.
         desk.waited_for(true);
         desk.claim(batch, ttl_ms);
     }
@@ -243,19 +279,25 @@ fn cancel(timer: Option<SpawnHandle>, context: &mut Context<QueueActor>) {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Claimed {
-    /// For whom there was nothing, in their order.
-    left: VecDeque<Waiter>,
     /// The timers of those who were answered.
     timers: Vec<SpawnHandle>,
+    /// It has brought less than was wanted.
+    short: bool,
 }
 
 impl Handler<Claimed> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, Claimed { left, timers }: Claimed, context: &mut Self::Context) {
-        self.claiming = false;
+    fn handle(&mut self, Claimed { timers, short }: Claimed, context: &mut Self::Context) {
         timers.into_iter().for_each(|timer| cancel(Some(timer), context));
+        self.short |= short;
+        self.claiming -= 1;
+        if self.claiming > 0 {
+            return;
+        }
+        self.short = false;
         let after_a_look = std::mem::take(&mut self.after_a_look);
+        let left = self.desk(context).line.leave();
         let all_were_served = left.is_empty();
         self.keep(left, context);
         if self.claim_again || (all_were_served && !self.waiting.is_empty()) {
@@ -328,7 +370,7 @@ impl Handler<Visit<Write>> for QueueActor {
     /// the time until he has it.
     fn handle(&mut self, Visit { message, stay }: Visit<Write>, context: &mut Self::Context) {
         let is_ready = matches!(&message, Write::Push(jobs, ..) if desk::is_ready(jobs));
-        let claims = is_ready && !self.claiming && !self.waiting.is_empty();
+        let claims = is_ready && self.claiming == 0 && !self.waiting.is_empty();
         self.desk(context).write(message, claims, stay);
         if claims {
             self.claim(context);

@@ -48,8 +48,9 @@ pub struct Changed {
     /// Its row.
     pub row: u64,
     /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, that of the job
-    /// that was pushed to a queue, claimed, or whose claim has ended, the fencing token of a lock that was given to
-    /// somebody; `None` of a lock that nobody holds, and of a queue whose options are others.
+    /// that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock that
+    /// was given to somebody; `None` of a lock that nobody holds, and of a queue whose options are others or of which many
+    /// jobs were revived or removed at once.
     pub sequence: Option<u64>,
 }
 
@@ -131,6 +132,20 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
             if *finished != queue::Finished::Stale {
                 add(Primitive::Queue, receipt.queue, Some(receipt.sequence));
             }
+        }
+        (Operation::QueueRevive(revive), Outcome::QueueRevive(revived)) if revived.revived > 0 => {
+            let one = match revive.which {
+                queue::Which::One(sequence) => Some(sequence),
+                queue::Which::From(_) => None,
+            };
+            revived.queue.into_iter().for_each(|queue| add(Primitive::Queue, queue, one));
+        }
+        (Operation::QueuePurge(purge), Outcome::QueuePurge(purged)) if purged.removed > 0 => {
+            let one = match purge.what {
+                queue::What::One(sequence) => Some(sequence),
+                queue::What::All(_) => None,
+            };
+            purged.queue.into_iter().for_each(|queue| add(Primitive::Queue, queue, one));
         }
         (_, Outcome::QueueConfigure(configured)) => add(Primitive::Queue, configured.queue, None),
         (Operation::Batch(batch), Outcome::Batch(Applied::Done(outcomes))) => {

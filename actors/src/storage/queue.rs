@@ -237,6 +237,8 @@ pub enum Which {
 /// What became of [`Revive`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Revived {
+    /// The queue's row, if it has one.
+    pub queue: Option<u64>,
     /// How many will be tried again.
     pub revived: u64,
     /// How many stay dead because a living job has their key.
@@ -267,6 +269,8 @@ pub enum What {
 /// What became of [`Purge`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
+    /// The queue's row, if it has one.
+    pub queue: Option<u64>,
     /// How many were removed.
     pub removed: u64,
     /// Whether there may be more.

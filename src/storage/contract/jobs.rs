@@ -23,6 +23,9 @@ fn change(queue: &str) -> Configure {
     Configure { queue: target(queue), paused: None, max_attempts: None, keep_done_ms: None }
 }
 
+/// The row of the first queue of a store.
+const FIRST: Option<u64> = Some(1);
+
 fn revive(queue: &str, which: Which) -> Revive {
     Revive { queue: target(queue), which }
 }
@@ -217,10 +220,10 @@ pub(super) fn q6_a_dead_letter_is_not_revived_beside_its_successor(stage: &Stage
         let (receipt, _) = a.claim_one("q", LONG);
         a.finish(receipt, bury("no use"));
     }
-    let both = Revived { revived: 1, kept_out: 1, next: None };
+    let both = Revived { queue: FIRST, revived: 1, kept_out: 1, next: None };
     assert_eq!(a.run(revive("q", Which::From(0))), both, "one of the two");
     assert_eq!(stage.counts("q"), [1, 0, 0, 1, 0]);
-    assert_eq!(a.run(revive("q", Which::One(2))), Revived { revived: 0, kept_out: 1, next: None });
+    assert_eq!(a.run(revive("q", Which::One(2))), Revived { queue: FIRST, revived: 0, kept_out: 1, next: None });
 }
 
 pub(super) fn q4_dead_letters_are_revived(stage: &Stage<'_>) {
@@ -229,10 +232,11 @@ pub(super) fn q4_dead_letters_are_revived(stage: &Stage<'_>) {
     for (receipt, _) in a.claim("q", 3, LONG) {
         a.finish(receipt, bury("no use"));
     }
-    let one = Revived { revived: 1, ..Revived::default() };
+    let none = Revived { queue: FIRST, ..Revived::default() };
+    let one = Revived { revived: 1, ..none };
     assert_eq!(a.run(revive("q", Which::One(2))), one);
-    assert_eq!(a.run(revive("q", Which::One(2))), Revived::default(), "it is not dead any more");
-    assert_eq!(a.run(revive("q", Which::One(99))), Revived::default());
+    assert_eq!(a.run(revive("q", Which::One(2))), none, "it is not dead any more");
+    assert_eq!(a.run(revive("q", Which::One(99))), none);
     let job = &stage.jobs("q", Some(State::Ready))[0];
     assert_eq!((job.attempts, job.reason.as_deref(), job.ended_at), (0, None, None));
     assert_eq!(a.run(revive("q", Which::From(2))), one);
@@ -251,24 +255,24 @@ pub(super) fn g9_many_are_revived_and_removed_in_steps(stage: &Stage<'_>) {
     }
     a.commit();
     let first = a.run(revive("q", Which::From(0)));
-    assert_eq!(first, Revived { revived: most, kept_out: 0, next: Some(most + 1) });
+    assert_eq!(first, Revived { queue: FIRST, revived: most, kept_out: 0, next: Some(most + 1) });
     let rest = a.run(revive("q", Which::From(most + 1)));
-    assert_eq!(rest, Revived { revived: over, kept_out: 0, next: None });
+    assert_eq!(rest, Revived { queue: FIRST, revived: over, kept_out: 0, next: None });
     let all = purge("q", What::All(State::Ready));
-    assert_eq!(a.run(all.clone()), Purged { removed: most, more: true });
-    assert_eq!(a.run(all), Purged { removed: over, more: false });
+    assert_eq!(a.run(all.clone()), Purged { queue: FIRST, removed: most, more: true });
+    assert_eq!(a.run(all), Purged { queue: FIRST, removed: over, more: false });
 }
 
 pub(super) fn jobs_are_removed_on_request(stage: &Stage<'_>) {
     let mut a = stage.join();
     a.push("q", vec![new_job(1), new_job(2), starting(3, Start::After(9)), starting(4, Start::At(i64::MAX))]);
     let (receipt, _) = a.claim_one("q", LONG);
-    let removed = |removed| Purged { removed, more: false };
+    let removed = |removed| Purged { queue: FIRST, removed, more: false };
     assert_eq!(a.run(purge("q", What::All(State::Delayed))), removed(2));
     assert_eq!(a.run(purge("q", What::All(State::Dead))), removed(0));
     assert_eq!(a.run(purge("q", What::One(1))), removed(1), "even what is worked on");
     assert_eq!(a.run(purge("q", What::One(1))), removed(0));
-    assert_eq!(a.run(purge("never", What::One(1))), removed(0));
+    assert_eq!(a.run(purge("never", What::One(1))), Purged::default());
     assert_eq!(a.finish(receipt, How::Done), Finished::Stale);
     assert_eq!(a.claim_numbers("q"), [2]);
     assert_eq!(a.push_numbers("q", &[5]), [5], "numbers are never given twice");

@@ -152,7 +152,7 @@ fn claims_end_in(judge: &Judge<'_>, queue: u64, waits_ms: &mut Vec<u64>) -> Resu
 const JOBS: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM job WHERE queue = ?1 AND sequence >= ?2 AND (?3 IS NULL OR state = ?3) ORDER BY sequence LIMIT ?4"
+    " FROM job j WHERE queue = ?1 AND sequence >= ?2 AND (?3 IS NULL OR state = ?3) ORDER BY sequence LIMIT ?4"
 );
 
 /// One page of jobs by their numbers.

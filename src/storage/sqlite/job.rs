@@ -18,8 +18,8 @@ use super::session::SqliteSession;
 /// The columns of a job that [`job`] reads, in its order.
 macro_rules! columns {
     () => {
-        "sequence, state, priority, attempts, max_attempts, key, pushed_at, due, process, ended_at, reason, schema,
-        format, crc, data"
+        "j.sequence, j.state, j.priority, j.attempts, j.max_attempts, j.key, j.pushed_at, j.due, j.process, j.ended_at,
+        j.reason, j.schema, j.format, j.crc, j.data"
     };
 }
 pub(super) use columns;
@@ -109,25 +109,27 @@ impl SqliteSession {
             .map_err(database)
     }
 
-    const LOAD: &str = concat!("SELECT ", columns!(), " FROM job WHERE queue = ?1 AND sequence = ?2");
+    // The row itself is asked whether it is where the index says; what is left of a lost one is its place in the index.
+    const READY: &str = concat!(
+        "SELECT ",
+        columns!(),
+        ", i.sequence, i.priority IS j.priority AND j.state IS 0
+        FROM job i INDEXED BY job_ready LEFT JOIN job j ON j.queue = i.queue AND j.sequence = i.sequence
+        WHERE i.queue = ?1 AND i.state = 0 ORDER BY i.priority, i.sequence LIMIT ?2"
+    );
 
-    /// A job that an index has said to be ready; an error inside if it is damaged.
-    pub(super) fn ready_job(
-        &self,
-        name: &str,
-        (queue, sequence): (u64, u64),
-        priority: i64,
-    ) -> Result<Result<Job>> {
-        let mut statement = self.connection.prepare_cached(Self::LOAD).map_err(database)?;
-        let mut rows = statement.query([queue, sequence]).map_err(database)?;
-        let elsewhere = || corrupt("job", name, sequence, "an index leads to it where it is not");
-        let Some(row) = rows.next().map_err(database)? else { return Err(elsewhere()) };
-        let found = job(name, row);
-        match &found {
+    /// The first jobs that an index says to be ready, each with its number; an error inside if it is damaged.
+    pub(super) fn ready_jobs(&self, name: &str, queue: u64, most: u32) -> Result<Vec<(u64, Result<Job>)>> {
+        let mut statement = self.connection.prepare_cached(Self::READY).map_err(database)?;
+        let mut rows = statement.query(params![queue, most]).map_err(database)?;
+        let mut ready = Vec::new();
+        while let Some(row) = rows.next().map_err(database)? {
+            let (sequence, is_there) = (row.get(15).map_err(database)?, row.get(16).map_err(database)?);
             // What the index says cannot be mended by another state.
-            Ok(job) if (job.state, job.priority) != (State::Ready, priority) => Err(elsewhere()),
-            _ => Ok(found),
+            let elsewhere = || corrupt("job", name, sequence, "an index leads to it where it is not");
+            ready.push((sequence, if is_there { job(name, row) } else { return Err(elsewhere()) }));
         }
+        Ok(ready)
     }
 
     /// As its claimant sees it.
@@ -159,6 +161,17 @@ impl SqliteSession {
             Ok(Held { is_last: row.get(0)?, keep_done_ms: row.get(1)? })
         });
         held.optional().map_err(database)
+    }
+
+    const DONE: &str = "DELETE FROM job
+        WHERE queue = ?1 AND sequence = ?2 AND state = 2 AND token = ?3 AND process = ?4
+        AND (SELECT keep_done FROM queue WHERE id = ?1) = 0";
+
+    /// Removes the job of a claim, if that is the current one and its queue keeps nothing that is done. Whether it was so.
+    pub(super) fn drop_done(&self, receipt: &Receipt) -> Result<bool> {
+        let Receipt { queue, sequence, token } = *receipt;
+        let mut statement = self.connection.prepare_cached(Self::DONE).map_err(database)?;
+        Ok(statement.execute([queue, sequence, token, self.own.id]).map_err(database)? == 1)
     }
 
     const SHOW_AGAIN: &str =
@@ -210,11 +223,17 @@ impl SqliteSession {
         FROM job INDEXED BY job_done WHERE queue = ?1 AND state = 4 AND ended_at <= ?2
         ORDER BY ended_at, sequence LIMIT ?3)";
 
-    /// Removes some of those that were kept for longer than they should.
-    pub(super) fn sweep_done(&self, queue: u64, keep_ms: u64) -> Result<()> {
+    /// Removes some of those that were kept for longer than they should. If there were none left, there are none until the
+    /// transaction ends, which happens at one moment.
+    pub(super) fn sweep_done(&mut self, queue: u64, keep_ms: u64) -> Result<()> {
+        if self.written.swept == Some(queue) {
+            return Ok(());
+        }
         let last = self.now.wall_ms.saturating_sub_unsigned(keep_ms);
         let mut statement = self.connection.prepare_cached(Self::SWEEP_DONE).map_err(database)?;
-        statement.execute(params![queue, last, limits::DONE_SWEPT]).map(drop).map_err(database)
+        let swept = statement.execute(params![queue, last, limits::DONE_SWEPT]).map_err(database)?;
+        self.written.swept = (swept < limits::DONE_SWEPT as usize).then_some(queue);
+        Ok(())
     }
 
     const OWN_CLAIMS: &str = "SELECT sequence, token FROM job INDEXED BY job_claimed
@@ -245,6 +264,7 @@ impl SqliteSession {
         let Some(Found { id: queue, .. }) = find(&self.connection, &revive.queue)? else {
             return Ok(revived);
         };
+        revived.queue = Some(queue);
         let (from, to) = match revive.which {
             Which::One(sequence) => (sequence, sequence),
             Which::From(sequence) => (sequence, limits::LAST_SEQUENCE),
@@ -285,13 +305,14 @@ impl SqliteSession {
         let state = match purge.what {
             What::One(sequence) => {
                 let removed = u64::from(self.drop_job((queue, sequence))?);
-                return Ok(Purged { removed, more: false });
+                return Ok(Purged { queue: Some(queue), removed, more: false });
             }
             What::All(state) => state as u8,
         };
         let mut statement = self.connection.prepare_cached(Self::PURGE).map_err(database)?;
         let removed = statement.execute(params![queue, state, limits::JOBS_AT_ONCE]).map_err(database)?;
-        Ok(Purged { removed: removed as u64, more: removed == limits::JOBS_AT_ONCE as usize })
+        let more = removed == limits::JOBS_AT_ONCE as usize;
+        Ok(Purged { queue: Some(queue), removed: removed as u64, more })
     }
 
     // With its last attempt a job goes to the dead letters.

@@ -126,39 +126,45 @@ impl SqliteSession {
         self.change_boot(&found)?;
         self.show_due(found.id)?;
         let mut damaged = 0;
-        while claimed.jobs.len() < claim.most as usize && damaged < limits::JOBS_AT_ONCE {
-            let Some((priority, sequence)) = self.first_ready(found.id)? else { break };
-            match self.ready_job(claim.queue.name.as_str(), (found.id, sequence), priority)? {
-                Ok(job) => {
-                    let token = self.take_ticket()?;
-                    self.own.asked(claim.ttl_ms);
-                    let receipt = Receipt { queue: found.id, sequence, token };
-                    self.hold_job(&receipt, claim.ttl_ms)?;
-                    claimed.jobs.push((receipt, self.claimed(job)));
+        loop {
+            let wanted = claim.most.saturating_sub(claimed.jobs.len() as u32).min(limits::JOBS_AT_ONCE);
+            let ready = self.ready_jobs(claim.queue.name.as_str(), found.id, wanted)?;
+            let seen = ready.len() as u32;
+            for (sequence, job) in ready {
+                match job {
+                    Ok(job) => {
+                        let token = self.take_ticket()?;
+                        self.own.asked(claim.ttl_ms);
+                        let receipt = Receipt { queue: found.id, sequence, token };
+                        self.hold_job(&receipt, claim.ttl_ms)?;
+                        claimed.jobs.push((receipt, self.claimed(job)));
+                    }
+                    // It stays where everybody can look at it, and holds up nobody.
+                    Err(error @ Error::Corrupt { .. }) => {
+                        damaged += 1;
+                        self.bury_job((found.id, sequence), &error.to_string())?;
+                    }
+                    Err(error) => return Err(error),
                 }
-                // It stays where everybody can look at it, and holds up nobody.
-                Err(error @ Error::Corrupt { .. }) => {
-                    damaged += 1;
-                    self.bury_job((found.id, sequence), &error.to_string())?;
-                }
-                Err(error) => return Err(error),
+            }
+            if seen < wanted || claimed.jobs.len() as u32 == claim.most || damaged >= limits::JOBS_AT_ONCE {
+                return Ok(claimed);
             }
         }
-        Ok(claimed)
     }
 
     /// Ends a claim, if it is the current one.
     pub(super) fn finish_job(&mut self, finish: &Finish) -> Result<Finished> {
         let Receipt { queue, sequence, .. } = finish.receipt;
+        if finish.how == How::Done && self.drop_done(&finish.receipt)? {
+            self.sweep_done(queue, 0)?;
+            return Ok(Finished::Done);
+        }
         let Some(held) = self.held_job(&finish.receipt)? else { return Ok(Finished::Stale) };
         let job = (queue, sequence);
         match &finish.how {
             How::Done => {
-                if held.keep_done_ms > 0 {
-                    self.keep_done(job)?;
-                } else {
-                    self.drop_job(job)?;
-                }
+                self.keep_done(job)?;
                 self.sweep_done(queue, held.keep_done_ms)?;
                 return Ok(Finished::Done);
             }
@@ -225,15 +231,6 @@ impl SqliteSession {
         statement.execute(params![found.id, self.identity.boot]).map(drop).map_err(database)
     }
 
-    const FIRST_READY: &str = "SELECT priority, sequence FROM job INDEXED BY job_ready
-        WHERE queue = ?1 AND state = 0 ORDER BY priority, sequence LIMIT 1";
-
-    fn first_ready(&self, queue: u64) -> Result<Option<(i64, u64)>> {
-        let mut statement = self.connection.prepare_cached(Self::FIRST_READY).map_err(database)?;
-        let first = statement.query_row([queue], |row| Ok((row.get(0)?, row.get(1)?)));
-        first.optional().map_err(database)
-    }
-
     const SHOW_DELAYED: &str = "UPDATE job SET state = 0, due = NULL, due_boot = NULL
         WHERE queue = ?1 AND sequence IN (SELECT sequence FROM job INDEXED BY job_delayed
             WHERE queue = ?1 AND state = 1 AND due_boot IS NOT NULL AND due_boot <= ?2
@@ -243,12 +240,18 @@ impl SqliteSession {
             WHERE queue = ?1 AND state = 1 AND due_boot IS NULL AND due <= ?2
             ORDER BY due, sequence LIMIT ?3)";
 
-    /// Makes visible what is due.
-    fn show_due(&self, queue: u64) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(Self::SHOW_DELAYED).map_err(database)?;
+    /// Makes visible what is due. Once there is nothing more, there is none until the transaction ends: it happens at one
+    /// moment, and what is due at that is never written as delayed.
+    fn show_due(&mut self, queue: u64) -> Result<()> {
+        if self.written.shown == Some(queue) {
+            return Ok(());
+        }
         let most = limits::JOBS_AT_ONCE;
-        statement.execute(params![queue, self.now.boot_ms, most]).map_err(database)?;
+        let mut statement = self.connection.prepare_cached(Self::SHOW_DELAYED).map_err(database)?;
+        let delayed = statement.execute(params![queue, self.now.boot_ms, most]).map_err(database)?;
         let mut statement = self.connection.prepare_cached(Self::SHOW_TIMED).map_err(database)?;
-        statement.execute(params![queue, self.now.wall_ms, most]).map(drop).map_err(database)
+        let timed = statement.execute(params![queue, self.now.wall_ms, most]).map_err(database)?;
+        self.written.shown = (delayed.max(timed) < most as usize).then_some(queue);
+        Ok(())
     }
 }

@@ -45,6 +45,10 @@ pub(super) struct Written {
     pub(super) other: bool,
     /// The claims of the dead and the stopped were given up.
     pub(super) gave_up: bool,
+    /// In this queue nothing is left that is due.
+    pub(super) shown: Option<u64>,
+    /// In this queue nothing is left that was kept for longer than it should.
+    pub(super) swept: Option<u64>,
 }
 
 /// One process's way of writing. Dropped without [`leave`](Session::leave) it is a process that was killed.

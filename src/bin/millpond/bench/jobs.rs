@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use millpond::blocking::Store as BlockingStore;
-use millpond::{Push, Queue, Store};
+use millpond::{Push, Queue, Store, Task};
 
 use super::drive::{Measured, block_on, drive, drive_threads, failed};
 use super::figures::{Figures, Kind, beside_commits};
@@ -156,18 +156,8 @@ pub(super) fn drain(file: &Path, workers: usize, jobs: u64) -> Done<Figures> {
         let queue = store.queue::<Placed>(QUEUE);
         fill(&queue, jobs).await?;
         let began = Stopwatch::start();
-        let work = |_| {
-            let queue = queue.clone();
-            tokio::task::spawn_local(async move {
-                while let Some(job) = queue.try_pop().await? {
-                    job.done().await?;
-                }
-                Ok::<_, millpond::Error>(())
-            })
-        };
-        for worker in (0..workers).map(work).collect::<Vec<_>>() {
-            worker.await.map_err(|error| failed(&error))??;
-        }
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX);
+        queue.worker().concurrency(workers).drain().run(async |_: Task<Placed>| ()).await?;
         let seconds = began.elapsed().as_secs_f64();
         store.close().await?;
         Ok(seconds)

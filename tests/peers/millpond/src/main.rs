@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use millpond::{Durability, Push, Queue, Store};
+use millpond::{Durability, Push, Queue, Store, Task};
 use peers::clock::{BETWEEN, pause};
 use peers::measure::{drive_tasks, runtime};
 use peers::{Asked, CHANNEL, Measured, Outcome, QUEUE, Side, Stopwatch, payload};
@@ -61,21 +61,8 @@ impl Side for Millpond {
         let queue = store.queue::<String>(QUEUE);
         runtime.block_on(fill(&queue, jobs))?;
         let began = Stopwatch::start();
-        let work = |_| {
-            let queue = queue.clone();
-            runtime.spawn(async move {
-                let mut done = 0;
-                while let Some(job) = queue.try_pop().await? {
-                    job.done().await?;
-                    done += 1;
-                }
-                Outcome::Ok(done)
-            })
-        };
-        let mut done = 0_u64;
-        for worker in (0..workers).map(work).collect::<Vec<_>>() {
-            done += runtime.block_on(worker)??;
-        }
+        let worker = queue.worker().concurrency(u32::try_from(workers)?).drain();
+        let done = runtime.block_on(worker.run(async |_: Task<String>| ()))?.done;
         let measured = Measured::rate(done, began.elapsed());
         runtime.block_on(store.close())?;
         if done == jobs { Ok(measured) } else { Err(format!("{done} of {jobs} were done").into()) }
