@@ -434,15 +434,15 @@ impl<T: DeserializeOwned> Queue<T> {
     }
 
     async fn request(&self, wait: Wait) -> Result<Option<Job<T>>> {
-        self.claim(wait).await?.map(|held| self.job(held)).transpose()
+        self.claim(wait, 1).await?.pop().map(|held| self.job(held)).transpose()
     }
 
-    /// A job that is claimed and not taken yet: dropped, it is given back, and the attempt does not count.
-    pub(crate) async fn claim(&self, wait: Wait) -> Result<Option<Held>> {
+    /// Jobs that are claimed and not taken yet, so many at most: dropped, they are given back, and the attempt does not count.
+    pub(crate) async fn claim(&self, wait: Wait, most: u32) -> Result<Vec<Held>> {
         let (name, ttl) = self.checked_with_lease()?;
         let mut leaving = Leaving { runtime: &self.runtime, name, waits: true };
         let held = self.runtime.enter_and(|reply, passage| {
-            self.runtime.tell::<QueueActor, _>(name, Pop { ttl, wait, reply, passage });
+            self.runtime.tell::<QueueActor, _>(name, Pop { most, ttl, wait, reply, passage });
         });
         let held = held.await;
         // After an error it may wait all the same.
@@ -453,10 +453,10 @@ impl<T: DeserializeOwned> Queue<T> {
     /// The same for a thread that waits.
     pub(crate) fn request_blocking(&self, wait: Wait) -> Result<Option<Job<T>>> {
         let (name, ttl) = self.checked_with_lease()?;
-        let held = self.runtime.enter_and_wait(|reply, passage| {
-            self.runtime.tell::<QueueActor, _>(name, Pop { ttl, wait, reply, passage });
+        let mut held = self.runtime.enter_and_wait(|reply, passage| {
+            self.runtime.tell::<QueueActor, _>(name, Pop { most: 1, ttl, wait, reply, passage });
         })?;
-        held.map(|held| self.job(held)).transpose()
+        held.pop().map(|held| self.job(held)).transpose()
     }
 
     /// The job that is held now, if it is a `T`. If not, others may know it: it is tried again, though not at once.

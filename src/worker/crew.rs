@@ -1,24 +1,25 @@
-//! Those who claim and work: each takes a job, has it handled, says what came of it, and takes the next one.
+//! Those who claim and work: jobs are claimed for all hands that are free, handled, and said what came of them.
 //!
-//! They share what has to be known of one another: how fast they may begin, when they are to stop, and, where the queue is
-//! to be drained, whether any of them still has something to do.
+//! All of it goes on at once, driven by one future. A hand is free as soon as its handler has ended, so what it is given
+//! next is mostly claimed in the commit that writes what came of the job before.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, poll_fn, select};
 use futures_util::stream::FuturesUnordered;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::queue::{Held, Wait};
+use millpond_actors::reply::Answer;
 use millpond_actors::storage::queue::{Finished, How};
 use millpond_actors::thread::{Theirs, contain};
 
@@ -28,34 +29,47 @@ use crate::queue::Queue;
 
 pub(super) struct Crew<T> {
     queue: Queue<T>,
-    size: u32,
+    /// So many handlers at a time.
+    size: usize,
     pace: Option<Pace>,
     stopper: Stopper,
-    /// Where the queue is drained.
-    bustle: Option<watch::Sender<Bustle>>,
-    tally: Mutex<Tally>,
+    drains: bool,
 }
+
+/// How far it has come.
+#[derive(Default)]
+struct Standing {
+    tally: Tally,
+    /// So many jobs are being claimed.
+    asked: usize,
+    /// So many have come to their end here.
+    ended: u64,
+    /// A claim that was made when so many had ended has found nothing, where the queue is drained.
+    nothing_at: Option<u64>,
+    /// Claims that have failed in a row. The next one is made when this time is over.
+    failures: u32,
+    rest: Option<Answer<()>>,
+    /// Why it ends.
+    error: Option<Error>,
+}
+
+/// A claim that is back.
+struct Claimed {
+    asked: usize,
+    /// How many jobs had ended when it was made.
+    ended: u64,
+    held: Result<Vec<Held>>,
+}
+
+/// What is to be counted.
+type Tick = fn(&mut Tally);
 
 impl<T> Crew<T> {
     pub(super) fn new(worker: Worker<T>) -> Crew<T> {
-        let Worker { queue, concurrency: size, rate, drain, stopper } = worker;
+        let Worker { queue, concurrency, rate, drain: drains, stopper } = worker;
         let pace =
             rate.map(|(jobs, period)| Pace { starts: Arc::new(Semaphore::new(jobs as usize)), period });
-        let bustle = drain.then(|| watch::Sender::new(Bustle { busy: size, ended: 0 }));
-        Crew { queue, size, pace, stopper, bustle, tally: Mutex::default() }
-    }
-
-    fn count(&self, tick: impl FnOnce(&mut Tally)) {
-        tick(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// What comes of it, unless the worker is told to stop before.
-    async fn unless_stopped<F: Future>(&self, future: F) -> Option<F::Output> {
-        // That it is told counts more than what there is: then nothing new is begun.
-        match select(pin!(self.stopper.reached(Stage::Ending)), pin!(future)).await {
-            Either::Left(_) => None,
-            Either::Right((output, _)) => Some(output),
-        }
+        Crew { queue, size: concurrency as usize, pace, stopper, drains }
     }
 }
 
@@ -65,20 +79,127 @@ impl<T: DeserializeOwned> Crew<T> {
         H: AsyncFn(Task<T>) -> V,
         V: Into<Verdict>,
     {
-        let mut crew: FuturesUnordered<_> = (0..self.size).map(|_| self.one(&handler)).collect();
-        let mut error = None;
+        let mut now = Standing::default();
+        let (mut claims, mut handlers, mut ends) =
+            (FuturesUnordered::new(), FuturesUnordered::new(), FuturesUnordered::new());
         let mut keeping = pin!(self.keep_time());
-        while let Either::Left((Some(ended), _)) = select(crew.next(), &mut keeping).await {
-            if let Err(failure) = ended {
-                // The others begin nothing more either.
-                self.stopper.reach(Stage::Ending);
-                error.get_or_insert(failure);
+        let mut stopped = pin!(self.stopper.reached(Stage::Ending));
+        let mut is_stopped = false;
+        let life = poll_fn(|context| {
+            loop {
+                is_stopped = is_stopped || stopped.as_mut().poll(context).is_ready();
+                if is_stopped {
+                    // Nothing new is begun: what has been claimed meanwhile is given back.
+                    claims.clear();
+                }
+                while let Poll::Ready(Some(handled)) = handlers.poll_next_unpin(context) {
+                    let (held, how): (Held, How) = handled;
+                    ends.push(self.finish(held, how));
+                }
+                while let Poll::Ready(Some(ended)) = ends.poll_next_unpin(context) {
+                    self.has_ended(&mut now, ended);
+                }
+                let mut begun = false;
+                while let Poll::Ready(Some(claimed)) = claims.poll_next_unpin(context) {
+                    for held in self.has_claimed(&mut now, claimed) {
+                        begun = true;
+                        handlers.push(self.handle(held, &handler));
+                    }
+                }
+                if let Some(most) = self.wanted(&mut now, handlers.len(), context).filter(|_| !is_stopped) {
+                    begun = true;
+                    claims.push(self.claim(most, now.ended));
+                }
+                if !begun && is_stopped == self.stopper.is_stopping() {
+                    break;
+                }
             }
+            let Poll::Pending = keeping.as_mut().poll(context);
+            let is_over = claims.is_empty() && handlers.is_empty() && ends.is_empty();
+            let has_nothing_to_do = is_stopped || now.nothing_at == Some(now.ended);
+            if is_over && has_nothing_to_do { Poll::Ready(()) } else { Poll::Pending }
+        });
+        life.await;
+        now.error.map_or(Ok(now.tally), Err)
+    }
+
+    /// For how many hands a job is to be claimed now.
+    fn wanted(&self, now: &mut Standing, busy: usize, context: &mut Context<'_>) -> Option<usize> {
+        if let Some(rest) = &mut now.rest {
+            if Pin::new(rest).poll(context).is_pending() {
+                return None;
+            }
+            now.rest = None;
         }
-        match error {
-            Some(error) => Err(error),
-            None => Ok(*self.tally.lock().unwrap_or_else(PoisonError::into_inner)),
+        let free = self.size.saturating_sub(busy + now.asked);
+        if free == 0 || now.nothing_at == Some(now.ended) {
+            return None;
         }
+        now.asked += free;
+        Some(free)
+    }
+
+    /// Claims, as soon as that many, or fewer, may begin.
+    async fn claim(&self, asked: usize, ended: u64) -> Claimed {
+        Claimed { asked, ended, held: self.claim_in_time(asked).await }
+    }
+
+    async fn claim_in_time(&self, asked: usize) -> Result<Vec<Held>> {
+        // Where the queue is drained nobody waits for a job to come.
+        let wait = if self.drains { Wait::No } else { Wait::Forever };
+        let claim = |most: usize| self.queue.claim(wait, u32::try_from(most).unwrap_or(u32::MAX));
+        let Some(pace) = &self.pace else { return claim(asked).await };
+        let closed = |_| Error::Closed;
+        let mut starts = pace.starts.acquire().await.map_err(closed)?;
+        while starts.num_permits() < asked
+            && let Ok(more) = pace.starts.try_acquire()
+        {
+            starts.merge(more);
+        }
+        let held = claim(starts.num_permits()).await?;
+        // The others may begin something else.
+        if let Some(used) = starts.split(held.len()).filter(|used| used.num_permits() > 0) {
+            let (starts, count) = (Arc::clone(&pace.starts), used.num_permits());
+            used.forget();
+            self.queue.runtime.later(pace.period, move || starts.add_permits(count));
+        }
+        Ok(held)
+    }
+
+    /// Takes in what a claim has brought: the jobs that begin.
+    fn has_claimed(&self, now: &mut Standing, claimed: Claimed) -> Vec<Held> {
+        let Claimed { asked, ended, held } = claimed;
+        now.asked -= asked;
+        match held {
+            Ok(held) => {
+                now.failures = 0;
+                if held.is_empty() {
+                    now.nothing_at = Some(ended);
+                }
+                return held;
+            }
+            Err(error) if passes(&error) => {
+                now.failures = now.failures.saturating_add(1);
+                now.rest = Some(self.queue.runtime.timer(pause(now.failures)));
+            }
+            Err(error) => self.fail(now, error),
+        }
+        Vec::new()
+    }
+
+    /// What became of a job was written.
+    fn has_ended(&self, now: &mut Standing, ended: Result<Tick>) {
+        now.ended += 1;
+        match ended {
+            Ok(tick) => tick(&mut now.tally),
+            Err(error) => self.fail(now, error),
+        }
+    }
+
+    /// Nothing more is begun.
+    fn fail(&self, now: &mut Standing, error: Error) {
+        self.stopper.reach(Stage::Ending);
+        now.error.get_or_insert(error);
     }
 
     /// Keeps the time of the queue's schedules, also while all of them work.
@@ -94,141 +215,42 @@ impl<T: DeserializeOwned> Crew<T> {
         }
     }
 
-    /// The life of one of them.
-    async fn one<H, V>(&self, handler: &H) -> Result<()>
-    where
-        H: AsyncFn(Task<T>) -> V,
-        V: Into<Verdict>,
-    {
-        let (mut failures, mut ahead) = (0, None);
-        loop {
-            let found = match ahead.take().filter(|_| !self.stopper.is_stopping()) {
-                Some(held) => Some(Ok(Some(held))),
-                None => self.unless_stopped(self.next()).await,
-            };
-            match found {
-                // It is told to stop, or there is nothing more.
-                None | Some(Ok(None)) => return Ok(()),
-                Some(Ok(Some(held))) => {
-                    failures = 0;
-                    let how = self.handle(&held, handler).await;
-                    ahead = self.finish_and_claim(held.taken(), how).await?;
-                }
-                Some(Err(error)) if passes(&error) => {
-                    failures += 1;
-                    let pause = self.queue.runtime.timer(pause(failures));
-                    let _ = self.unless_stopped(pause).await;
-                }
-                Some(Err(error)) => return Err(error),
-            }
-        }
-    }
-
-    /// A job, as soon as one may begin; `None` if the queue is drained.
-    async fn next(&self) -> Result<Option<Held>> {
-        loop {
-            let ended = self.bustle.as_ref().map(|bustle| bustle.borrow().ended);
-            let held = self.claim().await?;
-            if held.is_some() || !self.others_bring_more(ended).await {
-                return Ok(held);
-            }
-        }
-    }
-
-    /// A job, as soon as one may begin. Where the queue is drained it does not wait for one to come.
-    async fn claim(&self) -> Result<Option<Held>> {
-        let start = match &self.pace {
-            Some(pace) => Some((pace, pace.starts.acquire().await.map_err(|_| Error::Closed)?)),
-            None => None,
-        };
-        let wait = if self.bustle.is_some() { Wait::No } else { Wait::Forever };
-        let held = self.queue.claim(wait).await?;
-        if let (Some(_), Some((pace, start))) = (&held, start) {
-            start.forget();
-            let starts = Arc::clone(&pace.starts);
-            self.queue.runtime.later(pace.period, move || starts.add_permits(1));
-        }
-        Ok(held)
-    }
-
-    /// One has found nothing, when so many jobs had ended. Whether it is worth to look again, because another one has ended
-    /// since, which may have pushed something; if not, nobody has anything to do any more, and that stays so.
-    async fn others_bring_more(&self, ended: Option<u64>) -> bool {
-        let (Some(bustle), Some(ended)) = (&self.bustle, ended) else { return false };
-        bustle.send_modify(|now| now.busy -= 1);
-        let mut watching = bustle.subscribe();
-        // It cannot fail: the sender is here. Whoever comes here last has looked after all that the others did.
-        let _ = watching.wait_for(|now| now.busy == 0 || now.ended != ended).await;
-        bustle.send_if_modified(|now| {
-            let others = now.busy > 0;
-            now.busy += u32::from(others);
-            others
-        })
-    }
-
     /// Has a job handled. It is not [`taken`](Held::taken) yet: if this is dropped, it is given back.
-    async fn handle<H, V>(&self, held: &Held, handler: &H) -> How
+    async fn handle<H, V>(&self, held: Held, handler: &H) -> (Held, How)
     where
         H: AsyncFn(Task<T>) -> V,
         V: Into<Verdict>,
     {
-        match self.queue.decode(held.job()) {
+        let how = match self.queue.decode(held.job()) {
             Ok(value) => {
-                let task = Task::new(value, held, self.stopper.clone());
+                let task = Task::new(value, &held, self.stopper.clone());
                 let handled = contained(async { handler(task).await.into() });
                 let over = self.stopper.reached(Stage::Over);
                 let verdict = first(handled, over).await.unwrap_or(Verdict::Release);
                 verdict.how(&self.queue.runtime, held.job().attempts)
             }
             Err(error) => how::bury(&error.to_string()),
-        }
-    }
-
-    /// Says what came of a job, and claims the next one meanwhile: both may be in one commit. What has been claimed is
-    /// begun with only after the end of the one before has been written.
-    async fn finish_and_claim(&self, held: Held, how: How) -> Result<Option<Held>> {
-        let (finish, claim) = (pin!(self.finish(held, how)), pin!(self.unless_stopped(self.claim())));
-        let claimed = match select(finish, claim).await {
-            Either::Left((finished, claim)) => {
-                finished?;
-                claim.await
-            }
-            Either::Right((claimed, finish)) => {
-                finish.await?;
-                claimed
-            }
         };
-        // An error comes again when the next one is asked for.
-        Ok(claimed.and_then(Result::ok).flatten())
+        (held, how)
     }
 
-    async fn finish(&self, held: Held, how: How) -> Result<()> {
-        let given_back = how == How::GiveBack;
+    /// Says what came of a job.
+    async fn finish(&self, held: Held, how: How) -> Result<Tick> {
+        let (held, given_back) = (held.taken(), how == How::GiveBack);
         let runtime = &self.queue.runtime;
-        match runtime.enter_and(|reply, passage| held.finish(how, reply, passage)).await {
-            Ok(Finished::Done) => self.count(|tally| tally.done += 1),
-            Ok(Finished::Dead) => self.count(|tally| tally.dead += 1),
-            Ok(Finished::Again) if given_back => self.count(|tally| tally.released += 1),
-            Ok(Finished::Again) => self.count(|tally| tally.retried += 1),
-            Ok(Finished::Stale) | Err(Error::StaleClaim { .. }) => self.count(|tally| tally.lost += 1),
+        let finished = runtime.enter_and(|reply, passage| held.finish(how, reply, passage)).await;
+        let tick: Tick = match finished {
+            Ok(Finished::Done) => |tally| tally.done += 1,
+            Ok(Finished::Dead) => |tally| tally.dead += 1,
+            Ok(Finished::Again) if given_back => |tally| tally.released += 1,
+            Ok(Finished::Again) => |tally| tally.retried += 1,
+            Ok(Finished::Stale) | Err(Error::StaleClaim { .. }) => |tally| tally.lost += 1,
             // The store makes it visible again as soon as it can.
-            Err(error) if passes(&error) => self.count(|tally| tally.lost += 1),
+            Err(error) if passes(&error) => |tally| tally.lost += 1,
             Err(error) => return Err(error),
-        }
-        if let Some(bustle) = &self.bustle {
-            bustle.send_modify(|now| now.ended += 1);
-        }
-        Ok(())
+        };
+        Ok(tick)
     }
-}
-
-/// What the others are about.
-#[derive(Debug)]
-struct Bustle {
-    /// How many of them work, or look whether there is work.
-    busy: u32,
-    /// How many jobs have come to their end here.
-    ended: u64,
 }
 
 /// How fast jobs may begin: a start that was used comes back a period later.

@@ -275,7 +275,9 @@ async fn c2_a_dropped_next_or_ack_of_a_group_loses_nothing(store: Store) -> Resu
     until(async || Ok(member.parts() == 32)).await
 }
 
-async fn c2_what_was_about_to_be_given_up_and_is_kept_after_all_comes_to_who_waits(store: Store) -> Result<()> {
+async fn c2_what_was_about_to_be_given_up_and_is_kept_after_all_comes_to_who_waits(
+    store: Store,
+) -> Result<()> {
     let channel = channel(&store, 400, 400).await?;
     let group = channel.group("billing");
     let mut member = group.join().await?;

@@ -100,10 +100,9 @@ impl Desk {
     }
 
     /// Claims for these, and answers as many of the line as there are jobs. A job that nobody takes is given back.
-    pub(super) fn claim(self: &Arc<Self>, batch: VecDeque<Waiter>, ttl_ms: u64) {
+    pub(super) fn claim(self: &Arc<Self>, batch: VecDeque<Waiter>, most: u32, ttl_ms: u64) {
         let Some(stay) = batch.front().map(|first| first.stay.clone()) else { return };
-        let wanted = batch.len();
-        let most = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let waiters = batch.len();
         let claim = Claim { queue: self.target(), most, ttl_ms };
         self.line.join(batch);
         let desk = Arc::clone(self);
@@ -111,17 +110,17 @@ impl Desk {
             let (mut timers, mut short) = (Vec::new(), true);
             match outcome {
                 Ok(Outcome { queue, jobs }) => {
-                    short = jobs.len() < wanted;
+                    short = jobs.len() < most as usize;
                     queue.into_iter().for_each(|id| desk.learn(id));
                     let held =
                         |(receipt, job)| Held::new(Arc::clone(&desk), stay.clone(), receipt, ttl_ms, job);
-                    jobs.into_iter().map(held).for_each(|held| desk.line.offer(held, &mut timers));
+                    desk.line.offer(jobs.into_iter().map(held).collect(), &mut timers);
                 }
                 Err(error) => {
                     if error.outcome() == WriteOutcome::Unknown {
                         desk.tell(Doubt(stay));
                     }
-                    desk.line.refuse(wanted, &error, &mut timers);
+                    desk.line.refuse(waiters, &error, &mut timers);
                 }
             }
             desk.tell(Claimed { timers, short });

@@ -27,22 +27,23 @@ impl Line {
         std::mem::take(&mut *self.waiters())
     }
 
-    /// Gives a job to the first who takes it. If nobody does, it is dropped here, and so given back. The timers of all who
-    /// are answered, or have gone away, are not needed any more.
-    pub(super) fn offer(&self, held: Held, timers: &mut Vec<SpawnHandle>) {
-        let mut offered = Ok(Some(held));
-        while let Some(Waiter { reply, timer, .. }) = self.first() {
+    /// Gives jobs to the first who take them, each as many as he wants. What nobody takes is dropped here, and so given back.
+    /// The timers of all who are answered, or have gone away, are not needed any more.
+    pub(super) fn offer(&self, mut jobs: Vec<Held>, timers: &mut Vec<SpawnHandle>) {
+        while !jobs.is_empty()
+            && let Some(Waiter { most, reply, timer, .. }) = self.first()
+        {
             timers.extend(timer);
-            match reply.send(offered) {
-                Ok(()) => return,
-                Err(back) => offered = back,
-            }
+            let rest = jobs.split_off(jobs.len().min(most as usize));
+            let mut back = reply.send(Ok(jobs)).err().and_then(Result::ok).unwrap_or_default();
+            back.extend(rest);
+            jobs = back;
         }
     }
 
-    /// A claim for so many has failed.
-    pub(super) fn refuse(&self, most: usize, error: &Error, timers: &mut Vec<SpawnHandle>) {
-        for _ in 0..most {
+    /// The claim for so many of them has failed.
+    pub(super) fn refuse(&self, waiters: usize, error: &Error, timers: &mut Vec<SpawnHandle>) {
+        for _ in 0..waiters {
             let Some(Waiter { reply, timer, .. }) = self.first() else { return };
             timers.extend(timer);
             reply.answer(Err(error.clone()));

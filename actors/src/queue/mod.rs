@@ -33,15 +33,17 @@ use crate::storage::queue::Receipt;
 use crate::supervisor::{House, Primitive, Stay, Visit};
 use crate::watcher::Watcher;
 
-/// Claim a job.
+/// Claim jobs: as many as there are, and not more than are wanted. If there is none, the first that comes is waited for.
 #[derive(Debug)]
 pub struct Pop {
+    /// How many are wanted; [`limits::JOBS_PER_CLAIM`] are given at most.
+    pub most: u32,
     /// The lease's time to live.
     pub ttl: Duration,
     /// How long to wait.
     pub wait: Wait,
-    /// Answered with `None` if there was none in time.
-    pub reply: Reply<Option<Held>>,
+    /// Answered with none if there was none in time.
+    pub reply: Reply<Vec<Held>>,
     /// Given back after the first look.
     pub passage: Passage,
 }
@@ -57,12 +59,13 @@ pub struct Arrived;
 /// A caller who waits.
 struct Waiter {
     number: u64,
+    most: u32,
     ttl_ms: u64,
     /// By the boot clock; `None` is without limit.
     deadline_ms: Option<u64>,
     timer: Option<SpawnHandle>,
     waits: bool,
-    reply: Reply<Option<Held>>,
+    reply: Reply<Vec<Held>>,
     stay: Stay,
     passage: Option<Passage>,
 }
@@ -152,7 +155,7 @@ impl Handler<Visit<Pop>> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Visit { message, stay }: Visit<Pop>, context: &mut Self::Context) {
-        let Pop { ttl, wait, reply, mut passage } = message;
+        let Pop { most, ttl, wait, reply, mut passage } = message;
         passage.arrive();
         if reply.is_abandoned() {
             return;
@@ -171,7 +174,8 @@ impl Handler<Visit<Pop>> for QueueActor {
             Wait::No | Wait::Forever => None,
         };
         let passage = Some(passage);
-        let waiter = Waiter { number, ttl_ms: millis(ttl), deadline_ms, timer, waits, reply, stay, passage };
+        let ttl_ms = millis(ttl);
+        let waiter = Waiter { number, most, ttl_ms, deadline_ms, timer, waits, reply, stay, passage };
         self.waiting.push_back(waiter);
         // Many may come at once: one claim serves them all.
         if !std::mem::replace(&mut self.gathering, true) {
@@ -216,15 +220,20 @@ impl QueueActor {
     /// Claims for the first, as many as want the same lease.
     fn claim_for_the_first(&mut self, context: &mut Context<Self>) {
         let Some(ttl_ms) = self.waiting.front().map(|first| first.ttl_ms) else { return };
-        let alike = self.waiting.iter().take_while(|waiter| waiter.ttl_ms == ttl_ms);
-        let most = alike.take(limits::JOBS_PER_CLAIM as usize).count();
-        let batch: VecDeque<Waiter> = self.waiting.drain(..most).collect();
+        let mut most = 0_u32;
+        let alike = self.waiting.iter().take_while(|waiter| {
+            let fits = waiter.ttl_ms == ttl_ms && most < limits::JOBS_PER_CLAIM;
+            most = if fits { most.saturating_add(waiter.most) } else { most };
+            fits
+        });
+        let count = alike.count();
+        let (most, batch) = (most.min(limits::JOBS_PER_CLAIM), self.waiting.drain(..count).collect());
         self.claiming += 1;
         self.ttl_ms = ttl_ms;
         let desk = self.desk(context);
         // Also while they are in its line: what is pushed meanwhile may be behind the claim.
         desk.waited_for(true);
-        desk.claim(batch, ttl_ms);
+        desk.claim(batch, most, ttl_ms);
     }
 
     /// The time of one who waits is over. If a claim is under way for it, that is seen to when it comes back.
@@ -232,7 +241,7 @@ impl QueueActor {
         if let Ok(at) = self.waiting.binary_search_by_key(&number, |waiter| waiter.number)
             && let Some(waiter) = self.waiting.remove(at)
         {
-            waiter.reply.answer(Ok(None));
+            waiter.reply.answer(Ok(Vec::new()));
             self.tell_watcher(context);
         }
     }
@@ -247,7 +256,7 @@ impl QueueActor {
                 cancel(waiter.timer, context);
             } else if over || !waiter.waits {
                 cancel(waiter.timer, context);
-                waiter.reply.answer(Ok(None));
+                waiter.reply.answer(Ok(Vec::new()));
             } else {
                 self.waiting.push_front(waiter);
             }

@@ -9,8 +9,7 @@ use millpond_actors::clock::{Rng, SystemRng};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::queue::{Abandoned, Held, Pop, QueueActor, Wait, Write};
 use millpond_actors::storage::queue::{
-    Claim, Configure, Finish, Finished, How, NewJob, Numbers, Place, Push, Receipt, Start, State,
-    What,
+    Claim, Configure, Finish, Finished, How, NewJob, Numbers, Place, Push, Receipt, Start, State, What,
 };
 use millpond_actors::storage::{Backend, Data, Target};
 
@@ -34,9 +33,9 @@ impl World {
     fn pop(&self, wait: Wait) -> impl Future<Output = Result<Option<Held>>> + Send + use<> {
         let runtime = Arc::clone(&self.runtime);
         async move {
-            let build = |reply, passage| Pop { ttl: LEASE, wait, reply, passage };
-            let held = runtime.ask::<QueueActor, _, _>(&name("q"), build).await?;
-            Ok(held.map(Held::taken))
+            let build = |reply, passage| Pop { most: 1, ttl: LEASE, wait, reply, passage };
+            let mut held = runtime.ask::<QueueActor, _, _>(&name("q"), build).await?;
+            Ok(held.pop().map(Held::taken))
         }
     }
 
@@ -147,6 +146,41 @@ async fn q3_whoever_came_first_is_served_first_though_another_ones_claim_finds_t
     assert!(!second.is_answered());
     world.push(Start::Now).await;
     assert_eq!(sequence(&soon(second).await), 2);
+}
+
+#[tokio::test]
+async fn q3_whoever_wants_many_is_given_what_is_there_and_the_next_one_the_rest() {
+    let world = World::new();
+    let many = |most: u32, wait: Wait| {
+        let runtime = Arc::clone(&world.runtime);
+        async move {
+            let build = |reply, passage| Pop { most, ttl: LEASE, wait, reply, passage };
+            runtime.ask::<QueueActor, _, _>(&name("q"), build).await
+        }
+    };
+    let numbers = |held: &[Held]| held.iter().map(|held| held.job().sequence).collect::<Vec<_>>();
+    let first = begun(many(3, Wait::Forever));
+    world.arrived().await;
+    let second = begun(many(3, Wait::Forever));
+    world.arrived().await;
+    let jobs = vec![job(Start::Now); 5];
+    soon(
+        world.runtime.ask::<QueueActor, _, _>(&name("q"), |reply, passage| Write::Push(jobs, reply, passage)),
+    )
+    .await
+    .unwrap();
+    let (first, second) = (soon(first).await.unwrap(), soon(second).await.unwrap());
+    assert_eq!((numbers(&first), numbers(&second)), (vec![1, 2, 3], vec![4, 5]));
+    assert_eq!(numbers(&soon(many(9, Wait::No)).await.unwrap()), []);
+    // Whoever goes away before he is given his keeps none of them.
+    let gate = world.memory.faults().hold_commits();
+    drop((first, second));
+    gate.wait_until_held();
+    let gone = begun(many(4, Wait::Forever));
+    world.arrived().await;
+    drop(gone);
+    gate.open();
+    until(async || world.stands() == (5, 0, Some(0))).await;
 }
 
 #[tokio::test]
@@ -371,8 +405,10 @@ async fn q2_a_claim_that_was_lost_is_stale() {
 async fn q4_a_process_that_runs_keeps_its_jobs() {
     let world = World::new();
     world.push(Start::Now).await;
-    let build = |reply, passage| Pop { ttl: Duration::from_millis(60), wait: Wait::No, reply, passage };
-    let held = soon(world.runtime.ask::<QueueActor, _, _>(&name("q"), build)).await.unwrap().unwrap().taken();
+    let build =
+        |reply, passage| Pop { most: 1, ttl: Duration::from_millis(60), wait: Wait::No, reply, passage };
+    let held =
+        soon(world.runtime.ask::<QueueActor, _, _>(&name("q"), build)).await.unwrap().remove(0).taken();
     // Its row is written at least every 20 ms, so that it can be silent for no longer.
     let groups = world.committed().0;
     until(async || world.committed().0 > groups + 3).await;
@@ -416,7 +452,7 @@ async fn drawer_c8_closing_ends_all_who_wait() {
     let waiting = [world.popping().await, world.popping().await];
     let runtime = Arc::clone(&world.runtime);
     let blocking = tokio::task::spawn_blocking(move || {
-        let build = |reply, passage| Pop { ttl: LEASE, wait: Wait::Forever, reply, passage };
+        let build = |reply, passage| Pop { most: 1, ttl: LEASE, wait: Wait::Forever, reply, passage };
         runtime.call::<QueueActor, _, _>(&name("q"), build).map(drop)
     });
     world.arrived().await;

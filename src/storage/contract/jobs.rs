@@ -223,7 +223,10 @@ pub(super) fn q6_a_dead_letter_is_not_revived_beside_its_successor(stage: &Stage
     let both = Revived { queue: FIRST, revived: 1, kept_out: 1, next: None };
     assert_eq!(a.run(revive("q", Which::From(0))), both, "one of the two");
     assert_eq!(stage.counts("q"), [1, 0, 0, 1, 0]);
-    assert_eq!(a.run(revive("q", Which::One(2))), Revived { queue: FIRST, revived: 0, kept_out: 1, next: None });
+    assert_eq!(
+        a.run(revive("q", Which::One(2))),
+        Revived { queue: FIRST, revived: 0, kept_out: 1, next: None }
+    );
 }
 
 pub(super) fn q4_dead_letters_are_revived(stage: &Stage<'_>) {
