@@ -77,10 +77,12 @@ pub(super) fn wake(folder: &Path, rounds: usize) -> Done<Figures> {
         };
         let mut commits = Vec::new();
         for round in 0..rounds as u64 {
+            // Both begin when everything sleeps: right behind the other's commit either would be slower.
             tokio::time::sleep(PAUSE).await;
             let commit = Stopwatch::start();
             bare.publish(&placed(round)).await?;
             commits.push(commit.elapsed().as_micros() as u64);
+            tokio::time::sleep(PAUSE).await;
             since.set(Some(Stopwatch::start()));
             channel.publish(&placed(round)).await?;
         }
