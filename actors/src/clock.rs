@@ -29,10 +29,9 @@ pub trait Clock: Debug + Send + Sync + 'static {
         self.now().boot_ms
     }
 
-    /// Microseconds of a clock that only goes forward, for measuring short waits.
-    fn monotonic_us(&self) -> u64 {
-        self.now().boot_ms.saturating_mul(1_000)
-    }
+    /// Microseconds of a clock that only goes forward, for measuring short waits. It goes forward by itself, also where the
+    /// other clocks are moved by hand: whoever waits for a moment to be over looks again and again.
+    fn monotonic_us(&self) -> u64;
 }
 
 /// The machine's clocks.
@@ -97,6 +96,8 @@ fn timespec_millis(time: rustix::time::Timespec) -> i64 {
 pub struct ManualClock {
     boot_ms: std::sync::atomic::AtomicU64,
     wall_ms: std::sync::atomic::AtomicI64,
+    /// How often it was asked how long something takes.
+    looks: std::sync::atomic::AtomicU64,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -104,7 +105,11 @@ impl ManualClock {
     /// A clock that starts at some ordinary moment.
     #[must_use]
     pub fn new() -> Arc<ManualClock> {
-        Arc::new(ManualClock { boot_ms: 1_000_000.into(), wall_ms: 1_700_000_000_000.into() })
+        Arc::new(ManualClock {
+            boot_ms: 1_000_000.into(),
+            wall_ms: 1_700_000_000_000.into(),
+            looks: 0.into(),
+        })
     }
 
     /// Both clocks go on by `by`.
@@ -126,6 +131,12 @@ impl Clock for ManualClock {
     fn now(&self) -> Moment {
         use std::sync::atomic::Ordering::SeqCst;
         Moment { boot_ms: self.boot_ms.load(SeqCst), wall_ms: self.wall_ms.load(SeqCst) }
+    }
+
+    /// A look takes a microsecond: the writer looks until a moment is over, which it would never be.
+    fn monotonic_us(&self) -> u64 {
+        let looks = self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.now().boot_ms.saturating_mul(1_000).saturating_add(looks)
     }
 }
 
@@ -207,6 +218,15 @@ impl Default for Seams {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_over_though_nobody_moves_the_clock() {
+        let clock = ManualClock::new();
+        let (now, began) = (clock.now(), clock.monotonic_us());
+        let looks = std::iter::repeat_with(|| clock.monotonic_us()).take_while(|us| us - began < 100).count();
+        assert!(looks < 100);
+        assert_eq!(clock.now(), now);
+    }
 
     #[test]
     fn g12_a_time_namespace_is_seen_through() {

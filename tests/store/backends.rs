@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use millpond::{Event, Location, Result, Store};
+use millpond::{Event, Location, ManualClock, Result, Store};
 use uuid::Uuid;
 
 /// Runs each case once on a store in memory and once on a fresh file.
@@ -36,6 +36,20 @@ fn on<F: Future<Output = Result<()>>>(location: Location, case: impl FnOnce(Stor
         store.close().await
     })
     .unwrap();
+}
+
+/// On both backends, on a clock that only the test moves. Whoever begins to keep the time looks at it anew.
+pub(crate) fn on_a_clock<F: Future<Output = Result<()>>>(case: impl Fn(Store, Arc<ManualClock>) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    for location in [Location::Memory, Location::File(folder.path().join("case.db"))] {
+        let clock = ManualClock::new();
+        wait(async {
+            let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).open(location).await?;
+            case(store.clone(), clock).await?;
+            store.close().await
+        })
+        .unwrap();
+    }
 }
 
 /// Runs a future on a runtime with threads of its own, but not for ever.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use millpond::blocking;
-use millpond::{Clock, Error, Every, Location, ManualClock, Missed, Push, Queue, Result, Store, Task};
+use millpond::{Clock, Error, Every, ManualClock, Missed, Push, Queue, Result, Store, Task};
 
-use crate::backends::{begin, until, wait};
+use crate::backends::{begin, on_a_clock, until};
 use crate::peer::Peer;
 use crate::processes::file;
 
@@ -160,20 +160,6 @@ async fn both_faces_have_the_same_schedules(store: Store) -> Result<()> {
     assert_eq!(queue.schedules().await?.remove(0)?.name, "a");
     assert!(tokio::task::spawn_blocking(move || blocking.unschedule("a")).await.unwrap()?);
     Ok(())
-}
-
-/// On a clock that only the test moves. Whoever begins to keep the time looks at it anew.
-fn on_a_clock<F: Future<Output = Result<()>>>(case: impl Fn(Store, Arc<ManualClock>) -> F) {
-    let folder = tempfile::tempdir().unwrap();
-    for location in [Location::Memory, Location::File(folder.path().join("case.db"))] {
-        let clock = ManualClock::new();
-        wait(async {
-            let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).open(location).await?;
-            case(store.clone(), clock).await?;
-            store.close().await
-        })
-        .unwrap();
-    }
 }
 
 /// Has somebody keep the time until so many jobs have been pushed.
