@@ -34,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::limits;
 use crate::storage::{Apply, Session, Turn};
+use crate::thread;
 
 /// What one caller does may be this many operations and still be committed on the arbiter: a push, and the claim for who
 /// waits for it.
@@ -100,7 +101,7 @@ impl Writer {
             passage.arrive();
         }
         // Bounded by the gate: every write belongs to a request that was let in, or to one that is being undone.
-        if self.0.intake.push(write) {
+        if self.0.intake.push(write, thread::is_ours()) {
             self.0.address.do_send(Flush);
         }
         if !self.0.watched.load(Ordering::SeqCst) && !self.0.watched.swap(true, Ordering::SeqCst) {
