@@ -70,6 +70,10 @@ pub(super) struct SqliteSession {
     /// When the open transaction happens.
     pub(super) now: Moment,
     pub(super) counters: Counters,
+    /// The database's version when the last transaction was entered: it is another one once somebody else has written.
+    version: i64,
+    /// That transaction was committed: unless somebody else writes, the counters and our row are as we know them.
+    is_known: bool,
     /// This transaction removed or added the row of a process.
     pub(super) processes_changed: bool,
     /// What this transaction has written, as far as the process's row depends on it.
@@ -116,6 +120,8 @@ impl SqliteSession {
             own: Own::nobody(),
             now: Moment { boot_ms: 0, wall_ms: 0 },
             counters: Counters::default(),
+            version: 0,
+            is_known: false,
             processes_changed: false,
             written: Written::default(),
             at_savepoints: Vec::new(),
@@ -206,13 +212,25 @@ impl SqliteSession {
     fn enter(&mut self, now: Moment) -> Result<Standing> {
         self.now = now;
         self.written = Written::default();
-        let last_beat = self.read_counters()?;
-        let standing = self.settle_in(last_beat)?;
+        let (was_known, version) = (std::mem::take(&mut self.is_known), self.read_version()?);
+        let before = std::mem::replace(&mut self.version, version);
+        let row = match was_known && version == before {
+            true => Some((self.own.beat_at(), self.sidecar.id.to_vec())),
+            false => self.read_counters()?,
+        };
+        self.processes_changed = false;
+        let standing = self.settle_in(row)?;
         if standing == Standing::Lapsed {
             self.written.other = true;
         }
         self.at_savepoints.clear();
         Ok(standing)
+    }
+
+    /// It stays as it is until another connection commits.
+    fn read_version(&self) -> Result<i64> {
+        let mut statement = self.connection.prepare_cached("PRAGMA data_version").map_err(database)?;
+        statement.query_row([], |row| row.get(0)).map_err(database)
     }
 
     // The last event counts by itself: a group that only appends need not write the process's row.
@@ -239,7 +257,6 @@ impl SqliteSession {
             })
             .map_err(database)?;
         self.counters = counters;
-        self.processes_changed = false;
         Ok(beat.zip(sidecar))
     }
 
@@ -382,6 +399,7 @@ impl Session for SqliteSession {
         }
         reach(Point::WithinCommit)?;
         self.finish()?;
+        self.is_known = true;
         self.known_group = group;
         self.own.committed(marked.then_some(self.now.boot_ms));
         Ok(())
