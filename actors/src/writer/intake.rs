@@ -212,8 +212,8 @@ impl Intake {
 
     /// Puts a write into the line. Whether the actor has to be told: the thread sleeps, and nobody else has said so.
     ///
-    /// A caller on a thread of his own has one to wake in any case. He wakes the one that commits: from the actor it would be
-    /// another hop, or its arbiter would have to wake first, which takes longer than a thread that only waits.
+    /// A caller on a thread of his own has one to wake in any case, and wakes the one that commits: a thread that only waits
+    /// for that is awake sooner than the actor's arbiter.
     pub(super) fn push(&self, write: Write, by_actor: bool) -> bool {
         let mut state = self.state();
         if state.closed {

@@ -4,9 +4,9 @@
 //! - `commit_thread` takes groups from the line, commits them and answers;
 //! - `leases` is what this process holds, and how often it has to say that it lives;
 //! - `committer` executes a group on the database and knows what to do when that fails;
-//! - this file is the way in, and the actor beside the thread. It commits by itself while it is alone with one caller
-//!   at a time, which saves a thread hop (about 20 us); it keeps the deadlines of those who wait, has this process's
-//!   row written often enough, and ends the thread in order.
+//! - this file is the way in, and the actor beside the thread. Of what actors write it commits by itself what is alone
+//!   with one caller at a time, which saves a thread hop (about 20 us); it keeps the deadlines of those who wait, has
+//!   this process's row written often enough, and ends the thread in order.
 //!
 //! Whichever of the two has the storage, the other one keeps the deadlines: a disk that hangs keeps nobody waiting for
 //! longer than a call may take.
