@@ -211,10 +211,7 @@ impl Intake {
     }
 
     /// Puts a write into the line. Whether the actor has to be told: the thread sleeps, and nobody else has said so.
-    ///
-    /// A caller on a thread of his own has one to wake in any case, and wakes the one that commits: a thread that only waits
-    /// for that is awake sooner than the actor's arbiter.
-    pub(super) fn push(&self, write: Write, by_actor: bool) -> bool {
+    pub(super) fn push(&self, write: Write) -> bool {
         let mut state = self.state();
         if state.closed {
             drop(state);
@@ -223,11 +220,7 @@ impl Intake {
         }
         state.line.push_back(write);
         self.length.store(state.line.len(), Ordering::Release);
-        if by_actor {
-            return state.asleep && !std::mem::replace(&mut state.told, true);
-        }
-        self.wake(state);
-        false
+        state.asleep && !std::mem::replace(&mut state.told, true)
     }
 
     /// The actor has come to look: the next one who finds the thread asleep tells it again.
@@ -403,7 +396,7 @@ mod tests {
         let (said, heard) = std::sync::mpsc::channel();
         let then = Box::new(move |outcome| said.send(outcome).unwrap_or(()));
         let operation = Operation::LockSettle(Settle { lock: 1 });
-        intake.push(Write::new(operation, None, then, 100), true);
+        intake.push(Write::new(operation, None, then, 100));
         let turn = |number| Turn { occupant: Occupant::Newcomer, number };
         intake.still_stuck(turn(9), 5);
         assert_eq!(intake.doing(9), WriterState::Ready, "only what the thread waits for counts");
@@ -427,7 +420,7 @@ mod tests {
         let settle = || Operation::LockSettle(Settle { lock: 1 });
         assert!(intake.has_only_beats(), "there is nothing in it");
         let push = |operation| {
-            intake.push(Write::new(operation, None, Box::new(drop), 1), true);
+            intake.push(Write::new(operation, None, Box::new(drop), 1));
             intake.has_only_beats()
         };
         assert_eq!([push(renew()), push(renew()), push(settle()), push(renew())], [true, true, false, false]);

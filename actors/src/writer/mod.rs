@@ -4,9 +4,9 @@
 //! - `commit_thread` takes groups from the line, commits them and answers;
 //! - `leases` is what this process holds, and how often it has to say that it lives;
 //! - `committer` executes a group on the database and knows what to do when that fails;
-//! - this file is the way in, and the actor beside the thread. Of what actors write it commits by itself what is alone
-//!   with one caller at a time, which saves a thread hop (about 20 us); it keeps the deadlines of those who wait, has
-//!   this process's row written often enough, and ends the thread in order.
+//! - this file is the way in, and the actor beside the thread. It commits by itself while it is alone with one caller
+//!   at a time, which saves a thread hop (about 20 us); it keeps the deadlines of those who wait, has this process's
+//!   row written often enough, and ends the thread in order.
 //!
 //! Whichever of the two has the storage, the other one keeps the deadlines: a disk that hangs keeps nobody waiting for
 //! longer than a call may take.
@@ -34,7 +34,6 @@ use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::limits;
 use crate::storage::{Apply, Session, Turn};
-use crate::thread;
 
 /// What one caller does may be this many operations and still be committed on the arbiter: a push, and the claim for who
 /// waits for it.
@@ -101,7 +100,7 @@ impl Writer {
             passage.arrive();
         }
         // Bounded by the gate: every write belongs to a request that was let in, or to one that is being undone.
-        if self.0.intake.push(write, thread::is_ours()) {
+        if self.0.intake.push(write) {
             self.0.address.do_send(Flush);
         }
         if !self.0.watched.load(Ordering::SeqCst) && !self.0.watched.swap(true, Ordering::SeqCst) {
