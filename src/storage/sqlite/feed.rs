@@ -16,7 +16,6 @@ use super::error::{corrupt, database};
 use super::look_up::look_up;
 use super::process::advance;
 use super::session::SqliteSession;
-use super::trace::Trace;
 
 /// The columns of a feed, and a last one that says whether it is the one that was asked for.
 macro_rules! feed {
@@ -119,8 +118,7 @@ impl SqliteSession {
         let now = self.now.wall_ms;
         head.recorded_at = if before == 0 { now } else { head.recorded_at.max(now) };
         for (sequence, message) in (before + 1..).zip(messages) {
-            let crc = self.insert_message(*kind, &head, sequence, message)?;
-            self.written.last = Some(Trace::Message { feed: head.id, sequence, crc });
+            self.insert_message(*kind, &head, sequence, message)?;
             head.bytes += message.data.bytes().len() as u64;
         }
         head.last = last;
@@ -176,14 +174,14 @@ impl SqliteSession {
         "INSERT INTO message (feed, sequence, recorded_at, at, key, format, schema, crc, data)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-    fn insert_message(&self, kind: Kind, head: &Head, sequence: u64, message: &NewMessage) -> Result<u32> {
+    fn insert_message(&self, kind: Kind, head: &Head, sequence: u64, message: &NewMessage) -> Result<()> {
         let NewMessage { data, schema, key, at } = message;
         let crc = checksum(kind, &head.name, sequence, message);
         let mut statement = self.connection.prepare_cached(Self::INSERT_MESSAGE).map_err(database)?;
         let (time, format, data) = (head.recorded_at, data.format(), data_column(data));
         let values = params![head.id, sequence, time, at, key, format, schema, crc, data];
         statement.execute(values).map_err(database)?;
-        Ok(crc)
+        Ok(())
     }
 
     fn save(&self, head: &Head) -> Result<()> {

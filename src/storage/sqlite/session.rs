@@ -39,9 +39,9 @@ pub(super) struct Counters {
 /// What a transaction has written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Written {
-    /// What it has appended last, be it an event or a message.
-    pub(super) last: Option<Trace>,
-    /// Anything but these.
+    /// Its last event.
+    pub(super) last_event: Option<Trace>,
+    /// Anything but events.
     pub(super) other: bool,
     /// The claims of the dead and the stopped were given up.
     pub(super) gave_up: bool,
@@ -80,7 +80,7 @@ pub(super) struct SqliteSession {
     pub(super) written: Written,
     /// How they stood at each savepoint that is open, the innermost last.
     at_savepoints: Vec<(Counters, Written)>,
-    /// The group that was committed, or tried, last without a word in the process's row, and what it appended.
+    /// The group that was committed, or tried, last without a word in the process's row, and its last event.
     pub(super) unmarked: Option<(u64, Trace)>,
     /// Ids of categories by name. A rollback may take rows with it, so it empties this.
     pub(super) categories: HashMap<Box<str>, i64>,

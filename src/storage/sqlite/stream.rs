@@ -59,8 +59,8 @@ impl SqliteSession {
         };
         self.insert(append, &ready)?;
         self.counters.position = last_position;
-        self.written.last =
-            append.events.last().map(|event| Trace::Event { position: last_position, id: event.id });
+        self.written.last_event =
+            append.events.last().map(|event| Trace { position: last_position, id: event.id });
         Ok(Appended::Done {
             stream: ready.stream,
             version: ready.before + count as u64,

@@ -9,9 +9,9 @@ use millpond_actors::storage::{
 use super::session::SqliteSession;
 
 impl Tables for SqliteSession {
-    /// An operation that is not known to append alone has the process's row written.
+    /// An operation that is not known to write events alone has the process's row written.
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
-        self.written.other |= !matches!(operation, Operation::StreamAppend(_) | Operation::FeedAppend(_));
+        self.written.other |= !matches!(operation, Operation::StreamAppend(_));
         storage::dispatch(self, operation)
     }
 
@@ -56,7 +56,7 @@ impl Tables for SqliteSession {
     }
 
     fn change_record(&mut self, operation: &change::Record) -> Result<change::Written> {
-        // What was appended last does not tell any more which group came last.
+        // The last event alone does not tell any more which group came last.
         self.written.other = true;
         self.write_changes(operation)
     }

@@ -1,4 +1,4 @@
-//! Which group came last: what tells it, the process's row or what the group has appended.
+//! Which group came last: what tells it, the process's row or an event of the group.
 
 use millpond_actors::error::Result;
 use rusqlite::{OptionalExtension, params};
@@ -10,24 +10,21 @@ use super::session::SqliteSession;
 /// A process that writes says that it lives at least so often, in milliseconds, even if nobody needs to know.
 const BEAT_MS: u64 = 250;
 
-/// What tells by being there that its group is on disk.
+/// An event that tells by being there that its group is on disk.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Trace {
-    /// An event.
-    Event { position: u64, id: Uuid },
-    /// The last message of a feed, which no retention removes. Its number is given once, unless the group is undone: then
-    /// by nobody but us, who keep the turn until we know.
-    Message { feed: u64, sequence: u64, crc: u32 },
+pub(super) struct Trace {
+    pub(super) position: u64,
+    pub(super) id: Uuid,
 }
 
 impl SqliteSession {
     /// What tells that the open group is on disk, if the process's row need not be written for it: a group that only
-    /// appends is known by what it has appended last, and a process that neither holds nor waits for anything needs no
-    /// beat. It saves a page in the commit of a lone append, of six.
+    /// appends is known by its last event, and a process that neither holds nor waits for anything needs no beat. It
+    /// saves a page in the commit of a lone append, of six.
     pub(super) fn trace(&self) -> Option<Trace> {
         let silent = self.now.boot_ms.saturating_sub(self.own.beat_at());
         let needed = self.written.other || self.processes_changed || self.own.may_hold() || silent >= BEAT_MS;
-        self.written.last.filter(|_| !needed)
+        self.written.last_event.filter(|_| !needed)
     }
 
     /// The group that came last, whatever its commit had said.
@@ -38,19 +35,11 @@ impl SqliteSession {
         }
     }
 
-    const EVENT: &str = "SELECT event_id = ?2 FROM event WHERE position = ?1";
-    const MESSAGE: &str = "SELECT crc = ?3 FROM message WHERE feed = ?1 AND sequence = ?2";
+    const IS_THERE: &str = "SELECT event_id = ?2 FROM event WHERE position = ?1";
 
     fn is_there(&self, trace: &Trace) -> Result<bool> {
-        let prepare = |sql| self.connection.prepare_cached(sql).map_err(database);
-        let found = match trace {
-            Trace::Event { position, id } => {
-                prepare(Self::EVENT)?.query_row(params![position, id.as_bytes()], |row| row.get(0))
-            }
-            Trace::Message { feed, sequence, crc } => {
-                prepare(Self::MESSAGE)?.query_row(params![feed, sequence, crc], |row| row.get(0))
-            }
-        };
+        let mut statement = self.connection.prepare_cached(Self::IS_THERE).map_err(database)?;
+        let found = statement.query_row(params![trace.position, trace.id.as_bytes()], |row| row.get(0));
         Ok(found.optional().map_err(database)?.unwrap_or(false))
     }
 

@@ -4,10 +4,9 @@ use std::fs;
 use std::sync::Arc;
 
 use millpond_actors::error::{Error, Expected, Occupant};
-use millpond_actors::storage::feed::{Append, Kind, NewMessage, Retain, Retention};
 use millpond_actors::storage::lock::Settle;
 use millpond_actors::storage::stream::Appended;
-use millpond_actors::storage::{Backend, Data, Identity, Session, Standing, Tables, Target, Turn};
+use millpond_actors::storage::{Backend, Identity, Session, Standing, Tables, Turn};
 
 use super::super::migrate;
 use super::super::session::SqliteSession;
@@ -300,50 +299,6 @@ fn g4_a_group_of_events_alone_is_known_by_its_last_event() {
         5,
         "while it holds a lock, it beats"
     );
-}
-
-#[test]
-fn g4_a_group_of_messages_alone_is_known_by_its_last_message() {
-    let fixture = Fixture::new();
-    let place = Arc::clone(&fixture.backend.place);
-    let mut a = SqliteSession::join(place, Options::default(), &identity(), &|| moment(0)).unwrap();
-    let retention = Retention { bytes: Some(1), ..Retention::default() };
-    let feed = || Target { name: name("f"), id: None };
-    group(&mut a, 0, 1, |a| a.feed_retain(&Retain { kind: Kind::Log, feed: feed(), retention }));
-    let publish = |number: u64| {
-        let data = Data::Json(number.to_string());
-        let message = NewMessage { data, schema: 1, key: None, at: None };
-        Append { kind: Kind::Log, feed: feed(), messages: vec![message], fence: None }
-    };
-    group(&mut a, 0, 2, |a| a.feed_append(&publish(10)));
-    group(&mut a, 0, 3, |a| {
-        a.feed_append(&publish(11)).unwrap();
-        a.feed_append(&publish(12))
-    });
-    assert_eq!(fixture.one::<u64>("SELECT last_group FROM process"), 1, "they need not say it in the row");
-    assert_eq!(fixture.one::<u64>("SELECT count(*) FROM message"), 1, "retention leaves the last one");
-    a.forget_last_commit();
-    let known = |a: &mut SqliteSession| {
-        a.reopen().unwrap();
-        a.begin(moment(0)).unwrap();
-        let last = a.last_group().unwrap();
-        a.rollback();
-        last
-    };
-    a.take_turn(false).unwrap();
-    assert_eq!(known(&mut a), 3);
-    // One that was undone is not taken for it, and neither is what comes in its place.
-    a.begin(moment(0)).unwrap();
-    a.feed_append(&publish(13)).unwrap();
-    a.rollback();
-    assert!(a.commit(4).is_err());
-    assert_eq!(known(&mut a), 3);
-    // With a lock in it the row is written again.
-    group(&mut a, 0, 5, |a| {
-        a.feed_append(&publish(14)).unwrap();
-        a.lock_acquire(&acquire("l", 60, true))
-    });
-    assert_eq!(fixture.one::<u64>("SELECT last_group FROM process"), 5);
 }
 
 #[test]
