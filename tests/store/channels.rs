@@ -1,16 +1,13 @@
 //! Channels: publishing, live subscriptions, what a slow one gets, and the end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
-use millpond::{
-    Channel, Error, From, Location, ManualClock, Message, Result, Retention, Stamp, Store, Subscription,
-};
+use millpond::{Channel, Error, From, Location, Message, Result, Retention, Stamp, Store, Subscription};
 use serde::{Deserialize, Deserializer};
 
-use crate::backends::{begin, on_a_clock, on_file, together};
+use crate::backends::{begin, on_file, together};
 use crate::peer::Peer;
 
 each_backend! {
@@ -190,41 +187,6 @@ async fn c4_retention_trims_what_policy_says_and_no_more(store: Store) -> Result
     publish(&channel, 1..=5).await?;
     assert_eq!(channel.extent().await?.count(), 6, "none of it is an hour old");
     Ok(())
-}
-
-#[test]
-fn c4_what_is_older_than_it_may_be_goes_and_nothing_else() {
-    on_a_clock(async |store: Store, clock: Arc<ManualClock>| {
-        let channel = store.channel::<u64>("c");
-        let minute = Duration::from_secs(60);
-        channel.retain(Retention::everything().age(10 * minute)).await?;
-        for n in 1..=30 {
-            channel.publish(&n).await?;
-            let extent = channel.extent().await?;
-            // One that is just ten minutes old is not older than that.
-            assert_eq!((extent.first, extent.last), (n.saturating_sub(10).max(1), n));
-            clock.advance(minute);
-        }
-        // Whoever is behind is told how much he missed, once.
-        let mut late = channel.subscribe_from(From::Start).await?;
-        assert_eq!(*late.next().await.unwrap()?, 20);
-        clock.advance(100 * minute);
-        channel.publish(&31).await?;
-        assert_eq!(channel.extent().await?.first, 31, "the newest is kept, however late it comes");
-        let mut rest = Vec::new();
-        while rest.last() != Some(&Ok(31)) {
-            rest.push(late.next().await.unwrap().map(Message::into_inner));
-        }
-        let missed: u64 = rest
-            .iter()
-            .map(|found| match found {
-                Err(Error::Lagged { missed, .. }) => *missed,
-                _ => 0,
-            })
-            .sum();
-        assert_eq!(missed as usize + rest.iter().filter(|found| found.is_ok()).count(), 11);
-        Ok(())
-    });
 }
 
 async fn drawer_c3_messages_of_one_moment_are_no_error(store: Store) -> Result<()> {

@@ -1,11 +1,10 @@
 //! Logs: appending, ranges by sequence and time, following, what is kept, and views of a window of time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use millpond::{Clock, Error, From, History, ManualClock, Result, Retention, Stamp, Store, Subscription};
+use millpond::{Error, From, History, Result, Retention, Stamp, Store, Subscription};
 
-use crate::backends::{on_a_clock, on_file, on_memory, together, until};
+use crate::backends::{on_file, on_memory, together, until};
 
 each_backend! {
     lg1_an_append_has_a_sequence_and_never_changes
@@ -27,7 +26,7 @@ each_backend! {
     a_limit_and_a_direction_are_honored_over_pages
 }
 
-async fn rest<T: serde::de::DeserializeOwned>(mut history: History<T>) -> Result<Vec<T>> {
+pub(crate) async fn rest<T: serde::de::DeserializeOwned>(mut history: History<T>) -> Result<Vec<T>> {
     let mut found = Vec::new();
     while let Some(record) = history.next().await {
         found.push(record?.into_inner());
@@ -304,48 +303,6 @@ async fn what_was_recorded_is_found_by_time(store: Store) -> Result<()> {
         assert_eq!(rest(log.range(..).recorded_before(time)).await?.len(), times.len() - right);
     }
     Ok(())
-}
-
-/// The times of a log are searched, not looked through: both must find the same, wherever the clock goes.
-#[test]
-fn drawer_g6_what_is_found_by_time_is_what_looking_at_everything_finds() {
-    on_a_clock(async |store: Store, clock: Arc<ManualClock>| {
-        let (log, mut random) = (store.log::<u64>("l"), 7_u64);
-        let mut below = |limit: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) % limit
-        };
-        log.retain(Retention::everything().count(150)).await?;
-        for n in 0..300 {
-            match below(6) {
-                0 => clock.set_wall(clock.now().wall_ms - 3),
-                1 | 2 => clock.advance(Duration::from_millis(below(4))),
-                _ => {}
-            }
-            log.append(&n).await?;
-        }
-        let mut all = Vec::new();
-        let mut history = log.range(..);
-        while let Some(record) = history.next().await {
-            let record = record?;
-            all.push((record.recorded_at_ms(), *record));
-        }
-        assert_eq!(all.len(), 150);
-        let (first, last) = (all[0].0, all[149].0);
-        for _ in 0..200 {
-            let at = |time: u64| first - 2 + time.cast_signed();
-            let (since, before) = (at(below(last.abs_diff(first) + 5)), at(below(last.abs_diff(first) + 5)));
-            let looked: Vec<u64> =
-                all.iter().filter(|(time, _)| (since..before).contains(time)).map(|(_, n)| *n).collect();
-            let found = rest(log.range(..).recorded_since(since).recorded_before(before)).await?;
-            assert_eq!(found, looked, "{since} to {before}");
-            let mut found =
-                rest(log.range(..).recorded_since(since).recorded_before(before).newest_first()).await?;
-            found.reverse();
-            assert_eq!(found, looked, "{since} to {before}, the newest first");
-        }
-        Ok(())
-    });
 }
 
 async fn what_cannot_be_decoded_is_an_error_in_its_place(store: Store) -> Result<()> {

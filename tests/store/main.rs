@@ -17,6 +17,7 @@ mod bad_input;
 mod batches;
 mod blocking;
 mod busy;
+mod by_time;
 mod changes;
 mod channels;
 #[cfg(feature = "testing")]

@@ -26,6 +26,7 @@ mod lock_shared;
 mod lock_shortcut;
 mod lock_take_up;
 mod queue;
+mod queue_line;
 mod runtime;
 mod schedule;
 mod supervisor;
