@@ -106,7 +106,7 @@ impl<T: DeserializeOwned> Crew<T> {
                         handlers.push(self.handle(held, &handler));
                     }
                 }
-                if let Some(most) = self.wanted(&mut now, handlers.len(), context).filter(|_| !is_stopped) {
+                if !is_stopped && let Some(most) = self.wanted(&mut now, handlers.len(), context) {
                     begun = true;
                     claims.push(self.claim(most, now.ended));
                 }
@@ -123,7 +123,7 @@ impl<T: DeserializeOwned> Crew<T> {
         now.error.map_or(Ok(now.tally), Err)
     }
 
-    /// For how many hands a job is to be claimed now.
+    /// For how many hands a job is to be claimed now; they count as asked for from now on.
     fn wanted(&self, now: &mut Standing, busy: usize, context: &mut Context<'_>) -> Option<usize> {
         if let Some(rest) = &mut now.rest {
             if Pin::new(rest).poll(context).is_pending() {

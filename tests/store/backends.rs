@@ -38,18 +38,25 @@ fn on<F: Future<Output = Result<()>>>(location: Location, case: impl FnOnce(Stor
     .unwrap();
 }
 
-/// On both backends, on a clock that only the test moves. Whoever begins to keep the time looks at it anew.
+/// On a clock that only the test moves. Whoever begins to keep the time looks at it anew.
+pub(crate) fn by_hand<F: Future<Output = Result<()>>>(
+    location: Location,
+    case: impl FnOnce(Store, Arc<ManualClock>) -> F,
+) {
+    let clock = ManualClock::new();
+    wait(async {
+        let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).open(location).await?;
+        case(store.clone(), clock).await?;
+        store.close().await
+    })
+    .unwrap();
+}
+
+/// The same on both backends.
 pub(crate) fn on_a_clock<F: Future<Output = Result<()>>>(case: impl Fn(Store, Arc<ManualClock>) -> F) {
     let folder = tempfile::tempdir().unwrap();
-    for location in [Location::Memory, Location::File(folder.path().join("case.db"))] {
-        let clock = ManualClock::new();
-        wait(async {
-            let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).open(location).await?;
-            case(store.clone(), clock).await?;
-            store.close().await
-        })
-        .unwrap();
-    }
+    by_hand(Location::Memory, &case);
+    by_hand(Location::File(folder.path().join("case.db")), &case);
 }
 
 /// Runs a future on a runtime with threads of its own, but not for ever.

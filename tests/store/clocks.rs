@@ -4,16 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millpond::{Clock, From, Location, ManualClock, Moment, Push, Result, Stamp, Store, Subscription};
-use millpond_actors::clock::SystemClock;
+use millpond::{From, Location, ManualClock, Push, Result, Stamp, Store, Subscription};
 
-use crate::backends::wait;
+use crate::backends::by_hand;
 
 /// Makes a test on each backend of every case, with a clock that the case moves.
 macro_rules! each_backend_by_hand {
     ($($case:ident)+) => {
-        mod memory { $( #[test] fn $case() { super::by_hand(|_| millpond::Location::Memory, super::$case) } )+ }
-        mod sqlite { $( #[test] fn $case() { super::by_hand(super::file, super::$case) } )+ }
+        mod memory { $( #[test] fn $case() { super::by_hand(millpond::Location::Memory, super::$case) } )+ }
+        mod sqlite { $( #[test] fn $case() { super::on_file(super::$case) } )+ }
     };
 }
 
@@ -28,36 +27,9 @@ each_backend_by_hand! {
 /// What a wall clock shows one after the other: set back, standing still, before 1970, far ahead.
 const SHOWN: [i64; 8] = [1_000_000, 998_000, 998_000, -3, 2_000_000, 1_999_999, 1 << 50, 0];
 
-/// The clock in a test's hand. A group's lingering is measured in real time, so that it ends though the hand stands still.
-#[derive(Clone, Debug)]
-struct Hand(Arc<ManualClock>);
-
-impl Clock for Hand {
-    fn now(&self) -> Moment {
-        self.0.now()
-    }
-
-    fn monotonic_us(&self) -> u64 {
-        SystemClock.monotonic_us()
-    }
-}
-
-fn file(folder: &std::path::Path) -> Location {
-    Location::File(folder.join("case.db"))
-}
-
-fn by_hand<F: Future<Output = Result<()>>>(
-    place: impl FnOnce(&std::path::Path) -> Location,
-    case: impl FnOnce(Store, Arc<ManualClock>) -> F,
-) {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
-    wait(async {
-        let hand = Arc::new(Hand(Arc::clone(&clock)));
-        let store = Store::builder().clock(hand).open(place(folder.path())).await?;
-        case(store.clone(), clock).await?;
-        store.close().await
-    })
-    .unwrap();
+fn on_file<F: Future<Output = Result<()>>>(case: impl FnOnce(Store, Arc<ManualClock>) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    by_hand(Location::File(folder.path().join("case.db")), case);
 }
 
 async fn take(subscription: &mut Subscription<u64>, count: usize) -> Result<Vec<u64>> {

@@ -76,7 +76,7 @@ pub(super) struct SqliteSession {
     is_known: bool,
     /// This transaction removed or added the row of a process.
     pub(super) processes_changed: bool,
-    /// What this transaction has written, as far as the process's row depends on it.
+    /// What this transaction has written and done, as far as what follows in it depends on that.
     pub(super) written: Written,
     /// How they stood at each savepoint that is open, the innermost last.
     at_savepoints: Vec<(Counters, Written)>,
@@ -285,6 +285,8 @@ impl SqliteSession {
 
     /// After a commit that does not: what was only remembered may be forgotten.
     fn forget(&mut self) {
+        // Another connection counts its versions anew, and may come to the same number.
+        self.is_known = false;
         self.categories.clear();
         self.own.undone();
     }

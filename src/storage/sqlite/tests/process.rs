@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use millpond_actors::error::{Error, Expected, Occupant};
-use millpond_actors::storage::lock::Settle;
+use millpond_actors::storage::lock::{Acquired, Settle};
 use millpond_actors::storage::stream::Appended;
 use millpond_actors::storage::{Backend, Identity, Session, Standing, Tables, Turn};
 
@@ -299,6 +299,31 @@ fn g4_a_group_of_events_alone_is_known_by_its_last_event() {
         5,
         "while it holds a lock, it beats"
     );
+}
+
+#[test]
+fn l2_a_connection_that_was_opened_anew_knows_nothing_of_what_it_knew() {
+    let fixture = Fixture::new();
+    let (mut a, mut b) = (fixture.join(0), fixture.join(0));
+    let take = |session: &mut dyn Session, group_number: u64, lock: &str| match group(
+        session,
+        0,
+        group_number,
+        |session| session.lock_acquire(&acquire(lock, 60, true)),
+    )
+    .1
+    {
+        Acquired::Granted(grant) => grant.token,
+        other => panic!("{other:?}"),
+    };
+    // Whatever number the new connection begins to count its versions with.
+    for round in 1..=8 {
+        let first = take(&mut *a, 2 * round - 1, &format!("a {round}"));
+        let second = take(&mut *b, round, &format!("b {round}"));
+        a.reopen().unwrap();
+        let third = take(&mut *a, 2 * round, &format!("c {round}"));
+        assert!(first < second && second < third, "{first}, {second}, {third}");
+    }
 }
 
 #[test]
