@@ -18,7 +18,8 @@ use millpond_actors::stream::{Append, placed};
 use crate::batch::{Batch, Slot};
 use crate::codec;
 use crate::lock::LockGuard;
-use crate::reading::EventStream;
+use crate::origin::Origin;
+use crate::reading::{EventStream, Recorded};
 
 /// All streams of a store. A handle: cheap to clone, no I/O to make one.
 ///
@@ -193,6 +194,14 @@ impl Events {
         self.runtime.read(|view| view.head()).await
     }
 
+    /// The event with this id; `None` if there is none. An index leads to it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it is damaged; what the database said.
+    pub async fn find(&self, id: Uuid) -> Result<Option<Recorded>> {
+        Ok(self.runtime.read(move |view| view.event(&id)).await?.map(Recorded::of))
+    }
+
     /// Version of a stream; 0 if it does not exist.
     ///
     /// # Errors
@@ -248,6 +257,7 @@ pub struct Event {
     schema: u32,
     at: Option<String>,
     metadata: Option<Cow<'static, str>>,
+    origin: Origin,
 }
 
 impl Event {
@@ -272,7 +282,8 @@ impl Event {
     }
 
     fn of(event_type: Cow<'static, str>, json: String) -> Event {
-        Event { id: None, event_type, data: Data::Json(json), schema: 1, at: None, metadata: None }
+        let (data, origin) = (Data::Json(json), Origin::new());
+        Event { id: None, event_type, data, schema: 1, at: None, metadata: None, origin }
     }
 
     /// Gives it an id of the caller's, which makes an append of it repeatable. Without, it gets a new one.
@@ -293,6 +304,13 @@ impl Event {
     #[must_use]
     pub fn metadata(mut self, json: impl Into<Cow<'static, str>>) -> Event {
         self.metadata = Some(json.into());
+        self
+    }
+
+    /// Where it comes from: what caused it, on whose behalf, for which tenant. Nothing unless set.
+    #[must_use]
+    pub fn origin(mut self, origin: impl Into<Origin>) -> Event {
+        self.origin = origin.into();
         self
     }
 
@@ -330,7 +348,8 @@ impl Event {
     /// As the storage takes it, with every limit checked.
     fn record(self, rng: &dyn millpond_actors::clock::Rng) -> Result<NewEvent> {
         self.check_limits()?;
-        let Event { id, event_type, data, schema, at, metadata } = self;
-        Ok(NewEvent { id: id.unwrap_or_else(|| rng.uuid()), event_type, data, schema, at, metadata })
+        let Event { id, event_type, data, schema, at, metadata, origin } = self;
+        let (id, origin) = (id.unwrap_or_else(|| rng.uuid()), origin.kept()?);
+        Ok(NewEvent { id, event_type, data, schema, at, metadata, origin })
     }
 }

@@ -5,16 +5,19 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use millpond_actors::clock::millis;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name;
 use millpond_actors::queue::Held;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::Data;
 use millpond_actors::storage::queue::{Finish, Finished, How, Job as Record, Key, NewJob, Scope, Start};
+use millpond_actors::storage::{Data, Origin as Kept};
 
 use crate::batch::Batch;
+use crate::origin::Origin;
 
 /// What is said about a job that is pushed.
 ///
@@ -39,11 +42,13 @@ pub struct Push {
     key: Option<Key>,
     max_attempts: Option<u32>,
     schema: u32,
+    origin: Origin,
 }
 
 impl Default for Push {
     fn default() -> Push {
-        Push { priority: 0, start: Start::Now, key: None, max_attempts: None, schema: 1 }
+        let (start, origin) = (Start::Now, Origin::new());
+        Push { priority: 0, start, key: None, max_attempts: None, schema: 1, origin }
     }
 }
 
@@ -96,6 +101,12 @@ impl Push {
         Push { schema, ..self }
     }
 
+    /// Where it comes from: what caused it, on whose behalf, for which tenant. Nothing unless set; a push of a
+    /// [decision](crate::Decision::push) comes from the events that were decided on with it.
+    pub fn origin(self, origin: impl Into<Origin>) -> Push {
+        Push { origin: origin.into(), ..self }
+    }
+
     /// Whether nothing was said about when it begins.
     pub(crate) fn starts_at_once(&self) -> bool {
         self.start == Start::Now
@@ -103,7 +114,7 @@ impl Push {
 
     /// As a job, if everything is usable.
     pub(crate) fn job(self, data: Data) -> Result<NewJob> {
-        let Push { priority, start, key, max_attempts, schema } = self;
+        let Push { priority, start, key, max_attempts, schema, origin } = self;
         if let Start::After(ms) = start
             && ms > millis(limits::DURATION_MAX)
         {
@@ -120,7 +131,8 @@ impl Push {
         }
         max_attempts.map_or(Ok(()), check_attempts)?;
         limits::check_size("the data of a job, in bytes,", data.bytes().len(), limits::JOB_BYTES)?;
-        Ok(NewJob { data, schema, priority, start, key, max_attempts })
+        let origin = origin.kept()?;
+        Ok(NewJob { data, schema, priority, start, key, max_attempts, origin })
     }
 }
 
@@ -193,6 +205,34 @@ impl<T> Job<T> {
     #[must_use]
     pub fn last_reason(&self) -> Option<&str> {
         self.record().reason.as_deref()
+    }
+
+    /// What it belongs to; see [`Origin`].
+    #[must_use]
+    pub fn correlation(&self) -> Option<Uuid> {
+        self.origin()?.correlation
+    }
+
+    /// What has led to it directly: an event or a command.
+    #[must_use]
+    pub fn causation(&self) -> Option<Uuid> {
+        self.origin()?.causation
+    }
+
+    /// On whose behalf it was pushed.
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        self.origin()?.actor.as_deref()
+    }
+
+    /// For which tenant.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.origin()?.tenant.as_deref()
+    }
+
+    fn origin(&self) -> Option<&Kept> {
+        self.record().origin.as_deref()
     }
 
     /// Everything that is known of it.
@@ -349,6 +389,12 @@ fn backoff(attempts: u32, random: u32) -> Duration {
 fn cut(reason: &str) -> Box<str> {
     let end = reason.floor_char_boundary(limits::REASON_BYTES);
     reason.get(..end).unwrap_or_default().into()
+}
+
+impl<T> From<&Job<T>> for Origin {
+    fn from(job: &Job<T>) -> Origin {
+        Origin::of(job.origin().cloned().unwrap_or_default())
+    }
 }
 
 impl<T> Deref for Job<T> {

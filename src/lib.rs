@@ -213,6 +213,7 @@ mod worker;
 
 mod inspect;
 mod job;
+mod origin;
 mod paging;
 mod reading;
 
@@ -246,6 +247,7 @@ pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
 pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::log::Log;
+pub use crate::origin::Origin;
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::rw_lock::RwLock;

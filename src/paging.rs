@@ -67,6 +67,14 @@ impl<Q: Paged> Pages<Q> {
         self
     }
 
+    /// What is asked for cannot be answered if this is an error, which is then all that comes.
+    pub(crate) fn check(mut self, checked: Result<()>) -> Pages<Q> {
+        if let (Ok(_), Err(error)) = (&self.query, checked) {
+            self.query = Err(error);
+        }
+        self
+    }
+
     /// At most so many records.
     pub(crate) fn limit(mut self, limit: u64) -> Pages<Q> {
         self.left = limit;

@@ -11,10 +11,11 @@ use uuid::Uuid;
 use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::stream::{Query, Recorded as Record, Scope};
-use millpond_actors::storage::{Data, View};
+use millpond_actors::storage::stream::{Filter, Query, Recorded as Record, Scope};
+use millpond_actors::storage::{Data, Origin as Kept, View};
 
 use crate::codec;
+use crate::origin::Origin;
 use crate::paging::{Leaf, Paged, Pages};
 
 /// An event as it was recorded.
@@ -22,6 +23,10 @@ use crate::paging::{Leaf, Paged, Pages};
 pub struct Recorded(Record);
 
 impl Recorded {
+    pub(crate) fn of(record: Record) -> Recorded {
+        Recorded(record)
+    }
+
     /// Its place in the whole store.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -76,6 +81,34 @@ impl Recorded {
         self.0.metadata.as_deref()
     }
 
+    /// What it belongs to; see [`Origin`].
+    #[must_use]
+    pub fn correlation(&self) -> Option<Uuid> {
+        self.origin()?.correlation
+    }
+
+    /// What has led to it directly: an event or a command.
+    #[must_use]
+    pub fn causation(&self) -> Option<Uuid> {
+        self.origin()?.causation
+    }
+
+    /// On whose behalf it was recorded.
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        self.origin()?.actor.as_deref()
+    }
+
+    /// For which tenant.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.origin()?.tenant.as_deref()
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Kept> {
+        self.0.origin.as_deref()
+    }
+
     /// Its content as JSON text, byte for byte as it was appended; `None` if its format is another.
     #[must_use]
     pub fn json(&self) -> Option<&str> {
@@ -103,6 +136,12 @@ impl Recorded {
 
     fn describe(&self) -> String {
         describe(&self.0)
+    }
+}
+
+impl From<&Recorded> for Origin {
+    fn from(event: &Recorded) -> Origin {
+        Origin::of(Kept::following(event.id(), event.origin()))
     }
 }
 
@@ -157,7 +196,7 @@ impl EventStream {
             backward: false,
             from: 1,
             to: limits::LAST_SEQUENCE,
-            event_type: None,
+            filter: Filter::default(),
             limit,
         });
         EventStream { pages: Pages::new(runtime, query) }
@@ -189,8 +228,31 @@ impl EventStream {
 
     /// Only events of this type.
     pub fn event_type(self, event_type: impl Into<String>) -> EventStream {
-        let event_type = event_type.into();
-        self.change(|query| query.event_type = Some(event_type))
+        self.event_types([event_type])
+    }
+
+    /// Only events of these types, at most 100 of them; none of them is all types. A type that no event has is no error.
+    pub fn event_types(self, types: impl IntoIterator<Item = impl Into<String>>) -> EventStream {
+        let types: Vec<String> = types.into_iter().map(Into::into).collect();
+        let checked = limits::check_size("the types to read", types.len(), limits::TYPES_PER_READ);
+        EventStream { pages: self.pages.check(checked) }.change(|query| query.filter.types = types)
+    }
+
+    /// Only events of this [tenant](Origin::tenant). An index leads to them.
+    pub fn tenant(self, tenant: impl Into<String>) -> EventStream {
+        let tenant = tenant.into();
+        self.change(|query| query.filter.tenant = Some(tenant))
+    }
+
+    /// Only what was recorded at this time or later, in milliseconds since 1970, as in [`Recorded::recorded_at_ms`]. The
+    /// first such event is found in as many looks as the number of events has binary digits.
+    pub fn recorded_since(self, ms: i64) -> EventStream {
+        self.change(|query| query.filter.since = Some(ms))
+    }
+
+    /// Only what was recorded before this time, in milliseconds since 1970.
+    pub fn recorded_before(self, ms: i64) -> EventStream {
+        self.change(|query| query.filter.until = Some(ms))
     }
 
     /// At most so many events, counted after filtering.

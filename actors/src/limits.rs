@@ -10,6 +10,9 @@ pub const NAME_BYTES: usize = 512;
 /// Longest event type, in bytes.
 pub const EVENT_TYPE_BYTES: usize = 256;
 
+/// Most types that one read picks out. Each is a parameter of the statement; who wants more of them wants nearly all.
+pub const TYPES_PER_READ: usize = 100;
+
 /// Largest data of one event, in bytes. What is larger belongs in a blob.
 pub const EVENT_BYTES: usize = 16 << 20;
 

@@ -3,6 +3,8 @@
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::name::Name;
 
+use uuid::Uuid;
+
 use super::LockGuard;
 use crate::events::{Appended, Event, Imported};
 use crate::reading::Recorded;
@@ -64,6 +66,15 @@ impl Events {
         self.events.runtime.read_blocking(|view| view.head())
     }
 
+    /// See [`crate::Events::find`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn find(&self, id: Uuid) -> Result<Option<Recorded>> {
+        let found = self.events.runtime.read_blocking(move |view| view.event(&id))?;
+        Ok(found.map(Recorded::of))
+    }
+
     /// See [`crate::Events::version`].
     ///
     /// # Errors
@@ -105,6 +116,26 @@ impl EventStream {
     /// See [`crate::EventStream::event_type`].
     pub fn event_type(self, event_type: impl Into<String>) -> EventStream {
         EventStream { stream: self.stream.event_type(event_type) }
+    }
+
+    /// See [`crate::EventStream::event_types`].
+    pub fn event_types(self, types: impl IntoIterator<Item = impl Into<String>>) -> EventStream {
+        EventStream { stream: self.stream.event_types(types) }
+    }
+
+    /// See [`crate::EventStream::tenant`].
+    pub fn tenant(self, tenant: impl Into<String>) -> EventStream {
+        EventStream { stream: self.stream.tenant(tenant) }
+    }
+
+    /// See [`crate::EventStream::recorded_since`].
+    pub fn recorded_since(self, ms: i64) -> EventStream {
+        EventStream { stream: self.stream.recorded_since(ms) }
+    }
+
+    /// See [`crate::EventStream::recorded_before`].
+    pub fn recorded_before(self, ms: i64) -> EventStream {
+        EventStream { stream: self.stream.recorded_before(ms) }
     }
 
     /// See [`crate::EventStream::limit`].

@@ -6,7 +6,10 @@ use std::time::Duration;
 use millpond_actors::error::Result;
 use millpond_actors::storage::queue::{How, Job as Record};
 
+use uuid::Uuid;
+
 use super::Batch;
+use crate::Origin;
 use crate::job::how;
 
 /// A job that is being worked on; see [`crate::Job`].
@@ -51,6 +54,30 @@ impl<T> Job<T> {
     #[must_use]
     pub fn last_reason(&self) -> Option<&str> {
         self.job.last_reason()
+    }
+
+    /// See [`crate::Job::correlation`].
+    #[must_use]
+    pub fn correlation(&self) -> Option<Uuid> {
+        self.job.correlation()
+    }
+
+    /// See [`crate::Job::causation`].
+    #[must_use]
+    pub fn causation(&self) -> Option<Uuid> {
+        self.job.causation()
+    }
+
+    /// See [`crate::Job::actor`].
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        self.job.actor()
+    }
+
+    /// See [`crate::Job::tenant`].
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.job.tenant()
     }
 
     /// See [`crate::Job::record`].
@@ -131,5 +158,11 @@ impl<T> Deref for Job<T> {
 
     fn deref(&self) -> &T {
         &self.job
+    }
+}
+
+impl<T> From<&Job<T>> for Origin {
+    fn from(job: &Job<T>) -> Origin {
+        Origin::from(&job.job)
     }
 }

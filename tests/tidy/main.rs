@@ -50,7 +50,7 @@ const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "plac
 const SRC: [&[&str]; 10] = [
     &["location"],
     &["storage"],
-    &["codec", "paging", "batch", "watching"],
+    &["codec", "paging", "batch", "watching", "origin"],
     &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],

@@ -108,7 +108,7 @@ fn record<M: Model>(name: &Name, event: &M::Event, id: Uuid) -> Result<NewEvent>
     let (event_type, data) = guard("encoding an event", name, || M::encode(event))??;
     crate::name::check("event type", &event_type, limits::EVENT_TYPE_BYTES)?;
     check_size(&data)?;
-    Ok(NewEvent { id, event_type, data, schema: 1, at: None, metadata: None })
+    Ok(NewEvent { id, event_type, data, schema: 1, at: None, metadata: None, origin: None })
 }
 
 fn check_size(data: &Data) -> Result<()> {

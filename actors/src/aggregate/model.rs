@@ -9,7 +9,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::Data;
 use crate::storage::View;
-use crate::storage::stream::{Query, Recorded, Scope};
+use crate::storage::stream::{Filter, Query, Recorded, Scope};
 use crate::supervisor::Post;
 use crate::thread::{self, Theirs};
 
@@ -125,8 +125,8 @@ pub(super) fn load<M: Model>(view: &mut dyn View, name: &Name) -> Result<Loaded<
     loop {
         let scope = Scope::Stream(name.clone());
         let limit = limits::PAGE_ROWS;
-        let query =
-            Query { scope, backward: false, from: version + 1, to: u64::MAX >> 1, event_type: None, limit };
+        let (from, to, filter) = (version + 1, limits::LAST_SEQUENCE, Filter::default());
+        let query = Query { scope, backward: false, from, to, filter, limit };
         let page = view.events(&query)?;
         for recorded in page.events {
             let recorded = recorded?;

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::lock::lease_end;
 use crate::storage::queue::{Due, Job, Numbers, Outlook, Page, Query, Start, State};
-use crate::storage::{Data, Moment};
+use crate::storage::{Data, Moment, Origin};
 
 /// A job.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ pub(super) struct Content {
     pub(super) pushed_at: i64,
     pub(super) schema: u32,
     pub(super) data: Data,
+    pub(super) origin: Option<Box<Origin>>,
 }
 
 /// A claim.
@@ -125,7 +126,7 @@ impl Row {
     }
 
     pub(super) fn shown(&self, sequence: u64) -> Job {
-        let Content { priority, max_attempts, ref key, pushed_at, schema, ref data } = *self.what;
+        let Content { priority, max_attempts, ref key, pushed_at, schema, ref data, ref origin } = *self.what;
         Job {
             sequence,
             state: self.state,
@@ -140,6 +141,7 @@ impl Row {
             reason: self.reason.clone(),
             schema,
             data: data.clone(),
+            origin: origin.clone(),
         }
     }
 }

@@ -53,6 +53,7 @@ impl Store {
             pushed_at: me.now.wall_ms,
             schema: job.schema,
             data: job.data.clone(),
+            origin: job.origin.clone(),
         };
         if let Some(key) = &what.key {
             self.spots.put(Spot::Keyed(queue, key.clone(), sequence), ());

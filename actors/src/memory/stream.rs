@@ -116,6 +116,7 @@ impl Store {
             recorded_at: last.map_or(me.now.wall_ms, |last| last.max(me.now.wall_ms)),
             at: event.at.clone(),
             metadata: event.metadata.as_ref().map(ToString::to_string),
+            origin: event.origin.clone(),
         };
         let position = recorded.position;
         self.event_ids.put(event.id, position);
@@ -175,6 +176,12 @@ impl Store {
         }
     }
 
+    /// The event with an id.
+    pub(super) fn event_of(&self, id: &uuid::Uuid) -> Option<Recorded> {
+        let position = self.event_ids.committed().get(id)?;
+        self.event(*position).map(|event| Recorded::clone(event))
+    }
+
     fn event(&self, position: u64) -> Option<&Arc<Recorded>> {
         self.events.committed().get(&position)
     }
@@ -182,9 +189,7 @@ impl Store {
 
 /// Takes a page from `rows` (in ascending order), from whichever end the query wants.
 fn fill<'a>(query: &Query, rows: impl DoubleEndedIterator<Item = (u64, &'a Arc<Recorded>)>) -> Page {
-    let wanted = |(_, event): &(u64, &Arc<Recorded>)| {
-        query.event_type.as_ref().is_none_or(|wanted| *wanted == event.event_type)
-    };
+    let wanted = |(_, event): &(u64, &Arc<Recorded>)| query.filter.wants(event);
     if query.backward {
         take(query.limit, rows.rev().filter(wanted))
     } else {

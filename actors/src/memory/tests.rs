@@ -32,6 +32,7 @@ fn append(number: u128) -> Operation {
         schema: 1,
         at: None,
         metadata: None,
+        origin: None,
     };
     let (stream, expected) = (target("s"), Expected::Any);
     Operation::StreamAppend(Append { stream, expected, events: vec![event], known_ids: true, fence: None })

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Shared;
 use super::store::Store;
 use crate::error::Result;
@@ -12,7 +14,7 @@ use crate::storage::lock::Line;
 use crate::storage::queue::{self, Numbers, Outlook, State};
 use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
-use crate::storage::stream::{Head, Page, Query};
+use crate::storage::stream::{Head, Page, Query, Recorded};
 use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed, subscription};
 
 /// A reader.
@@ -22,6 +24,10 @@ pub(super) struct MemoryView(pub(super) Arc<Shared>);
 impl View for MemoryView {
     fn events(&mut self, query: &Query) -> Result<Page> {
         Ok(self.0.store().page(query))
+    }
+
+    fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
+        Ok(self.0.store().event_of(id))
     }
 
     fn stream(&mut self, name: &Name) -> Result<Option<Head>> {

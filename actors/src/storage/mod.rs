@@ -16,6 +16,7 @@ pub mod checksum;
 mod data;
 pub mod feed;
 pub mod lock;
+mod origin;
 pub mod process;
 pub mod queue;
 pub mod schedule;
@@ -28,8 +29,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Weak;
 
 pub use self::data::Data;
+pub use self::origin::Origin;
 pub use self::process::{Identity, Process, Pulse, Standing, Summary, Turn};
 pub use crate::clock::Moment;
+use uuid::Uuid;
+
 use crate::error::Result;
 use crate::name::Name;
 
@@ -357,6 +361,12 @@ pub trait View: Send {
     /// # Errors
     /// What the database said. A damaged record is an item of the page, not an error of it.
     fn events(&mut self, query: &stream::Query) -> Result<stream::Page>;
+
+    /// The event with this id, if there is one.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if it is damaged.
+    fn event(&mut self, id: &Uuid) -> Result<Option<stream::Recorded>>;
 
     /// Id and version of a stream, if it exists.
     ///

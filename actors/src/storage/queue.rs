@@ -15,7 +15,7 @@
 //! boot goes by the wall clock. A job for a certain time goes by the wall clock alone. Neither ever begins early by the
 //! clock that it goes by.
 
-use super::{Data, Target};
+use super::{Data, Origin, Target};
 
 /// Why an attempt came to nothing whose process died.
 pub const DIED: &str = "its process died";
@@ -39,6 +39,8 @@ pub struct NewJob {
     pub key: Option<Key>,
     /// How often it is tried; as often as the queue says if `None`.
     pub max_attempts: Option<u32>,
+    /// Where it comes from.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// When a job becomes visible.
@@ -377,6 +379,8 @@ pub struct Job {
     pub schema: u32,
     /// What is to be done.
     pub data: Data,
+    /// Where it comes from.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// Which jobs a page is of.

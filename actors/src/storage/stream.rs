@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use super::lock::Fence;
-use super::{Data, Target};
+use super::{Data, Origin, Target};
 use crate::error::{Expected, Result};
 use crate::name::Name;
 
@@ -24,6 +24,8 @@ pub struct NewEvent {
     pub at: Option<String>,
     /// What else is known about it: JSON text, kept verbatim.
     pub metadata: Option<Cow<'static, str>>,
+    /// Where it comes from.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// Append events to one stream, all or none.
@@ -143,6 +145,8 @@ pub struct Recorded {
     pub at: Option<String>,
     /// What else is known about it: JSON text.
     pub metadata: Option<String>,
+    /// Where it comes from.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// Which events to read.
@@ -156,10 +160,41 @@ pub struct Query {
     pub from: u64,
     /// The largest, inclusive.
     pub to: u64,
-    /// Only events of this type; counted and paged after filtering.
-    pub event_type: Option<String>,
+    /// Which of them; counted and paged after filtering.
+    pub filter: Filter,
     /// At most so many; a page may end earlier for its size.
     pub limit: u32,
+}
+
+/// Which events are wanted: those that meet all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of one of these types; of any if there are none.
+    pub types: Vec<String>,
+    /// Of this tenant.
+    pub tenant: Option<String>,
+    /// Recorded at this time or later, in milliseconds since 1970.
+    pub since: Option<i64>,
+    /// Recorded before this time.
+    pub until: Option<i64>,
+}
+
+impl Filter {
+    /// Whether some are left out that lie between others that are not.
+    #[must_use]
+    pub fn picks(&self) -> bool {
+        !self.types.is_empty() || self.tenant.is_some()
+    }
+
+    /// Whether an event is wanted.
+    #[must_use]
+    pub fn wants(&self, event: &Recorded) -> bool {
+        let Filter { types, tenant, since, until } = self;
+        (types.is_empty() || types.contains(&event.event_type))
+            && (tenant.is_none() || *tenant == event.origin.as_ref().and_then(|origin| origin.tenant.clone()))
+            && since.is_none_or(|since| event.recorded_at >= since)
+            && until.is_none_or(|until| event.recorded_at < until)
+    }
 }
 
 /// From where events are read.

@@ -16,7 +16,15 @@ use crate::world::{Begun, World, begun, broken, name, soon, until};
 /// A schedule that is due so many milliseconds after the clock's beginning, and then each second.
 fn set(due_ms: i64) -> Set {
     let data = Data::Json("7".to_owned());
-    let job = NewJob { data, schema: 1, priority: 0, start: Start::Now, key: None, max_attempts: None };
+    let job = NewJob {
+        data,
+        schema: 1,
+        priority: 0,
+        start: Start::Now,
+        key: None,
+        max_attempts: None,
+        origin: None,
+    };
     let plan = Plan { cron: "* * * * * *".into(), zone: "UTC".into(), missed: Missed::Once, job };
     let queue = Target { name: name("q"), id: None };
     Set { queue, name: name("s"), plan, due: Some(1_700_000_000_000 + due_ms) }

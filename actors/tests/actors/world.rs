@@ -16,7 +16,7 @@ use millpond_actors::memory::Memory;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::{Runtime, Settings};
 use millpond_actors::storage::Data;
-use millpond_actors::storage::stream::{self, NewEvent, Query, Scope};
+use millpond_actors::storage::stream::{self, Filter, NewEvent, Query, Scope};
 use millpond_actors::storage::{Apply, Backend, Identity, Session, Target};
 use millpond_actors::stream::{Append, Placed, placed};
 use millpond_actors::worker::{Call, Worker};
@@ -168,8 +168,14 @@ impl World {
     /// What was recorded in a stream.
     pub(crate) fn contents(&self, stream: &str) -> Vec<String> {
         let scope = Scope::Stream(name(stream));
-        let query =
-            Query { scope, backward: false, from: 1, to: u64::MAX >> 1, event_type: None, limit: 10_000 };
+        let query = Query {
+            scope,
+            backward: false,
+            from: 1,
+            to: u64::MAX >> 1,
+            filter: Filter::default(),
+            limit: 10_000,
+        };
         let page = self.memory.view().unwrap().events(&query).unwrap();
         let text = |event: Result<stream::Recorded>| {
             String::from_utf8(event.unwrap().data.bytes().to_vec()).unwrap()
@@ -277,7 +283,7 @@ pub(crate) fn name(text: &str) -> Name {
 
 pub(crate) fn event(id: Uuid) -> NewEvent {
     let (event_type, data) = ("Happened".into(), Data::Json("{}".to_owned()));
-    NewEvent { id, event_type, data, schema: 1, at: None, metadata: None }
+    NewEvent { id, event_type, data, schema: 1, at: None, metadata: None, origin: None }
 }
 
 /// What a disk may say.

@@ -47,6 +47,7 @@ pub(super) fn everything_about_a_job_survives_the_round_trip(stage: &Stage<'_>) 
             start: Start::Now,
             key: Some(Key { text: format!("k'\"😀{at}").into(), scope: Scope::Live }),
             max_attempts: Some(at + 1),
+            origin: odd_origin([0, 210, 6][at as usize]).kept(),
         })
         .collect();
     let pushed_at = stage.now().wall_ms;
@@ -66,6 +67,7 @@ pub(super) fn everything_about_a_job_survives_the_round_trip(stage: &Stage<'_>) 
         reason: None,
         schema: job.schema,
         data: job.data.clone(),
+        origin: job.origin.clone(),
     };
     let expected: Vec<Job> = (1..).zip(&jobs).map(shown).collect();
     assert_eq!(stage.jobs("q", None), expected);

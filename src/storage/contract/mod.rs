@@ -104,6 +104,10 @@ macro_rules! contract_suite {
                     current_position_is_that_of_the_last_event
                     type_filter_is_honored
                     type_filter_composes_with_position_and_limit
+                    several_types_are_one_filter
+                    tenant_filter_is_honored
+                    time_filter_is_honored
+                    an_event_is_found_by_its_id
                     only_the_named_category_is_returned_by_position
                     pages_join_without_gap_or_repetition
                     a_page_says_where_it_ended

@@ -18,6 +18,7 @@ pub(super) fn new_job(number: u64) -> NewJob {
         start: Start::Now,
         key: None,
         max_attempts: None,
+        origin: None,
     }
 }
 

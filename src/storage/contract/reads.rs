@@ -1,8 +1,9 @@
 //! Reading: streams, categories and the whole store, forward, backward, page by page.
 
 use millpond_actors::error::Expected::Any;
-use millpond_actors::storage::Data;
-use millpond_actors::storage::stream::{NewEvent, Page, Query};
+use millpond_actors::storage::stream::{Filter, NewEvent, Page, Query};
+use millpond_actors::storage::{Data, Origin};
+use uuid::Uuid;
 
 use super::stage::*;
 
@@ -72,6 +73,7 @@ pub(super) fn everything_about_an_event_survives_the_round_trip(stage: &Stage<'_
         schema: 7,
         at: Some("2024-02-30T25:61:00+05:00 or so".into()),
         metadata: Some("{ \"b\":1,  \"a\":[1e400] }".into()),
+        origin: odd_origin(210).kept(),
         data: Data::Json("{\"z\" : 1.0, \"a\":12345678901234567890}".into()),
         ..typed(1, "It's \"odd\" 😀")
     };
@@ -133,12 +135,16 @@ pub(super) fn current_position_is_that_of_the_last_event(stage: &Stage<'_>) {
     assert_eq!(stage.view().head(), Ok(5));
 }
 
+fn of_type(event_type: &str) -> Filter {
+    Filter { types: vec![event_type.into()], ..Filter::default() }
+}
+
 pub(super) fn type_filter_is_honored(stage: &Stage<'_>) {
     let types = ["A", "B", "A", "a", "A"];
     let events = (1..).zip(types).map(|(number, event_type)| typed(number, event_type));
     stage.join().run(append_events("s-1", Any, events.collect()));
     for query in [all(), of_stream("s-1"), of_category("s")] {
-        let only = |event_type: &str| Query { event_type: Some(event_type.into()), ..query.clone() };
+        let only = |event_type: &str| Query { filter: of_type(event_type), ..query.clone() };
         assert_eq!(stage.numbers(&only("A")), [1, 3, 5]);
         assert_eq!(stage.numbers(&backward(only("A"))), [5, 3, 1]);
         assert_eq!(stage.view().events(&only("C")).unwrap().events, [], "no match");
@@ -150,7 +156,7 @@ pub(super) fn type_filter_composes_with_position_and_limit(stage: &Stage<'_>) {
     let rare = |number: u128| if number.is_multiple_of(7) { typed(number, "Rare") } else { event(number) };
     stage.join().run(append_events("s-1", Any, (1..=50).map(rare).collect()));
     for query in [all(), of_stream("s-1"), of_category("s")] {
-        let query = Query { event_type: Some("Rare".into()), ..query };
+        let query = Query { filter: of_type("Rare"), ..query };
         assert_eq!(stage.numbers(&Query { limit: 2, ..query.clone() }), [7, 14], "counted after filtering");
         assert_eq!(stage.numbers(&Query { from: 8, limit: 2, ..query.clone() }), [14, 21]);
         for limit in [1, 2, 3, 7, 8] {
@@ -158,6 +164,88 @@ pub(super) fn type_filter_composes_with_position_and_limit(stage: &Stage<'_>) {
             assert_eq!(stage.numbers_paged(&backward(query.clone()), limit), [49, 42, 35, 28, 21, 14, 7]);
         }
     }
+}
+
+fn filtered(query: Query, change: impl FnOnce(&mut Filter)) -> Query {
+    let mut filter = Filter::default();
+    change(&mut filter);
+    Query { filter, ..query }
+}
+
+pub(super) fn several_types_are_one_filter(stage: &Stage<'_>) {
+    let types = ["A", "B", "C", "A", "B", "'); DROP TABLE event; --"];
+    let events = (1..).zip(types).map(|(number, event_type)| typed(number, event_type));
+    stage.join().run(append_events("s-1", Any, events.collect()));
+    for query in [all(), of_stream("s-1"), of_category("s")] {
+        let of = |types: &[&str]| {
+            filtered(query.clone(), |filter| filter.types = types.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(stage.numbers(&of(&["A", "C"])), [1, 3, 4]);
+        assert_eq!(stage.numbers(&of(&["C", "X", types[5]])), [3, 6]);
+        assert_eq!(stage.numbers(&of(&["X", "Y"])), []);
+        assert_eq!(stage.numbers_paged(&backward(of(&["B", "C", "A"])), 2), [5, 4, 3, 2, 1]);
+    }
+}
+
+pub(super) fn tenant_filter_is_honored(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    for number in 1..=12_u128 {
+        let tenant = (number % 3 > 0).then(|| format!("t'{}", number % 3));
+        let origin = Origin { tenant, ..Origin::default() }.kept();
+        let event = NewEvent { origin, ..typed(number, if number < 7 { "Early" } else { "Late" }) };
+        a.run(append_events(if number % 2 == 0 { "a-1" } else { "b-1" }, Any, vec![event]));
+    }
+    let of = |query, tenant: &str| filtered(query, |filter| filter.tenant = Some(tenant.into()));
+    assert_eq!(stage.numbers(&of(all(), "t'1")), [1, 4, 7, 10]);
+    assert_eq!(stage.numbers(&of(of_category("a"), "t'1")), [4, 10]);
+    assert_eq!(stage.numbers(&of(of_stream("b-1"), "t'2")), [5, 11]);
+    assert_eq!(stage.numbers(&of(all(), "t")), []);
+    assert_eq!(stage.numbers_paged(&backward(of(all(), "t'2")), 1), [11, 8, 5, 2]);
+    let late = filtered(all(), |filter| {
+        (filter.tenant, filter.types) = (Some("t'1".into()), vec!["Late".into()]);
+    });
+    assert_eq!(stage.numbers(&Query { limit: 1, from: 2, ..late.clone() }), [7], "counted after filtering");
+    assert_eq!(stage.numbers(&late), [7, 10]);
+}
+
+pub(super) fn time_filter_is_honored(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let mut times = Vec::new();
+    for number in 1..=9_u128 {
+        a.run(append(if number % 2 == 0 { "a-1" } else { "a-2" }, Any, &[number]));
+        times.push(stage.read(&all()).last().unwrap().recorded_at);
+        if number % 3 == 0 {
+            stage.pass(1_000);
+        }
+    }
+    let between = |query: &Query, since, until| {
+        filtered(query.clone(), |filter| (filter.since, filter.until) = (since, until))
+    };
+    for query in [all(), of_category("a"), of_stream("a-1"), of_stream("a-2")] {
+        let whole: Vec<_> = stage.numbers(&query);
+        for since in [None, Some(times[0]), Some(times[0] + 1), Some(times[3]), Some(times[8] + 1)] {
+            for until in [None, Some(times[0]), Some(times[3]), Some(times[8]), Some(i64::MAX)] {
+                let at = |number: &u128| times[*number as usize - 1];
+                let wanted = |number: &u128| {
+                    since.is_none_or(|since| at(number) >= since)
+                        && until.is_none_or(|until| at(number) < until)
+                };
+                let right: Vec<u128> = whole.iter().copied().filter(wanted).collect();
+                assert_eq!(stage.numbers(&between(&query, since, until)), right, "{since:?} {until:?}");
+                assert_eq!(stage.numbers_paged(&between(&query, since, until), 2), right);
+            }
+        }
+    }
+}
+
+pub(super) fn an_event_is_found_by_its_id(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    assert_eq!(stage.view().event(&Uuid::from_u128(2)), Ok(None), "not_exists_before_append");
+    a.append("s", &[1]);
+    a.append("t", &[2, 3]);
+    let found = stage.view().event(&Uuid::from_u128(2)).unwrap().unwrap();
+    assert_eq!(Some(&found), stage.read(&of_stream("t")).first(), "exists_after_append");
+    assert_eq!(stage.view().event(&Uuid::from_u128(4)), Ok(None), "unknown_uuid_returns_false");
 }
 
 pub(super) fn only_the_named_category_is_returned_by_position(stage: &Stage<'_>) {

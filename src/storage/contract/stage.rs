@@ -7,8 +7,10 @@ use millpond_actors::error::Expected;
 use millpond_actors::name::Name;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{Acquire, Acquired, Fence, Grant, Leave, Left, Settle, Was};
-use millpond_actors::storage::stream::{Append, Appended, NewEvent, Query, Recorded, Scope};
-use millpond_actors::storage::{Apply, Backend, Identity, Moment, Session, Standing, Target, View, feed};
+use millpond_actors::storage::stream::{Append, Appended, Filter, NewEvent, Query, Recorded, Scope};
+use millpond_actors::storage::{
+    Apply, Backend, Identity, Moment, Origin, Session, Standing, Target, View, feed,
+};
 use uuid::Uuid;
 
 /// A fresh store and the moment it is.
@@ -187,6 +189,17 @@ pub(super) fn event(number: u128) -> NewEvent {
         schema: 1,
         at: None,
         metadata: None,
+        origin: None,
+    }
+}
+
+/// Where something comes from, some of it missing at times.
+pub(super) fn odd_origin(number: u128) -> Origin {
+    Origin {
+        correlation: number.is_multiple_of(2).then(|| Uuid::from_u128(number << 64)),
+        causation: number.is_multiple_of(3).then(|| Uuid::from_u128(number)),
+        actor: number.is_multiple_of(5).then(|| format!("actor {number}")),
+        tenant: number.is_multiple_of(7).then(|| format!("tenant {}", number % 4)),
     }
 }
 
@@ -223,7 +236,7 @@ pub(super) fn duplicate(number: u128) -> Appended {
 }
 
 fn whole(scope: Scope) -> Query {
-    Query { scope, backward: false, from: 0, to: u64::MAX, event_type: None, limit: 1_000 }
+    Query { scope, backward: false, from: 0, to: u64::MAX, filter: Filter::default(), limit: 1_000 }
 }
 
 pub(super) fn all() -> Query {

@@ -1,6 +1,8 @@
 //! Records in a row. Versions of a stream, positions of a store and sequences of a feed are dense, so whoever reads them one
 //! after the other sees what a damaged tree leaves out, gives twice, or gives in another order: a checksum of each record cannot.
 
+use millpond_actors::error::Result;
+
 /// A walk over places that should follow one another.
 pub(super) struct Walk {
     backward: bool,
@@ -46,6 +48,25 @@ impl Walk {
         let short = if self.backward { self.next >= self.goal } else { self.next <= self.goal };
         (short && !self.picks && self.next > 0).then_some(self.next)
     }
+}
+
+/// The first place of a dense range whose record has this time or a later one; one more than the last if there is none.
+/// Times never go back from one record to the next, so it takes as many looks as their number has digits. `look` finds the
+/// first record at a place or behind it: where records are missing the next one speaks for them.
+pub(super) fn first_at(
+    (first, last): (u64, u64),
+    time: i64,
+    mut look: impl FnMut(u64) -> Result<Option<(u64, i64)>>,
+) -> Result<u64> {
+    let (mut low, mut high) = (first, last + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match look(middle)? {
+            Some((place, recorded_at)) if recorded_at < time => low = high.min(middle.max(place) + 1),
+            _ => high = middle,
+        }
+    }
+    Ok(low)
 }
 
 #[cfg(test)]

@@ -6,15 +6,16 @@ use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::checksum::{self, Kind};
-use millpond_actors::storage::stream::{Head, Page, Query, Recorded, Scope};
+use millpond_actors::storage::stream::{Filter, Head, Page, Query, Recorded, Scope};
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
 use super::data::data_from;
-use super::dense::Walk;
+use super::dense::{Walk, first_at};
 use super::error::{corrupt, database};
 use super::look_up::{self, look_up};
+use super::origin::origin_from;
 
 /// Names of streams that a reader remembers, so that a page needs no join.
 const NAMES: usize = 65_536;
@@ -22,54 +23,67 @@ const NAMES: usize = 65_536;
 /// Names by the stream's id. Only what is committed is read, and ids are never reused: it cannot go stale.
 pub(super) type Names = HashMap<i64, Name>;
 
-/// The page statements differ in the range and the direction; the parameters are the same: 1 the category or
-/// stream, 2 and 3 the range, 4 the type or NULL, 5 the limit.
-macro_rules! page {
-    ($range:literal, $order:literal) => {
-        concat!(
-            "SELECT position, stream, version, event_id, type, format, schema, crc, recorded_at, at, data, metadata
-            FROM event WHERE ",
-            $range,
-            " AND (?4 IS NULL OR type = ?4) ORDER BY ",
-            $order,
-            " LIMIT ?5"
-        )
-    };
+const COLUMNS: &str =
+    "SELECT position, stream, version, event_id, type, format, schema, crc, recorded_at, at, data,
+    metadata, correlation, causation, actor, tenant FROM event";
+
+/// What picks the events of a scope out, and what orders them. The parameters are 1 and 2 the range, 3 the limit, 4 the
+/// category or stream, and behind them what a filter asks for.
+fn scope_sql(scope: &Scope) -> (&'static str, &'static str) {
+    match scope {
+        Scope::All => ("position BETWEEN ?1 AND ?2 AND ?4 IS NULL", "position"),
+        Scope::Category(_) => ("category = ?4 AND position BETWEEN ?1 AND ?2", "position"),
+        Scope::Stream(_) => ("stream = ?4 AND version BETWEEN ?1 AND ?2", "version"),
+    }
 }
 
-const ALL: &str = page!("?1 IS NULL AND position BETWEEN ?2 AND ?3", "position");
-const ALL_BACK: &str = page!("?1 IS NULL AND position BETWEEN ?2 AND ?3", "position DESC");
-const CATEGORY: &str = page!("category = ?1 AND position BETWEEN ?2 AND ?3", "position");
-const CATEGORY_BACK: &str = page!("category = ?1 AND position BETWEEN ?2 AND ?3", "position DESC");
-const STREAM: &str = page!("stream = ?1 AND version BETWEEN ?2 AND ?3", "version");
-const STREAM_BACK: &str = page!("stream = ?1 AND version BETWEEN ?2 AND ?3", "version DESC");
+/// The statement of a page. There are few of them, so that they stay prepared.
+fn page_sql(query: &Query) -> String {
+    let (scope, place) = scope_sql(&query.scope);
+    let Filter { types, tenant, .. } = &query.filter;
+    // The plus keeps a stream's events from being looked for among all of the tenant.
+    let tenant = match (tenant, &query.scope) {
+        (None, _) => "AND ?5 IS NULL",
+        (Some(_), Scope::Stream(_)) => "AND +tenant = ?5",
+        (Some(_), _) => "AND tenant = ?5",
+    };
+    let types = match types.len() {
+        0 => String::new(),
+        count => format!("AND type IN (?6{})", (7..6 + count).map(|n| format!(", ?{n}")).collect::<String>()),
+    };
+    let order = if query.backward { "DESC" } else { "ASC" };
+    format!("{COLUMNS} WHERE {scope} {tenant} {types} ORDER BY {place} {order} LIMIT ?3")
+}
 
 /// Reads one page.
 pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) -> Result<Page> {
-    let (Ok(from), to) = (i64::try_from(query.from), i64::try_from(query.to).unwrap_or(i64::MAX)) else {
-        return Ok(Page::default());
-    };
-    let nothing = || Ok(Page::default());
     // How many there are at least is asked for first: what is appended meanwhile only makes it more.
-    let (by_version, key, last, sql) = match &query.scope {
-        Scope::All => (false, None, counted(connection)?, if query.backward { ALL_BACK } else { ALL }),
+    let (key, last) = match &query.scope {
+        Scope::All => (None, counted(connection)?),
         Scope::Category(name) => match look_up::category(connection, name)? {
-            None => return nothing(),
-            key => (false, key, 0, if query.backward { CATEGORY_BACK } else { CATEGORY }),
+            None => return Ok(Page::default()),
+            key => (key, 0),
         },
         Scope::Stream(name) => match look_up::stream(connection, name.as_str())? {
-            None => return nothing(),
-            Some((key, last)) => {
-                (true, Some(key.cast_signed()), last, if query.backward { STREAM_BACK } else { STREAM })
-            }
+            None => return Ok(Page::default()),
+            Some((key, last)) => (Some(key.cast_signed()), last),
         },
     };
+    let by_version = matches!(query.scope, Scope::Stream(_));
+    let (from, to) = range(connection, query, key.filter(|_| by_version), last)?;
+    if from > to {
+        return Ok(Page::default());
+    }
     let missing = |place| corrupt("event", scope_name(&query.scope), place, "it is not where it belongs");
-    let mut statement = connection.prepare_cached(sql).map_err(database)?;
-    let values = params![key, from, to, query.event_type, query.limit];
-    let mut rows = statement.query(values).map_err(database)?;
-    let picks = query.event_type.is_some() || matches!(query.scope, Scope::Category(_));
-    let mut walk = Walk::new(query.backward, (query.from, query.to), last, picks);
+    let mut statement = connection.prepare_cached(&page_sql(query)).map_err(database)?;
+    let (from_column, to_column) = (i64::try_from(from), i64::try_from(to).unwrap_or(i64::MAX));
+    let Ok(from_column) = from_column else { return Ok(Page::default()) };
+    let Filter { types, tenant, .. } = &query.filter;
+    let mut values: Vec<&dyn ToSql> = vec![&from_column, &to_column, &query.limit, &key, tenant];
+    values.extend(types.iter().map(|event_type| event_type as &dyn ToSql));
+    let mut rows = statement.query(&*values).map_err(database)?;
+    let picks = query.filter.picks() || matches!(query.scope, Scope::Category(_));
+    let mut walk = Walk::new(query.backward, (from, to), last, picks);
     let (mut page, mut bytes) = (Page::default(), 0);
     for _ in 0..query.limit {
         let Some(row) = rows.next().map_err(database)? else {
@@ -91,6 +105,48 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     page.more = query.limit > 0;
     page.last = page.more.then_some(walk.reached());
     Ok(page)
+}
+
+const AT_POSITION: &str =
+    "SELECT position, recorded_at FROM event WHERE position >= ?1 AND ?2 IS NULL ORDER BY position LIMIT 1";
+const AT_VERSION: &str =
+    "SELECT version, recorded_at FROM event WHERE version >= ?1 AND stream = ?2 ORDER BY version LIMIT 1";
+
+/// The versions of a stream, or the positions, that a query is about. Times never go back from one to the next.
+fn range(connection: &Connection, query: &Query, stream: Option<i64>, counted: u64) -> Result<(u64, u64)> {
+    let Query { from, to, filter: Filter { since, until, .. }, .. } = query;
+    if since.is_none() && until.is_none() {
+        return Ok((*from, *to));
+    }
+    let last = if stream.is_some() { counted } else { last(connection)? };
+    let sql = if stream.is_some() { AT_VERSION } else { AT_POSITION };
+    let mut statement = connection.prepare_cached(sql).map_err(database)?;
+    let mut look = |place: u64| {
+        let found = statement.query_row(params![place, stream], |row| Ok((row.get(0)?, row.get(1)?)));
+        found.optional().map_err(database)
+    };
+    let from =
+        since.map_or(Ok(*from), |since| first_at((1, last), since, &mut look).map(|at| at.max(*from)))?;
+    let to =
+        until.map_or(Ok(*to), |until| first_at((1, last), until, &mut look).map(|at| (at - 1).min(*to)))?;
+    Ok((from, to))
+}
+
+const BY_ID: &str =
+    "SELECT e.position, e.stream, e.version, e.event_id, e.type, e.format, e.schema, e.crc, e.recorded_at,
+    e.at, e.data, e.metadata, e.correlation, e.causation, e.actor, e.tenant
+    FROM event i LEFT JOIN event e ON e.position = i.position WHERE i.event_id = ?1";
+
+/// The event with an id.
+pub(super) fn by_id(connection: &Connection, names: &mut Names, id: &Uuid) -> Result<Option<Recorded>> {
+    let mut statement = connection.prepare_cached(BY_ID).map_err(database)?;
+    let mut rows = statement.query([id.as_bytes()]).map_err(database)?;
+    let Some(row) = rows.next().map_err(database)? else { return Ok(None) };
+    let event = recorded(connection, names, row)?;
+    if event.id == *id {
+        return Ok(Some(event));
+    }
+    Err(corrupt("event", &id.to_string(), 0, "the index leads to another one"))
 }
 
 /// Whose events they are, for an error.
@@ -144,6 +200,8 @@ fn recorded(connection: &Connection, names: &mut Names, row: &Row<'_>) -> Result
         recorded_at: column(row, 8, &name, version)?,
         at: column(row, 9, &name, version)?,
         metadata: column(row, 11, &name, version)?,
+        origin: origin_from(row, 12)
+            .map_err(|error| corrupt("event", name.as_str(), version, error.to_string()))?,
         stream: name,
     };
     check(&event, column(row, 7, &event.stream, version)?).map(|()| event)

@@ -12,6 +12,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::data::{data_column, data_from};
 use super::error::{corrupt, database};
+use super::origin::{origin_columns, origin_from};
 use super::queue::{Found, find};
 use super::session::SqliteSession;
 
@@ -19,7 +20,7 @@ use super::session::SqliteSession;
 macro_rules! columns {
     () => {
         "j.sequence, j.state, j.priority, j.attempts, j.max_attempts, j.key, j.pushed_at, j.due, j.process, j.ended_at,
-        j.reason, j.schema, j.format, j.crc, j.data"
+        j.reason, j.schema, j.format, j.crc, j.data, j.correlation, j.causation, j.actor, j.tenant"
     };
 }
 pub(super) use columns;
@@ -47,6 +48,7 @@ pub(super) fn job(queue: &str, row: &Row<'_>) -> Result<Job> {
         reason: column::<Option<String>>(row, 10, queue, sequence)?.map(Into::into),
         schema: column(row, 11, queue, sequence)?,
         data,
+        origin: origin_from(row, 15).map_err(|error| odd(error.to_string()))?,
     };
     let (stored, found): (u32, u32) = (column(row, 13, queue, sequence)?, sum(queue, &job));
     if found == stored {
@@ -78,8 +80,9 @@ pub(super) struct Held {
 impl SqliteSession {
     const PUT: &str =
         "INSERT INTO job (queue, sequence, state, priority, attempts, max_attempts, key, pushed_at,
-        due, due_boot, token, process, granted_at, ttl, ended_at, reason, schema, format, crc, data)
-        VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, NULL, NULL, ?10, ?11, ?12, ?13)";
+        due, due_boot, token, process, granted_at, ttl, ended_at, reason, schema, format, crc, data, correlation,
+        causation, actor, tenant)
+        VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, NULL, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
     /// Writes a new job under the last number of its queue.
     pub(super) fn put_job(&self, queue: &str, found: &Found, job: &NewJob, due: Option<Due>) -> Result<()> {
@@ -88,6 +91,7 @@ impl SqliteSession {
         let (name, number, format) = (key.unwrap_or(""), found.sequence, data.format());
         let crc = checksum::record(Kind::Job, queue, number, name, format, *schema, data.bytes());
         let state = if due.is_some() { State::Delayed } else { State::Ready };
+        let [correlation, causation, actor, tenant] = origin_columns(job.origin.as_deref());
         let mut statement = self.connection.prepare_cached(Self::PUT).map_err(database)?;
         statement
             .execute(params![
@@ -104,6 +108,10 @@ impl SqliteSession {
                 format,
                 crc,
                 data_column(data),
+                correlation,
+                causation,
+                actor,
+                tenant,
             ])
             .map(drop)
             .map_err(database)
@@ -124,7 +132,7 @@ impl SqliteSession {
         let mut rows = statement.query(params![queue, most]).map_err(database)?;
         let mut ready = Vec::new();
         while let Some(row) = rows.next().map_err(database)? {
-            let (sequence, is_there) = (row.get(15).map_err(database)?, row.get(16).map_err(database)?);
+            let (sequence, is_there) = (row.get(19).map_err(database)?, row.get(20).map_err(database)?);
             // What the index says cannot be mended by another state.
             let elsewhere = || corrupt("job", name, sequence, "an index leads to it where it is not");
             ready.push((sequence, if is_there { job(name, row) } else { return Err(elsewhere()) }));

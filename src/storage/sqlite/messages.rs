@@ -7,7 +7,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::data::data_from;
-use super::dense::Walk;
+use super::dense::{Walk, first_at};
 use super::error::{corrupt, database};
 use super::feed;
 
@@ -50,37 +50,24 @@ pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page> {
     Ok(page)
 }
 
-/// The sequences that a query is about, as far as there are messages.
-fn range(connection: &Connection, head: &Head, query: &Query) -> Result<(u64, u64)> {
-    let (mut from, mut to) = (query.from.max(head.first), query.to.min(head.last));
-    if let Some(since) = query.since {
-        from = from.max(first_at(connection, head, since)?);
-    }
-    if let Some(until) = query.until {
-        to = to.min(first_at(connection, head, until)? - 1);
-    }
-    Ok((from, to))
-}
-
 const TIME: &str = "SELECT sequence, recorded_at FROM message WHERE feed = ?1 AND sequence >= ?2
     ORDER BY sequence LIMIT 1";
 
-/// The first message that was recorded at a time or later; one more than the last if none was. Times never go back from
-/// one message to the next, so it takes as many looks as their number has digits.
-fn first_at(connection: &Connection, head: &Head, time: i64) -> Result<u64> {
+/// The sequences that a query is about, as far as there are messages.
+fn range(connection: &Connection, head: &Head, query: &Query) -> Result<(u64, u64)> {
+    let (mut from, mut to) = (query.from.max(head.first), query.to.min(head.last));
     let mut statement = connection.prepare_cached(TIME).map_err(database)?;
-    let (mut low, mut high) = (head.first, head.last + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found = statement
-            .query_row(params![head.id, middle], |row| Ok::<(u64, i64), _>((row.get(0)?, row.get(1)?)));
-        // Where messages are missing the next one speaks for them.
-        match found.optional().map_err(database)? {
-            Some((sequence, recorded_at)) if recorded_at < time => low = high.min(middle.max(sequence) + 1),
-            _ => high = middle,
-        }
+    let mut look = |place: u64| {
+        let found = statement.query_row(params![head.id, place], |row| Ok((row.get(0)?, row.get(1)?)));
+        found.optional().map_err(database)
+    };
+    if let Some(since) = query.since {
+        from = from.max(first_at((head.first, head.last), since, &mut look)?);
     }
-    Ok(low)
+    if let Some(until) = query.until {
+        to = to.min(first_at((head.first, head.last), until, &mut look)? - 1);
+    }
+    Ok((from, to))
 }
 
 /// The message of a row, if the row is sound.

@@ -39,6 +39,7 @@ mod look_up;
 mod messages;
 mod migrate;
 mod open;
+mod origin;
 mod place;
 mod presence;
 mod process;

@@ -11,13 +11,15 @@ use rusqlite::{Connection, Row, params};
 
 use super::data::{data_column, data_from};
 use super::error::{corrupt, database};
+use super::origin::{origin_columns, origin_from};
 use super::queue::{by_name, find};
 use super::session::SqliteSession;
 
 /// The columns of a schedule that [`schedule`] reads, in its order.
 macro_rules! columns {
     () => {
-        "name, revision, due, last, cron, zone, missed, priority, max_attempts, key, scope, schema, format, crc, data"
+        "name, revision, due, last, cron, zone, missed, priority, max_attempts, key, scope, schema, format, crc, data,
+        correlation, causation, actor, tenant"
     };
 }
 
@@ -45,6 +47,7 @@ fn schedule(queue: &str, row: &Row<'_>) -> Result<Schedule> {
         start: Start::Now,
         key,
         max_attempts: column(row, 8, queue, &name)?,
+        origin: origin_from(row, 15).map_err(|error| odd(&error.to_string()))?,
     };
     let (cron, zone): (String, String) = (column(row, 4, queue, &name)?, column(row, 5, queue, &name)?);
     let plan = Plan { cron: cron.into(), zone: zone.into(), missed, job };
@@ -88,7 +91,8 @@ impl SqliteSession {
     const PUT_SCHEDULE: &str = concat!(
         "INSERT OR REPLACE INTO schedule (queue, ",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+        ?20)"
     );
 
     /// Makes a schedule, or changes it. One that is damaged is replaced.
@@ -115,6 +119,7 @@ impl SqliteSession {
         let same_times = |before: &&Schedule| before.plan.cron == *cron && before.plan.zone == *zone;
         let due = before.as_ref().filter(same_times).map_or(set.due, |before| before.due);
         let key = job.key.as_ref();
+        let [correlation, causation, actor, tenant] = origin_columns(job.origin.as_deref());
         let mut statement = self.connection.prepare_cached(Self::PUT_SCHEDULE).map_err(database)?;
         let values = params![
             id,
@@ -133,6 +138,10 @@ impl SqliteSession {
             job.data.format(),
             sum(queue, set.name.as_str(), &set.plan),
             data_column(&job.data),
+            correlation,
+            causation,
+            actor,
+            tenant,
         ];
         statement.execute(values).map_err(database)?;
         Ok(if is_new { Placed::New } else { Placed::Changed })

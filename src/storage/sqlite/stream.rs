@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::data::data_column;
 use super::error::database;
 use super::look_up::{self, look_up};
+use super::origin::origin_columns;
 use super::process::{advance, next};
 use super::session::SqliteSession;
 use super::trace::Trace;
@@ -215,8 +216,8 @@ impl SqliteSession {
     }
 
     const INSERT: &str = "INSERT INTO event (position, stream, version, category, event_id, type, format,
-        schema, crc, recorded_at, at, data, metadata)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        schema, crc, recorded_at, at, data, metadata, correlation, causation, actor, tenant)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
     fn insert(&mut self, append: &Append, ready: &Ready) -> Result<()> {
         let name = &append.stream.name;
@@ -228,6 +229,7 @@ impl SqliteSession {
         for event in &append.events {
             position = next(position, "the position")?;
             version = next(version, "the version of a stream")?;
+            let [correlation, causation, actor, tenant] = origin_columns(event.origin.as_deref());
             statement
                 .execute(params![
                     position,
@@ -243,6 +245,10 @@ impl SqliteSession {
                     event.at,
                     data_column(&event.data),
                     event.metadata,
+                    correlation,
+                    causation,
+                    actor,
+                    tenant,
                 ])
                 .map_err(database)?;
         }

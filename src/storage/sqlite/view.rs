@@ -11,10 +11,11 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::queue::{self, Numbers, Outlook};
 use millpond_actors::storage::schedule::Schedule;
 use millpond_actors::storage::snapshot::Kept;
-use millpond_actors::storage::stream::{Head, Page, Query};
+use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
 use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, feed as feeds};
 use rusqlite::{Connection, Transaction};
+use uuid::Uuid;
 
 use super::error::database;
 use super::events::Names;
@@ -106,6 +107,10 @@ const LOCKS: &str = "SELECT count(*) FROM lock";
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
         events::page(&self.connection, &mut self.names, query)
+    }
+
+    fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
+        events::by_id(&self.connection, &mut self.names, id)
     }
 
     fn stream(&mut self, name: &Name) -> Result<Option<Head>> {

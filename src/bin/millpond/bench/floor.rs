@@ -23,8 +23,9 @@ CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, category
 CREATE TABLE event (position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, version INTEGER NOT NULL,
     category INTEGER NOT NULL, event_id BLOB NOT NULL UNIQUE, type TEXT NOT NULL, format INTEGER NOT NULL,
     schema INTEGER NOT NULL, crc INTEGER NOT NULL, recorded_at INTEGER NOT NULL, at TEXT, data ANY NOT NULL,
-    metadata TEXT, UNIQUE (stream, version)) STRICT;
+    metadata TEXT, correlation BLOB, causation BLOB, actor TEXT, tenant TEXT, UNIQUE (stream, version)) STRICT;
 CREATE INDEX event_category ON event (category);
+CREATE INDEX event_tenant ON event (tenant) WHERE tenant IS NOT NULL;
 CREATE TABLE lock (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     holder INTEGER NOT NULL, token INTEGER NOT NULL, process INTEGER NOT NULL, granted_at INTEGER NOT NULL,
     ttl INTEGER NOT NULL, waiting INTEGER NOT NULL) STRICT;
@@ -33,8 +34,8 @@ CREATE TABLE job (queue INTEGER NOT NULL, sequence INTEGER NOT NULL, state INTEG
     priority INTEGER NOT NULL, attempts INTEGER NOT NULL, max_attempts INTEGER NOT NULL, key TEXT,
     pushed_at INTEGER NOT NULL, due INTEGER, due_boot INTEGER, token INTEGER NOT NULL, process INTEGER NOT NULL,
     granted_at INTEGER NOT NULL, ttl INTEGER NOT NULL, ended_at INTEGER, reason TEXT, schema INTEGER NOT NULL,
-    format INTEGER NOT NULL, crc INTEGER NOT NULL, data ANY NOT NULL, PRIMARY KEY (queue, sequence)) STRICT,
-    WITHOUT ROWID;
+    format INTEGER NOT NULL, crc INTEGER NOT NULL, data ANY NOT NULL, correlation BLOB, causation BLOB, actor TEXT,
+    tenant TEXT, PRIMARY KEY (queue, sequence)) STRICT, WITHOUT ROWID;
 CREATE INDEX job_ready ON job (queue, priority, sequence) WHERE state = 0;
 CREATE INDEX job_delayed ON job (queue, due_boot) WHERE state = 1 AND due_boot IS NOT NULL;
 CREATE INDEX job_timed ON job (queue, due) WHERE state = 1 AND due_boot IS NULL;

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use millpond_actors::error::Expected;
-use millpond_actors::storage::stream::{NewEvent, Query, Scope};
+use millpond_actors::storage::stream::{Filter, NewEvent, Query, Scope};
 use millpond_actors::storage::{Data, feed};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use uuid::Uuid;
 
-use super::super::stage::name;
+use super::super::stage::{name, odd_origin};
 use super::feeds::{FeedStep, feed_queries, feed_steps};
 use super::jobs::{JobStep, job_steps};
 
@@ -127,17 +127,23 @@ fn queries() -> impl Strategy<Value = Query> {
         (0..STREAMS.len()).prop_map(|stream| Scope::Stream(name(STREAMS[stream]))),
     ];
     let to = prop_oneof![Just(u64::MAX), 0..40_u64];
-    let event_type = prop::option::of((0..TYPES.len()).prop_map(|of| TYPES[of].to_owned()));
-    (scope, any::<bool>(), 0..10_u64, to, event_type, 1..9_u32).prop_map(
-        |(scope, backward, from, to, event_type, limit)| Query {
-            scope,
-            backward,
-            from,
-            to,
-            event_type,
-            limit,
-        },
-    )
+    let scope = (scope, any::<bool>(), 0..10_u64, to, 1..9_u32);
+    (scope, filters()).prop_map(|((scope, backward, from, to, limit), filter)| Query {
+        scope,
+        backward,
+        from,
+        to,
+        filter,
+        limit,
+    })
+}
+
+fn filters() -> impl Strategy<Value = Filter> {
+    let types = prop::collection::vec((0..TYPES.len()).prop_map(|of| TYPES[of].to_owned()), 0..3);
+    let tenant = prop::option::weighted(0.2, (0..4).prop_map(|of| format!("tenant {of}")));
+    let time = || prop::option::weighted(0.2, (-1_000..30_000_i64).prop_map(|ms| 1_700_000_000_000 + ms));
+    let all = (types, tenant, time(), time());
+    all.prop_map(|(types, tenant, since, until)| Filter { types, tenant, since, until })
 }
 
 fn events() -> BoxedStrategy<Event> {
@@ -187,5 +193,6 @@ pub(super) fn odd_event(number: u128) -> NewEvent {
         schema: (number % 5) as u32,
         at: number.is_multiple_of(2).then(|| format!("at {number}")),
         metadata: number.is_multiple_of(3).then(|| format!("{{\"n\": {number}}}").into()),
+        origin: odd_origin(number).kept(),
     }
 }

@@ -50,6 +50,7 @@ fn new_jobs() -> impl Strategy<Value = NewJob> {
             start,
             key: key.map(|(key, scope)| Key { text: format!("k{key}").into(), scope }),
             max_attempts,
+            origin: odd_origin(number.into()).kept(),
             ..new_job(number)
         },
     )

@@ -56,11 +56,17 @@ CREATE TABLE event (
     at          TEXT,             -- when it happened according to its source, verbatim
     data        ANY     NOT NULL, -- TEXT for JSON, so that SQLite's json functions can read it; BLOB else
     metadata    TEXT,
+    correlation BLOB,             -- what belongs together
+    causation   BLOB,             -- the event or command that led to it
+    actor       TEXT,             -- on whose behalf
+    tenant      TEXT,
     UNIQUE (stream, version)
 ) STRICT;
 
 -- SQLite appends the rowid, so this serves a category by position.
 CREATE INDEX event_by_category ON event (category);
+-- And this a tenant; it costs those who have none nothing.
+CREATE INDEX event_by_tenant ON event (tenant) WHERE tenant IS NOT NULL;
 
 -- With a capacity of 1 a lock excludes, and its holder stands here; it is free if holder is 0, and then nobody waits
 -- either. With more it is shared, holder stays 0, and its holders stand in share.
@@ -174,6 +180,10 @@ CREATE TABLE job (
     format       INTEGER NOT NULL, -- 1 JSON, 2 Bincode
     crc          INTEGER NOT NULL, -- CRC32C over queue name, sequence, key, format, schema, data
     data         ANY     NOT NULL, -- TEXT for JSON, BLOB else
+    correlation  BLOB,             -- as of an event
+    causation    BLOB,
+    actor        TEXT,
+    tenant       TEXT,
     PRIMARY KEY (queue, sequence)
 ) STRICT, WITHOUT ROWID;
 
@@ -205,6 +215,10 @@ CREATE TABLE schedule (
     format       INTEGER NOT NULL, -- 1 JSON, 2 Bincode
     crc          INTEGER NOT NULL, -- CRC32C over queue name, all of it from cron on, name, data
     data         ANY     NOT NULL,
+    correlation  BLOB,
+    causation    BLOB,
+    actor        TEXT,
+    tenant       TEXT,
     PRIMARY KEY (queue, name)
 ) STRICT, WITHOUT ROWID;
 

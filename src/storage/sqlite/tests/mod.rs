@@ -16,7 +16,7 @@ use millpond_actors::error::{Expected, Result};
 use millpond_actors::name::Name;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::{Acquire, Acquired, Grant};
-use millpond_actors::storage::stream::{Append, Appended, NewEvent, Query, Scope};
+use millpond_actors::storage::stream::{Append, Appended, Filter, NewEvent, Query, Scope};
 use millpond_actors::storage::{Backend, Identity, Moment, Session, Standing, Target, feed};
 use uuid::Uuid;
 
@@ -101,6 +101,7 @@ pub(super) fn event(id: u128, json: &str) -> NewEvent {
         schema: 1,
         at: Some("2011-10-11T13:45:40.276+02:00".into()),
         metadata: None,
+        origin: None,
     }
 }
 
@@ -114,7 +115,14 @@ pub(super) fn appended(session: &mut dyn Session, at: u64, append: &Append) -> A
 }
 
 pub(super) fn all() -> Query {
-    Query { scope: Scope::All, backward: false, from: 0, to: u64::MAX, event_type: None, limit: 1_000 }
+    Query {
+        scope: Scope::All,
+        backward: false,
+        from: 0,
+        to: u64::MAX,
+        filter: Filter::default(),
+        limit: 1_000,
+    }
 }
 
 pub(super) fn acquire(lock: &str, ttl_seconds: u64, wait: bool) -> Acquire {

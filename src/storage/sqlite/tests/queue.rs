@@ -22,6 +22,7 @@ pub(super) fn push(queue: &str, jobs: &[(&str, i64)]) -> Push {
         start: Start::Now,
         key: Some(Key { text: (*key).into(), scope: Scope::Live }),
         max_attempts: None,
+        origin: None,
     };
     Push { queue: target(queue), jobs: jobs.iter().map(job).collect() }
 }

@@ -4,7 +4,7 @@ use millpond_actors::error::{Error, Expected};
 use millpond_actors::storage::Backend;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::Fence;
-use millpond_actors::storage::stream::{Appended, Query, Scope};
+use millpond_actors::storage::stream::{Appended, Filter, Query, Scope};
 
 use super::{Fixture, acquire, all, append, appended, event, granted, group, moment, name};
 
@@ -151,7 +151,10 @@ fn pages_follow_their_range_their_type_and_their_direction() {
     assert_eq!(numbers(Query { backward: true, from: 2, to: 4, ..all() }), (vec![4, 3, 2], Some(2), false));
     assert_eq!(numbers(scope(Scope::Category("b".into()))), (vec![4, 5, 6], Some(6), false));
     assert_eq!(numbers(scope(Scope::Stream(name("b-1")))), (vec![4, 5, 6], Some(3), false));
-    let odd = Query { event_type: Some("Odd".into()), ..scope(Scope::Category("a".into())) };
+    let odd = Query {
+        filter: Filter { types: vec!["Odd".into()], ..Filter::default() },
+        ..scope(Scope::Category("a".into()))
+    };
     assert_eq!(numbers(odd), (vec![2], Some(2), false));
     for nothing in [Scope::Category("c".into()), Scope::Stream(name("c-1"))] {
         assert_eq!(numbers(scope(nothing)), (vec![], None, false));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millpond::Expected;
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Left;
-use millpond_actors::storage::stream::{Append, Appended, Query, Scope};
+use millpond_actors::storage::stream::{Append, Appended, Filter, Query, Scope};
 use millpond_actors::storage::{Moment, Operation, Outcome, View};
 use serde_json::Value;
 
@@ -213,7 +213,7 @@ impl Truth {
                 backward: false,
                 from,
                 to: u64::MAX >> 1,
-                event_type: None,
+                filter: Filter::default(),
                 limit: 1_000,
             };
             let page = match self.view.events(&query) {

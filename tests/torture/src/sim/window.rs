@@ -4,10 +4,11 @@ use millpond::Result;
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
-use millpond_actors::storage::stream::{Head, Page, Query};
+use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
     Moment, Process, Pulse, Summary, Turn, View, change, feed, queue, schedule, subscription,
 };
+use uuid::Uuid;
 
 use super::storage::{Shore, broken};
 
@@ -32,6 +33,11 @@ impl View for Window {
     fn events(&mut self, query: &Query) -> Result<Page> {
         self.clear(800)?;
         self.view.events(query).map(|page| self.spoilt(page))
+    }
+
+    fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
+        self.clear(800)?;
+        self.view.event(id)
     }
 
     fn stream(&mut self, name: &Name) -> Result<Option<Head>> {
