@@ -7,6 +7,7 @@ use millpond_actors::limits;
 use millpond_actors::storage::Data;
 use serde::de::DeserializeOwned;
 use serde::ser::{Impossible, Serialize, Serializer};
+pub use serde_json::Value as Json;
 
 /// A value as JSON text.
 pub(crate) fn to_json(what: &str, value: &impl Serialize) -> Result<String> {

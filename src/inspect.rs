@@ -1,6 +1,7 @@
 //! What is in a store, who uses it, who holds what.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use millpond_actors::error::Result;
@@ -34,6 +35,17 @@ pub struct WriterFigures {
     pub failed_commits: u64,
     /// Checkpoints that failed; the log grows until one succeeds.
     pub failed_checkpoints: u64,
+}
+
+/// How this process's aggregates were loaded since the store was opened. One without a snapshot counts nowhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotFigures {
+    /// Loaded from a snapshot and the events behind it.
+    pub used: u64,
+    /// Loaded from all events, because the snapshot could not be used: its schema is another one, it is damaged, or it
+    /// could not be decoded.
+    pub unusable: u64,
 }
 
 /// How a store does in this process, as seen from memory: asking waits for nothing, so a dead disk cannot delay it.
@@ -176,6 +188,15 @@ impl Inspector {
     pub fn writer(&self) -> WriterFigures {
         let [groups, operations, redone, failed_commits, failed_checkpoints] = self.runtime.figures();
         WriterFigures { groups, operations, redone, failed_commits, failed_checkpoints }
+    }
+
+    /// How this process's aggregates were loaded.
+    #[must_use]
+    pub fn snapshots(&self) -> SnapshotFigures {
+        let stats = self.runtime.stats();
+        let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let (used, unusable) = (figure(&stats.snapshots_used), figure(&stats.snapshots_unusable));
+        SnapshotFigures { used, unusable }
     }
 
     /// How many actors of this process are alive at this moment; idle ones leave.

@@ -229,18 +229,21 @@ mod storage;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use crate::aggregate::{Aggregate, CommandError, Committed, Decision, Entity, Snapshots};
+pub use crate::aggregate::{
+    Aggregate, CommandError, Committed, Decision, Entity, Execute, Snapshots, Upcast, Upcasts,
+};
 pub use crate::batch::{Batch, Slot, Written};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
 pub use crate::channels::{Channels, ChannelsSubscription};
+pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
 pub use crate::durable::{Consumer, Durable};
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::feed::{Extent, History, Live, Message, Retention, Stamp, Subscription};
 pub use crate::group::{Delivery, Group, Member};
-pub use crate::inspect::{Health, Inspector, WriterFigures, WriterState};
+pub use crate::inspect::{Health, Inspector, SnapshotFigures, WriterFigures, WriterState};
 pub use crate::job::{Job, Push};
 pub use crate::leader::{Election, Leader, Leadership};
 pub use crate::location::{Durability, Location};

@@ -105,6 +105,10 @@ impl Recorded {
         self.origin()?.tenant.as_deref()
     }
 
+    pub(crate) fn record(&self) -> &Record {
+        &self.0
+    }
+
     pub(crate) fn origin(&self) -> Option<&Kept> {
         self.0.origin.as_deref()
     }
@@ -149,7 +153,7 @@ pub(crate) fn decode_event<E: DeserializeOwned>(record: &Record) -> Result<E> {
     codec::join_event(&describe(record), &record.event_type, &record.data)
 }
 
-fn describe(record: &Record) -> String {
+pub(crate) fn describe(record: &Record) -> String {
     format!("event {} ({}) of stream \"{}\"", record.version, record.event_type, record.stream)
 }
 

@@ -119,6 +119,10 @@ pub const MERGED_BYTES: usize = 4 << 20;
 /// How often an aggregate's commands are decided again after another process wrote in between.
 pub const CONFLICT_RETRIES: u32 = 8;
 
+/// For so many flights after such a conflict an aggregate keeps a copy of the state that each rests on, if it lets itself be
+/// copied: who was overtaken once is likely to be again.
+pub const CAREFUL_FLIGHTS: u32 = 64;
+
 /// How long a call that does not wait for somebody may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -23,7 +23,7 @@ use crate::name::Name;
 use crate::reader::Readers;
 use crate::thread;
 use crate::watcher::Watcher;
-use crate::writer::Writer;
+use crate::writer::{Stats, Writer};
 
 /// What every actor is given: the ways to write, to read and to be woken.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct House {
     pub feeds: Feeds,
     /// Has it looked when another process wrote or died.
     pub watcher: Watcher,
+    /// What is counted.
+    pub stats: Arc<Stats>,
     /// Time, ids, threads.
     pub seams: Seams,
 }

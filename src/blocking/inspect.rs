@@ -10,7 +10,7 @@ use millpond_actors::storage::queue::Numbers;
 use millpond_actors::storage::{Process, Summary};
 
 use crate::feed::Extent;
-use crate::inspect::WriterFigures;
+use crate::inspect::{SnapshotFigures, WriterFigures};
 
 /// Looks at a store without changing it; see [`crate::Inspector`].
 #[derive(Clone, Debug)]
@@ -91,6 +91,12 @@ impl Inspector {
     #[must_use]
     pub fn writer(&self) -> WriterFigures {
         self.inspector.writer()
+    }
+
+    /// See [`crate::Inspector::snapshots`].
+    #[must_use]
+    pub fn snapshots(&self) -> SnapshotFigures {
+        self.inspector.snapshots()
     }
 
     /// See [`crate::Inspector::actors`].

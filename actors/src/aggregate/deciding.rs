@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use uuid::Uuid;
 
 use super::Item;
-use super::model::{Effect, Loaded, Model, Plan, guard};
+use super::knowing::{About, event_id};
+use super::loading::Loaded;
+use super::model::{Effect, Model, Plan, guard};
 use crate::batch::Part;
-use crate::clock::Rng;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
-use crate::storage::Data;
 use crate::storage::stream::NewEvent;
+use crate::storage::{Data, Origin};
 use crate::supervisor::House;
 use crate::thread::Theirs;
 
@@ -20,6 +21,8 @@ use crate::thread::Theirs;
 pub(super) struct Flight<M: Model> {
     /// The version that they rest on.
     pub(super) base: u64,
+    /// The state at that version, where a copy of it was made.
+    pub(super) before: Option<Theirs<M>>,
     pub(super) decided: Vec<(Item<M>, Decided<M>)>,
     pub(super) events: Vec<NewEvent>,
     /// What else is written with them.
@@ -36,55 +39,82 @@ pub(super) enum Decided<M: Model> {
     Looked,
 }
 
+impl<M: Model> Flight<M> {
+    /// Whether what was decided rests on nothing that has to be compared with the store: nobody asked for more than what is
+    /// known here.
+    pub(super) fn is_of_old_looks(&self) -> bool {
+        self.decided.iter().all(|(item, _)| matches!(item, Item::Look { as_known: true, .. }))
+    }
+
+    /// Whether a command with this id is in it.
+    fn holds(&self, id: Option<Uuid>) -> bool {
+        let has_it = |item: &Item<M>| matches!(item, Item::Execute(order) if order.about.id == id);
+        id.is_some() && self.decided.iter().any(|(item, _)| has_it(item))
+    }
+}
+
 /// Decides what waits, up to the limits of a merged append. Without a state in return, `evolve` panicked: that
 /// command has been answered, and those in the flight must be decided anew on a fresh state.
 pub(super) fn decide<M: Model>(
     name: &Name,
     mut loaded: Loaded<M>,
+    before: Option<Theirs<M>>,
     line: &mut VecDeque<Item<M>>,
     house: &House,
 ) -> (Option<Loaded<M>>, Flight<M>) {
-    let mut flight =
-        Flight { base: loaded.version, decided: Vec::new(), events: Vec::new(), effects: Vec::new() };
+    let (decided, events, effects) = (Vec::new(), Vec::new(), Vec::new());
+    let mut flight = Flight { base: loaded.version, before, decided, events, effects };
     let mut bytes = 0;
     while flight.decided.len() < limits::MERGED_COMMANDS && bytes < limits::MERGED_BYTES {
         let Some(item) = line.pop_front() else { break };
-        let (command, post, reply, entry) = match item {
-            Item::Look { mut inspect, entry } => {
+        let mut order = match item {
+            Item::Look { mut inspect, as_known, entry } => {
                 match guard("looking at the state", name, || inspect.look(&loaded.state, loaded.version)) {
-                    Ok(()) => flight.decided.push((Item::Look { inspect, entry }, Decided::Looked)),
+                    Ok(()) => {
+                        flight.decided.push((Item::Look { inspect, as_known, entry }, Decided::Looked));
+                    }
                     Err(error) => inspect.answer(Err(error)),
                 }
                 continue;
             }
-            Item::Execute { command, post, reply, entry } => (command, post, reply, entry),
+            Item::Execute(order) => order,
         };
-        let decided = guard("decide", name, || loaded.state.decide(&command));
+        // Whether it was carried out before is not known yet; or it is being carried out in this very flight.
+        if !order.is_new || flight.holds(order.about.id) {
+            order.is_new = order.about.id.is_none();
+            line.push_front(Item::Execute(order));
+            break;
+        }
+        let decided = guard("decide", name, || loaded.state.decide(&order.command));
         let owned = |Plan { events, effects }: Plan<M>| (Theirs::new(events), effects);
         match decided.map(|decided| decided.map(owned).map_err(Theirs::new)) {
-            Ok(Ok((events, effects))) => match encode::<M>(name, &events, effects, &*house.seams.rng) {
+            Ok(Ok((events, effects))) => match encode::<M>(name, &order.about, &events, effects, house) {
                 Ok((encoded, effects)) => {
                     let evolve = || events.iter().for_each(|event| loaded.state.evolve(event));
                     if let Err(error) = guard("evolve", name, evolve) {
-                        reply.answer(Err(error));
+                        order.reply.answer(Err(error));
                         return (None, flight);
                     }
                     loaded.version += encoded.len() as u64;
                     bytes += encoded.iter().map(|event| event.data.bytes().len()).sum::<usize>();
                     bytes += effects.iter().map(|effect| effect.bytes).sum::<usize>();
+                    // What follows is caused by what has happened last.
+                    let origin = match encoded.last() {
+                        Some(last) => Origin::following(last.id, last.origin.as_deref()).kept(),
+                        None => order.about.origin_of_events(),
+                    };
                     flight.events.extend(encoded);
-                    let part = |effect: Effect| (effect.part)(&post, &house.feeds);
+                    let part = |effect: Effect| (effect.part)(&order.post, &house.feeds, origin.clone());
                     flight.effects.extend(effects.into_iter().map(part));
-                    let item = Item::Execute { command, post, reply, entry };
-                    flight.decided.push((item, Decided::Events { events, version: loaded.version }));
+                    let decided = Decided::Events { events, version: loaded.version };
+                    flight.decided.push((Item::Execute(order), decided));
                 }
-                Err(error) => reply.answer(Err(error)),
+                Err(error) => order.reply.answer(Err(error)),
             },
             Ok(Err(rejection)) => {
-                let item = Item::Execute { command, post, reply, entry };
-                flight.decided.push((item, Decided::Rejected(rejection)));
+                flight.decided.push((Item::Execute(order), Decided::Rejected(rejection)));
             }
-            Err(error) => reply.answer(Err(error)),
+            Err(error) => order.reply.answer(Err(error)),
         }
     }
     (Some(loaded), flight)
@@ -93,22 +123,36 @@ pub(super) fn decide<M: Model>(
 /// The events of one command as records, within the limits of one append, and its effects, if there can be such.
 fn encode<M: Model>(
     name: &Name,
+    about: &About,
     events: &[M::Event],
     effects: Result<Vec<Effect>>,
-    rng: &dyn Rng,
+    house: &House,
 ) -> Result<(Vec<NewEvent>, Vec<Effect>)> {
     let effects = effects?;
     limits::check_size("the decision in events", events.len(), limits::EVENTS_PER_APPEND)?;
     limits::check_size("the decision in effects", effects.len(), limits::EFFECTS)?;
-    let events = events.iter().map(|event| record::<M>(name, event, rng.uuid()));
+    if about.id.is_some() && events.is_empty() && !effects.is_empty() {
+        let reason =
+            "it leads to jobs or messages and to no event, by which it would be recognised".to_owned();
+        return Err(Error::InvalidArgument { what: format!("a command with an id for \"{name}\""), reason });
+    }
+    let origin = about.origin_of_events();
+    let id = |index| about.id.map_or_else(|| house.seams.rng.uuid(), |id| event_id(id, name, index));
+    let events = events.iter().enumerate();
+    let events = events.map(|(index, event)| record::<M>(name, event, id(index), origin.clone()));
     Ok((events.collect::<Result<_>>()?, effects))
 }
 
-fn record<M: Model>(name: &Name, event: &M::Event, id: Uuid) -> Result<NewEvent> {
-    let (event_type, data) = guard("encoding an event", name, || M::encode(event))??;
+fn record<M: Model>(
+    name: &Name,
+    event: &M::Event,
+    id: Uuid,
+    origin: Option<Box<Origin>>,
+) -> Result<NewEvent> {
+    let (event_type, data, schema) = guard("encoding an event", name, || M::encode(event))??;
     crate::name::check("event type", &event_type, limits::EVENT_TYPE_BYTES)?;
     check_size(&data)?;
-    Ok(NewEvent { id, event_type, data, schema: 1, at: None, metadata: None, origin: None })
+    Ok(NewEvent { id, event_type, data, schema, at: None, metadata: None, origin })
 }
 
 fn check_size(data: &Data) -> Result<()> {

@@ -1,7 +1,9 @@
 //! The actor of one event-sourced aggregate: it decides commands one after the other on a state that it keeps,
 //! and merges what gathers while a commit is in flight into one append.
 //!
-//! - `model` is what the actor needs of an aggregate, and how one is loaded;
+//! - `model` is what the actor needs of an aggregate;
+//! - `loading` is how it comes out of its snapshot and its events;
+//! - `knowing` tells whether a command with an id was carried out before;
 //! - `deciding` turns waiting commands into one flight;
 //! - this file is the actor: what it waits for, and what it does when that comes.
 //!
@@ -11,15 +13,23 @@
 //! decides again, in order.
 
 mod deciding;
+mod knowing;
+mod loading;
 mod model;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use actix::prelude::*;
 
+use uuid::Uuid;
+
 use self::deciding::{Decided, Flight, decide};
+pub use self::knowing::About;
+use self::knowing::{Found, Known, recall};
+use self::loading::{Loaded, freeze, load};
+pub use self::loading::{Until, replay};
+use self::model::guard;
 pub use self::model::{Effect, Inspect, Model, Plan, Policy};
-use self::model::{Loaded, load};
 use crate::batch::{self, Part};
 use crate::error::{Error, Expected, Result};
 use crate::failpoint::{Point, reach};
@@ -38,6 +48,8 @@ use crate::thread::Theirs;
 pub struct Execute<M: Model> {
     /// The command.
     pub command: Theirs<M::Command>,
+    /// What is said of it.
+    pub about: About,
     /// The way to the actors that its effects concern.
     pub post: Post,
     /// Answered after the commit.
@@ -50,6 +62,8 @@ pub struct Execute<M: Model> {
 pub struct Look<M: Model> {
     /// What looks, and is answered when what it saw is known to be committed.
     pub inspect: Box<dyn Inspect<M>>,
+    /// Whether what is known here will do, without asking the store for news.
+    pub as_known: bool,
     /// The request's passage.
     pub passage: Passage,
 }
@@ -64,6 +78,8 @@ pub enum Verdict<M: Model> {
         position: Option<u64>,
         /// The events.
         events: Vec<M::Event>,
+        /// A command with this id had been carried out before: nothing was written now.
+        repeated: bool,
     },
     /// The aggregate refused it.
     Rejected(M::Rejection),
@@ -71,8 +87,19 @@ pub enum Verdict<M: Model> {
 
 /// What waits to be decided.
 enum Item<M: Model> {
-    Execute { command: Theirs<M::Command>, post: Post, reply: Reply<Verdict<M>>, entry: Entry },
-    Look { inspect: Box<dyn Inspect<M>>, entry: Entry },
+    Execute(Order<M>),
+    Look { inspect: Box<dyn Inspect<M>>, as_known: bool, entry: Entry },
+}
+
+/// A command that waits.
+struct Order<M: Model> {
+    command: Theirs<M::Command>,
+    about: About,
+    /// Whether it is known not to have been carried out before. Without an id it never was.
+    is_new: bool,
+    post: Post,
+    reply: Reply<Verdict<M>>,
+    entry: Entry,
 }
 
 /// How an item came in.
@@ -86,14 +113,22 @@ struct Entry {
 impl<M: Model> Item<M> {
     fn fail(self, error: Error) {
         match self {
-            Item::Execute { reply, .. } => reply.answer(Err(error)),
+            Item::Execute(order) => order.reply.answer(Err(error)),
             Item::Look { inspect, .. } => inspect.answer(Err(error)),
         }
     }
 
     fn entry(&self) -> &Entry {
         match self {
-            Item::Execute { entry, .. } | Item::Look { entry, .. } => entry,
+            Item::Execute(Order { entry, .. }) | Item::Look { entry, .. } => entry,
+        }
+    }
+
+    /// The id of a command of which it is not known whether it was carried out before.
+    fn unknown(&self) -> Option<Uuid> {
+        match self {
+            Item::Execute(order) if !order.is_new => order.about.id,
+            Item::Execute(_) | Item::Look { .. } => None,
         }
     }
 }
@@ -106,6 +141,8 @@ enum Phase<M: Model> {
     Loading,
     /// It has the state and nothing is in flight.
     Ready(Loaded<M>),
+    /// A reader looks for what commands with an id have led to before.
+    Recalling(Loaded<M>),
     /// An append, or a comparison with the store's version, is in flight.
     Flying(Loaded<M>, Flight<M>),
 }
@@ -118,6 +155,9 @@ pub struct AggregateActor<M: Model> {
     line: VecDeque<Item<M>>,
     /// How often in a row another process was faster.
     conflicts: u32,
+    /// So many flights more keep a copy of the state that they rest on: others write to the stream as well, and with it only
+    /// what they have written has to be read.
+    careful: u32,
     scheduled: bool,
     /// Commands that may be expected for the next flight: callers who were answered a moment ago, and who had come
     /// meanwhile.
@@ -135,6 +175,7 @@ impl<M: Model> Primitive for AggregateActor<M> {
             phase: Phase::Absent,
             line,
             conflicts: 0,
+            careful: 0,
             scheduled: false,
             likely: 0,
             lingering: None,
@@ -156,14 +197,15 @@ impl<M: Model> Handler<Visit<Execute<M>>> for AggregateActor<M> {
     type Result = ();
 
     fn handle(&mut self, Visit { message, stay }: Visit<Execute<M>>, context: &mut Self::Context) {
-        let Execute { command, post, reply, mut passage } = message;
+        let Execute { command, about, post, reply, mut passage } = message;
         if let Err(error) = reach(Point::AggregateActor) {
             return reply.answer(Err(error));
         }
         // It waits here for the flight before it; the writer must not linger for it.
         passage.arrive();
         let entry = self.entry(passage, stay);
-        self.enqueue(Item::Execute { command, post, reply, entry }, context);
+        let is_new = about.id.is_none();
+        self.enqueue(Item::Execute(Order { command, about, is_new, post, reply, entry }), context);
     }
 }
 
@@ -171,10 +213,10 @@ impl<M: Model> Handler<Visit<Look<M>>> for AggregateActor<M> {
     type Result = ();
 
     fn handle(&mut self, Visit { message, stay }: Visit<Look<M>>, context: &mut Self::Context) {
-        let Look { inspect, mut passage } = message;
+        let Look { inspect, as_known, mut passage } = message;
         passage.arrive();
         let entry = self.entry(passage, stay);
-        self.enqueue(Item::Look { inspect, entry }, context);
+        self.enqueue(Item::Look { inspect, as_known, entry }, context);
     }
 }
 
@@ -199,14 +241,11 @@ impl<M: Model> AggregateActor<M> {
         let stay = first.entry().stay.clone();
         match std::mem::replace(&mut self.phase, Phase::Absent) {
             Phase::Absent => {
-                self.phase = Phase::Loading;
-                let (name, address) = (self.name.clone(), context.address());
-                let then = move |loaded| address.do_send(Came(loaded, stay));
-                let load = move |view: &mut dyn View| {
-                    reach(Point::BeforeLoad)?;
-                    load::<M>(view, &name)
-                };
-                self.house.readers.read(load, then);
+                self.load(None, stay, context);
+            }
+            Phase::Ready(loaded) if self.line.iter().any(|item| item.unknown().is_some()) => {
+                self.phase = Phase::Recalling(loaded);
+                self.recall(stay, context);
             }
             Phase::Ready(loaded) if self.lingers() => {
                 self.phase = Phase::Ready(loaded);
@@ -217,8 +256,31 @@ impl<M: Model> AggregateActor<M> {
                     .spawn(others.map(|(), actor: &mut Self, context: &mut Context<Self>| actor.go(context)));
             }
             Phase::Ready(loaded) => self.take_off(loaded, context),
-            busy @ (Phase::Loading | Phase::Flying(..)) => self.phase = busy,
+            busy @ (Phase::Loading | Phase::Recalling(_) | Phase::Flying(..)) => self.phase = busy,
         }
+    }
+
+    /// Has the state loaded, or what has been added to it since.
+    fn load(&mut self, known: Option<Loaded<M>>, stay: Stay, context: &mut Context<Self>) {
+        self.phase = Phase::Loading;
+        let (name, address) = (self.name.clone(), context.address());
+        let then = move |loaded| address.do_send(Came(loaded, stay));
+        let stats = self.house.stats.clone();
+        let load = move |view: &mut dyn View| {
+            reach(Point::BeforeLoad)?;
+            load::<M>(view, &name, known, limits::LAST_SEQUENCE, &stats)
+        };
+        self.house.readers.read(load, then);
+    }
+
+    /// Has those commands looked for that carry an id. What comes meanwhile waits.
+    fn recall(&mut self, stay: Stay, context: &mut Context<Self>) {
+        let ids: Vec<Uuid> =
+            self.line.iter().filter_map(Item::unknown).take(limits::MERGED_COMMANDS).collect();
+        let (name, address) = (self.name.clone(), context.address());
+        let asked = ids.clone();
+        let then = move |known| address.do_send(Recalled(known, asked, stay));
+        self.house.readers.read(move |view| Ok(recall::<M>(view, &name, &ids)), then);
     }
 
     /// Whether it pays to wait a moment for callers who are likely to come back: without that, callers of a hot
@@ -239,7 +301,8 @@ impl<M: Model> AggregateActor<M> {
 
     /// Decides what waits and sends it off.
     fn take_off(&mut self, loaded: Loaded<M>, context: &mut Context<Self>) {
-        let (loaded, mut flight) = decide(&self.name, loaded, &mut self.line, &self.house);
+        let before = if self.careful > 0 { self.copy(&loaded) } else { None };
+        let (loaded, mut flight) = decide(&self.name, loaded, before, &mut self.line, &self.house);
         let Some(loaded) = loaded else {
             // The user's code panicked half way through a state: whoever was decided on it is decided anew.
             self.requeue(flight);
@@ -247,6 +310,9 @@ impl<M: Model> AggregateActor<M> {
         };
         let (name, address) = (self.name.clone(), context.address());
         let (events, effects) = (std::mem::take(&mut flight.events), std::mem::take(&mut flight.effects));
+        if flight.is_of_old_looks() {
+            return self.land(loaded, flight, None, context);
+        }
         if events.is_empty() && effects.is_empty() {
             let look = move |view: &mut dyn View| view.stream(&name);
             self.house.readers.read(look, move |head| address.do_send(Compared(head)));
@@ -264,6 +330,11 @@ impl<M: Model> AggregateActor<M> {
             self.send(append, effects, deadline_ms, address);
         }
         self.phase = Phase::Flying(loaded, flight);
+    }
+
+    /// A copy of the state, if it lets itself be copied.
+    fn copy(&self, loaded: &Loaded<M>) -> Option<Theirs<M>> {
+        guard("fork", &self.name, || loaded.state.fork()).ok().flatten().map(Theirs::new)
     }
 
     /// Sends a flight's events off, and in the same commit what follows from them. Where nothing has happened to the
@@ -305,15 +376,26 @@ impl<M: Model> AggregateActor<M> {
         self.restart(context);
     }
 
-    /// Forgets the state; what waits is decided on a new one.
+    /// Forgets the state; what waits is decided on a new one. Whether a command was carried out has to be looked up again.
     fn restart(&mut self, context: &mut Context<Self>) {
+        self.forget_what_is_new();
         self.phase = Phase::Absent;
         self.go(context);
     }
 
+    fn forget_what_is_new(&mut self) {
+        for item in &mut self.line {
+            if let Item::Execute(order) = item {
+                order.is_new = order.about.id.is_none();
+            }
+        }
+    }
+
     /// Somebody else has written to the stream since: decide again, or give up after a few times.
-    fn conflict(&mut self, flight: Flight<M>, actual: u64, context: &mut Context<Self>) {
+    fn conflict(&mut self, mut flight: Flight<M>, id: Option<u64>, actual: u64, context: &mut Context<Self>) {
         self.conflicts += 1;
+        self.careful = limits::CAREFUL_FLIGHTS;
+        let (base, before) = (flight.base, flight.before.take());
         if self.conflicts > limits::CONFLICT_RETRIES {
             self.conflicts = 0;
             let expected = Expected::Version(flight.base);
@@ -322,7 +404,13 @@ impl<M: Model> AggregateActor<M> {
         } else {
             self.requeue(flight);
         }
-        self.restart(context);
+        match (before, self.line.front().map(|item| item.entry().stay.clone())) {
+            (Some(state), Some(stay)) => {
+                self.forget_what_is_new();
+                self.load(Some(Loaded { state, version: base, id }), stay, context);
+            }
+            _ => self.restart(context),
+        }
     }
 
     /// The flight is committed, or rests on what is: everyone is answered.
@@ -334,6 +422,7 @@ impl<M: Model> AggregateActor<M> {
         context: &mut Context<Self>,
     ) {
         self.conflicts = 0;
+        self.careful = self.careful.saturating_sub(1);
         self.likely = self.line.len() + flight.decided.len();
         for (item, decided) in flight.decided {
             answer(item, decided, last);
@@ -351,7 +440,7 @@ impl<M: Model> AggregateActor<M> {
         if loaded.version / policy.every == base / policy.every {
             return;
         }
-        match model::freeze::<M>(&self.name, &loaded.state) {
+        match freeze::<M>(&self.name, &loaded.state) {
             Ok(data) => {
                 let save = snapshot::Save { stream, version: loaded.version, schema: policy.schema, data };
                 self.house.writer.apply(save, None, |saved| {
@@ -368,18 +457,18 @@ impl<M: Model> AggregateActor<M> {
 /// Answers one item of a flight that has landed; `last` is the place of the flight's last event.
 fn answer<M: Model>(item: Item<M>, decided: Decided<M>, last: Option<Placed>) {
     match (item, decided) {
-        (Item::Execute { reply, .. }, Decided::Events { events, version }) => {
+        (Item::Execute(Order { reply, .. }), Decided::Events { events, version }) => {
             let behind = last.map_or(0, |last| last.version.saturating_sub(version));
             let position =
                 last.filter(|_| !events.is_empty()).map(|last| last.position.saturating_sub(behind));
             let events = events.into_inner();
-            reply.answer(Ok(Verdict::Committed { version, position, events }));
+            reply.answer(Ok(Verdict::Committed { version, position, events, repeated: false }));
         }
-        (Item::Execute { reply, .. }, Decided::Rejected(rejection)) => {
+        (Item::Execute(Order { reply, .. }), Decided::Rejected(rejection)) => {
             reply.answer(Ok(Verdict::Rejected(rejection.into_inner())));
         }
         (Item::Look { inspect, .. }, _) => inspect.answer(Ok(())),
-        (item @ Item::Execute { .. }, Decided::Looked) => {
+        (item @ Item::Execute(_), Decided::Looked) => {
             item.fail(Error::ActorFailed { what: "this request".into() })
         }
     }
@@ -421,6 +510,42 @@ impl<M: Model> Handler<Came<M>> for AggregateActor<M> {
     }
 }
 
+/// A reader has looked for what these commands have led to.
+struct Recalled<M: Model>(
+    Result<Vec<Found<M>>>,
+    Vec<Uuid>,
+    #[allow(dead_code, reason = "held for its count")] Stay,
+);
+
+impl<M: Model> Message for Recalled<M> {
+    type Result = ();
+}
+
+impl<M: Model> Handler<Recalled<M>> for AggregateActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, Recalled(found, asked, _): Recalled<M>, context: &mut Self::Context) {
+        let Phase::Recalling(loaded) = std::mem::replace(&mut self.phase, Phase::Absent) else { return };
+        let mut found: HashMap<Uuid, Result<Option<Known<M>>>> = match found {
+            Ok(found) => found.into_iter().collect(),
+            Err(error) => asked.into_iter().map(|id| (id, Err(error.clone()))).collect(),
+        };
+        for item in std::mem::take(&mut self.line) {
+            // What comes for one id a second time is looked up once more.
+            match (item.unknown().and_then(|id| found.remove(&id)), item) {
+                (Some(Ok(Some(known))), Item::Execute(order)) => order.reply.answer(Ok(known.verdict())),
+                (Some(Ok(None)), Item::Execute(order)) => {
+                    self.line.push_back(Item::Execute(Order { is_new: true, ..order }));
+                }
+                (Some(Err(error)), item) => item.fail(error),
+                (_, item) => self.line.push_back(item),
+            }
+        }
+        self.phase = Phase::Ready(loaded);
+        self.go(context);
+    }
+}
+
 /// The append is committed, or refused.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -449,7 +574,7 @@ impl<M: Model> Handler<Landed> for AggregateActor<M> {
             return;
         };
         if let Ok(Some(Appended::Conflict { actual })) = outcome {
-            return self.conflict(flight, actual, context);
+            return self.conflict(flight, loaded.id, actual, context);
         }
         if let Ok(Some(Appended::Done { stream, .. })) = outcome {
             loaded.id = Some(stream);
@@ -475,7 +600,7 @@ impl<M: Model> Handler<Compared> for AggregateActor<M> {
         let Phase::Flying(loaded, flight) = std::mem::replace(&mut self.phase, Phase::Absent) else { return };
         match head.map(|head| head.map_or(0, |head| head.version)) {
             Ok(version) if version == loaded.version => self.land(loaded, flight, None, context),
-            Ok(actual) => self.conflict(flight, actual, context),
+            Ok(actual) => self.conflict(flight, loaded.id, actual, context),
             Err(error) => self.come_to_nothing(flight, &error, context),
         }
     }

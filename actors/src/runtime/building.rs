@@ -125,7 +125,8 @@ impl Building {
         let tuning = Tuning { call_timeout, checkpoint_pages };
         let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, call_all, ask_turn)?;
         let feeds = Feeds::new(writer.clone(), readers.clone(), watcher.clone(), Arc::clone(&self.gate));
-        let house = House { writer, readers: readers.clone(), feeds: feeds.clone(), watcher, seams };
+        let stats = Arc::clone(&self.stats);
+        let house = House { writer, readers: readers.clone(), feeds: feeds.clone(), watcher, stats, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
         let (streams, changes) = (Streams::new(writer.clone()), Changes::new(house.watcher.clone()));

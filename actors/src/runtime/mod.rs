@@ -170,6 +170,12 @@ impl Runtime {
         }
     }
 
+    /// What is counted.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
     /// How many requests may be inside at once.
     #[must_use]
     pub fn request_limit(&self) -> usize {

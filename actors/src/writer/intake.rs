@@ -73,6 +73,10 @@ pub struct Stats {
     pub failed_commits: AtomicU64,
     /// Checkpoints that failed; the log grows until one succeeds.
     pub failed_checkpoints: AtomicU64,
+    /// States of aggregates that were loaded from a snapshot.
+    pub snapshots_used: AtomicU64,
+    /// Snapshots that could not be used, so that all events were replayed.
+    pub snapshots_unusable: AtomicU64,
     /// Why nothing is written any more, once that is so.
     pub poisoned: OnceLock<Error>,
 }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
-use millpond_actors::aggregate::{AggregateActor, Execute, Inspect, Look, Model, Plan, Policy, Verdict};
+use millpond_actors::aggregate::{
+    About, AggregateActor, Execute, Inspect, Look, Model, Plan, Policy, Verdict,
+};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::reply::Reply;
 use millpond_actors::storage::Data;
@@ -77,9 +79,13 @@ impl<const EVERY: u64> Model for Ledger<EVERY> {
         self.entries.push(event.clone());
     }
 
-    fn encode(event: &String) -> Result<(Cow<'static, str>, Data)> {
+    fn fork(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    fn encode(event: &String) -> Result<(Cow<'static, str>, Data, u32)> {
         assert_ne!(event, "panic in encode", "encode was told to");
-        Ok(("Added".into(), Data::Json(event.clone())))
+        Ok(("Added".into(), Data::Json(event.clone()), 1))
     }
 
     fn decode(recorded: &Recorded) -> Result<String> {
@@ -163,9 +169,10 @@ impl World {
         async move {
             let command = Theirs::new(command);
             let post = runtime.post().clone();
-            let build = |reply, passage| Execute::<Ledger<EVERY>> { command, post, reply, passage };
+            let about = About::default();
+            let build = |reply, passage| Execute::<Ledger<EVERY>> { command, about, post, reply, passage };
             Ok(match runtime.ask::<AggregateActor<Ledger<EVERY>>, _, _>(&name, build).await? {
-                Verdict::Committed { version, position, events } => {
+                Verdict::Committed { version, position, events, .. } => {
                     Told::Committed { version, position, events }
                 }
                 Verdict::Rejected(why) => Told::Rejected(why),
@@ -189,6 +196,7 @@ impl World {
         async move {
             let build = |reply, passage| Look::<Ledger<EVERY>> {
                 inspect: Box::new(Peek { seen: None, reply }),
+                as_known: false,
                 passage,
             };
             runtime.ask::<AggregateActor<Ledger<EVERY>>, _, _>(&name, build).await

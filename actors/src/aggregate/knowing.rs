@@ -1,0 +1,88 @@
+//! Commands that carry an id: whether one has been carried out before, and what it led to.
+//!
+//! Nothing is kept about commands. The events of a command with an id have ids that follow from it, and event ids are looked
+//! up anyway; so what was done is recognised for ever, at no cost to commands without an id. A look that found nothing holds
+//! until somebody else writes to the stream, and then the append that rests on it is refused for its version.
+
+use uuid::Uuid;
+
+use super::Verdict;
+use super::model::{Model, guard};
+use crate::error::Result;
+use crate::limits;
+use crate::name::Name;
+use crate::storage::stream::{Filter, Query, Scope};
+use crate::storage::{Origin, View};
+use crate::thread::Theirs;
+
+/// What is said of a command beside itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its id: what carries the same one is the same command, and takes effect once in an aggregate.
+    pub id: Option<Uuid>,
+    /// Where it comes from.
+    pub origin: Option<Box<Origin>>,
+}
+
+impl About {
+    /// Where its events come from: from the command, if that has an id, or else from whatever it comes from.
+    pub(super) fn origin_of_events(&self) -> Option<Box<Origin>> {
+        let Some(id) = self.id else { return self.origin.clone() };
+        Origin::following(id, self.origin.as_deref()).kept()
+    }
+}
+
+/// The id of an event of a command with an id.
+pub(super) fn event_id(command: Uuid, stream: &Name, index: usize) -> Uuid {
+    // No name holds a zero byte.
+    Uuid::new_v5(&command, format!("{stream}\0{index}").as_bytes())
+}
+
+/// What a command has led to before.
+pub(super) struct Known<M: Model> {
+    pub(super) events: Theirs<Vec<M::Event>>,
+    /// Of the last of them.
+    pub(super) version: u64,
+    pub(super) position: u64,
+}
+
+/// What is known of a command: nothing, if it was not carried out.
+pub(super) type Found<M> = (Uuid, Result<Option<Known<M>>>);
+
+impl<M: Model> Known<M> {
+    /// The answer of the first time.
+    pub(super) fn verdict(self) -> Verdict<M> {
+        let Known { events, version, position } = self;
+        Verdict::Committed { version, position: Some(position), events: events.into_inner(), repeated: true }
+    }
+}
+
+/// What became of each of these commands, if it was carried out.
+pub(super) fn recall<M: Model>(view: &mut dyn View, name: &Name, commands: &[Uuid]) -> Vec<Found<M>> {
+    commands.iter().map(|id| (*id, look::<M>(view, name, *id))).collect()
+}
+
+fn look<M: Model>(view: &mut dyn View, name: &Name, command: Uuid) -> Result<Option<Known<M>>> {
+    let Some(first) = view.event(&event_id(command, name, 0))? else { return Ok(None) };
+    let (mut events, mut last) = (Theirs::new(Vec::new()), (first.version, first.position));
+    let mut from = first.version;
+    // They stand one behind the other, and were appended at once.
+    'pages: loop {
+        let (scope, filter) = (Scope::Stream(name.clone()), Filter::default());
+        let (to, limit) = (limits::LAST_SEQUENCE, limits::PAGE_ROWS);
+        let page = view.events(&Query { scope, backward: false, from, to, filter, limit })?;
+        for recorded in page.events {
+            let recorded = recorded?;
+            if recorded.id != event_id(command, name, events.len()) {
+                break 'pages;
+            }
+            last = (recorded.version, recorded.position);
+            events.push(guard("decoding an event", name, || M::decode(&recorded))??);
+        }
+        match page.last {
+            Some(seen) if page.more => from = seen + 1,
+            _ => break,
+        }
+    }
+    Ok(Some(Known { events, version: last.0, position: last.1 }))
+}

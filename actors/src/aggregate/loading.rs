@@ -1,0 +1,137 @@
+//! How an aggregate is loaded: from its last snapshot if that can be used, and the events behind it.
+
+use std::sync::atomic::Ordering;
+
+use super::model::{Model, guard};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::name::Name;
+use crate::storage::stream::{Filter, Query, Scope};
+use crate::storage::{Data, View};
+use crate::thread::Theirs;
+use crate::writer::Stats;
+
+/// An aggregate in memory.
+pub(super) struct Loaded<M> {
+    pub(super) state: Theirs<M>,
+    pub(super) version: u64,
+    /// The stream's row, once it exists.
+    pub(super) id: Option<u64>,
+}
+
+/// Up to where events count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// All of them.
+    Now,
+    /// Up to this version, which must exist.
+    Version(u64),
+    /// Those that had been recorded by this time, in milliseconds since 1970.
+    Time(i64),
+}
+
+/// The state of an aggregate as it was, and its version then. No actor is asked, and nothing is kept of it.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for a version that does not exist; if an event cannot be read, decoded or applied.
+pub fn replay<M: Model>(
+    view: &mut dyn View,
+    name: &Name,
+    until: Until,
+    stats: &Stats,
+) -> Result<(Theirs<M>, u64)> {
+    let version = match until {
+        Until::Now => limits::LAST_SEQUENCE,
+        Until::Version(version) => version,
+        Until::Time(ms) => last_by(view, name, ms)?,
+    };
+    let loaded = load::<M>(view, name, None, version, stats)?;
+    if let Until::Version(version) = until
+        && loaded.version < version
+    {
+        let reason = format!("its version is {}", loaded.version);
+        return Err(Error::InvalidArgument { what: format!("version {version} of \"{name}\""), reason });
+    }
+    Ok((loaded.state, loaded.version))
+}
+
+/// The version of the last event that had been recorded by a time; 0 if there was none.
+fn last_by(view: &mut dyn View, name: &Name, ms: i64) -> Result<u64> {
+    let filter = Filter { until: Some(ms.saturating_add(1)), ..Filter::default() };
+    let (scope, to) = (Scope::Stream(name.clone()), limits::LAST_SEQUENCE);
+    let page = view.events(&Query { scope, backward: true, from: 1, to, filter, limit: 1 })?;
+    page.events.into_iter().next().map_or(Ok(0), |last| last.map(|last| last.version))
+}
+
+/// Loads an aggregate up to a version, or goes on with what is known of it.
+pub(super) fn load<M: Model>(
+    view: &mut dyn View,
+    name: &Name,
+    known: Option<Loaded<M>>,
+    to: u64,
+    stats: &Stats,
+) -> Result<Loaded<M>> {
+    let Some(head) = view.stream(name)? else {
+        return Ok(Loaded { state: fresh(name)?, version: 0, id: None });
+    };
+    let known = known.map(|known| (known.state, known.version));
+    let begun = known.or_else(|| thaw::<M>(view, name, head.version.min(to), stats));
+    let (mut state, mut version) = begun.map_or_else(|| fresh(name).map(|state| (state, 0)), Ok)?;
+    loop {
+        let scope = Scope::Stream(name.clone());
+        let (from, filter, limit) = (version + 1, Filter::default(), limits::PAGE_ROWS);
+        let page = view.events(&Query { scope, backward: false, from, to, filter, limit })?;
+        for recorded in page.events {
+            let recorded = recorded?;
+            if recorded.version != version + 1 {
+                let detail = format!("version {} follows version {version}", recorded.version);
+                return Err(Error::Corrupt {
+                    kind: "stream",
+                    name: name.to_string(),
+                    sequence: version,
+                    detail,
+                });
+            }
+            let event = Theirs::new(guard("decoding an event", name, || M::decode(&recorded))??);
+            guard("evolve", name, || state.evolve(&event))?;
+            version = recorded.version;
+        }
+        if !page.more {
+            return Ok(Loaded { state, version, id: Some(head.id) });
+        }
+    }
+}
+
+fn fresh<M: Model>(name: &Name) -> Result<Theirs<M>> {
+    guard("the fresh state", name, M::fresh).map(Theirs::new)
+}
+
+/// The kept snapshot, if it can be used and is not beyond this version. Whatever is wrong with it costs a replay and nothing
+/// else.
+fn thaw<M: Model>(view: &mut dyn View, name: &Name, to: u64, stats: &Stats) -> Option<(Theirs<M>, u64)> {
+    let policy = M::snapshots()?;
+    let why = match view.snapshot(name) {
+        Ok(None) => return None,
+        Ok(Some(kept)) if kept.schema != policy.schema => format!("its schema is {}", kept.schema),
+        // For a state of the past this is as it should be, and for one of now it cannot be.
+        Ok(Some(kept)) if kept.version > to => return None,
+        Ok(Some(kept)) => match guard("thawing a snapshot", name, || M::thaw(&kept.data)).flatten() {
+            Ok(state) => {
+                stats.snapshots_used.fetch_add(1, Ordering::Relaxed);
+                return Some((Theirs::new(state), kept.version));
+            }
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    stats.snapshots_unusable.fetch_add(1, Ordering::Relaxed);
+    tracing::warn!(stream = %name, why, "a snapshot cannot be used, all events are replayed");
+    None
+}
+
+/// The state as bytes, for a snapshot.
+pub(super) fn freeze<M: Model>(name: &Name, state: &M) -> Result<Data> {
+    let data = guard("freezing a snapshot", name, || state.freeze())??;
+    limits::check_size("the snapshot in bytes", data.bytes().len(), limits::SNAPSHOT_BYTES)?;
+    Ok(data)
+}
