@@ -6,13 +6,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use millpond_actors::clock::SystemRng;
 use millpond_actors::error::{Error, Expected, Result};
 use millpond_actors::limits;
 use millpond_actors::name::{self, Name};
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::lock::Fence;
-use millpond_actors::storage::stream::{self, Import, Imported as Outcome, NewEvent, Scope};
+use millpond_actors::storage::stream::{
+    self, Import, Imported as Outcome, NewEvent, Recorded as Record, Scope,
+};
 use millpond_actors::stream::{Append, placed};
 
 use crate::batch::{Batch, Slot};
@@ -319,6 +322,31 @@ impl Event {
     pub fn schema(mut self, schema: u32) -> Event {
         self.schema = schema;
         self
+    }
+
+    /// This event as one that stands in a stream, for an [`EventStore`](crate::EventStore) of your own. One without an id gets
+    /// a new one.
+    ///
+    /// # Errors
+    /// As [`check`](Event::check).
+    pub fn recorded(self, stream: &str, version: u64, position: u64, recorded_at: i64) -> Result<Recorded> {
+        let (stream, event) = (Name::new(stream)?, self.record(&SystemRng)?);
+        let NewEvent { id, event_type, data, schema, at, metadata, origin } = event;
+        let (event_type, metadata) = (event_type.into_owned(), metadata.map(Cow::into_owned));
+        let record = Record {
+            position,
+            stream,
+            version,
+            id,
+            event_type,
+            data,
+            schema,
+            recorded_at,
+            at,
+            metadata,
+            origin,
+        };
+        Ok(Recorded::of(record))
     }
 
     /// Whether it could be appended to a stream of this name: names, sizes and metadata are as they must be. An

@@ -205,6 +205,7 @@ mod lock;
 mod lock_set;
 mod log;
 mod queue;
+mod repository;
 mod rw_lock;
 mod schedule;
 mod semaphore;
@@ -222,6 +223,9 @@ mod location;
 
 pub mod blocking;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 mod storage;
 
 /// The README's programs run as tests.
@@ -230,7 +234,7 @@ mod storage;
 struct Readme;
 
 pub use crate::aggregate::{
-    Aggregate, CommandError, Committed, Decision, Entity, Execute, Snapshots, Upcast, Upcasts,
+    Aggregate, CommandError, Committed, Decision, Draft, Entity, Execute, Snapshots, Upcast, Upcasts,
 };
 pub use crate::batch::{Batch, Slot, Written};
 pub use crate::change::{Change, Changes};
@@ -253,6 +257,7 @@ pub use crate::log::Log;
 pub use crate::origin::Origin;
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};
+pub use crate::repository::{EventStore, Repository};
 pub use crate::rw_lock::RwLock;
 pub use crate::schedule::Every;
 pub use crate::semaphore::Semaphore;

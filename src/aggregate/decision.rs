@@ -1,11 +1,11 @@
 //! What a command leads to.
 
-use millpond_actors::aggregate::Effect;
+use millpond_actors::aggregate::{Effect, What};
+use millpond_actors::batch::Part;
 use millpond_actors::error::Result;
 use millpond_actors::feed::Feeds;
 use millpond_actors::name::Name;
 use millpond_actors::storage::feed::Kind;
-use millpond_actors::storage::queue::NewJob;
 use millpond_actors::supervisor::Post;
 use serde::Serialize;
 
@@ -44,8 +44,8 @@ use crate::queue;
 /// ```
 #[must_use]
 pub struct Decision<A: Aggregate> {
-    pub(super) events: Vec<A::Event>,
-    pub(super) effects: Result<Vec<Effect>>,
+    pub(crate) events: Vec<A::Event>,
+    pub(crate) effects: Result<Vec<Effect>>,
 }
 
 impl<A: Aggregate> std::fmt::Debug for Decision<A> {
@@ -64,24 +64,19 @@ impl<A: Aggregate> Decision<A> {
     /// Also pushes a job to the queue of this name.
     ///
     /// At most 1,000 effects a command. A bad name, a value that cannot be encoded or is too large make the command
-    /// [`CommandError::Failed`](crate::CommandError::Failed), with nothing written. The job comes from the last event of the decision, or else
-    /// from what the command comes from: see [`Origin`](crate::Origin).
+    /// [`CommandError::Failed`](crate::CommandError::Failed), with nothing written. The job comes from the last event of the
+    /// decision, or else from what the command comes from: see [`Origin`](crate::Origin).
     pub fn push<T: Serialize>(self, queue: &str, job: &T) -> Decision<A> {
         self.push_with(queue, job, Push::new())
     }
 
-    /// Also pushes a job with a priority, a delay, a key, a number of attempts or an origin of its own. A job whose key is taken is
-    /// not pushed again.
+    /// Also pushes a job with a priority, a delay, a key, a number of attempts or an origin of its own. A job whose key is
+    /// taken is not pushed again.
     pub fn push_with<T: Serialize>(self, queue: &str, job: &T, push: Push) -> Decision<A> {
         self.and(|| {
             let name = Name::new(queue)?;
             let job = queue::encode(&name, job, push)?;
-            let bytes = job.data.bytes().len();
-            let part = move |post: &Post, _: &Feeds, origin| {
-                let origin = job.origin.clone().or(origin);
-                queue::push_part(post, &name, NewJob { origin, ..job })
-            };
-            Ok(Effect { bytes, part: Box::new(part) })
+            Ok(Effect { name, what: What::Job(job), part })
         })
     }
 
@@ -110,8 +105,14 @@ impl<A: Aggregate> Decision<A> {
 fn message(kind: Kind, name: &str, value: &impl Serialize) -> Result<Effect> {
     let name = Name::new(name)?;
     let message = feed::encode(kind, &name, value, Stamp::new())?;
-    let bytes = message.data.bytes().len();
-    Ok(Effect { bytes, part: Box::new(move |_, feeds, _| feeds.part(kind, &name, vec![message])) })
+    Ok(Effect { name, what: What::Message(kind, message), part })
+}
+
+fn part(name: &Name, what: What, post: &Post, feeds: &Feeds) -> Part {
+    match what {
+        What::Job(job) => queue::push_part(post, name, job),
+        What::Message(kind, message) => feeds.part(kind, name, vec![message]),
+    }
 }
 
 impl<A: Aggregate> From<Vec<A::Event>> for Decision<A> {

@@ -1,11 +1,12 @@
 //! Event-sourced aggregates: commands decided one after the other, events on disk before the answer.
 //!
 //! - this file is what an aggregate is, and the handle of one;
-//! - `decision` is what a command leads to, `execute` what is said about one;
+//! - `decision` is what a command leads to, `execute` what is said about one, `draft` what a repository changes;
 //! - `snapshots` and `upcasts` are how its past is kept short, and readable;
 //! - `hosted` is an aggregate as its actor sees it.
 
 mod decision;
+mod draft;
 mod execute;
 mod hosted;
 mod snapshots;
@@ -26,6 +27,7 @@ use millpond_actors::storage::stream::Scope;
 use millpond_actors::thread::Theirs;
 
 pub use self::decision::Decision;
+pub use self::draft::Draft;
 pub use self::execute::Execute;
 use self::hosted::Copying;
 pub(crate) use self::hosted::Hosted;
@@ -159,8 +161,7 @@ impl<A: Aggregate> std::fmt::Debug for Entity<A> {
 
 impl<A: Aggregate> Entity<A> {
     pub(crate) fn new(runtime: Arc<Runtime>, id: &str) -> Entity<A> {
-        let name = shapes::<A>().check().and_then(|()| stream_name::<A>(id));
-        Entity { runtime, name, kind: PhantomData }
+        Entity { runtime, name: stream_name::<A>(id), kind: PhantomData }
     }
 
     /// Decides a command and appends what it leads to. `Ok` means: on disk.
@@ -244,7 +245,7 @@ impl<A: Aggregate> Entity<A> {
     /// # Errors
     /// [`Error::Decode`], naming the event and its type.
     pub fn decode(&self, event: &Recorded) -> Result<A::Event> {
-        shapes::<A>().decode(event.record())
+        decode::<A>(event)
     }
 
     /// All events of it, oldest first, as they were recorded; [`decode`](Entity::decode) makes them `A::Event`.
@@ -294,8 +295,14 @@ fn look<A: Aggregate + Clone>(
     Look { inspect: Box::new(Copying { seen: None, reply }), as_known, passage }
 }
 
+/// An event as it is understood today.
+pub(crate) fn decode<A: Aggregate>(event: &Recorded) -> Result<A::Event> {
+    shapes::<A>().decode(event.record())
+}
+
 /// The stream of an aggregate.
-fn stream_name<A: Aggregate>(id: &str) -> Result<Name> {
+pub(crate) fn stream_name<A: Aggregate>(id: &str) -> Result<Name> {
+    shapes::<A>().check()?;
     millpond_actors::name::check("aggregate's kind", A::KIND, millpond_actors::limits::EVENT_TYPE_BYTES)?;
     if A::KIND.contains('-') {
         let reason = "a kind must not contain '-', which ends the category of a stream".to_owned();

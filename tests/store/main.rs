@@ -25,6 +25,8 @@ mod clocks;
 mod containers;
 mod durables;
 mod effects;
+#[cfg(feature = "testing")]
+mod event_stores;
 mod events;
 mod executors;
 mod group_members;
@@ -38,6 +40,8 @@ mod peer;
 mod processes;
 mod queues;
 mod reading;
+#[cfg(feature = "testing")]
+mod scenarios;
 mod schedules;
 mod shared_locks;
 mod threads;

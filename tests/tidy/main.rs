@@ -47,17 +47,18 @@ const ACTORS: [&[&str]; 9] = [
 const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "placed"]);
 
 /// Rooms of `src`, bottom to top. `storage` is a cellar that only `store` has the key of.
-const SRC: [&[&str]; 10] = [
+const SRC: [&[&str]; 11] = [
     &["location"],
     &["storage"],
     &["codec", "paging", "batch", "watching", "origin"],
     &["reading", "change", "lock", "job"],
     &["feed"],
     &["inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue"],
-    &["events", "aggregate", "log", "channel", "channels", "worker", "schedule"],
+    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue", "events"],
+    &["aggregate", "log", "channel", "channels", "worker", "schedule"],
+    &["repository"],
     &["store"],
-    &["blocking", "lib"],
+    &["blocking", "lib", "testing"],
 ];
 
 /// `Store::blocking()` is the door between the two faces.
@@ -249,7 +250,8 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/durable.rs"
             | "src/group/mod.rs"
             | "src/group/member.rs"
-            | "src/aggregate.rs"
+            | "src/aggregate/mod.rs"
+            | "src/repository.rs"
             | "src/inspect.rs"
             | "src/job.rs"
             | "src/schedule.rs"

@@ -97,14 +97,14 @@ pub(super) fn decide<M: Model>(
                     }
                     loaded.version += encoded.len() as u64;
                     bytes += encoded.iter().map(|event| event.data.bytes().len()).sum::<usize>();
-                    bytes += effects.iter().map(|effect| effect.bytes).sum::<usize>();
+                    bytes += effects.iter().map(Effect::bytes).sum::<usize>();
                     // What follows is caused by what has happened last.
                     let origin = match encoded.last() {
                         Some(last) => Origin::following(last.id, last.origin.as_deref()).kept(),
                         None => order.about.origin_of_events(),
                     };
                     flight.events.extend(encoded);
-                    let part = |effect: Effect| (effect.part)(&order.post, &house.feeds, origin.clone());
+                    let part = |effect: Effect| effect.into_part(&order.post, &house.feeds, origin.clone());
                     flight.effects.extend(effects.into_iter().map(part));
                     let decided = Decided::Events { events, version: loaded.version };
                     flight.decided.push((Item::Execute(order), decided));

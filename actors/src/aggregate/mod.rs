@@ -29,7 +29,7 @@ use self::knowing::{Found, Known, recall};
 use self::loading::{Loaded, freeze, load};
 pub use self::loading::{Until, replay};
 use self::model::guard;
-pub use self::model::{Effect, Inspect, Model, Plan, Policy};
+pub use self::model::{Effect, Inspect, Model, Plan, Policy, What};
 use crate::batch::{self, Part};
 use crate::error::{Error, Expected, Result};
 use crate::failpoint::{Point, reach};

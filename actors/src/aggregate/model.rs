@@ -6,6 +6,8 @@ use crate::batch::Part;
 use crate::error::Result;
 use crate::feed::Feeds;
 use crate::name::Name;
+use crate::storage::feed::{Kind, NewMessage};
+use crate::storage::queue::NewJob;
 use crate::storage::stream::Recorded;
 use crate::storage::{Data, Origin};
 use crate::supervisor::Post;
@@ -71,20 +73,44 @@ pub struct Plan<M: Model> {
     pub effects: Result<Vec<Effect>>,
 }
 
-/// A write to another primitive, of so many bytes, in the commit of the events that it follows from.
+/// A write to another primitive in the commit of the events that it follows from. What it is, is data; how it is made a part
+/// of a batch, its primitive knows.
+#[derive(Debug)]
 pub struct Effect {
-    /// How large it is.
-    pub bytes: usize,
+    /// The queue, channel or log.
+    pub name: Name,
+    /// What is written.
+    pub what: What,
     /// Makes the part of the batch.
-    pub part: MakePart,
+    pub part: fn(&Name, What, &Post, &Feeds) -> Part,
 }
 
-/// Makes a part of a batch, by whatever ways it needs, that comes from what was decided with it.
-pub(super) type MakePart = Box<dyn FnOnce(&Post, &Feeds, Option<Box<Origin>>) -> Part + Send>;
+/// What an effect writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A job for a queue.
+    Job(NewJob),
+    /// A message for a channel or a log.
+    Message(Kind, NewMessage),
+}
 
-impl std::fmt::Debug for Effect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Effect").field("bytes", &self.bytes).finish_non_exhaustive()
+impl Effect {
+    /// How large it is.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.what {
+            What::Job(job) => job.data.bytes().len(),
+            What::Message(_, message) => message.data.bytes().len(),
+        }
+    }
+
+    /// As a part of a batch. Where it does not say where it comes from, it comes from there.
+    pub(super) fn into_part(mut self, post: &Post, feeds: &Feeds, origin: Option<Box<Origin>>) -> Part {
+        if let What::Job(job) = &mut self.what
+            && job.origin.is_none()
+        {
+            job.origin = origin;
+        }
+        (self.part)(&self.name, self.what, post, feeds)
     }
 }
 
