@@ -1,18 +1,18 @@
-//! `events append`, `read`, `all` and `export`. (`import` has a room of its own.)
+//! `events read` and `all`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use millpond::Recorded;
 use millpond::blocking::{EventStream, Store};
-use millpond::{Event, Recorded};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::args::{All, Append, Export, Read};
-use crate::failure::{Done, Failure, Unshown, code};
-use crate::input::read_input;
+use super::{existing, of_category, raw};
+use crate::args::{All, Read};
+use crate::failure::{Done, Failure, Unshown};
 use crate::show::{Listing, Show, compact_json};
 use crate::time::{pause, rfc3339};
 
@@ -22,39 +22,9 @@ const ROWS: usize = 200;
 /// How often `--follow` looks for more.
 const LOOK: Duration = Duration::from_millis(100);
 
-pub(crate) fn append(store: &Store, append: Append, show: &mut Show) -> Done<u8> {
-    let data = if append.data == "-" { read_input()? } else { append.data };
-    let mut event = Event::from_json(append.event_type, data.trim()).map_err(|error| {
-        let hint = "a text is JSON only in quotes: '\"hello\"'";
-        Failure::Failed(format!("{error} ({hint})"))
-    })?;
-    if let Some(id) = append.id {
-        event = event.id(id);
-    }
-    if let Some(at) = append.at {
-        event = event.at(at);
-    }
-    let placed = store.events().append(&append.stream, append.expect, [event])?;
-    if show.is_json() {
-        show.json(&serde_json::json!({
-            "stream": append.stream,
-            "version": placed.version,
-            "position": placed.position,
-            "repeated": placed.repeated,
-        }))?;
-    } else {
-        let before = if placed.repeated { " (it was there already)" } else { "" };
-        show.line(&format!("version {}, position {}{before}", placed.version, placed.position))?;
-    }
-    Ok(code::DONE)
-}
-
 pub(crate) fn read(store: &Store, read: &Read, show: &mut Show) -> Done<u8> {
-    let events = store.events();
-    if events.version(&read.stream)? == 0 {
-        return Err(Failure::Failed(format!("there is no stream \"{}\"", read.stream)));
-    }
-    let mut stream = events.read_stream(&read.stream);
+    existing(store, &read.stream)?;
+    let mut stream = store.events().read_stream(&read.stream);
     if let Some(from) = read.from {
         stream = stream.from(from);
     }
@@ -104,13 +74,6 @@ fn select(store: &Store, all: &All, seen: u64) -> EventStream {
     match &all.event_type {
         Some(event_type) => stream.event_type(event_type),
         None => stream,
-    }
-}
-
-fn of_category(store: &Store, category: Option<&str>) -> EventStream {
-    match category {
-        Some(category) => store.events().read_category(category),
-        None => store.events().read_all(),
     }
 }
 
@@ -193,56 +156,4 @@ fn as_json(event: &Recorded) -> Done<Shown<'_>> {
         data: compact(event.json())?,
         metadata: compact(event.metadata())?,
     })
-}
-
-fn raw(event: &Recorded, json: String) -> Done<Box<RawValue>> {
-    RawValue::from_string(json).map_err(|error| {
-        Failure::Failed(format!("the event at position {} does not hold JSON: {error}", event.position()))
-    })
-}
-
-/// A line of an export, in the order of its fields. `import` reads the same.
-#[derive(Serialize)]
-struct Exported<'a> {
-    id: String,
-    stream: &'a str,
-    r#type: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<&'a str>,
-    data: Box<RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Box<RawValue>>,
-    /// Only if it is not 1, which is what an import without it means.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schema: Option<u32>,
-}
-
-pub(crate) fn export(store: &Store, export: &Export, show: &mut Show) -> Done<u8> {
-    for event in of_category(store, export.category.as_deref()).after(export.after) {
-        // An export that leaves a damaged event out in silence would pass for a whole one: it stops here.
-        let event = event?;
-        let Some(data) = event.json() else {
-            let why =
-                format!("the event at position {} is not JSON and cannot be exported", event.position());
-            return Err(Failure::Failed(why));
-        };
-        let line = Exported {
-            id: event.id().to_string(),
-            stream: event.stream(),
-            r#type: event.event_type(),
-            time: event.at(),
-            data: raw(&event, on_one_line(data))?,
-            metadata: event.metadata().map(|json| raw(&event, on_one_line(json))).transpose()?,
-            schema: Some(event.schema()).filter(|schema| *schema != 1),
-        };
-        let line = serde_json::to_string(&line).map_err(|error| Failure::Failed(error.to_string()))?;
-        show.verbatim(&line)?;
-    }
-    Ok(code::DONE)
-}
-
-/// JSON as it was stored, except that line ends between its tokens become blanks: an event is a line. (In a
-/// string there is no bare line end.)
-fn on_one_line(json: &str) -> String {
-    json.trim().replace(['\n', '\r'], " ")
 }

@@ -1,0 +1,35 @@
+//! What is done with events, a file a command; in `read` also `all`. (`import` has a room of its own.)
+
+mod append;
+mod export;
+mod read;
+
+use millpond::Recorded;
+use millpond::blocking::{EventStream, Store};
+use serde_json::value::RawValue;
+
+pub(crate) use self::append::append;
+pub(crate) use self::export::export;
+pub(crate) use self::read::{all, read};
+use crate::failure::{Done, Failure};
+
+/// The version of a stream that must be there.
+fn existing(store: &Store, stream: &str) -> Done<u64> {
+    match store.events().version(stream)? {
+        0 => Err(Failure::Failed(format!("there is no stream \"{stream}\""))),
+        version => Ok(version),
+    }
+}
+
+fn of_category(store: &Store, category: Option<&str>) -> EventStream {
+    match category {
+        Some(category) => store.events().read_category(category),
+        None => store.events().read_all(),
+    }
+}
+
+fn raw(event: &Recorded, json: String) -> Done<Box<RawValue>> {
+    RawValue::from_string(json).map_err(|error| {
+        Failure::Failed(format!("the event at position {} does not hold JSON: {error}", event.position()))
+    })
+}
