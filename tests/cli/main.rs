@@ -2,6 +2,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is wrong here is a failed test")]
 
+mod events;
 mod feed;
 mod lock;
 mod queue;
@@ -254,6 +255,7 @@ fn looking_at_a_store_does_not_make_one() {
         &["events", "read", "a"],
         &["events", "all"],
         &["events", "export"],
+        &["events", "diff", "a", "0", "1"],
         &["lock", "list"],
         &["lock", "show", "x"],
         &["status"],

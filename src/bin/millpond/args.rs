@@ -79,6 +79,7 @@ impl Command {
             Command::Events(EventsCommand::All(_)) => "events all",
             Command::Events(EventsCommand::Import(_)) => "events import",
             Command::Events(EventsCommand::Export(_)) => "events export",
+            Command::Events(EventsCommand::Diff(_)) => "events diff",
             Command::Log(log) => log.name(),
             Command::Channel(channel) => channel.name(),
             Command::Queue(queue) => queue.name(),
@@ -104,6 +105,11 @@ pub(crate) enum EventsCommand {
     Import(Import),
     /// All events as lines of JSON, as `import` takes them
     Export(Export),
+    /// What has become different in a stream between two of its versions
+    ///
+    /// Each field has the value that the last event gave it. Objects are looked into, field by field: a path is
+    /// `customer.address.city`. Content that is no object is at the path `(TYPE)`, the event's type.
+    Diff(Diff),
 }
 
 #[derive(Debug, clap::Args)]
@@ -197,6 +203,17 @@ pub(crate) struct Export {
     pub(crate) category: Option<String>,
     /// From behind this position on
     #[arg(long, value_name = "POS", default_value_t = 0, hide_default_value = true)]
+    pub(crate) after: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Diff {
+    pub(crate) stream: String,
+    /// The earlier version; 0 is before the first event
+    #[arg(value_name = "V1")]
+    pub(crate) before: u64,
+    /// The later version
+    #[arg(value_name = "V2")]
     pub(crate) after: u64,
 }
 

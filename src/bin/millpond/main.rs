@@ -71,6 +71,9 @@ fn run(args: Args) -> Done<u8> {
         Command::Events(EventsCommand::Export(export)) => {
             store.read(|store| events::export(store, &export, &mut show))
         }
+        Command::Events(EventsCommand::Diff(diff)) => {
+            store.read(|store| events::diff(store, &diff, &mut show))
+        }
         Command::Events(EventsCommand::Import(import)) => {
             // First the file: a wrong name must not leave an empty store behind.
             let source = import::open(&import)?;

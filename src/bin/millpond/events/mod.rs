@@ -1,6 +1,7 @@
 //! What is done with events, a file a command; in `read` also `all`. (`import` has a room of its own.)
 
 mod append;
+mod diff;
 mod export;
 mod read;
 
@@ -9,9 +10,13 @@ use millpond::blocking::{EventStream, Store};
 use serde_json::value::RawValue;
 
 pub(crate) use self::append::append;
+pub(crate) use self::diff::diff;
 pub(crate) use self::export::export;
 pub(crate) use self::read::{all, read};
 use crate::failure::{Done, Failure};
+
+/// Rows that are laid out together.
+const ROWS: usize = 200;
 
 /// The version of a stream that must be there.
 fn existing(store: &Store, stream: &str) -> Done<u64> {

@@ -10,14 +10,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::{existing, of_category, raw};
+use super::{ROWS, existing, of_category, raw};
 use crate::args::{All, Read};
 use crate::failure::{Done, Failure, Unshown};
 use crate::show::{Listing, Show, compact_json};
 use crate::time::{pause, rfc3339};
-
-/// Rows that are laid out together.
-const ROWS: usize = 200;
 
 /// How often `--follow` looks for more.
 const LOOK: Duration = Duration::from_millis(100);
