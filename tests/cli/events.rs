@@ -1,8 +1,15 @@
 //! `events diff` and `events verify`: what has become different, and what is wrong.
 
-use serde_json::json;
+use std::fs;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use crate::Bench;
+use millpond::blocking::Store;
+use millpond::{Event, Expected};
+use serde_json::{Value, json};
+
+use crate::{Bench, lines};
 
 /// A stream `order-1` with these events, `T0`, `T1` and so on.
 fn filled(contents: &[&str]) -> Bench {
@@ -107,4 +114,183 @@ fn diff_says_which_versions_there_are() {
         assert_eq!((ended.code(), ended.printed().as_str()), (1, ""), "{arguments:?}");
         assert_eq!(ended.error(), format!("millpond: events diff: {why}\n"));
     }
+}
+
+/// A closed store of ten streams in turn, with so many events.
+fn imported(count: usize) -> Bench {
+    let bench = Bench::new();
+    let file = bench.file("a.jsonl", lines(count).join("\n"));
+    bench.printed(&["events", "import", &file]);
+    bench
+}
+
+/// Changes the store's file, in whose log there is nothing.
+fn harm(bench: &Bench, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(bench.path("a.db")).unwrap();
+    change(&mut bytes);
+    fs::write(bench.path("a.db"), bytes).unwrap();
+}
+
+fn find(bytes: &[u8], text: &str) -> usize {
+    bytes.windows(text.len()).rposition(|window| window == text.as_bytes()).unwrap()
+}
+
+#[test]
+fn verify_of_what_is_sound() {
+    let bench = imported(2_500);
+    let said = bench.printed(&["events", "verify"]);
+    assert!(
+        said.starts_with("2,500 events in 10 streams, 68.6 KiB, in ") && said.ends_with(" s: sound\n"),
+        "{said}"
+    );
+    let figures = &bench.json(&["events", "verify", "stream-7"])[0];
+    assert_eq!((&figures["sound"], &figures["findings"]), (&json!(true), &json!(0)));
+    assert_eq!((&figures["events"], &figures["streams"]), (&json!(250), &json!(1)));
+    let none = bench.run(&["events", "verify", "stream-\"11\""]);
+    assert_eq!((none.code(), none.printed().as_str()), (1, ""));
+    assert_eq!(none.error(), "millpond: events verify: there is no stream \"stream-\"11\"\"\n");
+}
+
+/// What others append meanwhile is not looked at, and no finding.
+#[test]
+fn verify_of_a_store_in_use() {
+    let bench = imported(2_500);
+    let store = Store::open(bench.path("a.db")).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let event = Event::new("Counted", &7).unwrap();
+                store.events().append("stream-9", Expected::Any, [event]).unwrap();
+            }
+        });
+        let found: Vec<_> = (0..5).map(|_| bench.run(&["events", "verify"])).collect();
+        done.store(true, Ordering::Relaxed);
+        for found in found {
+            assert_eq!((found.code(), found.error().as_str()), (0, ""));
+        }
+    });
+}
+
+#[test]
+fn verify_names_each_event_whose_bytes_are_not_its_own() {
+    let bench = imported(2_500);
+    harm(&bench, |bytes| {
+        // One bit each.
+        for text in [r#"{"n": 13, "again": 13.50}"#, r#"{"n": 2046, "again": 2046.50}"#] {
+            let at = find(bytes, text) + 6;
+            bytes[at] ^= 1;
+        }
+    });
+    let found = bench.run(&["events", "verify"]);
+    assert_eq!(found.code(), 1);
+    let said = found.error();
+    let begins = [
+        "millpond: events verify: damaged record: event \"stream-3\" at 2: its checksum is ",
+        "millpond: events verify: damaged record: event \"stream-6\" at 205: its checksum is ",
+    ];
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.lines().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{said}");
+    assert!(found.printed().starts_with("2,498 events in 10 streams, "), "{}", found.printed());
+    assert!(found.printed().ends_with(" s: 2 findings\n"), "{}", found.printed());
+
+    let found = bench.run(&["--json", "events", "verify", "stream-6"]);
+    assert_eq!((found.code(), found.error().as_str()), (1, ""));
+    let all: Vec<Value> = found.printed().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((all.len(), &all[0]["stream"], &all[0]["version"]), (2, &json!("stream-6"), &json!(205)));
+    assert_eq!(
+        (&all[1]["sound"], &all[1]["events"], &all[1]["findings"]),
+        (&json!(false), &json!(249), &json!(1))
+    );
+    assert_eq!(bench.run(&["events", "verify", "stream-5"]).code(), 0);
+
+    // Nor is what became different known for certain.
+    let found = bench.run(&["--json", "events", "diff", "stream-6", "203", "206"]);
+    assert_eq!((found.code(), found.printed().lines().count()), (1, 2));
+    assert!(found.error().starts_with("millpond: events diff: damaged record: event \"stream-6\" at 205: "));
+
+    // What was found stays found, also if nobody reads it.
+    let mut unread = bench.program(&["--json", "events", "verify"]);
+    let mut child = unread.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+/// What no checksum is over, and rows that are gone: told from the neighbours.
+#[test]
+fn verify_counts_positions_and_versions_and_looks_at_times_and_texts() {
+    let rows: [(&str, &[&str]); 7] = [
+        (
+            "UPDATE event SET recorded_at = recorded_at - 3600000 WHERE position = 24",
+            &["event 3 of stream \"stream-3\", at position 24: it was recorded at "],
+        ),
+        (
+            "UPDATE event SET metadata = '{\"by\":' WHERE position = 24",
+            &["event 3 of stream \"stream-3\", at position 24: its metadata is not JSON: EOF while parsing"],
+        ),
+        (
+            "DELETE FROM event WHERE position = 24",
+            &[
+                "damaged record: event \"?\" at 24: ",
+                "event 4 of stream \"stream-3\", at position 34: the version before it is 2",
+            ],
+        ),
+        (
+            "DELETE FROM event WHERE position BETWEEN 24 AND 26",
+            &[
+                "damaged record: event \"?\" at 24: ",
+                "event 3 of stream \"stream-6\", at position 27: the position before it is 23",
+                "event 4 of stream \"stream-3\", at position 34: the version before it is 2",
+                "event 4 of stream \"stream-4\", at position 35: the version before it is 2",
+                "event 4 of stream \"stream-5\", at position 36: the version before it is 2",
+            ],
+        ),
+        (
+            "DELETE FROM event WHERE position = 40",
+            &[
+                "damaged record: event \"?\" at 40: ",
+                "damaged record: event \"?\" at 40: ",
+                "damaged record: stream \"stream-9\" at 4: its version is 4, its last event Some(3)",
+            ],
+        ),
+        (
+            "UPDATE stream SET version = 5 WHERE name = 'stream-3'",
+            &["damaged record: stream \"stream-3\" at 5: its version is 5, its last event Some(4)"],
+        ),
+        (
+            "UPDATE event SET version = 9 WHERE position = 34",
+            &[
+                "damaged record: event \"stream-3\" at 9: its checksum is ",
+                "damaged record: stream \"stream-3\" at 4: its version is 4, its last event Some(9)",
+            ],
+        ),
+    ];
+    for (statement, findings) in rows {
+        let bench = imported(40);
+        rusqlite::Connection::open(bench.path("a.db")).unwrap().execute(statement, []).unwrap();
+        let found = bench.run(&["events", "verify"]);
+        let said = found.error();
+        assert_eq!((found.code(), said.lines().count()), (1, findings.len()), "{statement}: {said}");
+        for (line, finding) in said.lines().zip(findings) {
+            assert!(line.starts_with(&format!("millpond: events verify: {finding}")), "{statement}: {said}");
+        }
+    }
+}
+
+#[test]
+fn verify_says_how_far_it_came() {
+    let bench = imported(2_500);
+    harm(&bench, |bytes| {
+        let page = find(bytes, r#"{"n": 1500, "#) / 8_192 * 8_192;
+        bytes[page..page + 8_192].fill(0);
+    });
+    let found = bench.run(&["events", "verify"]);
+    let said = found.error();
+    assert_eq!((found.code(), said.lines().count()), (1, 1), "{said}");
+    let rest = said.strip_prefix("millpond: events verify: the reading has ended behind position ").unwrap();
+    let (position, why) = rest.split_once(", and what follows was not looked at: ").unwrap();
+    assert!(
+        position.parse::<u64>().unwrap() < 1_500 && why.starts_with("damaged record: database "),
+        "{said}"
+    );
 }

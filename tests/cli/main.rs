@@ -256,6 +256,7 @@ fn looking_at_a_store_does_not_make_one() {
         &["events", "all"],
         &["events", "export"],
         &["events", "diff", "a", "0", "1"],
+        &["events", "verify"],
         &["lock", "list"],
         &["lock", "show", "x"],
         &["status"],

@@ -80,6 +80,7 @@ impl Command {
             Command::Events(EventsCommand::Import(_)) => "events import",
             Command::Events(EventsCommand::Export(_)) => "events export",
             Command::Events(EventsCommand::Diff(_)) => "events diff",
+            Command::Events(EventsCommand::Verify(_)) => "events verify",
             Command::Log(log) => log.name(),
             Command::Channel(channel) => channel.name(),
             Command::Queue(queue) => queue.name(),
@@ -110,6 +111,8 @@ pub(crate) enum EventsCommand {
     /// Each field has the value that the last event gave it. Objects are looked into, field by field: a path is
     /// `customer.address.city`. Content that is no object is at the path `(TYPE)`, the event's type.
     Diff(Diff),
+    /// Read all events and say what is wrong; exit code 1 if anything is
+    Verify(Verify),
 }
 
 #[derive(Debug, clap::Args)]
@@ -215,6 +218,12 @@ pub(crate) struct Diff {
     /// The later version
     #[arg(value_name = "V2")]
     pub(crate) after: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// Only the events of this stream
+    pub(crate) stream: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod import;
 mod input;
 mod lock;
 mod pages;
+mod progress;
 mod queue;
 mod show;
 mod signals;
@@ -74,6 +75,9 @@ fn run(args: Args) -> Done<u8> {
         Command::Events(EventsCommand::Diff(diff)) => {
             store.read(|store| events::diff(store, &diff, &mut show))
         }
+        Command::Events(EventsCommand::Verify(verify)) => {
+            store.read(|store| events::verify(store, &verify, &mut show))
+        }
         Command::Events(EventsCommand::Import(import)) => {
             // First the file: a wrong name must not leave an empty store behind.
             let source = import::open(&import)?;
@@ -123,8 +127,11 @@ fn run(args: Args) -> Done<u8> {
         }
         Command::Lock(LockCommand::Show { name }) => store.read(|store| lock::show(store, &name, &mut show)),
     }?;
-    show.flush()?;
-    Ok(code)
+    match show.flush().map_err(Failure::from) {
+        // Whoever reads our output has seen enough, and how it ended is as true as before.
+        Ok(()) | Err(Failure::Unread) => Ok(code),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// The way into the store.

@@ -4,6 +4,7 @@ mod append;
 mod diff;
 mod export;
 mod read;
+mod verify;
 
 use millpond::Recorded;
 use millpond::blocking::{EventStream, Store};
@@ -13,6 +14,7 @@ pub(crate) use self::append::append;
 pub(crate) use self::diff::diff;
 pub(crate) use self::export::export;
 pub(crate) use self::read::{all, read};
+pub(crate) use self::verify::verify;
 use crate::failure::{Done, Failure};
 
 /// Rows that are laid out together.
@@ -21,9 +23,13 @@ const ROWS: usize = 200;
 /// The version of a stream that must be there.
 fn existing(store: &Store, stream: &str) -> Done<u64> {
     match store.events().version(stream)? {
-        0 => Err(Failure::Failed(format!("there is no stream \"{stream}\""))),
+        0 => Err(no_stream(stream)),
         version => Ok(version),
     }
+}
+
+fn no_stream(stream: &str) -> Failure {
+    Failure::Failed(format!("there is no stream \"{stream}\""))
 }
 
 fn of_category(store: &Store, category: Option<&str>) -> EventStream {

@@ -6,10 +6,7 @@
 mod line;
 mod source;
 
-use std::io::IsTerminal;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use millpond::blocking::Store;
 use millpond::{Error, Event, Imported, WriteOutcome};
 use serde_json::json;
@@ -19,6 +16,7 @@ use self::line::Seen;
 use self::source::{Source, Text};
 use crate::args::Import;
 use crate::failure::{Done, Failure, code};
+use crate::progress;
 use crate::show::Show;
 use crate::time::Stopwatch;
 
@@ -44,21 +42,9 @@ pub(crate) struct Opened {
 /// Opens the file and looks at its first line, if that says what the others mean.
 pub(crate) fn open(import: &Import) -> Done<Opened> {
     let (input, size) = source::input(&import.file)?;
-    let progress = if std::io::stderr().is_terminal() { bar(size) } else { ProgressBar::hidden() };
+    let progress = progress::of_bytes(size);
     let source = Source::open(Box::new(progress.wrap_read(input)), import).map_err(Failure::Failed)?;
     Ok(Opened { source, progress })
-}
-
-fn bar(size: Option<u64>) -> ProgressBar {
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), "{wide_bar} {bytes} of {total_bytes}, {eta} left"),
-        None => (ProgressBar::no_length(), "{spinner} {bytes} in {elapsed}"),
-    };
-    // A template that is wrong would only cost the bar its looks.
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 pub(crate) fn import(store: &Store, opened: Opened, prefix: &str, show: &mut Show) -> Done<u8> {
