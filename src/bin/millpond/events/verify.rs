@@ -168,8 +168,9 @@ impl Check<'_> {
         let mut wrong = Vec::new();
 
         let before = self.positions.last;
+        let follows = self.positions.step(position);
         // Events of one stream have those of others between them.
-        if !self.positions.step(position) && !(self.only.is_some() && position > before) {
+        if !(follows || self.only.is_some() && position > before) {
             wrong.push(format!("the position before it is {before}"));
         }
         let row = self.streams.entry(stream.to_owned()).or_default();
