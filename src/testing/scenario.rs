@@ -223,8 +223,8 @@ impl<A: Aggregate> Decided<A> {
     /// If it has.
     #[track_caller]
     pub fn then_no_effects(self) -> Decided<A> {
-        let effects: Vec<_> = self.effects().iter().map(shown).collect();
-        assert!(effects.is_empty(), "it has effects: {effects:?}");
+        let effects = self.effects();
+        assert!(effects.is_empty(), "it has effects: {}", shown(effects));
         self
     }
 
@@ -242,8 +242,7 @@ impl<A: Aggregate> Decided<A> {
         };
         let effects = self.effects();
         if !effects.iter().any(is_it) {
-            let effects: Vec<_> = effects.iter().map(shown).collect();
-            panic!("there is not {what} \"{name}\" with {json} among its effects: {effects:?}");
+            panic!("there is not {what} \"{name}\" with {json} among its effects: {}", shown(effects));
         }
         self
     }
@@ -286,10 +285,13 @@ fn content(what: &What) -> String {
     }
 }
 
-fn shown(effect: &Effect) -> String {
-    let kind = match &effect.what {
-        What::Job(_) => "queue",
-        What::Message(kind, _) => kind.word(),
-    };
-    format!("{kind} \"{}\": {}", effect.name, content(&effect.what))
+fn shown(effects: &[Effect]) -> String {
+    let shown = effects.iter().map(|effect| {
+        let kind = match &effect.what {
+            What::Job(_) => "queue",
+            What::Message(kind, _) => kind.word(),
+        };
+        format!("{kind} \"{}\": {}", effect.name, content(&effect.what))
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
