@@ -202,7 +202,8 @@ impl Events {
     /// # Errors
     /// [`Error::Corrupt`] if it is damaged; what the database said.
     pub async fn find(&self, id: Uuid) -> Result<Option<Recorded>> {
-        Ok(self.runtime.read(move |view| view.event(&id)).await?.map(Recorded::of))
+        let found = self.runtime.read(move |view| view.event(&id)).await?;
+        Ok(found.filter(|found| !found.is_erased()).map(Recorded::of))
     }
 
     /// Version of a stream; 0 if it does not exist.
@@ -236,12 +237,11 @@ impl Batch {
 }
 
 fn imported(outcome: Outcome, streams: &[Name]) -> Result<Imported> {
+    let named = |index: usize| streams.get(index).map(Name::to_string).unwrap_or_default();
     match outcome {
         Outcome::Done { added, known, .. } => Ok(Imported { added, known }),
-        Outcome::Duplicate { index, id } => {
-            let stream = streams.get(index).map(Name::to_string).unwrap_or_default();
-            Err(Error::DuplicateEvent { stream, id })
-        }
+        Outcome::Duplicate { index, id } => Err(Error::DuplicateEvent { stream: named(index), id }),
+        Outcome::Closed { index } => Err(Error::StreamClosed { stream: named(index) }),
     }
 }
 

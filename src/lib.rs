@@ -197,6 +197,7 @@ mod change;
 mod channel;
 mod channels;
 mod durable;
+mod erase;
 mod events;
 mod feed;
 mod group;
@@ -244,6 +245,7 @@ pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
 pub use crate::durable::{Consumer, Durable};
+pub use crate::erase::Deleted;
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::feed::{Extent, History, Live, Message, Retention, Stamp, Subscription};
 pub use crate::group::{Delivery, Group, Member};

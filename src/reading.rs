@@ -206,7 +206,7 @@ impl EventStream {
         EventStream { pages: Pages::new(runtime, query) }
     }
 
-    fn change(self, change: impl FnOnce(&mut Query)) -> EventStream {
+    pub(crate) fn change(self, change: impl FnOnce(&mut Query)) -> EventStream {
         EventStream { pages: self.pages.change(change) }
     }
 

@@ -39,7 +39,7 @@ pub trait EventStore: Send + Sync {
     ) -> impl Future<Output = Result<Appended>> + Send;
 
     /// The events of a stream in their order, from a version on, at most `limit` of them. Fewer mean that there are no more;
-    /// an absent stream has none.
+    /// an absent stream has none. [Deleted](Recorded::is_deleted) ones are among them, where there is such a thing.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -65,7 +65,7 @@ impl EventStore for Events {
     }
 
     async fn read(&self, stream: &str, from: u64, limit: u32) -> Result<Vec<Recorded>> {
-        let mut events = self.read_stream(stream).from(from).limit(limit.into());
+        let mut events = self.read_stream(stream).with_deleted().from(from).limit(limit.into());
         let mut read = Vec::new();
         while let Some(event) = events.next().await {
             read.push(event?);

@@ -208,6 +208,12 @@ pub enum Error {
         /// The id that is taken.
         id: Uuid,
     },
+    /// The stream was closed for ever: what it held is erased, and nothing can be appended to it.
+    #[error("stream \"{stream}\" was erased and closed for ever; take another name")]
+    StreamClosed {
+        /// The stream.
+        stream: String,
+    },
     /// A write was guarded by a lock that its holder no longer holds.
     #[error(
         "the write was guarded by token {token} of lock \"{lock}\", which is no longer the current one; the lock was lost"

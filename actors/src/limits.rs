@@ -13,6 +13,9 @@ pub const EVENT_TYPE_BYTES: usize = 256;
 /// Most types that one read picks out. Each is a parameter of the statement; who wants more of them wants nearly all.
 pub const TYPES_PER_READ: usize = 100;
 
+/// Events that are erased in one operation. The others in the group wait for it.
+pub const ERASED_AT_ONCE: u32 = 1_000;
+
 /// Largest data of one event, in bytes. What is larger belongs in a blob.
 pub const EVENT_BYTES: usize = 16 << 20;
 

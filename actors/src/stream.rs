@@ -55,6 +55,7 @@ pub fn placed(name: &Name, expected: Expected, fence: Option<&Fence>, appended: 
         Appended::Conflict { actual } => Err(Error::Conflict { stream: stream(), expected, actual }),
         Appended::Duplicate { id } => Err(Error::DuplicateEvent { stream: stream(), id }),
         Appended::Fenced => Err(Fence::refused(fence)),
+        Appended::Closed => Err(Error::StreamClosed { stream: stream() }),
     }
 }
 

@@ -103,7 +103,11 @@ impl<A: Aggregate> Draft<A> {
             let (name, detail) = (self.name.to_string(), format!("it came in place of version {next}"));
             return Err(Error::Corrupt { kind: "event", name, sequence: event.version(), detail });
         }
-        self.state.evolve(&decode::<A>(event)?);
+        // Nothing that came before a deletion counts any more.
+        match event.is_deleted() {
+            true => self.state = A::default(),
+            false => self.state.evolve(&decode::<A>(event)?),
+        }
         self.version = next;
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Events {
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn find(&self, id: Uuid) -> Result<Option<Recorded>> {
         let found = self.events.runtime.read_blocking(move |view| view.event(&id))?;
-        Ok(found.map(Recorded::of))
+        Ok(found.filter(|found| !found.is_erased()).map(Recorded::of))
     }
 
     /// See [`crate::Events::version`].

@@ -22,6 +22,7 @@ mod change;
 mod channel;
 mod channels;
 mod durable;
+mod erase;
 mod events;
 mod feed;
 mod group;

@@ -44,7 +44,7 @@ impl EventStore for Events {
     }
 
     fn read(&self, stream: &str, from: u64, limit: u32) -> Result<Vec<Recorded>> {
-        self.read_stream(stream).from(from).limit(limit.into()).collect()
+        self.read_stream(stream).with_deleted().from(from).limit(limit.into()).collect()
     }
 
     fn version(&self, stream: &str) -> Result<u64> {

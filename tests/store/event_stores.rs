@@ -212,7 +212,9 @@ fn the_blocking_repository_does_the_same() {
     let store = millpond::blocking::Store::memory().unwrap();
     let counters = millpond::blocking::Repository::<Counter>::new(store.events());
     let mut draft = counters.load("a").unwrap();
-    (0..3).for_each(|_| drop(draft.execute(&2).unwrap()));
+    for _ in 0..3 {
+        draft.execute(&2).unwrap();
+    }
     assert_eq!(counters.save(&mut draft).unwrap().unwrap().version, 3);
     assert_eq!(counters.load("a").unwrap().state(), &Counter(6));
     store.close().unwrap();

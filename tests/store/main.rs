@@ -25,6 +25,7 @@ mod clocks;
 mod containers;
 mod durables;
 mod effects;
+mod erasing;
 #[cfg(feature = "testing")]
 mod event_stores;
 mod events;

@@ -19,11 +19,12 @@ enum Happened {
     },
     Shut,
     /// Cannot be read back.
-    Odd(#[serde(skip_deserializing)] Unreadable),
+    Odd(#[serde(serialize_with = "as_text")] u64),
 }
 
-#[derive(Default, Serialize)]
-struct Unreadable;
+fn as_text<S: serde::Serializer>(_: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("one")
+}
 
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("it is {0}")]
@@ -103,7 +104,7 @@ fn what_is_not_so_fails_and_says_what_is() {
     fails(&|| drop(open().when(&"shut").then_published("doors", &1)), "log \"doors\": 1");
     fails(&|| drop(open().when(&"shut").then_no_effects()), "it has effects");
     fails(&|| drop(open().when(&"bad").then_no_effects()), "its effects cannot be");
-    fails(&|| drop(Scenario::<Door>::given([Happened::Odd(Unreadable)])), "Odd");
+    fails(&|| drop(Scenario::<Door>::given([Happened::Odd(1)])), "Odd");
     fails(&|| drop(Scenario::<Door>::new().and_recorded("Opened", 3, "{}")), "its schema is 3");
     fails(&|| drop(Scenario::<Door>::new().and_recorded("Broken", 1, "{}")), "Broken");
 }

@@ -56,7 +56,7 @@ const SRC: [&[&str]; 11] = [
     &["inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue", "events"],
     &["aggregate", "log", "channel", "channels", "worker", "schedule"],
-    &["repository"],
+    &["repository", "erase"],
     &["store"],
     &["blocking", "lib", "testing"],
 ];
@@ -243,6 +243,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/rw_lock.rs"
             | "src/leader.rs"
             | "src/events.rs"
+            | "src/erase.rs"
             | "src/batch.rs"
             | "src/log.rs"
             | "src/channel.rs"

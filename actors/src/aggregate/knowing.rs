@@ -64,6 +64,11 @@ pub(super) fn recall<M: Model>(view: &mut dyn View, name: &Name, commands: &[Uui
 
 fn look<M: Model>(view: &mut dyn View, name: &Name, command: Uuid) -> Result<Option<Known<M>>> {
     let Some(first) = view.event(&event_id(command, name, 0))? else { return Ok(None) };
+    if first.is_erased() {
+        // It was carried out; what it led to is not told any more.
+        let (events, version, position) = (Theirs::new(Vec::new()), first.version, first.position);
+        return Ok(Some(Known { events, version, position }));
+    }
     let (mut events, mut last) = (Theirs::new(Vec::new()), (first.version, first.position));
     let mut from = first.version;
     // They stand one behind the other, and were appended at once.

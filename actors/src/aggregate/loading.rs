@@ -76,7 +76,9 @@ pub(super) fn load<M: Model>(
     };
     let known = known.map(|known| (known.state, known.version));
     let begun = known.or_else(|| thaw::<M>(view, name, head.version.min(to), stats));
-    let (mut state, mut version) = begun.map_or_else(|| fresh(name).map(|state| (state, 0)), Ok)?;
+    // Of what was erased nothing is left, and an aggregate starts anew behind it.
+    let anew = || fresh(name).map(|state| (state, head.erased.min(to)));
+    let (mut state, mut version) = begun.map_or_else(anew, Ok)?;
     loop {
         let scope = Scope::Stream(name.clone());
         let (from, filter, limit) = (version + 1, Filter::default(), limits::PAGE_ROWS);

@@ -24,6 +24,14 @@ impl Store {
                 Some(_) => return Ok(Imported::Duplicate { index, id: event.id }),
             }
         }
+        let is_closed = |name: &Name| {
+            let row = self.stream_names.get(name);
+            row.and_then(|row| self.streams.get(row)).is_some_and(|stream| stream.closed)
+        };
+        if let Some((_, event)) = fresh.iter().find(|(name, _)| is_closed(name)) {
+            let index = import.events.iter().position(|(_, other)| other.id == event.id);
+            return Ok(Imported::Closed { index: index.unwrap_or_default() });
+        }
         let known = (import.events.len() - fresh.len()) as u64;
         let added = fresh.len() as u64;
         let mut grown = BTreeMap::new();

@@ -9,6 +9,7 @@ pub mod faults;
 
 mod bell;
 mod change;
+mod erase;
 mod feed;
 mod import;
 mod job;

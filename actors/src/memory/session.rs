@@ -8,6 +8,7 @@ use super::faults::OnApply;
 use super::store::{Caller, Store};
 use crate::error::{Error, Occupant, Result};
 use crate::storage::change::{Record, Written};
+use crate::storage::erase;
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Leave, Left, Recall, Recalled, Renew, Renewed, Settle, Settled,
 };
@@ -292,6 +293,10 @@ impl Tables for MemorySession {
 
     fn stream_check(&mut self, operation: &Check) -> Result<Checked> {
         self.operate(|store, _| Ok(store.stream_check(operation)))
+    }
+
+    fn stream_erase(&mut self, operation: &erase::Erase) -> Result<erase::Erased> {
+        self.operate(|store, me| store.stream_erase(me, operation))
     }
 
     fn stream_import(&mut self, operation: &Import) -> Result<Imported> {

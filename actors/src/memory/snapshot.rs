@@ -11,7 +11,9 @@ impl Store {
     pub(super) fn snapshot_save(&mut self, operation: &Save) -> Saved {
         let later =
             self.snapshots.get(&operation.stream).is_some_and(|kept| kept.version > operation.version);
-        if later || self.streams.get(&operation.stream).is_none() {
+        let stream = self.streams.get(&operation.stream);
+        // A state of what was erased is erased too.
+        if later || stream.is_none_or(|stream| stream.erased >= operation.version) {
             return Saved::Outdated;
         }
         let Save { stream, version, schema, data } = operation.clone();

@@ -17,6 +17,9 @@ use crate::storage::stream::{
 pub(super) struct Stream {
     pub(super) name: Name,
     pub(super) version: u64,
+    /// Events up to this version are erased.
+    pub(super) erased: u64,
+    pub(super) closed: bool,
 }
 
 /// What the ids of an append say about it.
@@ -54,7 +57,11 @@ impl Store {
                 return Ok(Appended::Done { stream, version, position, repeated: true });
             }
         }
-        let actual = known.and_then(|id| self.streams.get(&id)).map_or(0, |stream| stream.version);
+        let before = known.and_then(|id| self.streams.get(&id)).cloned();
+        if before.as_ref().is_some_and(|stream| stream.closed) {
+            return Ok(Appended::Closed);
+        }
+        let actual = before.as_ref().map_or(0, |stream| stream.version);
         if !operation.expected.allows(actual) {
             return Ok(Appended::Conflict { actual });
         }
@@ -65,7 +72,8 @@ impl Store {
             version += 1;
             self.record(me, stream, name, version, event);
         }
-        self.streams.put(stream, Stream { name: name.clone(), version });
+        let erased = before.map_or(0, |stream| stream.erased);
+        self.streams.put(stream, Stream { name: name.clone(), version, erased, closed: false });
         Ok(Appended::Done { stream, version, position: self.last_position(), repeated: false })
     }
 
@@ -76,7 +84,7 @@ impl Store {
         if operation.expected.allows(actual) { Checked::Stands } else { Checked::Conflict { actual } }
     }
 
-    fn stream_id(&self, target: &Target) -> Option<u64> {
+    pub(super) fn stream_id(&self, target: &Target) -> Option<u64> {
         target.id.or_else(|| self.stream_names.get(&target.name).copied())
     }
 
@@ -144,7 +152,8 @@ impl Store {
     /// Where a stream stands.
     pub(super) fn stream_head(&self, name: &Name) -> Option<Head> {
         let id = *self.stream_names.committed().get(name)?;
-        self.streams.committed().get(&id).map(|stream| Head { id, version: stream.version })
+        let head = |stream: &Stream| Head { id, version: stream.version, erased: stream.erased };
+        self.streams.committed().get(&id).map(head)
     }
 
     /// The position of the last event.

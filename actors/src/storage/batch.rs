@@ -4,7 +4,7 @@
 //! first that is refused undoes them all, and is named.
 
 use super::lock::Fence;
-use super::{Operation, Outcome, Session, feed, queue, stream, subscription};
+use super::{Operation, Outcome, Session, erase, feed, queue, stream, subscription};
 use crate::error::Result;
 
 /// Apply operations, all or none.
@@ -44,6 +44,7 @@ impl Outcome {
         match self {
             Outcome::StreamAppend(appended) => !matches!(appended, stream::Appended::Done { .. }),
             Outcome::StreamCheck(checked) => *checked != stream::Checked::Stands,
+            Outcome::StreamErase(erased) => matches!(erased, erase::Erased::Conflict { .. }),
             Outcome::StreamImport(imported) => !matches!(imported, stream::Imported::Done { .. }),
             Outcome::FeedAppend(appended) => *appended == feed::Appended::Fenced,
             Outcome::QueueFinish(finished) => *finished == queue::Finished::Stale,

@@ -5,6 +5,7 @@
 //! committed, and all processes see all of them in one order, that of the commits.
 
 use super::batch::Applied;
+use super::erase::Erased;
 use super::feed;
 use super::lock::{Acquired, Was};
 use super::queue;
@@ -90,6 +91,9 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
         }
         (_, Outcome::StreamImport(Imported::Done { streams, .. })) => {
             streams.iter().for_each(|(stream, version)| add(Primitive::Stream, *stream, Some(*version)));
+        }
+        (_, Outcome::StreamErase(Erased::Done { stream: Some(stream), version, erased: 1.., .. })) => {
+            add(Primitive::Stream, *stream, Some(*version));
         }
         (_, Outcome::LockAcquire(Acquired::Granted(grant))) => {
             add(Primitive::Lock, grant.lock, Some(grant.token));

@@ -14,6 +14,7 @@ pub mod batch;
 pub mod change;
 pub mod checksum;
 mod data;
+pub mod erase;
 pub mod feed;
 pub mod lock;
 mod origin;
@@ -155,6 +156,8 @@ operations! {
     stream_check: StreamCheck(stream::Check) => stream::Checked;
     /// Add events of many streams, leaving out those that are there already.
     stream_import: StreamImport(stream::Import) => stream::Imported;
+    /// Erase what a stream holds.
+    stream_erase: StreamErase(erase::Erase) => erase::Erased;
     /// Keep a snapshot of an aggregate's state, in place of an older one.
     snapshot_save: SnapshotSave(snapshot::Save) => snapshot::Saved;
     /// Write down what a group has changed, for those who watch.

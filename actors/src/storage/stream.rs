@@ -71,6 +71,8 @@ pub enum Appended {
     },
     /// The lock is not held by that token any more.
     Fenced,
+    /// The stream was closed for ever.
+    Closed,
 }
 
 /// Find out whether a stream is as expected: a condition of a batch, which writes nothing.
@@ -119,6 +121,11 @@ pub enum Imported {
         index: usize,
         /// Its id.
         id: Uuid,
+    },
+    /// This one's stream was closed for ever. Nothing was written.
+    Closed {
+        /// The index of the first such event.
+        index: usize,
     },
 }
 
@@ -177,6 +184,8 @@ pub struct Filter {
     pub since: Option<i64>,
     /// Recorded before this time.
     pub until: Option<i64>,
+    /// Also those that are erased, of which there is nothing left but their places.
+    pub erased: bool,
 }
 
 impl Filter {
@@ -189,8 +198,9 @@ impl Filter {
     /// Whether an event is wanted.
     #[must_use]
     pub fn wants(&self, event: &Recorded) -> bool {
-        let Filter { types, tenant, since, until } = self;
-        (types.is_empty() || types.contains(&event.event_type))
+        let Filter { types, tenant, since, until, erased } = self;
+        (*erased || !event.is_erased())
+            && (types.is_empty() || types.contains(&event.event_type))
             && (tenant.is_none() || *tenant == event.origin.as_ref().and_then(|origin| origin.tenant.clone()))
             && since.is_none_or(|since| event.recorded_at >= since)
             && until.is_none_or(|until| event.recorded_at < until)
@@ -226,4 +236,6 @@ pub struct Head {
     pub id: u64,
     /// Version of its last event.
     pub version: u64,
+    /// Events up to this version are erased, or about to be.
+    pub erased: u64,
 }

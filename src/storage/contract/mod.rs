@@ -5,6 +5,7 @@
 
 mod batches;
 mod changes;
+mod erasing;
 mod feeds;
 mod groups;
 mod jobs;
@@ -112,6 +113,15 @@ macro_rules! contract_suite {
                     pages_join_without_gap_or_repetition
                     a_page_says_where_it_ended
                     g5_views_never_see_what_is_not_committed
+                }
+                erasing {
+                    an_erased_stream_keeps_its_places
+                    a1_who_rested_on_what_is_erased_is_overtaken
+                    what_is_erased_again_stays_as_it_is
+                    a_closed_stream_takes_nothing_any_more
+                    ids_of_erased_events_stay_taken
+                    a_snapshot_of_what_is_erased_is_not_kept
+                    many_events_are_erased_in_portions
                 }
                 locks {
                     a_free_lock_is_granted_at_once

@@ -12,6 +12,7 @@ mod jobs;
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::storage::Data;
 use millpond_actors::storage::batch::{Applied, Batch};
+use millpond_actors::storage::erase::{Erase, Erased, Step::Begin};
 use millpond_actors::storage::lock::{
     Acquire, Acquired, Break, Broken, Grant, Leave, Line, Renew, Settle, Settled, Was,
 };
@@ -20,6 +21,7 @@ use millpond_actors::storage::stream::{Appended, Query};
 use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use uuid::Uuid;
 
 use self::auditor::{Auditor, Waiting};
 use self::events::{Anything, End, Event, LOCKS, PLAYERS, STREAMS, Step, TYPES, odd_event};
@@ -215,6 +217,14 @@ impl Pair {
                 append.known_ids = false;
                 Operation::StreamAppend(append)
             }
+            Step::Erase { stream, expected, close } => {
+                self.new_numbers += 1;
+                let (id, stream) = (Uuid::from_u128(self.new_numbers - 1), target(STREAMS[*stream]));
+                Operation::StreamErase(Erase {
+                    stream,
+                    step: Begin { expected: *expected, id, close: *close },
+                })
+            }
             Step::Acquire { lock, part, ttl_ms, wait, otherwise } => {
                 let (name, capacity) = LOCKS[*lock];
                 let weight = weight_of(*part, capacity);
@@ -286,6 +296,9 @@ impl Pair {
                 Step::Append { stream, .. } | Step::AppendNew { stream, .. },
                 Outcome::StreamAppend(Appended::Done { stream: row, .. }),
             ) => self.known.streams[*stream] = *row,
+            (Step::Erase { stream, .. }, Outcome::StreamErase(Erased::Done { stream: Some(row), .. })) => {
+                self.known.streams[*stream] = *row;
+            }
             (_, Outcome::LockLeave(left)) => {
                 self.known.grants.extend(&left.next);
             }

@@ -27,13 +27,13 @@ const COLUMNS: &str =
     "SELECT position, stream, version, event_id, type, format, schema, crc, recorded_at, at, data,
     metadata, correlation, causation, actor, tenant FROM event";
 
-/// What picks the events of a scope out, and what orders them. The parameters are 1 and 2 the range, 3 the limit, 4 the
-/// category or stream, and behind them what a filter asks for.
+/// What picks the events of a scope out, and what orders them. The parameters are 1 and 2 the range, 3 the category or
+/// stream, and behind them what a filter asks for.
 fn scope_sql(scope: &Scope) -> (&'static str, &'static str) {
     match scope {
-        Scope::All => ("position BETWEEN ?1 AND ?2 AND ?4 IS NULL", "position"),
-        Scope::Category(_) => ("category = ?4 AND position BETWEEN ?1 AND ?2", "position"),
-        Scope::Stream(_) => ("stream = ?4 AND version BETWEEN ?1 AND ?2", "version"),
+        Scope::All => ("position BETWEEN ?1 AND ?2 AND ?3 IS NULL", "position"),
+        Scope::Category(_) => ("category = ?3 AND position BETWEEN ?1 AND ?2", "position"),
+        Scope::Stream(_) => ("stream = ?3 AND version BETWEEN ?1 AND ?2", "version"),
     }
 }
 
@@ -43,16 +43,16 @@ fn page_sql(query: &Query) -> String {
     let Filter { types, tenant, .. } = &query.filter;
     // The plus keeps a stream's events from being looked for among all of the tenant.
     let tenant = match (tenant, &query.scope) {
-        (None, _) => "AND ?5 IS NULL",
-        (Some(_), Scope::Stream(_)) => "AND +tenant = ?5",
-        (Some(_), _) => "AND tenant = ?5",
+        (None, _) => "AND ?4 IS NULL",
+        (Some(_), Scope::Stream(_)) => "AND +tenant = ?4",
+        (Some(_), _) => "AND tenant = ?4",
     };
     let types = match types.len() {
         0 => String::new(),
-        count => format!("AND type IN (?6{})", (7..6 + count).map(|n| format!(", ?{n}")).collect::<String>()),
+        count => format!("AND type IN (?5{})", (6..5 + count).map(|n| format!(", ?{n}")).collect::<String>()),
     };
     let order = if query.backward { "DESC" } else { "ASC" };
-    format!("{COLUMNS} WHERE {scope} {tenant} {types} ORDER BY {place} {order} LIMIT ?3")
+    format!("{COLUMNS} WHERE {scope} {tenant} {types} ORDER BY {place} {order}")
 }
 
 /// Reads one page.
@@ -79,15 +79,15 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     let (from_column, to_column) = (i64::try_from(from), i64::try_from(to).unwrap_or(i64::MAX));
     let Ok(from_column) = from_column else { return Ok(Page::default()) };
     let Filter { types, tenant, .. } = &query.filter;
-    let mut values: Vec<&dyn ToSql> = vec![&from_column, &to_column, &query.limit, &key, tenant];
+    let mut values: Vec<&dyn ToSql> = vec![&from_column, &to_column, &key, tenant];
     values.extend(types.iter().map(|event_type| event_type as &dyn ToSql));
     let mut rows = statement.query(&*values).map_err(database)?;
     let picks = query.filter.picks() || matches!(query.scope, Scope::Category(_));
     let mut walk = Walk::new(query.backward, (from, to), last, picks);
     let (mut page, mut bytes) = (Page::default(), 0);
-    for _ in 0..query.limit {
+    // Those that are left out here were erased, and only their places count.
+    while page.events.len() < query.limit as usize {
         let Some(row) = rows.next().map_err(database)? else {
-            page.last = (!page.events.is_empty()).then_some(walk.reached());
             page.events.extend(walk.end().map(|place| Err(missing(place))));
             return Ok(page);
         };
@@ -96,14 +96,17 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
             page.events.extend(walk.step(place).map(|missed| Err(missing(missed))));
         }
         let event = recorded(connection, names, row).and_then(|event| belongs(event, &query.scope));
+        if event.as_ref().is_ok_and(|event| event.is_erased() && !query.filter.erased) {
+            continue;
+        }
         bytes += event.as_ref().map_or(0, size);
         page.events.push(event);
+        page.last = Some(walk.reached());
         if bytes >= limits::PAGE_BYTES {
             break;
         }
     }
     page.more = query.limit > 0;
-    page.last = page.more.then_some(walk.reached());
     Ok(page)
 }
 
@@ -265,12 +268,15 @@ pub(super) fn last(connection: &Connection) -> Result<u64> {
     Ok(last)
 }
 
-const HEAD: &str = "SELECT s.id, s.version, (SELECT max(version) FROM event WHERE stream = s.id), s.name = ?1
+const HEAD: &str =
+    "SELECT s.id, s.version, s.erased, (SELECT max(version) FROM event WHERE stream = s.id), s.name = ?1
     FROM stream i LEFT JOIN stream s ON s.id = i.id WHERE i.name = ?1";
 
 /// Where a stream stands.
 pub(super) fn head(connection: &Connection, name: &Name) -> Result<Option<Head>> {
-    let read = |row: &Row<'_>| Ok((Head { id: row.get(0)?, version: row.get(1)? }, row.get(2)?));
+    let read = |row: &Row<'_>| {
+        Ok((Head { id: row.get(0)?, version: row.get(1)?, erased: row.get(2)? }, row.get(3)?))
+    };
     let found = look_up(connection, HEAD, ("stream", name), [name.as_str()], read)?;
     let Some((head, last)): Option<(Head, Option<u64>)> = found else { return Ok(None) };
     if last == Some(head.version) {

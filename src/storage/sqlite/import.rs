@@ -1,12 +1,13 @@
 //! Importing: events of many streams at once, without those that are there already.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use millpond_actors::error::{Error, Expected, Result};
 use millpond_actors::storage::Target;
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use uuid::Uuid;
 
+use super::look_up;
 use super::session::SqliteSession;
 
 impl SqliteSession {
@@ -24,6 +25,16 @@ impl SqliteSession {
                 None => fresh.push((name, event)),
                 Some(true) => {}
                 Some(false) => return Ok(Imported::Duplicate { index, id: event.id }),
+            }
+        }
+        let mut looked_at = HashSet::new();
+        for (name, event) in &fresh {
+            if looked_at.insert(name.as_str())
+                && let Some((stream, _)) = look_up::stream(&self.connection, name.as_str())?
+                && self.is_closed(stream)?
+            {
+                let index = import.events.iter().position(|(_, other)| other.id == event.id);
+                return Ok(Imported::Closed { index: index.unwrap_or_default() });
             }
         }
         let known = (import.events.len() - fresh.len()) as u64;

@@ -27,6 +27,7 @@ mod bell;
 mod change;
 mod data;
 mod dense;
+mod erase;
 mod error;
 mod events;
 mod feed;

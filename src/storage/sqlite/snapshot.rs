@@ -11,22 +11,22 @@ use super::error::{corrupt, database};
 use super::session::SqliteSession;
 
 impl SqliteSession {
-    const STREAM: &str = "SELECT t.name, s.version FROM stream t LEFT JOIN snapshot s ON s.stream = t.id
+    const STREAM: &str = "SELECT t.name, max(t.erased + 1, ifnull(s.version, 0)) FROM stream t LEFT JOIN snapshot s ON s.stream = t.id
         WHERE t.id = ?1";
     const SAVE: &str = "INSERT INTO snapshot (stream, version, schema, format, crc, data)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (stream) DO UPDATE SET version = excluded.version, schema = excluded.schema,
             format = excluded.format, crc = excluded.crc, data = excluded.data";
 
-    /// Keeps a snapshot unless a later one is kept, or the stream is gone.
+    /// Keeps a snapshot unless a later one is kept, or what it is of is erased.
     pub(super) fn save_snapshot(&mut self, save: &Save) -> Result<Saved> {
         let mut statement = self.connection.prepare_cached(Self::STREAM).map_err(database)?;
         let found = statement
-            .query_row([save.stream], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<u64>>(1)?)))
+            .query_row([save.stream], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))
             .optional()
             .map_err(database)?;
-        let Some((name, kept)) = found else { return Ok(Saved::Outdated) };
-        if kept.is_some_and(|kept| kept > save.version) {
+        let Some((name, least)) = found else { return Ok(Saved::Outdated) };
+        if save.version < least {
             return Ok(Saved::Outdated);
         }
         let (format, data) = (save.data.format(), save.data.bytes());

@@ -56,7 +56,7 @@ impl SqliteSession {
         let last_position = advance(self.counters.position, count, "the position")?;
         let ready = match self.make_ready(&append.stream, append.expected, count)? {
             Ok(ready) => ready,
-            Err(actual) => return Ok(Appended::Conflict { actual }),
+            Err(refused) => return Ok(refused),
         };
         self.insert(append, &ready)?;
         self.counters.position = last_position;
@@ -126,13 +126,13 @@ impl SqliteSession {
         look_up(&self.connection, Self::STREAM_OF, ("event", id), [id.as_bytes()], |row| row.get(0))
     }
 
-    /// Compares the stream with what is expected and gives it its new version; its version if it differs.
+    /// Compares the stream with what is expected and gives it its new version; or says why nothing can be appended.
     fn make_ready(
         &mut self,
         target: &Target,
         expected: Expected,
         count: usize,
-    ) -> Result<std::result::Result<Ready, u64>> {
+    ) -> Result<std::result::Result<Ready, Appended>> {
         // The common case is one statement: the row is known, and its version is expected.
         if let (Some(stream), Expected::Version(before @ 1..)) = (target.id, expected)
             && i64::try_from(before.saturating_add(count as u64)).is_ok()
@@ -142,8 +142,13 @@ impl SqliteSession {
         }
         let found = self.stands(target)?;
         let actual = found.map_or(0, |(_, version)| version);
+        if let Some((stream, _)) = found
+            && self.is_closed(stream)?
+        {
+            return Ok(Err(Appended::Closed));
+        }
         if !expected.allows(actual) {
-            return Ok(Err(actual));
+            return Ok(Err(Appended::Conflict { actual }));
         }
         let stream = match found {
             Some((stream, before)) => {
@@ -162,20 +167,32 @@ impl SqliteSession {
     }
 
     /// Row and version of a stream.
-    fn stands(&self, target: &Target) -> Result<Option<(u64, u64)>> {
+    pub(super) fn stands(&self, target: &Target) -> Result<Option<(u64, u64)>> {
         match target.id {
             Some(stream) => Ok(self.version_of(stream)?.map(|version| (stream, version))),
             None => look_up::stream(&self.connection, target.name.as_str()),
         }
     }
 
-    const MOVE_ON: &str = "UPDATE stream SET version = ?3 WHERE id = ?1 AND version = ?2";
+    const MOVE_ON: &str = "UPDATE stream SET version = ?3 WHERE id = ?1 AND version = ?2 AND closed = 0";
 
     /// Gives a stream its new version if it still has the old one.
     fn move_on(&self, stream: u64, before: u64, count: usize) -> Result<bool> {
         let after = advance(before, count, "the version of a stream")?;
         let mut statement = self.connection.prepare_cached(Self::MOVE_ON).map_err(database)?;
         Ok(statement.execute([stream, before, after]).map_err(database)? == 1)
+    }
+
+    const IS_CLOSED: &str = "SELECT closed FROM stream WHERE id = ?1";
+
+    /// Whether nothing can be appended to it any more.
+    pub(super) fn is_closed(&self, stream: u64) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(Self::IS_CLOSED).map_err(database)?;
+        statement
+            .query_row([stream], |row| row.get(0))
+            .optional()
+            .map(|closed| closed == Some(true))
+            .map_err(database)
     }
 
     const VERSION_OF: &str = "SELECT version FROM stream WHERE id = ?1";
@@ -185,7 +202,8 @@ impl SqliteSession {
         statement.query_row([stream], |row| row.get(0)).optional().map_err(database)
     }
 
-    const MAKE_STREAM: &str = "INSERT INTO stream (name, category, version) VALUES (?1, ?2, ?3)";
+    const MAKE_STREAM: &str = "INSERT INTO stream (name, category, version, erased, closed)
+        VALUES (?1, ?2, ?3, 0, 0)";
 
     fn make_stream(&mut self, target: &Target, count: usize) -> Result<u64> {
         let category = self.category(target.name.category())?;
@@ -256,7 +274,7 @@ impl SqliteSession {
     }
 }
 
-fn checksum_of(event: &NewEvent, stream: &str, version: u64) -> u32 {
+pub(super) fn checksum_of(event: &NewEvent, stream: &str, version: u64) -> u32 {
     let (format, data) = (event.data.format(), event.data.bytes());
     checksum::record(Kind::Event, stream, version, &event.event_type, format, event.schema, data)
 }

@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, feed, lock, queue, schedule, snapshot, stream,
+    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, queue, schedule, snapshot, stream,
     subscription,
 };
 
@@ -49,6 +49,10 @@ impl Tables for SqliteSession {
 
     fn stream_import(&mut self, operation: &stream::Import) -> Result<stream::Imported> {
         self.import(operation)
+    }
+
+    fn stream_erase(&mut self, operation: &erase::Erase) -> Result<erase::Erased> {
+        self.erase(operation)
     }
 
     fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {

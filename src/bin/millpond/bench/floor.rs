@@ -19,7 +19,7 @@ use super::sides::{METADATA, Placed};
 /// Tables and indexes as the store has them.
 const SCHEMA: &str = "
 CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, category INTEGER NOT NULL,
-    version INTEGER NOT NULL) STRICT;
+    version INTEGER NOT NULL, erased INTEGER NOT NULL, closed INTEGER NOT NULL) STRICT;
 CREATE TABLE event (position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, version INTEGER NOT NULL,
     category INTEGER NOT NULL, event_id BLOB NOT NULL UNIQUE, type TEXT NOT NULL, format INTEGER NOT NULL,
     schema INTEGER NOT NULL, crc INTEGER NOT NULL, recorded_at INTEGER NOT NULL, at TEXT, data ANY NOT NULL,
@@ -53,7 +53,8 @@ CREATE TABLE message (feed INTEGER NOT NULL, sequence INTEGER NOT NULL, recorded
 const SETTINGS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1000;";
 
-const MAKE_STREAM: &str = "INSERT INTO stream (name, category, version) VALUES (?1, 1, 0)";
+const MAKE_STREAM: &str =
+    "INSERT INTO stream (name, category, version, erased, closed) VALUES (?1, 1, 0, 0, 0)";
 const MOVE_ON: &str = "UPDATE stream SET version = ?3 WHERE id = ?1 AND version = ?2";
 const INSERT: &str =
     "INSERT INTO event (position, stream, version, category, event_id, type, format, schema, crc,

@@ -115,8 +115,8 @@ impl Check<'_> {
         // First up to where it goes, and then not further: others may append meanwhile.
         let events = self.store.events();
         let (end, reading) = match self.only {
-            Some(stream) => (events.version(stream), events.read_stream(stream)),
-            None => (events.head(), events.read_all()),
+            Some(stream) => (events.version(stream), events.read_stream(stream).with_deleted()),
+            None => (events.head(), events.read_all().with_deleted()),
         };
         let end = self.unless_damaged(end)?;
         if let (Some(stream), Some(0)) = (self.only, end) {
@@ -184,8 +184,9 @@ impl Check<'_> {
             let (at, before) = (rfc3339(at), rfc3339(before));
             wrong.push(format!("it was recorded at {at}, the event before it at {before}"));
         }
-        match content {
+        match content.filter(|_| !event.is_deleted()) {
             Some(json) => wrong.extend(why_not_json("content", json)),
+            None if event.is_deleted() => {}
             None => wrong.push("its content is not JSON".to_owned()),
         }
         wrong.extend(metadata.and_then(|json| why_not_json("metadata", json)));
@@ -235,7 +236,7 @@ impl Check<'_> {
     /// Whether others have appended since the head was asked for.
     fn has_grown(&self, stream: &str, row: Row, version: Option<u64>, head: u64) -> bool {
         let last = row.last + row.damaged;
-        let mut behind = self.store.events().read_stream(stream).after(last).limit(1);
+        let mut behind = self.store.events().read_stream(stream).with_deleted().after(last).limit(1);
         version > Some(last) && matches!(behind.next(), Some(Ok(event)) if event.position() > head)
     }
 

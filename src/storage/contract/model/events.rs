@@ -47,6 +47,11 @@ pub(super) enum Step {
         stream: usize,
         events: usize,
     },
+    Erase {
+        stream: usize,
+        expected: Expected,
+        close: bool,
+    },
     Acquire {
         lock: usize,
         /// From 0 to 1; of a lock that excludes always the same.
@@ -90,13 +95,17 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![10 => single_steps(), 1 => batch]
 }
 
-fn single_steps() -> impl Strategy<Value = Step> {
-    let expected = prop_oneof![
+fn expectations() -> impl Strategy<Value = Expected> {
+    prop_oneof![
         3 => Just(Expected::Any),
         1 => Just(Expected::NoStream),
         1 => Just(Expected::Exists),
         2 => (0..6_u64).prop_map(Expected::Version),
-    ];
+    ]
+}
+
+fn single_steps() -> impl Strategy<Value = Step> {
+    let expected = expectations();
     // Runs from a small range, so that they often repeat or overlap an earlier append; and odd mixtures.
     let run = (1..60_u128, 1..4_u128).prop_map(|(start, length)| (start..start + length).collect());
     let numbers = prop_oneof![4 => run, 1 => prop::collection::vec(1..60_u128, 1..4)];
@@ -109,6 +118,9 @@ fn single_steps() -> impl Strategy<Value = Step> {
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
         ),
         2 => (0..STREAMS.len(), 1..4_usize).prop_map(|(stream, events)| Step::AppendNew { stream, events }),
+        1 => (0..STREAMS.len(), expectations(), prop::bool::weighted(0.1)).prop_map(|(stream, expected, close)| {
+            Step::Erase { stream, expected, close }
+        }),
         6 => (0..LOCKS.len(), 0.0..1.0_f64, ttl_ms, prop::bool::weighted(0.8), prop::bool::weighted(0.03))
             .prop_map(|(lock, part, ttl_ms, wait, otherwise)| Step::Acquire { lock, part, ttl_ms, wait, otherwise }),
         4 => (0..8_usize).prop_map(|back| Step::Leave { back }),
@@ -142,8 +154,8 @@ fn filters() -> impl Strategy<Value = Filter> {
     let types = prop::collection::vec((0..TYPES.len()).prop_map(|of| TYPES[of].to_owned()), 0..3);
     let tenant = prop::option::weighted(0.2, (0..4).prop_map(|of| format!("tenant {of}")));
     let time = || prop::option::weighted(0.2, (-1_000..30_000_i64).prop_map(|ms| 1_700_000_000_000 + ms));
-    let all = (types, tenant, time(), time());
-    all.prop_map(|(types, tenant, since, until)| Filter { types, tenant, since, until })
+    let all = (types, tenant, time(), time(), prop::bool::weighted(0.2));
+    all.prop_map(|(types, tenant, since, until, erased)| Filter { types, tenant, since, until, erased })
 }
 
 fn events() -> BoxedStrategy<Event> {

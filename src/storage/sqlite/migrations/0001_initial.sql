@@ -39,7 +39,9 @@ CREATE TABLE stream (
     id       INTEGER PRIMARY KEY,
     name     TEXT    NOT NULL UNIQUE,
     category INTEGER NOT NULL,
-    version  INTEGER NOT NULL -- of its last event; versions are dense and start at 1
+    version  INTEGER NOT NULL, -- of its last event; versions are dense and start at 1
+    erased   INTEGER NOT NULL, -- events up to this version are erased, or about to be
+    closed   INTEGER NOT NULL  -- 1 if nothing can be appended to it any more
 ) STRICT;
 
 CREATE TABLE event (
@@ -48,7 +50,7 @@ CREATE TABLE event (
     version     INTEGER NOT NULL,
     category    INTEGER NOT NULL,
     event_id    BLOB    NOT NULL UNIQUE,
-    type        TEXT    NOT NULL,
+    type        TEXT    NOT NULL, -- empty if it is erased; then nothing else is left of it but its place and its id
     format      INTEGER NOT NULL, -- 1 JSON, 2 Bincode
     schema      INTEGER NOT NULL,
     crc         INTEGER NOT NULL, -- CRC32C over stream name, version, type, format, schema, data

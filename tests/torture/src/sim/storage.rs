@@ -349,6 +349,7 @@ impl Tables for Moored {
         lock_break(Break) -> Taken;
         stream_append(Append) -> Appended;
         stream_check(stream::Check) -> stream::Checked;
+        stream_erase(erase::Erase) -> erase::Erased;
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
         change_record(change::Record) -> change::Written;

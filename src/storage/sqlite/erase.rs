@@ -1,0 +1,103 @@
+//! Erasing what a stream holds: its rows are written over, and SQLite is told to leave nothing of what they were.
+
+use millpond_actors::error::{Error, Expected, Result};
+use millpond_actors::limits;
+use millpond_actors::storage::erase::{Erase, Erased, Step, blank};
+use millpond_actors::storage::stream::{Append, Appended};
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::error::database;
+use super::session::SqliteSession;
+use super::stream::checksum_of;
+
+impl SqliteSession {
+    /// Erases a portion of what a stream holds.
+    pub(super) fn erase(&mut self, erase: &Erase) -> Result<Erased> {
+        // Freed bytes of a page are zeroed only if that is asked for, and it costs every other removal.
+        self.connection.pragma_update(None, "secure_delete", true).map_err(database)?;
+        let erased = self.erase_portion(erase);
+        let off = self.connection.pragma_update(None, "secure_delete", false).map_err(database);
+        erased.and_then(|erased| off.map(|()| erased))
+    }
+
+    fn erase_portion(&mut self, erase: &Erase) -> Result<Erased> {
+        let nothing = Erased::Done { stream: None, version: 0, erased: 0, next: None };
+        let from = match erase.step {
+            Step::GoOn { from } => from,
+            Step::Begin { expected, id, close } => {
+                let found = self.stands(&erase.stream)?;
+                let (closed, erased) = match found {
+                    Some((stream, _)) => (self.is_closed(stream)?, self.erased_up_to(stream)?),
+                    None => (false, 0),
+                };
+                let actual = found.map_or(0, |(_, version)| version);
+                if !closed && !expected.allows(actual) {
+                    return Ok(Erased::Conflict { actual });
+                }
+                if found.is_none() && !close {
+                    return Ok(nothing);
+                }
+                if !closed && (close || erased != actual) {
+                    self.begin_to_erase(erase, id, close)?;
+                }
+                1
+            }
+        };
+        match self.stands(&erase.stream)? {
+            Some((stream, version)) => self.blank_out(erase, stream, version, from),
+            None => Ok(nothing),
+        }
+    }
+
+    const MARK: &str = "UPDATE stream SET erased = version, closed = ?2 WHERE id = ?1";
+    const NO_SNAPSHOT: &str = "DELETE FROM snapshot WHERE stream = ?1";
+
+    /// Whoever rests on what the stream held has been overtaken from here on.
+    fn begin_to_erase(&mut self, erase: &Erase, id: Uuid, close: bool) -> Result<()> {
+        let (stream, events) = (erase.stream.clone(), vec![blank(id)]);
+        let append = Append { stream, expected: Expected::Any, events, known_ids: false, fence: None };
+        let Appended::Done { stream, .. } = self.append(&append)? else {
+            return Err(Error::Storage { detail: "a blank event was refused".into() });
+        };
+        let mut mark = self.connection.prepare_cached(Self::MARK).map_err(database)?;
+        mark.execute(params![stream, close]).map_err(database)?;
+        let mut forget = self.connection.prepare_cached(Self::NO_SNAPSHOT).map_err(database)?;
+        forget.execute([stream]).map_err(database)?;
+        Ok(())
+    }
+
+    const ERASED: &str = "SELECT erased FROM stream WHERE id = ?1";
+
+    /// Up to which version the events of a stream are erased.
+    fn erased_up_to(&self, stream: u64) -> Result<u64> {
+        let mut statement = self.connection.prepare_cached(Self::ERASED).map_err(database)?;
+        statement.query_row([stream], |row| row.get(0)).map_err(database)
+    }
+
+    const LEFT: &str = "SELECT version, event_id FROM event
+        WHERE stream = ?1 AND version BETWEEN ?2 AND ?3 AND type <> '' ORDER BY version LIMIT ?4";
+    const BLANK: &str =
+        "UPDATE event SET type = '', format = ?3, schema = ?4, crc = ?5, at = NULL, data = '',
+        metadata = NULL, correlation = NULL, causation = NULL, actor = NULL, tenant = NULL
+        WHERE stream = ?1 AND version = ?2";
+
+    fn blank_out(&self, erase: &Erase, stream: u64, version: u64, from: u64) -> Result<Erased> {
+        let to = self.erased_up_to(stream)?;
+        let mut left = self.connection.prepare_cached(Self::LEFT).map_err(database)?;
+        let rows = left.query_map(params![stream, from, to, limits::ERASED_AT_ONCE + 1], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 16]>(1).map(Uuid::from_bytes)?))
+        });
+        let rows: Vec<(u64, Uuid)> = rows.and_then(Iterator::collect).map_err(database)?;
+        let (now, later) = rows.split_at(rows.len().min(limits::ERASED_AT_ONCE as usize));
+        let mut statement = self.connection.prepare_cached(Self::BLANK).map_err(database)?;
+        for (version, id) in now {
+            let event = blank(*id);
+            let crc = checksum_of(&event, erase.stream.name.as_str(), *version);
+            let values = params![stream, version, event.data.format(), event.schema, crc];
+            statement.execute(values).map_err(database)?;
+        }
+        let (erased, next) = (now.len() as u64, later.first().map(|(version, _)| *version));
+        Ok(Erased::Done { stream: Some(stream), version, erased, next })
+    }
+}
