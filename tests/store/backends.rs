@@ -9,8 +9,12 @@ use std::time::Duration;
 use millpond::{Event, Location, ManualClock, Result, Store};
 use uuid::Uuid;
 
-/// Runs each case once on a store in memory and once on a fresh file.
+/// Runs each case once on a store in memory and once on a fresh file; `on a clock:` that only the case moves.
 macro_rules! each_backend {
+    (on a clock: $($case:ident)+) => {
+        mod memory { $( #[test] fn $case() { $crate::backends::by_hand_on_memory(super::$case) } )+ }
+        mod sqlite { $( #[test] fn $case() { $crate::backends::by_hand_on_file(super::$case) } )+ }
+    };
     ($($case:ident)+) => {
         mod memory { $( #[test] fn $case() { $crate::backends::on_memory(super::$case) } )+ }
         mod sqlite { $( #[test] fn $case() { $crate::backends::on_file(super::$case) } )+ }
@@ -52,11 +56,23 @@ pub(crate) fn by_hand<F: Future<Output = Result<()>>>(
     .unwrap();
 }
 
+pub(crate) fn by_hand_on_memory<F: Future<Output = Result<()>>>(
+    case: impl FnOnce(Store, Arc<ManualClock>) -> F,
+) {
+    by_hand(Location::Memory, case);
+}
+
+pub(crate) fn by_hand_on_file<F: Future<Output = Result<()>>>(
+    case: impl FnOnce(Store, Arc<ManualClock>) -> F,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    by_hand(Location::File(folder.path().join("case.db")), case);
+}
+
 /// The same on both backends.
 pub(crate) fn on_a_clock<F: Future<Output = Result<()>>>(case: impl Fn(Store, Arc<ManualClock>) -> F) {
-    let folder = tempfile::tempdir().unwrap();
-    by_hand(Location::Memory, &case);
-    by_hand(Location::File(folder.path().join("case.db")), &case);
+    by_hand_on_memory(&case);
+    by_hand_on_file(&case);
 }
 
 /// Runs a future on a runtime with threads of its own, but not for ever.

@@ -23,6 +23,8 @@ mod channels;
 #[cfg(feature = "testing")]
 mod clocks;
 mod containers;
+#[cfg(feature = "testing")]
+mod contract;
 mod durables;
 mod effects;
 mod erasing;

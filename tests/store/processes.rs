@@ -72,6 +72,11 @@ fn as_a_child() {
                     store.events().append(stream, Expected::Any, [known(n)]).map(|done| done.version)
                 })
                 .map(|version| version.to_string()),
+            ["append-at", stream, version, n] => {
+                let expected = Expected::Version(version.parse().unwrap());
+                let done = store.events().append(stream, expected, [known(n.parse().unwrap())]);
+                done.map(|done| done.version.to_string())
+            }
             ["publish", name, n] => {
                 store.channel(name).publish(&n.parse::<u64>().unwrap()).map(|sequence| sequence.to_string())
             }
