@@ -8,6 +8,7 @@
     reason = "a test that is wrong should fail"
 )]
 
+mod kit;
 mod planted;
 mod source;
 

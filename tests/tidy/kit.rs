@@ -1,0 +1,34 @@
+//! What the test kit (feature `testing`) asks of who uses it, as Cargo sees it.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// What the feature brings: points at which a store fails. It is a library, and no framework.
+const BROUGHT: [&str; 1] = ["fail"];
+
+/// What one of our packages depends on itself, for who uses it: what its own tests need is not among that.
+fn dependencies(package: &str, features: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges", "normal", "--depth", "1", "--prefix", "none"])
+        .args(["--format", "{p}", "--package", package, "--no-default-features"])
+        .args(features)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// In eventsource-py 0.14 `import *` needed pytest on a plain install. That nothing in `src/testing` uses what only our own tests
+/// have, the compiler sees: a program that has Millpond as a dependency has none of that, and `tests/torture` is one.
+#[test]
+fn w22_nothing_of_the_test_kit_needs_a_test_framework() {
+    let mut brought = BTreeSet::new();
+    for package in ["millpond", "millpond-actors"] {
+        let without = dependencies(package, &[]);
+        assert!(without.contains("tokio") && !without.contains("proptest"), "{without:?}");
+        brought.extend(&dependencies(package, &["--features", "testing"]) - &without);
+    }
+    assert_eq!(brought, BROUGHT.map(str::to_owned).into());
+}
