@@ -154,15 +154,15 @@ async fn w13_two_workers_never_take_the_same_job(store: Store) -> Result<()> {
         let queue = queue.clone();
         async move {
             let mut taken = Vec::new();
-            while let Some(job) = queue.try_pop().await? {
-                taken.push(job);
+            for _ in 0..20 {
+                taken.push(queue.pop().await?);
             }
             Ok::<_, Error>(taken)
         }
     });
     let taken: Vec<_> = taken.await.into_iter().collect::<Result<_>>()?;
     let orders: BTreeSet<u64> = taken.iter().flatten().map(|job| **job).collect();
-    assert_eq!((taken[0].len() + taken[1].len(), orders.len()), (40, 40), "while all of them are held");
+    assert_eq!(orders.len(), 40, "while all of them are held");
     for job in taken.into_iter().flatten() {
         job.done().await?;
     }
