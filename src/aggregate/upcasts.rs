@@ -8,6 +8,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::Recorded as Record;
+use millpond_actors::thread::contain;
 use serde::de::DeserializeOwned;
 
 use super::Aggregate;
@@ -133,13 +134,15 @@ impl Upcasts {
         if record.schema > today || record.schema == 0 {
             return odd(format!("its schema is {}, this program knows schemas up to {today}", record.schema));
         }
+        let Data::Json(_) = record.data else { return odd("its format is not JSON".into()) };
         let mut content = codec::from_data::<Json>(&describe(record), &record.data)?;
         for from in record.schema..today {
             let step = self.steps.get(&(Cow::Borrowed(event_type), from));
-            content = match step.map(|step| step(content)) {
-                Some(Ok(content)) => content,
-                Some(Err(reason)) => return odd(format!("the step from schema {from} failed: {reason}")),
-                None => return odd(format!("no step leads from schema {from}")),
+            let Some(step) = step else { return odd(format!("no step leads from schema {from}")) };
+            let what = || format!("the step from schema {from} of {}", describe(record));
+            content = match contain(what, || step(content))? {
+                Ok(content) => content,
+                Err(reason) => return odd(format!("the step from schema {from} failed: {reason}")),
             };
         }
         Ok((event_type, Cow::Owned(Data::Json(codec::to_json(&describe(record), &content)?))))

@@ -45,12 +45,6 @@ impl<M: Model> Flight<M> {
     pub(super) fn is_of_old_looks(&self) -> bool {
         self.decided.iter().all(|(item, _)| matches!(item, Item::Look { as_known: true, .. }))
     }
-
-    /// Whether a command with this id is in it.
-    fn holds(&self, id: Option<Uuid>) -> bool {
-        let has_it = |item: &Item<M>| matches!(item, Item::Execute(order) if order.about.id == id);
-        id.is_some() && self.decided.iter().any(|(item, _)| has_it(item))
-    }
 }
 
 /// Decides what waits, up to the limits of a merged append. Without a state in return, `evolve` panicked: that
@@ -67,7 +61,7 @@ pub(super) fn decide<M: Model>(
     let mut bytes = 0;
     while flight.decided.len() < limits::MERGED_COMMANDS && bytes < limits::MERGED_BYTES {
         let Some(item) = line.pop_front() else { break };
-        let mut order = match item {
+        let order = match item {
             Item::Look { mut inspect, as_known, entry } => {
                 match guard("looking at the state", name, || inspect.look(&loaded.state, loaded.version)) {
                     Ok(()) => {
@@ -79,9 +73,8 @@ pub(super) fn decide<M: Model>(
             }
             Item::Execute(order) => order,
         };
-        // Whether it was carried out before is not known yet; or it is being carried out in this very flight.
-        if !order.is_new || flight.holds(order.about.id) {
-            order.is_new = order.about.id.is_none();
+        // Whether it was carried out before is not known yet: perhaps in this very flight.
+        if !order.is_new {
             line.push_front(Item::Execute(order));
             break;
         }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Verdict;
 use super::model::{Model, guard};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::stream::{Filter, Query, Scope};
@@ -47,7 +47,7 @@ pub(super) struct Known<M: Model> {
 }
 
 /// What is known of a command: nothing, if it was not carried out.
-pub(super) type Found<M> = (Uuid, Result<Option<Known<M>>>);
+pub(super) type Found<M> = Result<Option<Known<M>>>;
 
 impl<M: Model> Known<M> {
     /// The answer of the first time.
@@ -57,13 +57,17 @@ impl<M: Model> Known<M> {
     }
 }
 
-/// What became of each of these commands, if it was carried out.
+/// What became of each of these commands, if it was carried out, in their order.
 pub(super) fn recall<M: Model>(view: &mut dyn View, name: &Name, commands: &[Uuid]) -> Vec<Found<M>> {
-    commands.iter().map(|id| (*id, look::<M>(view, name, *id))).collect()
+    commands.iter().map(|id| look::<M>(view, name, *id)).collect()
 }
 
-fn look<M: Model>(view: &mut dyn View, name: &Name, command: Uuid) -> Result<Option<Known<M>>> {
+fn look<M: Model>(view: &mut dyn View, name: &Name, command: Uuid) -> Found<M> {
     let Some(first) = view.event(&event_id(command, name, 0))? else { return Ok(None) };
+    if first.stream != *name {
+        // Somebody gave an event elsewhere the id that this one's would have.
+        return Err(Error::DuplicateEvent { stream: name.to_string(), id: first.id });
+    }
     if first.is_erased() {
         // It was carried out; what it led to is not told any more.
         let (events, version, position) = (Theirs::new(Vec::new()), first.version, first.position);

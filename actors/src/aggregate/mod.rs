@@ -17,7 +17,7 @@ mod knowing;
 mod loading;
 mod model;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use actix::prelude::*;
 
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use self::deciding::{Decided, Flight, decide};
 pub use self::knowing::About;
-use self::knowing::{Found, Known, recall};
+use self::knowing::{Found, recall};
 use self::loading::{Loaded, freeze, load};
 pub use self::loading::{Until, replay};
 use self::model::guard;
@@ -95,7 +95,8 @@ enum Item<M: Model> {
 struct Order<M: Model> {
     command: Theirs<M::Command>,
     about: About,
-    /// Whether it is known not to have been carried out before. Without an id it never was.
+    /// Whether it is known not to have been carried out before. Without an id it never was. Of those in the line that have
+    /// the same id this is so of one at most.
     is_new: bool,
     post: Post,
     reply: Reply<Verdict<M>>,
@@ -124,12 +125,16 @@ impl<M: Model> Item<M> {
         }
     }
 
+    fn id(&self) -> Option<Uuid> {
+        match self {
+            Item::Execute(order) => order.about.id,
+            Item::Look { .. } => None,
+        }
+    }
+
     /// The id of a command of which it is not known whether it was carried out before.
     fn unknown(&self) -> Option<Uuid> {
-        match self {
-            Item::Execute(order) if !order.is_new => order.about.id,
-            Item::Execute(_) | Item::Look { .. } => None,
-        }
+        self.id().filter(|_| !matches!(self, Item::Execute(Order { is_new: true, .. })))
     }
 }
 
@@ -243,10 +248,6 @@ impl<M: Model> AggregateActor<M> {
             Phase::Absent => {
                 self.load(None, stay, context);
             }
-            Phase::Ready(loaded) if self.line.iter().any(|item| item.unknown().is_some()) => {
-                self.phase = Phase::Recalling(loaded);
-                self.recall(stay, context);
-            }
             Phase::Ready(loaded) if self.lingers() => {
                 self.phase = Phase::Ready(loaded);
                 self.scheduled = true;
@@ -254,6 +255,10 @@ impl<M: Model> AggregateActor<M> {
                 let others = actix::fut::wrap_future::<_, Self>(tokio::task::yield_now());
                 context
                     .spawn(others.map(|(), actor: &mut Self, context: &mut Context<Self>| actor.go(context)));
+            }
+            Phase::Ready(loaded) if self.line.iter().any(|item| item.unknown().is_some()) => {
+                self.phase = Phase::Recalling(loaded);
+                self.recall(stay, context);
             }
             Phase::Ready(loaded) => self.take_off(loaded, context),
             busy @ (Phase::Loading | Phase::Recalling(_) | Phase::Flying(..)) => self.phase = busy,
@@ -277,9 +282,8 @@ impl<M: Model> AggregateActor<M> {
     fn recall(&mut self, stay: Stay, context: &mut Context<Self>) {
         let ids: Vec<Uuid> =
             self.line.iter().filter_map(Item::unknown).take(limits::MERGED_COMMANDS).collect();
-        let (name, address) = (self.name.clone(), context.address());
-        let asked = ids.clone();
-        let then = move |known| address.do_send(Recalled(known, asked, stay));
+        let (name, address, asked) = (self.name.clone(), context.address(), ids.len());
+        let then = move |found| address.do_send(Recalled(found, asked, stay));
         self.house.readers.read(move |view| Ok(recall::<M>(view, &name, &ids)), then);
     }
 
@@ -510,10 +514,10 @@ impl<M: Model> Handler<Came<M>> for AggregateActor<M> {
     }
 }
 
-/// A reader has looked for what these commands have led to.
+/// A reader has looked for what so many commands have led to, in the order in which they wait.
 struct Recalled<M: Model>(
     Result<Vec<Found<M>>>,
-    Vec<Uuid>,
+    usize,
     #[allow(dead_code, reason = "held for its count")] Stay,
 );
 
@@ -526,23 +530,29 @@ impl<M: Model> Handler<Recalled<M>> for AggregateActor<M> {
 
     fn handle(&mut self, Recalled(found, asked, _): Recalled<M>, context: &mut Self::Context) {
         let Phase::Recalling(loaded) = std::mem::replace(&mut self.phase, Phase::Absent) else { return };
-        let mut found: HashMap<Uuid, Result<Option<Known<M>>>> = match found {
-            Ok(found) => found.into_iter().collect(),
-            Err(error) => asked.into_iter().map(|id| (id, Err(error.clone()))).collect(),
-        };
+        let failed = |error: Error| (0..asked).map(|_| Err(error.clone())).collect();
+        let mut found = found.unwrap_or_else(failed).into_iter();
+        let mut ids = HashSet::new();
         for item in std::mem::take(&mut self.line) {
-            // What comes for one id a second time is looked up once more.
-            match (item.unknown().and_then(|id| found.remove(&id)), item) {
+            // Behind another with the same id it is not known before that one is done.
+            let first = item.id().is_none_or(|id| ids.insert(id));
+            match (item.unknown().and_then(|_| found.next()), item) {
                 (Some(Ok(Some(known))), Item::Execute(order)) => order.reply.answer(Ok(known.verdict())),
                 (Some(Ok(None)), Item::Execute(order)) => {
-                    self.line.push_back(Item::Execute(Order { is_new: true, ..order }));
+                    self.line.push_back(Item::Execute(Order { is_new: first, ..order }));
                 }
                 (Some(Err(error)), item) => item.fail(error),
                 (_, item) => self.line.push_back(item),
             }
         }
-        self.phase = Phase::Ready(loaded);
-        self.go(context);
+        // Whoever has come meanwhile is looked up when these have gone: they do not wait for him.
+        match self.line.front() {
+            Some(first) if first.unknown().is_none() => self.take_off(loaded, context),
+            _ => {
+                self.phase = Phase::Ready(loaded);
+                self.go(context);
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ struct Plan {
     begin: Option<(u32, Error)>,
     commit: Option<(Error, bool)>,
     reopen: Option<(u32, Error)>,
+    find: Option<OnFind>,
     gate: Option<Gate>,
 }
 
@@ -28,6 +29,13 @@ pub(super) enum OnApply {
     /// It fails and takes the transaction with it.
     FailAndRollBack(Error),
     /// It panics before its writes.
+    Panic,
+}
+
+/// What happens to a look for an event by its id.
+#[derive(Clone, Debug)]
+enum OnFind {
+    Fail(Error),
     Panic,
 }
 
@@ -66,6 +74,16 @@ impl Faults {
     /// The next `times` calls of `reopen` fail.
     pub fn fail_reopen(&self, times: u32, error: Error) {
         self.plan().reopen = Some((times, error));
+    }
+
+    /// The next look for an event by its id fails.
+    pub fn fail_find(&self, error: Error) {
+        self.plan().find = Some(OnFind::Fail(error));
+    }
+
+    /// The next look for an event by its id panics.
+    pub fn panic_in_find(&self) {
+        self.plan().find = Some(OnFind::Panic);
     }
 
     /// Commits from now on stop before they take effect, until the gate is opened or dropped.
@@ -113,6 +131,17 @@ impl Faults {
                 Err(error.clone())
             }
             _ => Ok(()),
+        }
+    }
+
+    #[allow(clippy::panic, reason = "asked for by a test")]
+    pub(super) fn on_find(&self) -> Result<()> {
+        // Taken out first: a panic must not hold the knobs.
+        let fault = self.plan().find.take();
+        match fault {
+            Some(OnFind::Fail(error)) => Err(error),
+            Some(OnFind::Panic) => panic!("the reader was told to"),
+            None => Ok(()),
         }
     }
 

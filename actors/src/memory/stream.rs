@@ -44,18 +44,15 @@ impl Store {
             return Ok(Appended::Fenced);
         }
         let known = self.stream_id(&operation.stream);
-        match self.judge_ids(operation) {
-            Ids::New => {}
-            // Ids made here are new by construction: if one is not, something is badly wrong.
-            Ids::Taken(id) if !operation.known_ids => {
-                return Err(Error::Storage { detail: format!("a new event's id {id} is taken") });
-            }
-            Ids::Taken(id) => return Ok(Appended::Duplicate { id }),
-            Ids::Repeated(last) => {
+        let ids = self.judge_ids(operation);
+        match &ids {
+            Ids::Taken(id) if operation.known_ids => return Ok(Appended::Duplicate { id: *id }),
+            Ids::Repeated(last) if operation.known_ids => {
                 let stream = known.unwrap_or_default();
-                let Recorded { version, position, .. } = *last;
+                let Recorded { version, position, .. } = **last;
                 return Ok(Appended::Done { stream, version, position, repeated: true });
             }
+            Ids::New | Ids::Taken(_) | Ids::Repeated(_) => {}
         }
         let before = known.and_then(|id| self.streams.get(&id)).cloned();
         if before.as_ref().is_some_and(|stream| stream.closed) {
@@ -64,6 +61,12 @@ impl Store {
         let actual = before.as_ref().map_or(0, |stream| stream.version);
         if !operation.expected.allows(actual) {
             return Ok(Appended::Conflict { actual });
+        }
+        // Ids made here are new by construction: if one is not, something is badly wrong.
+        match ids {
+            Ids::New => {}
+            Ids::Taken(id) => return Err(taken(id)),
+            Ids::Repeated(last) => return Err(taken(last.id)),
         }
         let name = &operation.stream.name;
         let stream = known.unwrap_or_else(|| self.new_stream(name));
@@ -137,6 +140,10 @@ impl Store {
         // Events are never removed, and their positions are dense.
         self.events.working().last_key_value().map_or(0, |(position, _)| *position)
     }
+}
+
+fn taken(id: uuid::Uuid) -> Error {
+    Error::Storage { detail: format!("a new event's id {id} is taken") }
 }
 
 /// Whether these events follow one another in that stream.

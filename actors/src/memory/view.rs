@@ -27,6 +27,7 @@ impl View for MemoryView {
     }
 
     fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
+        self.0.faults.on_find()?;
         Ok(self.0.store().event_of(id))
     }
 

@@ -37,7 +37,8 @@ pub struct Append {
     pub expected: Expected,
     /// The events, at least one, in order.
     pub events: Vec<NewEvent>,
-    /// Whether the ids may have been used before: they came from the caller. Ids made here are not looked up.
+    /// Whether the ids may have been used before: they came from the caller. Ids made here are not looked up; where they
+    /// follow from a command, which another process may have carried out, the expected version keeps them apart.
     pub known_ids: bool,
     /// A lock that must be held for it. Checked before anything else.
     pub fence: Option<Fence>,

@@ -1,8 +1,9 @@
 //! The aggregate of these tests: a list of entries, and commands that do what a test needs.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use millpond_actors::aggregate::{
     About, AggregateActor, Execute, Inspect, Look, Model, Plan, Policy, Verdict,
@@ -12,12 +13,13 @@ use millpond_actors::reply::Reply;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::Recorded;
 use millpond_actors::thread::Theirs;
+use uuid::Uuid;
 
 use crate::world::{World, name};
 
-/// Keeps a snapshot every `EVERY` versions; never if that is 0.
+/// Keeps a snapshot every `EVERY` versions; never if that is 0. It lets itself be copied if it `FORKS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ledger<const EVERY: u64> {
+pub(crate) struct Ledger<const EVERY: u64, const FORKS: bool = true> {
     pub(crate) entries: Vec<String>,
     /// How many of them came out of a snapshot.
     pub(crate) thawed: usize,
@@ -26,12 +28,24 @@ pub(crate) struct Ledger<const EVERY: u64> {
 /// The schema of the snapshots.
 pub(crate) const SCHEMA: u32 = 3;
 
+/// Events decoded so far, by stream: whoever counts them has a stream whose name no other test uses.
+static DECODED: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// How many events of this stream were decoded, by whatever actor.
+pub(crate) fn decoded(stream: &str) -> u64 {
+    DECODED.lock().unwrap_or_else(PoisonError::into_inner).get(stream).copied().unwrap_or_default()
+}
+
 #[derive(Clone)]
 pub(crate) enum Command {
     /// Add an entry with this text.
     Add(&'static str),
     /// Add an entry with the number of those before it.
     Count,
+    /// The same, and two more entries.
+    CountAndTwo,
+    /// Add so many entries.
+    Fill(usize),
     /// Add "enough", or refuse if there are fewer entries than this.
     Require(usize),
     /// Decide on no events.
@@ -46,7 +60,7 @@ pub(crate) enum Command {
     Run(Arc<dyn Fn() + Send + Sync>),
 }
 
-impl<const EVERY: u64> Model for Ledger<EVERY> {
+impl<const EVERY: u64, const FORKS: bool> Model for Ledger<EVERY, FORKS> {
     type Command = Command;
     type Event = String;
     type Rejection = &'static str;
@@ -60,6 +74,8 @@ impl<const EVERY: u64> Model for Ledger<EVERY> {
         let events = match command {
             Command::Add(text) => vec![(*text).to_owned()],
             Command::Count => vec![count.to_string()],
+            Command::CountAndTwo => vec![count.to_string(), "second".to_owned(), "third".to_owned()],
+            Command::Fill(entries) => (0..*entries).map(|entry| entry.to_string()).collect(),
             Command::Require(least) if count < *least => return Err("too few"),
             Command::Require(_) => vec!["enough".to_owned()],
             Command::Nothing => Vec::new(),
@@ -80,7 +96,7 @@ impl<const EVERY: u64> Model for Ledger<EVERY> {
     }
 
     fn fork(&self) -> Option<Self> {
-        Some(self.clone())
+        FORKS.then(|| self.clone())
     }
 
     fn encode(event: &String) -> Result<(Cow<'static, str>, Data, u32)> {
@@ -89,6 +105,9 @@ impl<const EVERY: u64> Model for Ledger<EVERY> {
     }
 
     fn decode(recorded: &Recorded) -> Result<String> {
+        let mut decoded = DECODED.lock().unwrap_or_else(PoisonError::into_inner);
+        *decoded.entry(recorded.stream.to_string()).or_default() += 1;
+        drop(decoded);
         text(&recorded.data)
     }
 
@@ -119,28 +138,50 @@ fn text(data: &Data) -> Result<String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Committed { version: u64, position: Option<u64>, events: Vec<String> },
+    Repeated { version: u64, position: Option<u64>, events: Vec<String> },
     Rejected(&'static str),
 }
 
 impl Told {
+    fn of<M: Model<Event = String, Rejection = &'static str>>(verdict: Verdict<M>) -> Told {
+        match verdict {
+            Verdict::Committed { version, position, events, repeated: false } => {
+                Told::Committed { version, position, events }
+            }
+            Verdict::Committed { version, position, events, .. } => {
+                Told::Repeated { version, position, events }
+            }
+            Verdict::Rejected(why) => Told::Rejected(why),
+        }
+    }
+
     /// The version of what was committed.
     #[track_caller]
     pub(crate) fn version(&self) -> u64 {
         match self {
-            Told::Committed { version, .. } => *version,
+            Told::Committed { version, .. } | Told::Repeated { version, .. } => *version,
             Told::Rejected(why) => panic!("rejected: {why}"),
+        }
+    }
+
+    /// What whoever sends the same command again is to be told.
+    #[track_caller]
+    pub(crate) fn again(self) -> Told {
+        match self {
+            Told::Committed { version, position, events } => Told::Repeated { version, position, events },
+            other => panic!("{other:?}"),
         }
     }
 }
 
 /// A look that remembers what it saw.
-struct Peek<const EVERY: u64> {
-    seen: Option<(Ledger<EVERY>, u64)>,
-    reply: Reply<(Ledger<EVERY>, u64)>,
+struct Peek<M> {
+    seen: Option<(M, u64)>,
+    reply: Reply<(M, u64)>,
 }
 
-impl<const EVERY: u64> Inspect<Ledger<EVERY>> for Peek<EVERY> {
-    fn look(&mut self, state: &Ledger<EVERY>, version: u64) {
+impl<M: Model + Clone> Inspect<M> for Peek<M> {
+    fn look(&mut self, state: &M, version: u64) {
         self.seen = Some((state.clone(), version));
     }
 
@@ -165,18 +206,34 @@ impl World {
         ledger: &str,
         command: Command,
     ) -> impl Future<Output = Result<Told>> + Send + use<EVERY> {
+        self.execute_as::<Ledger<EVERY>>(ledger, command, None)
+    }
+
+    /// A command with an id, for an aggregate without snapshots.
+    pub(crate) fn execute_known(
+        &self,
+        ledger: &str,
+        command: Command,
+        id: u128,
+    ) -> impl Future<Output = Result<Told>> + Send + use<> {
+        self.execute_as::<Ledger<0>>(ledger, command, Some(id))
+    }
+
+    pub(crate) fn execute_as<M>(
+        &self,
+        ledger: &str,
+        command: Command,
+        id: Option<u128>,
+    ) -> impl Future<Output = Result<Told>> + Send + use<M>
+    where
+        M: Model<Command = Command, Event = String, Rejection = &'static str>,
+    {
         let (runtime, name) = (Arc::clone(&self.runtime), name(ledger));
         async move {
-            let command = Theirs::new(command);
-            let post = runtime.post().clone();
-            let about = About::default();
-            let build = |reply, passage| Execute::<Ledger<EVERY>> { command, about, post, reply, passage };
-            Ok(match runtime.ask::<AggregateActor<Ledger<EVERY>>, _, _>(&name, build).await? {
-                Verdict::Committed { version, position, events, .. } => {
-                    Told::Committed { version, position, events }
-                }
-                Verdict::Rejected(why) => Told::Rejected(why),
-            })
+            let (command, post) = (Theirs::new(command), runtime.post().clone());
+            let about = About { id: id.map(Uuid::from_u128), origin: None };
+            let build = |reply, passage| Execute::<M> { command, about, post, reply, passage };
+            runtime.ask::<AggregateActor<M>, _, _>(&name, build).await.map(Told::of)
         }
     }
 
@@ -192,14 +249,20 @@ impl World {
         &self,
         ledger: &str,
     ) -> impl Future<Output = Result<(Ledger<EVERY>, u64)>> + Send + use<EVERY> {
+        self.look::<Ledger<EVERY>>(ledger, false)
+    }
+
+    /// The state; `as_known` here, if that will do.
+    pub(crate) fn look<M: Model + Clone>(
+        &self,
+        ledger: &str,
+        as_known: bool,
+    ) -> impl Future<Output = Result<(M, u64)>> + Send + use<M> {
         let (runtime, name) = (Arc::clone(&self.runtime), name(ledger));
         async move {
-            let build = |reply, passage| Look::<Ledger<EVERY>> {
-                inspect: Box::new(Peek { seen: None, reply }),
-                as_known: false,
-                passage,
-            };
-            runtime.ask::<AggregateActor<Ledger<EVERY>>, _, _>(&name, build).await
+            let peek = |reply| Box::new(Peek { seen: None, reply });
+            let build = |reply, passage| Look::<M> { inspect: peek(reply), as_known, passage };
+            runtime.ask::<AggregateActor<M>, _, _>(&name, build).await
         }
     }
 }

@@ -16,7 +16,10 @@ mod ledger;
 mod world;
 
 mod aggregate;
+mod aggregate_known;
+mod aggregate_model;
 mod aggregate_shared;
+mod aggregate_tail;
 mod feed;
 mod lock;
 mod lock_follow;

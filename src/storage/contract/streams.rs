@@ -163,6 +163,10 @@ pub(super) fn ids_made_here_are_appended_without_being_looked_up(stage: &Stage<'
     assert_eq!(done(a.run(made_here(&[1, 2]))), (2, 2));
     assert_eq!(done(a.run(made_here(&[3]))), (3, 3));
     assert_eq!(repeated(a.append("s", &[1, 2, 3])), (3, 3), "but can be found later");
+    // Those of a command with an id follow from it. Of two processes that carry it out one is too late, for its version.
+    let carried_out = || Append { expected: Version(3), ..made_here(&[4]) };
+    assert_eq!(done(a.run(carried_out())), (4, 4));
+    assert_eq!(stage.join().run(carried_out()), Appended::Conflict { actual: 4 });
 }
 
 pub(super) fn g2_appends_of_one_group_follow_one_another(stage: &Stage<'_>) {
