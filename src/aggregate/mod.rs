@@ -243,8 +243,10 @@ impl<A: Aggregate> Entity<A> {
     /// One of its events as it is understood today: through the [upcasts](Aggregate::upcasts).
     ///
     /// # Errors
-    /// [`Error::Decode`], naming the event and its type.
+    /// [`Error::Decode`], naming the event and its type; [`Error::Panicked`] in a step; [`Error::InvalidArgument`] if the
+    /// upcasts do not fit together.
     pub fn decode(&self, event: &Recorded) -> Result<A::Event> {
+        shapes::<A>().check()?;
         decode::<A>(event)
     }
 

@@ -22,12 +22,14 @@ mod changes;
 mod channels;
 #[cfg(feature = "testing")]
 mod clocks;
+mod commands;
 mod containers;
 #[cfg(feature = "testing")]
 mod contract;
 mod durables;
 mod effects;
 mod erasing;
+mod event_filters;
 #[cfg(feature = "testing")]
 mod event_stores;
 mod events;
@@ -38,6 +40,8 @@ mod lifecycle;
 mod lock_family;
 mod locks;
 mod logs;
+mod origins;
+mod past;
 mod patterns;
 mod peer;
 mod processes;
@@ -48,5 +52,6 @@ mod scenarios;
 mod schedules;
 mod shared_locks;
 mod threads;
+mod upcasts;
 mod worker_threads;
 mod workers;
