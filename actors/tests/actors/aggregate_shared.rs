@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use millpond_actors::error::{Error, Expected};
 use millpond_actors::limits;
 
-use crate::ledger::{Command, Told};
-use crate::world::{World, all, begun, foreign_append, soon};
+use crate::ledger::{Command, Ledger, Told};
+use crate::world::{World, all, begun, broken, foreign_append, soon};
 
 #[tokio::test]
 async fn a4_a_foreign_append_has_the_command_decided_again() {
@@ -66,6 +66,38 @@ async fn a4_a_look_sees_what_others_have_written() {
         let (state, seen) = soon(world.state("ledger")).await.unwrap();
         assert_eq!((seen, state.entries), (version, world.contents("ledger")));
     }
+}
+
+#[tokio::test]
+async fn a4_the_latest_known_state_is_not_compared_with_the_store() {
+    let world = World::new();
+    let latest = || world.look::<Ledger<0>>("ledger", true);
+    assert_eq!(soon(latest()).await.unwrap().1, 0, "it is loaded, if nothing is known");
+    soon(world.execute("ledger", Command::Count)).await.unwrap();
+    world.foreigner().write(foreign_append("ledger", "foreign"));
+    assert_eq!(soon(latest()).await.unwrap().1, 1);
+    assert_eq!(soon(world.state("ledger")).await.unwrap().1, 2);
+    assert_eq!(soon(latest()).await.unwrap().1, 2);
+    // With others in one flight it is no worse than they are.
+    world.foreigner().write(foreign_append("ledger", "foreign"));
+    let (known, asked) = (begun(latest()), begun(world.state("ledger")));
+    assert_eq!((soon(known).await.unwrap().1, soon(asked).await.unwrap().1), (3, 3));
+}
+
+#[tokio::test]
+async fn d11_the_latest_known_state_waits_for_the_commit_that_it_rests_on() {
+    let world = World::new();
+    soon(world.execute("ledger", Command::Count)).await.unwrap();
+    let gate = world.memory.faults().hold_commits();
+    let first = begun(world.execute("ledger", Command::Count));
+    gate.wait_until_held();
+    let mut latest = begun(world.look::<Ledger<0>>("ledger", true));
+    world.arrived().await;
+    assert!(!latest.is_answered());
+    world.memory.faults().fail_commit(broken(), false);
+    gate.open();
+    assert_eq!(soon(first).await, Err(broken()));
+    assert_eq!(soon(latest).await.unwrap().1, 1, "what came to nothing was never there");
 }
 
 /// A command in whose every decision another process writes first, `times` times; and how often it was decided.
