@@ -240,6 +240,27 @@ pub enum Error {
         /// The job's number in it.
         sequence: u64,
     },
+    /// A statement of the user's own SQL may not be run, or the database could not run it: it is about what is Millpond's
+    /// own, it is no SQL, or a constraint of a table forbids it.
+    #[error("the SQL `{statement}` was refused: {reason}; nothing was written")]
+    SqlRefused {
+        /// The statement, shortened.
+        statement: String,
+        /// Why.
+        reason: String,
+    },
+    /// A statement of the user's own SQL changed, or found, another number of rows than it had to.
+    #[error(
+        "the SQL `{statement}` was expected to be about {expected} rows and was about {actual}; nothing was written"
+    )]
+    WrongRows {
+        /// The statement, shortened.
+        statement: String,
+        /// The number that was expected.
+        expected: u64,
+        /// The number found.
+        actual: u64,
+    },
     /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
     #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
     UsedOtherwise {
@@ -433,6 +454,12 @@ impl Error {
             Error::CommitUnknown { .. } => WriteOutcome::Unknown,
             _ => WriteOutcome::NotApplied,
         }
+    }
+
+    /// Whether it is an operation's own doing even if the whole transaction has gone with it, so that the others of its group
+    /// can be done without it.
+    pub(crate) fn blames_the_operation(&self) -> bool {
+        matches!(self, Error::SqlRefused { .. })
     }
 
     /// Whether it is worth for this store to try again what nobody waits for. One that is not written to any more loses

@@ -213,6 +213,20 @@ pub const BATCH_WRITES: usize = 10_000;
 /// Bytes of all of them, as of an append.
 pub const BATCH_BYTES: usize = APPEND_BYTES;
 
+/// Statements of a user's that are run as one write: they are prepared and run one behind the other while the others of the
+/// group wait.
+pub const SQL_STATEMENTS: usize = 1_000;
+
+/// Longest of them, in bytes: each is parsed while the others wait. What is data belongs in parameters.
+pub const SQL_BYTES: usize = 64 << 10;
+
+/// Most parameters of one: as many as SQLite takes.
+pub const SQL_PARAMETERS: usize = 32_766;
+
+/// Steps of SQLite's machine that one of them may take, about half a second; a row that is looked at takes some five to ten. All
+/// others of the group wait for it.
+pub const SQL_STEPS: u32 = 10_000_000;
+
 /// Rows a reader hands over at once. Larger pages read a little faster and hold more memory.
 pub const PAGE_ROWS: u32 = 1_000;
 

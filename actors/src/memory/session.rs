@@ -19,7 +19,8 @@ use crate::storage::queue::{
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, schedule, subscription,
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, schedule, sql,
+    subscription,
 };
 
 /// One process of the store. Dropped without leaving, it is dead at once.
@@ -385,6 +386,11 @@ impl Tables for MemorySession {
 
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.operate(|store, _| Ok(store.subscription_end(operation)))
+    }
+
+    /// There is no SQL in plain maps.
+    fn sql_run(&mut self, _: &sql::Run) -> Result<sql::Ran> {
+        self.operate(|_, _| Ok(sql::Ran::Unsupported))
     }
 
     fn lock_check(&mut self, operation: &batch::Check) -> Result<bool> {

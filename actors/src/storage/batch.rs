@@ -4,7 +4,7 @@
 //! first that is refused undoes them all, and is named.
 
 use super::lock::Fence;
-use super::{Operation, Outcome, Session, erase, feed, queue, stream, subscription};
+use super::{Operation, Outcome, Session, erase, feed, queue, sql, stream, subscription};
 use crate::error::Result;
 
 /// Apply operations, all or none.
@@ -53,6 +53,7 @@ impl Outcome {
             }
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
+            Outcome::SqlRun(ran) => !matches!(ran, sql::Ran::Done { .. }),
             Outcome::Batch(applied) => matches!(applied, Applied::Refused { .. }),
             // Each by its name, so that whoever adds an operation has to say which it is.
             Outcome::LockAcquire(_)
@@ -85,13 +86,26 @@ impl Outcome {
 /// # Errors
 /// What went wrong in the database. What the batch had written is undone then, if the transaction is still there.
 pub fn apply(session: &mut impl Session, batch: &Batch) -> Result<Applied> {
+    whole(session, |session| apply_parts(session, batch), |applied| matches!(applied, Applied::Done(_)))
+}
+
+/// Does something within a session's transaction that may find out only when it has written that it is refused: under a
+/// savepoint of its own, which is undone unless what came of it is to be kept.
+///
+/// # Errors
+/// What went wrong in the database. What was written is undone then, if the transaction is still there.
+pub fn whole<S: Session, T>(
+    session: &mut S,
+    act: impl FnOnce(&mut S) -> Result<T>,
+    keep: impl FnOnce(&T) -> bool,
+) -> Result<T> {
     session.savepoint()?;
-    let applied = apply_parts(session, batch);
-    let keep = matches!(applied, Ok(Applied::Done(_)));
+    let done = act(session);
+    let keep = done.as_ref().is_ok_and(keep);
     let ended = session.end_savepoint(keep);
-    // Why the batch failed says more than that it could not be undone, which whoever rolls back finds out.
-    let applied = applied?;
-    ended.map(|()| applied)
+    // Why it failed says more than that it could not be undone, which whoever rolls back finds out.
+    let done = done?;
+    ended.map(|()| done)
 }
 
 fn apply_parts(session: &mut impl Session, batch: &Batch) -> Result<Applied> {

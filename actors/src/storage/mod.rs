@@ -22,6 +22,7 @@ pub mod process;
 pub mod queue;
 pub mod schedule;
 pub mod snapshot;
+pub mod sql;
 pub mod stream;
 pub mod subscription;
 
@@ -200,6 +201,9 @@ operations! {
     subscription_pass_over: SubscriptionPassOver(subscription::PassOver) => u64;
     /// Forget a durable subscription.
     subscription_end: SubscriptionEnd(subscription::Unsubscribe) => bool;
+
+    /// Run statements of the user's own, all or none.
+    sql_run: SqlRun(sql::Run) => sql::Ran;
 
     /// Find out whether a lock is held.
     lock_check: LockCheck(batch::Check) => bool;

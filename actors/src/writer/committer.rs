@@ -262,7 +262,8 @@ impl Committer {
     fn redo(&mut self) -> Result<Vec<Result<Outcome>>> {
         self.beats = false;
         let writes = std::mem::take(&mut self.writes);
-        // Operations that panic are left out of the next attempt; each attempt loses one, so this ends.
+        // Operations that panic, or bring the transaction down, are left out of the next attempt; each attempt loses one, so
+        // this ends.
         let mut refused: Vec<Option<Error>> = vec![None; writes.len()];
         let answers = loop {
             match self.attempt(&writes, &mut refused) {
@@ -275,7 +276,8 @@ impl Committer {
         Ok(self.commit(answers?))
     }
 
-    /// One attempt at a group under savepoints; `None` if an operation panicked and must be left out.
+    /// One attempt at a group under savepoints; `None` if an operation panicked, or brought the transaction down by its own
+    /// doing, and must be left out.
     fn attempt(
         &mut self,
         writes: &VecDeque<Write>,
@@ -291,11 +293,12 @@ impl Committer {
             }
             self.session.savepoint()?;
             let answer = self.apply(write);
-            if self.suspect {
+            let lost = !self.session.in_transaction();
+            if self.suspect || (lost && answer.as_ref().is_err_and(Error::blames_the_operation)) {
                 *refused = answer.err();
                 return Ok(None);
             }
-            if !self.session.in_transaction() {
+            if lost {
                 // The database has rolled back all of it on its own: a full or broken disk.
                 return Err(answer.err().unwrap_or_else(|| storage("the transaction was lost")));
             }

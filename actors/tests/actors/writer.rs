@@ -104,6 +104,18 @@ async fn g6_a_storage_that_rolls_back_by_itself_fails_the_whole_group_alike() {
 }
 
 #[tokio::test]
+async fn g6_an_operation_that_brings_the_transaction_down_spares_its_neighbours() {
+    let world = World::new();
+    let refused = Error::SqlRefused { statement: "INSERT OR ROLLBACK".into(), reason: "asked for".into() };
+    let fault = || world.memory.faults().fail_apply_and_roll_back(IN_THE_REDO, refused.clone());
+    let answers = commit_group(&world, fault).await;
+    assert_eq!(answers[UNLUCKY - 1], Err(refused));
+    let failed: Vec<usize> = (1..=GROUP).filter(|number| answers[number - 1].is_err()).collect();
+    assert_eq!(failed, [BAD, UNLUCKY]);
+    assert_what_was_answered_is_so(&world, &answers);
+}
+
+#[tokio::test]
 async fn g10_a_panic_of_the_storage_is_one_callers_error() {
     let world = World::new();
     let answers = commit_group(&world, || world.memory.faults().panic_in_apply(IN_THE_REDO)).await;

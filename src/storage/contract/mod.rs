@@ -17,6 +17,7 @@ mod reads;
 mod schedules;
 mod shared;
 mod snapshots;
+mod sqls;
 mod stage;
 mod streams;
 mod subscriptions;
@@ -311,6 +312,11 @@ macro_rules! contract_suite {
                     a1_a_stream_that_is_not_as_expected_refuses_its_batch
                     c5_an_effect_and_its_cursor_are_one
                     g6_a_batch_is_a_part_within_a_part
+                }
+                sqls {
+                    g2_sql_is_a_part_of_its_batch
+                    g2_sql_that_is_refused_leaves_no_trace
+                    g2_sql_that_is_rolled_back_was_not_run
                 }
                 schedules {
                     q5_a_time_is_done_for_once

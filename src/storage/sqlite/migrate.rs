@@ -38,6 +38,13 @@ pub(super) fn bring_up(place: &Place, options: &Options) -> Result<()> {
     result
 }
 
+/// A new store's tables in memory, without a row: what a store has of its own.
+pub(super) fn in_memory() -> Result<Connection> {
+    let connection = Connection::open_in_memory().map_err(database)?;
+    LADDER.iter().try_for_each(|script| connection.execute_batch(script)).map_err(database)?;
+    Ok(connection)
+}
+
 /// Who keeps us from it.
 fn holder(place: &Place, slot: u32) -> Occupant {
     open::reader(place).map_or(Occupant::Unknown, |connection| process::occupant(&connection, slot))

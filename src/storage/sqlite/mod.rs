@@ -16,6 +16,7 @@
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
 //! | `subscription` | how far each durable subscription has come |
+//! | `sql` | the user's own SQL: what it may not touch, how long it may run |
 //! | `data` | payloads as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
@@ -48,6 +49,7 @@ mod queue;
 mod schedule;
 mod session;
 mod snapshot;
+mod sql;
 mod stream;
 mod subscription;
 mod sync;

@@ -130,6 +130,8 @@ fn connect(place: &Place, access: OpenFlags) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // The checkpoint on the last close would run outside the writers' turn and hide its errors.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(database)?;
+    // Whoever runs SQL on it cannot write past what SQLite itself keeps in order.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(database)?;
     // How a statement is carried out must not hang on the values that are bound to it, a LIMIT's among them. If it did, SQLite
     // would prepare it anew for each use: more than half of what a claim cost.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(database)?;

@@ -17,6 +17,7 @@ use super::error::{busy_with, database};
 use super::place::Place;
 use super::presence::Presence;
 use super::process::{self, Own};
+use super::sql::Scrutiny;
 use super::sync::Sidecar;
 use super::trace::Trace;
 use super::{Options, open};
@@ -61,6 +62,8 @@ pub(super) struct SqliteSession {
     rope: Arc<Rope>,
     pub(super) presence: Arc<Presence>,
     pub(super) connection: Connection,
+    /// What the hooks of the connection do while it runs a user's own SQL.
+    pub(super) scrutiny: Arc<Scrutiny>,
     /// Keeps the log's index alive while the connection is opened anew.
     keeper: Option<Connection>,
     place: Arc<Place>,
@@ -107,12 +110,13 @@ impl SqliteSession {
     ) -> Result<SqliteSession> {
         let (sidecar, slot) = Sidecar::open_with_slot(&place)?;
         let sidecar = Arc::new(sidecar);
-        let log = Arc::new(AtomicU32::new(0));
+        let (log, scrutiny) = (Arc::new(AtomicU32::new(0)), Arc::default());
         let mut session = SqliteSession {
             rope: Arc::new(Rope::new(&sidecar)),
             sidecar,
             presence: Arc::new(Presence::new(slot)),
-            connection: connect(&place, &options, &log)?,
+            connection: connect(&place, &options, &log, &scrutiny)?,
+            scrutiny,
             keeper: None,
             place,
             options,
@@ -311,8 +315,14 @@ impl SqliteSession {
 }
 
 /// Opens the connection that writes and has SQLite tell the length of the log after each commit. It waits for nobody.
-fn connect(place: &Place, options: &Options, log: &Arc<AtomicU32>) -> Result<Connection> {
+fn connect(
+    place: &Place,
+    options: &Options,
+    log: &Arc<AtomicU32>,
+    scrutiny: &Arc<Scrutiny>,
+) -> Result<Connection> {
     let mut connection = open::writer(place, options)?;
+    scrutiny.begin(&mut connection)?;
     connection.busy_timeout(Duration::ZERO).map_err(database)?;
     let log = log.clone();
     let hook = move |_: &mut rusqlite::hooks::Wal, pages: c_int| {
@@ -431,7 +441,7 @@ impl Session for SqliteSession {
             self.replaced = true;
             return same;
         }
-        self.connection = connect(&self.place, &self.options, &self.log)?;
+        self.connection = connect(&self.place, &self.options, &self.log, &self.scrutiny)?;
         self.syncs = self.options.syncs();
         self.keeper = None;
         Ok(())

@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, queue, schedule, snapshot, stream,
+    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, queue, schedule, snapshot, sql, stream,
     subscription,
 };
 
@@ -138,6 +138,11 @@ impl Tables for SqliteSession {
 
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.end_subscription(operation)
+    }
+
+    fn sql_run(&mut self, operation: &sql::Run) -> Result<sql::Ran> {
+        let run = |session: &mut SqliteSession| session.run_sql(operation);
+        batch::whole(self, run, |ran| matches!(ran, sql::Ran::Done { .. }))
     }
 
     fn lock_check(&mut self, operation: &batch::Check) -> Result<bool> {

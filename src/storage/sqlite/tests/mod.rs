@@ -8,6 +8,7 @@ mod opening;
 mod process;
 mod queue;
 mod schedule;
+mod sql;
 mod stream;
 
 use std::path::PathBuf;

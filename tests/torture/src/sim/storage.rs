@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, feed, queue, schedule, stream, subscription,
+    batch, feed, queue, schedule, sql, stream, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -371,6 +371,7 @@ impl Tables for Moored {
         queue_revive(queue::Revive) -> queue::Revived;
         queue_purge(queue::Purge) -> queue::Purged;
         queue_configure(queue::Configure) -> queue::Configured;
+        sql_run(sql::Run) -> sql::Ran;
         lock_check(batch::Check) -> bool;
         batch_apply(batch::Batch) -> batch::Applied;
     }
