@@ -14,8 +14,8 @@ use millpond_actors::storage::batch::{Applied, Check};
 use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::{Apply, Outcome};
 
-/// Writes that take effect together or not at all: events, jobs, messages, records, the end of a job, an acknowledgement, all
-/// of them under a lock if that is wanted.
+/// Writes that take effect together or not at all: events, jobs, messages, records, the end of a job, an acknowledgement, SQL on
+/// tables of your own, all of them under a lock if that is wanted.
 ///
 /// - **All or none**: if one of them is refused (the expected version is another one, the job is somebody else's now, the lock
 ///   is lost), nothing is written, and the error is that of the one that was refused.
@@ -174,8 +174,8 @@ impl Batch {
     ///
     /// # Errors
     /// That of the write that was refused, as if it had been made alone: [`Error::Conflict`], [`Error::DuplicateEvent`],
-    /// [`Error::StaleClaim`], [`Error::Fenced`]; [`Error::Busy`]; what the database said. Nothing is written then, and jobs
-    /// that were to be done in it are given back.
+    /// [`Error::StaleClaim`], [`Error::SqlRefused`], [`Error::WrongRows`], [`Error::Fenced`]; [`Error::Busy`]; what the database
+    /// said. Nothing is written then, and jobs that were to be done in it are given back.
     pub async fn commit(self) -> Result<Written> {
         let Some((runtime, parts, means)) = self.split() else { return Ok(Written::default()) };
         let write = |reply, passage| runtime.write_together(parts, reply, passage);

@@ -210,6 +210,7 @@ mod repository;
 mod rw_lock;
 mod schedule;
 mod semaphore;
+mod sql;
 mod watching;
 mod worker;
 
@@ -263,6 +264,7 @@ pub use crate::repository::{EventStore, Repository};
 pub use crate::rw_lock::RwLock;
 pub use crate::schedule::Every;
 pub use crate::semaphore::Semaphore;
+pub use crate::sql::Sql;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 pub use crate::store::watched;
 pub use crate::store::{Store, StoreBuilder};
@@ -279,4 +281,5 @@ pub use millpond_actors::storage::queue::{
     Job as JobRecord, Numbers as QueueNumbers, Options as QueueOptions, Page as JobPage, State as JobState,
 };
 pub use millpond_actors::storage::schedule::{Missed, Plan as SchedulePlan, Schedule};
+pub use millpond_actors::storage::sql::Value as SqlValue;
 pub use millpond_actors::storage::{Data, Identity, Process, Summary};

@@ -10,6 +10,7 @@ use crate::events::{Appended, Event};
 use crate::feed::Stamp;
 use crate::job::Push;
 use crate::queue::Pushed;
+use crate::sql::Sql;
 
 /// Writes that take effect together or not at all; see [`crate::Batch`].
 ///
@@ -97,6 +98,14 @@ impl Batch {
     /// As there.
     pub fn log_with<T: Serialize>(&mut self, log: &Log<T>, value: &T, stamp: Stamp) -> Result<Slot<u64>> {
         self.batch.log_with(&log.log, value, stamp)
+    }
+
+    /// See [`crate::Batch::sql`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sql(&mut self, statements: impl Into<Vec<Sql>>) -> Result<Slot<Vec<u64>>> {
+        self.batch.sql(statements)
     }
 
     /// See [`crate::Batch::guarded_by`].

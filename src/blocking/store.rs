@@ -12,6 +12,7 @@ use super::{
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
+use crate::sql::Sql;
 
 /// An open store; see [`crate::Store`].
 #[derive(Clone, Debug)]
@@ -130,6 +131,16 @@ impl Store {
     /// See [`crate::Store::batch`].
     pub fn batch(&self) -> Batch {
         Batch { batch: self.store.batch() }
+    }
+
+    /// See [`crate::Store::sql`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn sql(&self, statements: impl Into<Vec<Sql>>) -> Result<Vec<u64>> {
+        let mut batch = self.batch();
+        let rows = batch.sql(statements)?;
+        Ok(batch.commit()?[rows].clone())
     }
 
     /// See [`crate::Store::watch`].

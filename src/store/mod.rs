@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::queue::Queue;
 use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
+use crate::sql::Sql;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 pub use crate::storage::watched;
 
@@ -151,6 +152,38 @@ impl Store {
     /// A batch: writes to any primitives of this store in one commit, all or none.
     pub fn batch(&self) -> Batch {
         Batch::new(Arc::clone(&self.runtime))
+    }
+
+    /// Runs a statement of SQL on tables of your own, or several in their order, all or none, and says of each how many rows it
+    /// has changed, or has found if it only reads. `Ok` means: on disk. With events, jobs and messages together it is
+    /// [`Batch::sql`]; [`Sql`] says what may be run.
+    ///
+    /// Cancel-safe: if the future is dropped, all of it is run or nothing; which of them is not known.
+    ///
+    /// # Errors
+    /// [`Error::SqlRefused`] if one may not be run or cannot be, a constraint forbids it, say; [`Error::WrongRows`];
+    /// [`Error::Unsupported`] on a store in memory; what [`Batch::sql`] refuses; [`Error::Busy`]; what the database said.
+    ///
+    /// # Examples
+    /// ```
+    /// use millpond::{Sql, Store};
+    /// # futures_executor::block_on(async {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let store = Store::open(folder.path().join("shop.db")).await?;
+    /// store.sql([
+    ///     Sql::new("CREATE TABLE IF NOT EXISTS shop_stock (sku TEXT PRIMARY KEY, left INTEGER NOT NULL) STRICT"),
+    ///     Sql::new("CREATE INDEX IF NOT EXISTS shop_stock_left ON shop_stock (left)"),
+    /// ]).await?;
+    /// let insert = Sql::new("INSERT INTO shop_stock VALUES ('lamp', ?1), ('desk', ?2)").bind(3).bind(1);
+    /// let count = Sql::new("SELECT * FROM shop_stock WHERE left > 0").rows(2);
+    /// assert_eq!(store.sql([insert, count]).await?, [2, 2]);
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    pub async fn sql(&self, statements: impl Into<Vec<Sql>>) -> Result<Vec<u64>> {
+        let mut batch = self.batch();
+        let rows = batch.sql(statements)?;
+        Ok(batch.commit().await?[rows].clone())
     }
 
     /// What changes from now on in everything whose name is of this pattern: `*` stands for any characters, `orders.*`

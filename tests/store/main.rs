@@ -51,6 +51,7 @@ mod reading;
 mod scenarios;
 mod schedules;
 mod shared_locks;
+mod sql;
 mod threads;
 mod upcasts;
 mod worker_threads;

@@ -56,7 +56,7 @@ const SRC: [&[&str]; 11] = [
     &["feed"],
     &["inspect"],
     &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue", "events"],
-    &["aggregate", "log", "channel", "channels", "worker", "schedule"],
+    &["aggregate", "log", "channel", "channels", "worker", "schedule", "sql"],
     &["repository", "erase"],
     &["store"],
     &["blocking", "lib", "testing"],

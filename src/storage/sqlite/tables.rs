@@ -2,8 +2,8 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, queue, schedule, snapshot, sql, stream,
-    subscription,
+    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, queue, schedule, snapshot, sql,
+    stream, subscription,
 };
 
 use super::session::SqliteSession;
