@@ -251,7 +251,7 @@ pub enum Error {
     },
     /// A statement of the user's own SQL changed, or found, another number of rows than it had to.
     #[error(
-        "the SQL `{statement}` was expected to be about {expected} rows and was about {actual}; nothing was written"
+        "the SQL `{statement}` was expected to change or find {expected} rows, but it was {actual}; nothing was written"
     )]
     WrongRows {
         /// The statement, shortened.

@@ -140,7 +140,7 @@ impl Store {
     pub fn sql(&self, statements: impl Into<Vec<Sql>>) -> Result<Vec<u64>> {
         let mut batch = self.batch();
         let rows = batch.sql(statements)?;
-        Ok(batch.commit()?[rows].clone())
+        Ok(batch.commit()?.get(rows).cloned().unwrap_or_default())
     }
 
     /// See [`crate::Store::watch`].

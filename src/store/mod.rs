@@ -183,7 +183,7 @@ impl Store {
     pub async fn sql(&self, statements: impl Into<Vec<Sql>>) -> Result<Vec<u64>> {
         let mut batch = self.batch();
         let rows = batch.sql(statements)?;
-        Ok(batch.commit().await?[rows].clone())
+        Ok(batch.commit().await?.get(rows).cloned().unwrap_or_default())
     }
 
     /// What changes from now on in everything whose name is of this pattern: `*` stands for any characters, `orders.*`

@@ -52,6 +52,7 @@ mod scenarios;
 mod schedules;
 mod shared_locks;
 mod sql;
+mod sql_allowed;
 mod threads;
 mod upcasts;
 mod worker_threads;

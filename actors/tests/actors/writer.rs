@@ -106,7 +106,7 @@ async fn g6_a_storage_that_rolls_back_by_itself_fails_the_whole_group_alike() {
 #[tokio::test]
 async fn g6_an_operation_that_brings_the_transaction_down_spares_its_neighbours() {
     let world = World::new();
-    let refused = Error::SqlRefused { statement: "INSERT OR ROLLBACK".into(), reason: "asked for".into() };
+    let refused = Error::SqlRefused { statement: "of a user".into(), reason: "asked for".into() };
     let fault = || world.memory.faults().fail_apply_and_roll_back(IN_THE_REDO, refused.clone());
     let answers = commit_group(&world, fault).await;
     assert_eq!(answers[UNLUCKY - 1], Err(refused));

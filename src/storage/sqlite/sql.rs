@@ -23,11 +23,12 @@ use super::session::SqliteSession;
 /// After so many steps of its machine SQLite asks whether a statement goes on.
 const ROUND: u32 = 100_000;
 
-/// Names that later schemas are going to use, beside all that begin with [`PREFIX`].
+/// Names that later schemas are going to use.
 const RESERVED: [&str; 6] = ["dict", "list", "blob", "projection", "checkpoint", "subject"];
 
-/// See [`RESERVED`].
-const PREFIX: &str = "millpond_";
+/// Beginnings of names: of those for later schemas, and of what SQLite shows its settings as. A table of such a name would stand
+/// before that, where Millpond looks for it.
+const PREFIXES: [&str; 2] = ["millpond_", "pragma_"];
 
 /// What no statement of a user's may name, in lower case.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ impl Forbidden {
 
     fn is_reserved(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
-        (name.starts_with(PREFIX) || RESERVED.contains(&name.as_str())) && !self.own.contains(&name)
+        let reserved = RESERVED.contains(&name.as_str()) || self.insides.contains(&name);
+        (reserved || PREFIXES.iter().any(|prefix| name.starts_with(prefix))) && !self.own.contains(&name)
     }
 }
 
@@ -372,7 +374,7 @@ impl SqliteSession {
     fn look_at_schema(&self, makes: Option<Made>) -> Result<(), Failure> {
         let (forbidden, names) = (forbidden()?, names(&self.connection, NAMES)?);
         if let Some(name) = names.iter().find(|name| forbidden.is_reserved(name)) {
-            return Err(refused(format!("the name \"{name}\" is kept for Millpond")));
+            return Err(refused(format!("the name \"{name}\" is kept for Millpond and SQLite")));
         }
         for sql in makes.map_or_else(|| Ok(Vec::new()), |made| self.uses(&made))? {
             if let (_, Look { refused: Some(reason), .. }) = self.scrutiny.prepare(&self.connection, &sql)? {
