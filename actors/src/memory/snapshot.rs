@@ -7,13 +7,13 @@ use crate::name::Name;
 use crate::storage::snapshot::{Kept, Save, Saved};
 
 impl Store {
-    /// Keeps a snapshot, unless a later one is there or its stream is not.
+    /// Keeps a snapshot, unless a later one is there or its stream is not. One that is ahead of its stream is none.
     pub(super) fn snapshot_save(&mut self, operation: &Save) -> Saved {
-        let later =
-            self.snapshots.get(&operation.stream).is_some_and(|kept| kept.version > operation.version);
-        let stream = self.streams.get(&operation.stream);
+        let Some(stream) = self.streams.get(&operation.stream) else { return Saved::Outdated };
+        let is_later = |kept: &Arc<Kept>| kept.version > operation.version && kept.version <= stream.version;
+        let later = self.snapshots.get(&operation.stream).is_some_and(is_later);
         // A state of what was erased is erased too.
-        if later || stream.is_none_or(|stream| stream.erased >= operation.version) {
+        if later || stream.erased >= operation.version {
             return Saved::Outdated;
         }
         let Save { stream, version, schema, data } = operation.clone();

@@ -5,7 +5,8 @@
 
 use super::Data;
 
-/// Keep a snapshot, unless a later one is kept already.
+/// Keep a snapshot, unless a later one is kept already. One of a version that its stream does not have is none: it would cost a
+/// replay of all events at each load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Save {
     /// The stream's row.

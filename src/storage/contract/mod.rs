@@ -198,6 +198,7 @@ macro_rules! contract_suite {
                     a_snapshot_is_kept_as_it_was_given
                     a_later_snapshot_replaces_an_earlier_one
                     an_earlier_snapshot_is_outdated
+                    a2_a_snapshot_ahead_of_its_stream_keeps_no_other_out
                     a_snapshot_of_no_stream_is_outdated
                     snapshots_of_two_streams_are_independent
                     g2_a_snapshot_rolled_back_leaves_the_former

@@ -45,6 +45,17 @@ pub(super) fn an_earlier_snapshot_is_outdated(stage: &Stage<'_>) {
     assert_eq!(stage.view().snapshot(&name("s")).unwrap().unwrap().version, 2);
 }
 
+/// It is of no use to anybody, and would cost a replay of everything until the stream has come so far.
+pub(super) fn a2_a_snapshot_ahead_of_its_stream_keeps_no_other_out(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    a.append("s", &[1, 2, 3]);
+    let id = stream(stage, "s");
+    a.run(save(id, 4, "four"));
+    assert_eq!(stage.join().run(save(id, 2, "two")), Saved::Kept);
+    assert_eq!(stage.view().snapshot(&name("s")).unwrap().unwrap().data, Data::Json("two".into()));
+    assert_eq!(a.run(save(id, 1, "one")), Saved::Outdated);
+}
+
 pub(super) fn a_snapshot_of_no_stream_is_outdated(stage: &Stage<'_>) {
     let mut a = stage.join();
     a.append("s", &[1]);

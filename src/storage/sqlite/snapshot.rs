@@ -11,8 +11,9 @@ use super::error::{corrupt, database};
 use super::session::SqliteSession;
 
 impl SqliteSession {
-    const STREAM: &str = "SELECT t.name, max(t.erased + 1, ifnull(s.version, 0)) FROM stream t LEFT JOIN snapshot s ON s.stream = t.id
-        WHERE t.id = ?1";
+    /// A version beyond the stream's, or none at all, is that of a damaged snapshot. A state of what was erased is erased too.
+    const STREAM: &str = "SELECT t.name, t.erased >= ?2 OR (s.version > ?2 AND s.version <= t.version)
+        FROM stream t LEFT JOIN snapshot s ON s.stream = t.id WHERE t.id = ?1";
     const SAVE: &str = "INSERT INTO snapshot (stream, version, schema, format, crc, data)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (stream) DO UPDATE SET version = excluded.version, schema = excluded.schema,
@@ -22,13 +23,12 @@ impl SqliteSession {
     pub(super) fn save_snapshot(&mut self, save: &Save) -> Result<Saved> {
         let mut statement = self.connection.prepare_cached(Self::STREAM).map_err(database)?;
         let found = statement
-            .query_row([save.stream], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))
+            .query_row([save.stream, save.version], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<bool>>(1)?))
+            })
             .optional()
             .map_err(database)?;
-        let Some((name, least)) = found else { return Ok(Saved::Outdated) };
-        if save.version < least {
-            return Ok(Saved::Outdated);
-        }
+        let Some((name, None | Some(false))) = found else { return Ok(Saved::Outdated) };
         let (format, data) = (save.data.format(), save.data.bytes());
         let crc = checksum::record(Kind::Snapshot, &name, save.version, "", format, save.schema, data);
         let mut statement = self.connection.prepare_cached(Self::SAVE).map_err(database)?;

@@ -125,8 +125,8 @@ fn g14_an_empty_file_or_none_with_a_log_is_no_new_store() {
 fn snapshots_are_replaced_by_later_ones_and_checked() {
     let fixture = Fixture::new();
     let mut session = fixture.join(0);
-    let Appended::Done { stream, .. } =
-        appended(&mut *session, 0, &append("a-1", Expected::Any, vec![event(1, "{}")]))
+    let events = (1..=6).map(|number| event(number, "{}")).collect();
+    let Appended::Done { stream, .. } = appended(&mut *session, 0, &append("a-1", Expected::Any, events))
     else {
         panic!("not appended")
     };
@@ -141,6 +141,13 @@ fn snapshots_are_replaced_by_later_ones_and_checked() {
     assert_eq!(view.snapshot(&name("b-1")), Ok(None));
     fixture.plain().execute("UPDATE snapshot SET data = x'07'", []).unwrap();
     assert!(matches!(view.snapshot(&name("a-1")), Err(Error::Corrupt { kind: "snapshot", .. })));
+    // However damaged, it keeps no sound one out.
+    for version in [7, i64::MAX, -1, i64::MIN] {
+        fixture.plain().execute("UPDATE snapshot SET version = ?1", [version]).unwrap();
+        assert!(matches!(view.snapshot(&name("a-1")), Err(Error::Corrupt { kind: "snapshot", .. })));
+        assert_eq!(kept(save(6, 8)), Saved::Kept);
+        assert_eq!(view.snapshot(&name("a-1")).unwrap().unwrap().data, Data::Bincode(vec![8]));
+    }
 }
 
 #[test]
