@@ -6,6 +6,7 @@
 //!
 //! Every oracle has a mutant: evidence that is spoilt on purpose, which the oracle must complain of.
 
+pub mod aggregates;
 pub mod all;
 pub mod callers;
 pub mod cancel;

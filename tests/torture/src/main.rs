@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, hands, history, io, jobs,
-    kill, locks, overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
+    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, hands, history,
+    io, jobs, kill, locks, overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
 };
 
 use crate::options::usage;
@@ -87,6 +87,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             feeds::child::live(file.as_ref(), role.parse()?, first, most.parse()?)?;
             Ok(true)
         }
+        [name, file, orders] if name == aggregates::CHILD => {
+            aggregates::child::live(file.as_ref(), &orders.parse()?)?;
+            Ok(true)
+        }
         [name, file, sql] if name == touch::CHILD => {
             touch::child::live(file.as_ref(), sql)?;
             Ok(true)
@@ -124,6 +128,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "serial" => line!(name, options, serial, program),
         "readers" => line!(name, options, readers, program),
         "feeds" => line!(name, options, feeds, program),
+        "aggregates" => line!(name, options, aggregates, program),
         "files" => line!(name, options, files),
         "touch" => line!(name, options, touch, program),
         "clock" => line!(name, options, clocks, program),

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use torture::{
-    Result, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, history, io, jobs, kill,
-    locks, overload, panics, power, readers, serial, sim, stopped, touch, zombies,
+    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, history, io,
+    jobs, kill, locks, overload, panics, power, readers, serial, sim, stopped, touch, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -19,6 +19,9 @@ const USAGE: &str = "usage:
                   [--mutant lost|again|careless|undone|swapped|uncounted|immune|early|crowded|stuck]
   torture feeds   [--seed N] [--messages N] [--every-ms N]
                   [--mutant lost|other|gap|twice|vague|careless|late|early|back|unfenced|unread|deaf]
+  torture aggregates [--seed N] [--commands N] [--tasks N] [--processes N] [--every-ms N] [--part alone|raced|bank]
+                  [--mutant outside|snapshot|untold|other|hole|twice|rejected|panicked|torn|apart|stale|mistaken|
+                  denied|short|order|effect|message|minted|unended]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
   torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
                   [--mutant unsynced|early|liar|flipped|headless|hole|swapped]
@@ -141,6 +144,7 @@ options! {
     locks: grants, processes, lanes, every_ms, seconds = limit, timed;
     jobs: jobs = some, every_ms = some, timed;
     feeds: messages = some, every_ms = some, timed;
+    aggregates: commands = some, tasks = some, processes = some, every_ms = some, part = part;
     zombies: rounds, timed;
     power: rounds, images, seconds = limit, lanes = some;
     fsync: rounds, images, seconds = limit, lanes = some, stride = some;
@@ -162,6 +166,10 @@ options! {
 
 fn limit(value: &str) -> Result<Option<u64>> {
     Ok(Some(value.parse()?))
+}
+
+fn part(value: &str) -> Result<Option<aggregates::Part>> {
+    named(value, &aggregates::Part::ALL)
 }
 
 fn place(value: &str) -> Result<Option<panics::Place>> {
