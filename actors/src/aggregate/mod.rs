@@ -109,6 +109,8 @@ struct Entry {
     stay: Stay,
     /// When what it leads to must have been begun, however often it is decided.
     deadline_ms: u64,
+    /// How often another process was faster.
+    overtaken: u32,
 }
 
 impl<M: Model> Item<M> {
@@ -136,6 +138,13 @@ impl<M: Model> Item<M> {
     fn unknown(&self) -> Option<Uuid> {
         self.id().filter(|_| !matches!(self, Item::Execute(Order { is_new: true, .. })))
     }
+
+    fn overtaken(mut self) -> Item<M> {
+        match &mut self {
+            Item::Execute(Order { entry, .. }) | Item::Look { entry, .. } => entry.overtaken += 1,
+        }
+        self
+    }
 }
 
 /// What the actor is doing.
@@ -158,8 +167,6 @@ pub struct AggregateActor<M: Model> {
     house: House,
     phase: Phase<M>,
     line: VecDeque<Item<M>>,
-    /// How often in a row another process was faster.
-    conflicts: u32,
     /// So many flights more keep a copy of the state that they rest on: others write to the stream as well, and with it only
     /// what they have written has to be read.
     careful: u32,
@@ -179,7 +186,6 @@ impl<M: Model> Primitive for AggregateActor<M> {
             house,
             phase: Phase::Absent,
             line,
-            conflicts: 0,
             careful: 0,
             scheduled: false,
             likely: 0,
@@ -227,7 +233,7 @@ impl<M: Model> Handler<Visit<Look<M>>> for AggregateActor<M> {
 
 impl<M: Model> AggregateActor<M> {
     fn entry(&self, passage: Passage, stay: Stay) -> Entry {
-        Entry { _passage: passage, stay, deadline_ms: self.house.writer.deadline_ms() }
+        Entry { _passage: passage, stay, deadline_ms: self.house.writer.deadline_ms(), overtaken: 0 }
     }
 
     fn enqueue(&mut self, item: Item<M>, context: &mut Context<Self>) {
@@ -395,19 +401,18 @@ impl<M: Model> AggregateActor<M> {
         }
     }
 
-    /// Somebody else has written to the stream since: decide again, or give up after a few times.
+    /// Somebody else has written to the stream since: those for whom that was once too often are told so, the others are
+    /// decided again.
     fn conflict(&mut self, mut flight: Flight<M>, id: Option<u64>, actual: u64, context: &mut Context<Self>) {
-        self.conflicts += 1;
         self.careful = limits::CAREFUL_FLIGHTS;
         let (base, before) = (flight.base, flight.before.take());
-        if self.conflicts > limits::CONFLICT_RETRIES {
-            self.conflicts = 0;
-            let expected = Expected::Version(flight.base);
-            let error = Error::Conflict { stream: self.name.to_string(), expected, actual };
-            flight.decided.into_iter().for_each(|(item, _)| item.fail(error.clone()));
-        } else {
-            self.requeue(flight);
-        }
+        let expected = Expected::Version(base);
+        let error = Error::Conflict { stream: self.name.to_string(), expected, actual };
+        let has_tries = |item: &Item<M>| item.entry().overtaken <= limits::CONFLICT_RETRIES;
+        let decided = flight.decided.into_iter().map(|(item, _)| item.overtaken());
+        let (again, outrun): (Vec<_>, Vec<_>) = decided.partition(has_tries);
+        outrun.into_iter().for_each(|item| item.fail(error.clone()));
+        again.into_iter().rev().for_each(|item| self.line.push_front(item));
         match (before, self.line.front().map(|item| item.entry().stay.clone())) {
             (Some(state), Some(stay)) => {
                 self.forget_what_is_new();
@@ -425,7 +430,6 @@ impl<M: Model> AggregateActor<M> {
         last: Option<Placed>,
         context: &mut Context<Self>,
     ) {
-        self.conflicts = 0;
         self.careful = self.careful.saturating_sub(1);
         self.likely = self.line.len() + flight.decided.len();
         for (item, decided) in flight.decided {

@@ -136,6 +136,30 @@ async fn a4_a_command_that_is_always_outrun_gets_the_conflict() {
 }
 
 #[tokio::test]
+async fn a4_a_newcomer_does_not_pay_for_those_before_it() {
+    let world = World::new();
+    let (to_test, decides) = std::sync::mpsc::channel();
+    let (to_command, goes_on) = std::sync::mpsc::channel::<()>();
+    let foreigner = Mutex::new((world.foreigner(), 0, goes_on));
+    let command = Command::Run(Arc::new(move || {
+        let (foreigner, decided, goes_on) = &mut *foreigner.lock().unwrap();
+        foreigner.write(foreign_append("ledger", "foreign"));
+        *decided += 1;
+        if *decided == limits::CONFLICT_RETRIES {
+            to_test.send(()).unwrap();
+            goes_on.recv().unwrap();
+        }
+    }));
+    let outrun = begun(world.execute("ledger", command));
+    // It comes while the other is decided for the last time but one, and shares the last flight with it.
+    tokio::task::spawn_blocking(move || decides.recv()).await.unwrap().unwrap();
+    let newcomer = begun(world.execute("ledger", Command::Count));
+    to_command.send(()).unwrap();
+    assert!(matches!(soon(outrun).await, Err(Error::Conflict { .. })));
+    assert_eq!(soon(newcomer).await.unwrap().version(), 10);
+}
+
+#[tokio::test]
 async fn a1_two_processes_on_one_aggregate_lose_and_double_nothing() {
     let here = World::new();
     let there = here.another();
