@@ -197,7 +197,7 @@ impl Truth {
                 dense && is_as(append.expected, version) && !known
             }
             Appended::Conflict { actual } => actual == version && !is_as(append.expected, version),
-            Appended::Duplicate { .. } | Appended::Fenced => false,
+            Appended::Duplicate { .. } | Appended::Fenced | Appended::Closed => false,
         };
         let words = || format!("{:?} at version {version} led to {appended:?}", append.expected);
         (!honest).then(|| (Broken::Version, words()))
