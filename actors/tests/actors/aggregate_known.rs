@@ -135,6 +135,21 @@ async fn a3_what_another_process_does_meanwhile_is_found_behind_the_conflict() {
     assert_eq!(theirs.version(), 1, "another aggregate's is another command");
 }
 
+/// Alone in its flight its events are the other's, id by id; but it is the other who has appended them.
+#[tokio::test]
+async fn a3_what_another_process_has_just_appended_is_not_taken_for_ones_own() {
+    let world = loaded().await;
+    let mut foreigner = world.foreigner();
+    foreigner.begin();
+    let ours = begun(world.execute_known("ledger", Command::Count, 7));
+    world.arrived().await;
+    foreigner.apply(carried_out("ledger", 7, "theirs"));
+    foreigner.commit();
+    let again = Told::Repeated { version: 2, position: Some(2), events: vec!["theirs".into()] };
+    assert_eq!(soon(ours).await, Ok(again));
+    assert_eq!(world.contents("ledger"), ["first", "theirs"]);
+}
+
 /// What a command with this id leads to, appended by a bare session.
 fn carried_out(ledger: &str, id: u128, contents: &str) -> Append {
     let mut append = foreign_append(ledger, contents);
