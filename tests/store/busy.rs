@@ -8,8 +8,7 @@ use millpond::blocking::Store;
 use millpond::{Error, Expected, Health, Occupant, WriteOutcome, WriterState};
 
 use crate::backends::event;
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 
 /// The slot that the first process of a store has.
 const FIRST: &str = "keep 0";

@@ -8,8 +8,8 @@ use millpond::blocking::Store;
 use millpond::{Error, Expected};
 
 use crate::backends::event;
-use crate::peer::Peer;
-use crate::processes::{LONG, file, waiting};
+use crate::peer::{Peer, file};
+use crate::processes::{LONG, waiting};
 
 /// A process with a pid namespace of its own is the first one in it.
 const OWN_PIDS: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];

@@ -2,7 +2,7 @@
 //! its answer.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -11,6 +11,13 @@ use nix::unistd::Pid;
 
 /// In the environment of a child: the file of the store.
 pub(crate) const FILE: &str = "MILLPOND_TEST_FILE";
+
+/// A new file for several processes, and the folder that it is in.
+pub(crate) fn file() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shared.db");
+    (folder, file)
+}
 
 /// A child process.
 pub(crate) struct Peer {

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::aggregates::{Account, Do, Refused};
 use crate::backends::known;
-use crate::peer::{FILE, Peer, keep_turn};
+use crate::peer::{FILE, Peer, file, keep_turn};
 
 /// Only a wake-up ends a wait this long; the guard around it turns a hang into a failure.
 pub(crate) const LONG: Duration = Duration::from_secs(40);
@@ -187,12 +187,6 @@ pub(crate) fn waiting(store: &Store, tickets: u64) {
     while store.inspect().summary().unwrap().tickets_waiting != tickets {
         std::thread::yield_now();
     }
-}
-
-pub(crate) fn file() -> (tempfile::TempDir, std::path::PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("shared.db");
-    (folder, file)
 }
 
 #[test]

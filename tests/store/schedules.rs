@@ -8,8 +8,7 @@ use millpond::blocking;
 use millpond::{Clock, Error, Every, ManualClock, Missed, Push, Queue, Result, Store, Task};
 
 use crate::backends::{begin, on_a_clock, until};
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 
 /// Long enough that only a wake-up ends the wait.
 const LONG: Duration = Duration::from_secs(3_600);

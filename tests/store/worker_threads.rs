@@ -8,8 +8,7 @@ use millpond::{Error, JobState, Push, Result, Store, Task};
 use tokio::sync::oneshot;
 
 use crate::backends::wait;
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 use crate::workers::{push, records};
 
 each_backend! {

@@ -8,8 +8,7 @@ use serde::Deserialize;
 
 use super::at_once;
 use crate::backends::{event, id, known};
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 
 each_backend! {
     unregistered_event_type_is_rejected

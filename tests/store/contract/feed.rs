@@ -8,8 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::{NOTHING, at_once, numbers};
 use crate::backends::{all, event};
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 
 each_backend! {
     full_read_returns_all_events_in_position_order

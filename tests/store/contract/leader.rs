@@ -14,8 +14,7 @@ use millpond::{Election, Error, Leadership, Result, Store, blocking};
 
 use super::at_once;
 use crate::backends::begin;
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 
 each_backend! {
     identity_is_stable

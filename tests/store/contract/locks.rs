@@ -10,8 +10,7 @@ use millpond::{Error, Result, Store, blocking};
 
 use super::at_once;
 use crate::backends::{until, waiting};
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 
 each_backend! {
     acquire_yields_the_key

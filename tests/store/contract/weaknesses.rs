@@ -10,8 +10,7 @@ use super::outbox::{Do, Orders};
 use super::{at_once, numbers};
 use crate::aggregates::{Account, Do as Move};
 use crate::backends::{event, known, wait};
-use crate::peer::Peer;
-use crate::processes::file;
+use crate::peer::{Peer, file};
 
 each_backend! {
     w8_append_is_idempotent_by_the_ids_of_its_events
