@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 
-/// Whether and when snapshots of an aggregate's state are kept. They are a cache: whatever is wrong with one
-/// costs a replay of the events, and the state comes out the same.
+/// Whether and when snapshots of an aggregate's state are kept. They are a cache: one that is damaged, cannot be read or is of
+/// another [schema](Snapshots::schema) costs a replay of the events, and the state comes out the same.
 pub struct Snapshots<A> {
     pub(super) policy: Option<Policy>,
     pub(super) freeze: fn(&A) -> Result<Data>,
@@ -39,8 +39,8 @@ impl<A: Serialize + DeserializeOwned> Snapshots<A> {
         }
     }
 
-    /// The version of the state's shape; raise it whenever the state's fields change. A snapshot with another
-    /// one is not used.
+    /// The version of the state's shape, 1 unless set. Raise it whenever the state's fields change, and whenever `evolve` makes
+    /// another state of the same events: a snapshot with another one is not used, and one with the same is believed.
     #[must_use]
     pub fn schema(mut self, schema: u32) -> Snapshots<A> {
         self.policy = self.policy.map(|policy| Policy { schema, ..policy });
