@@ -124,6 +124,23 @@ fn order_desk() {
 }
 
 #[test]
+fn event_sourcing() {
+    let said = run("event_sourcing");
+    let right = [
+        "Hamlet, after the first program: 7 seats are free",
+        "Ada has 2 seats, just now: version 3",
+        "Ada has 2 seats, as before: version 3",
+        "Bob would like 6 seats: only 5 seats are left",
+        "a ticket for Ada, 2 seats (event show-hamlet 3)",
+        "free seats: 10 at version 1, 5 now",
+        "1. Opened {\"seats\":10}, today Opened { seats: 10 }",
+        "2. Sold {\"seats\":3}, today Booked { guest: \"somebody at the door\", seats: 3 }",
+        "3. Booked {\"guest\":\"Ada\",\"seats\":2}, today Booked { guest: \"Ada\", seats: 2 }",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), right);
+}
+
+#[test]
 fn worker() {
     let said = run("worker");
     let expected = [
