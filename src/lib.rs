@@ -9,6 +9,7 @@
 //! - [`Store`] is the door to everything; its methods are `async` and run on any executor.
 //! - [`blocking::Store`] is the same with threads that wait, for programs that are not async.
 //! - Several processes may open the same file. A process that dies loses its locks at once.
+//! - [`guide::event_sourcing`] leads from an empty file to an aggregate, an upcast event and a test.
 //!
 //! # Examples
 //! ```
@@ -187,7 +188,7 @@
 //! | --- | --- | --- |
 //! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
 //! | `cli` | yes | the program `millpond`; a library user leaves it out |
-//! | `testing` | no | for tests: a clock of their own, checkpoints as often as they like, what is done to the log past SQLite, and points at which it fails |
+//! | `testing` | no | for tests: the test kit `millpond::testing` (given-when-then for aggregates, a store that remembers and fails when told to, the contract of event stores), a clock that only the test moves; also checkpoints as often as they like, what is done to the log past SQLite, and points at which it fails |
 
 mod store;
 
@@ -229,6 +230,8 @@ pub mod blocking;
 pub mod testing;
 
 mod storage;
+
+pub mod guide;
 
 /// The README's programs run as tests.
 #[cfg(doctest)]

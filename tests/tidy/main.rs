@@ -59,7 +59,7 @@ const SRC: [&[&str]; 11] = [
     &["aggregate", "log", "channel", "channels", "worker", "schedule", "sql"],
     &["repository", "erase"],
     &["store"],
-    &["blocking", "lib", "testing"],
+    &["blocking", "guide", "lib", "testing"],
 ];
 
 /// `Store::blocking()` is the door between the two faces.

@@ -1,0 +1,5 @@
+//! Guides: from an empty file to something that works. Each is one page of text and programs, and the programs are tests.
+//!
+//! - [`event_sourcing`]: streams, aggregates, the past, old events, and how all of it is tested.
+
+pub mod event_sourcing;
