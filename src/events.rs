@@ -370,6 +370,7 @@ impl Event {
         for (what, size, limit) in sizes {
             limits::check_size(what, size, limit)?;
         }
+        self.origin.check()?;
         metadata.map_or(Ok(()), |metadata| codec::check_json("the event's metadata", metadata))
     }
 

@@ -79,10 +79,16 @@ impl Origin {
 
     /// As it is kept, if it can be.
     pub(crate) fn kept(self) -> Result<Option<Box<Kept>>> {
+        self.check()?;
+        Ok(self.0.kept())
+    }
+
+    /// Whether it can be kept.
+    pub(crate) fn check(&self) -> Result<()> {
         let Origin(kept) = self;
-        for (what, given) in [("actor", &kept.actor), ("tenant", &kept.tenant)] {
-            given.as_ref().map_or(Ok(()), |given| name::check(what, given, limits::NAME_BYTES))?;
-        }
-        Ok(kept.kept())
+        let given = [("actor", &kept.actor), ("tenant", &kept.tenant)];
+        given.into_iter().try_for_each(|(what, given)| {
+            given.as_ref().map_or(Ok(()), |given| name::check(what, given, limits::NAME_BYTES))
+        })
     }
 }

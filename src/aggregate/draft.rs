@@ -5,11 +5,8 @@ use uuid::Uuid;
 use millpond_actors::clock::{Rng, SystemRng};
 use millpond_actors::error::{Error, Expected, Result};
 use millpond_actors::name::Name;
-use millpond_actors::storage::Data;
 
-use super::upcasts::shapes;
-use super::{Aggregate, CommandError, Decision, decode};
-use crate::codec;
+use super::{Aggregate, CommandError, Decision, decode, encode};
 use crate::events::Event;
 use crate::origin::Origin;
 use crate::reading::Recorded;
@@ -114,14 +111,8 @@ impl<A: Aggregate> Draft<A> {
 
     /// The changes as they are appended, and to what; `None` if there are none.
     pub(crate) fn unsaved(&self) -> Result<Option<(Expected, Vec<Event>)>> {
-        let event = |(id, event): &(Uuid, A::Event)| {
-            let (event_type, data) = codec::split_event(event)?;
-            let schema = shapes::<A>().current(&event_type);
-            let Data::Json(text) = data else {
-                return Err(Error::Encode { what: event_type.into_owned(), reason: "it is not JSON".into() });
-            };
-            Ok(Event::from_json(event_type, text)?.id(*id).schema(schema).origin(self.origin.clone()))
-        };
+        let event =
+            |(id, event): &(Uuid, A::Event)| Ok(encode::<A>(event)?.id(*id).origin(self.origin.clone()));
         let events = self.changes.iter().map(event).collect::<Result<Vec<_>>>()?;
         Ok((!events.is_empty()).then_some((Expected::Version(self.version), events)))
     }

@@ -23,6 +23,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::Scope;
 use millpond_actors::thread::Theirs;
 
@@ -34,6 +35,8 @@ pub(crate) use self::hosted::Hosted;
 pub use self::snapshots::Snapshots;
 use self::upcasts::shapes;
 pub use self::upcasts::{Upcast, Upcasts};
+use crate::codec;
+use crate::events::Event;
 use crate::reading::{EventStream, Recorded};
 
 /// An event-sourced aggregate: a state that changes only by events, and decides which events a command leads to.
@@ -250,6 +253,15 @@ impl<A: Aggregate> Entity<A> {
         decode::<A>(event)
     }
 
+    /// The other way: an event of the aggregate as one to be appended, with its type and the schema of today. For whoever
+    /// appends it himself, in a [`Batch`](crate::Batch) say, without a command.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn encode(&self, event: &A::Event) -> Result<Event> {
+        encode::<A>(event)
+    }
+
     /// All events of it, oldest first, as they were recorded; [`decode`](Entity::decode) makes them `A::Event`.
     pub fn history(&self) -> EventStream {
         EventStream::new(&self.runtime, self.name.clone().map(Scope::Stream))
@@ -300,6 +312,18 @@ fn look<A: Aggregate + Clone>(
 /// An event as it is understood today.
 pub(crate) fn decode<A: Aggregate>(event: &Recorded) -> Result<A::Event> {
     shapes::<A>().decode(event.record())
+}
+
+/// An event as it would be recorded today.
+pub(crate) fn encode<A: Aggregate>(event: &A::Event) -> Result<Event> {
+    let (event_type, data) = codec::split_event(event)?;
+    let schema = shapes::<A>().current(&event_type);
+    match data {
+        Data::Json(text) => Ok(Event::from_json(event_type, text)?.schema(schema)),
+        Data::Bincode(_) => {
+            Err(Error::Encode { what: event_type.into_owned(), reason: "it is not JSON".into() })
+        }
+    }
 }
 
 /// The stream of an aggregate.

@@ -5,6 +5,7 @@ use millpond_actors::error::Result;
 
 use super::EventStream;
 use crate::aggregate::{Aggregate, CommandError, Committed, Execute};
+use crate::events::Event;
 use crate::reading::Recorded;
 
 /// One aggregate by its id; see [`crate::Entity`].
@@ -67,6 +68,14 @@ impl<A: Aggregate> Entity<A> {
     /// As there.
     pub fn decode(&self, event: &Recorded) -> Result<A::Event> {
         self.entity.decode(event)
+    }
+
+    /// See [`crate::Entity::encode`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode(&self, event: &A::Event) -> Result<Event> {
+        self.entity.encode(event)
     }
 
     /// See [`crate::Entity::history`].

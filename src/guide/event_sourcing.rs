@@ -603,7 +603,8 @@
 //!
 //! What is read more often than it is written, or over many aggregates, wants a table of its own, made from the events. Today
 //! that is a loop of yours: read on from where you were, then wait until something has changed, here or in another process.
-//! Keep the position together with what you have made of the events, and a crash costs nothing.
+//! Keep the position together with what you have made of the events, and a crash costs nothing: a table of yours in the same
+//! file, and the position in it, can be written in one commit ([`Batch::sql`](crate::Batch::sql)).
 //!
 //! ```
 //! use millpond::{Event, Expected, Store};
@@ -665,8 +666,9 @@
 //! When not to use it:
 //!
 //! - Between machines. A store is one file on one machine; network file systems are refused.
-//! - For what has to be forgotten. Events are never changed and never removed, one by one or by age. What somebody may ask you
-//!   to delete stands elsewhere, and the event has a key to it.
+//! - For what has to be forgotten piece by piece. Events are never changed, and never removed one by one or by age. A whole
+//!   stream can be [deleted](crate::Events::delete): so what somebody may ask you to delete stands in a stream of its own, whose
+//!   name does not say who he is, and other events have that name.
 //! - For what nobody asks the past of. A table of settings is a table. Records that nothing is decided on are a
 //!   [log](crate::Log), which may also forget its oldest.
 //! - For large things. An event has at most 16 MiB; what is large is better kept in a file that the event names.
@@ -693,5 +695,6 @@
 //! | upcaster, schema evolution, weak schema | [`Upcasts`](crate::Upcasts) |
 //! | temporal query, time travel | [`at_version`](crate::Entity::at_version), [`at_time`](crate::Entity::at_time) |
 //! | event bus, subscription | [`Channel`](crate::Channel); to events themselves, [`Store::watch`](crate::Store::watch) and a read |
+//! | soft delete; tombstone, hard delete | [`Events::delete`](crate::Events::delete), [`tombstone`](crate::Events::tombstone) |
 //! | projection, read model | a loop of yours as in chapter 8; projections are not there yet |
 //! | given, when, then | `millpond::testing::Scenario` |

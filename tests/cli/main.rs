@@ -146,10 +146,17 @@ fn an_export_of_an_import_of_an_export_is_the_export() {
         r#"{"stream":"odd-'; DROP","type":"T","data":"\u0007\u001b[31m é","metadata":{ "by":"me"},"schema":3}"#,
         r#"{"stream":"odd-1","type":"T","data":null,"metadata":null}"#,
         r#"{"stream":"plain","type":"T","id":"68e27149-f181-5875-af0c-74d0f5233c37"}"#,
+        r#"{"stream":"plain","type":"T","correlation":"68e27149-f181-5875-af0c-74d0f5233c37","actor":"a \"b\"","tenant":"acme"}"#,
     ];
     let file = bench.file("a.jsonl", odd.join("\n"));
     bench.printed(&["events", "import", &file]);
     bench.printed(&["events", "append", "odd-1", "Long", "[1,\n 2]"]);
+    bench.printed(&[
+        "events", "append", "odd-1", "Long", "7", "--schema", "2", "--actor", "ada", "--tenant", "acme",
+    ]);
+    let of_tenant = bench.json(&["events", "all", "--tenant", "acme", "--type", "T", "--type", "Long"]);
+    assert_eq!(of_tenant.len(), 2);
+    assert_eq!((&of_tenant[0]["actor"], &of_tenant[1]["schema"]), (&"a \"b\"".into(), &2.into()));
     let first = bench.printed(&["events", "export"]);
     assert!(
         first.contains(r#","time":"2011-10-11T13:45:40.276000+02:00","data":{"b" : 1.00, "a":1e5}}"#),
@@ -159,7 +166,7 @@ fn an_export_of_an_import_of_an_export_is_the_export() {
     let second = bench.path("b.db").to_str().unwrap().to_owned();
     bench.printed(&["--store", &second, "events", "import", &file]);
     assert_eq!(bench.printed(&["--store", &second, "events", "export"]), first);
-    assert_eq!(bench.printed(&["events", "export", "--category", "plain"]).lines().count(), 1);
+    assert_eq!(bench.printed(&["events", "export", "--category", "plain"]).lines().count(), 2);
 }
 
 #[test]

@@ -134,6 +134,15 @@ pub(crate) struct Append {
     /// When it happened, if not now: a date and time with an offset
     #[arg(long, value_name = "TIME", value_parser = check_moment)]
     pub(crate) at: Option<String>,
+    /// The version of the shape of its data
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) schema: u32,
+    /// On whose behalf
+    #[arg(long, value_name = "WHO")]
+    pub(crate) actor: Option<String>,
+    /// For which tenant
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -161,9 +170,12 @@ pub(crate) struct All {
     /// Only streams of this category
     #[arg(long, value_name = "C")]
     pub(crate) category: Option<String>,
-    /// Only events of this type
+    /// Only events of this type; several times for several types
     #[arg(long = "type", value_name = "T")]
-    pub(crate) event_type: Option<String>,
+    pub(crate) types: Vec<String>,
+    /// Only events of this tenant
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Option<String>,
     /// At most so many events
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,

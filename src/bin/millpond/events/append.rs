@@ -1,7 +1,7 @@
 //! `events append`.
 
-use millpond::Event;
 use millpond::blocking::Store;
+use millpond::{Event, Origin};
 
 use crate::args::Append;
 use crate::failure::{Done, Failure, code};
@@ -20,6 +20,14 @@ pub(crate) fn append(store: &Store, append: Append, show: &mut Show) -> Done<u8>
     if let Some(at) = append.at {
         event = event.at(at);
     }
+    let mut origin = Origin::new();
+    if let Some(actor) = append.actor {
+        origin = origin.actor(actor);
+    }
+    if let Some(tenant) = append.tenant {
+        origin = origin.tenant(tenant);
+    }
+    event = event.schema(append.schema).origin(origin);
     let placed = store.events().append(&append.stream, append.expect, [event])?;
     if show.is_json() {
         show.json(&serde_json::json!({

@@ -4,7 +4,7 @@ use millpond::blocking::Store;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{of_category, raw};
+use super::{From, of_category, raw};
 use crate::args::Export;
 use crate::failure::{Done, Failure, code};
 use crate::show::Show;
@@ -23,6 +23,8 @@ struct Exported<'a> {
     /// Only if it is not 1, which is what an import without it means.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<u32>,
+    #[serde(flatten)]
+    origin: From<'a>,
 }
 
 pub(crate) fn export(store: &Store, export: &Export, show: &mut Show) -> Done<u8> {
@@ -42,6 +44,7 @@ pub(crate) fn export(store: &Store, export: &Export, show: &mut Show) -> Done<u8
             data: raw(&event, on_one_line(data))?,
             metadata: event.metadata().map(|json| raw(&event, on_one_line(json))).transpose()?,
             schema: Some(event.schema()).filter(|schema| *schema != 1),
+            origin: From::of(&event),
         };
         let line = serde_json::to_string(&line).map_err(|error| Failure::Failed(error.to_string()))?;
         show.verbatim(&line)?;

@@ -8,6 +8,7 @@ mod verify;
 
 use millpond::Recorded;
 use millpond::blocking::{EventStream, Store};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub(crate) use self::append::append;
@@ -36,6 +37,27 @@ fn of_category(store: &Store, category: Option<&str>) -> EventStream {
     match category {
         Some(category) => store.events().read_category(category),
         None => store.events().read_all(),
+    }
+}
+
+/// Where an event comes from, as fields of what is printed of it.
+#[derive(Serialize)]
+struct From<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+}
+
+impl From<'_> {
+    fn of(event: &Recorded) -> From<'_> {
+        let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string());
+        let (correlation, causation) = (id(event.correlation()), id(event.causation()));
+        From { correlation, causation, actor: event.actor(), tenant: event.tenant() }
     }
 }
 

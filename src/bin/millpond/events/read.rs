@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::{ROWS, existing, of_category, raw};
+use super::{From, ROWS, existing, of_category, raw};
 use crate::args::{All, Read};
 use crate::failure::{Done, Failure, Unshown};
 use crate::show::{Listing, Show, compact_json};
@@ -68,8 +68,9 @@ pub(crate) fn all(store: &Store, all: &All, show: &mut Show) -> Done<u8> {
 
 fn select(store: &Store, all: &All, seen: u64) -> EventStream {
     let stream = of_category(store, all.category.as_deref()).after(seen);
-    match &all.event_type {
-        Some(event_type) => stream.event_type(event_type),
+    let stream = stream.event_types(&all.types);
+    match &all.tenant {
+        Some(tenant) => stream.tenant(tenant),
         None => stream,
     }
 }
@@ -137,6 +138,8 @@ struct Shown<'a> {
     data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Box<RawValue>>,
+    #[serde(flatten)]
+    origin: From<'a>,
 }
 
 fn as_json(event: &Recorded) -> Done<Shown<'_>> {
@@ -152,5 +155,6 @@ fn as_json(event: &Recorded) -> Done<Shown<'_>> {
         schema: event.schema(),
         data: compact(event.json())?,
         metadata: compact(event.metadata())?,
+        origin: From::of(event),
     })
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use millpond::Event;
+use millpond::{Event, Origin};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -31,6 +31,14 @@ struct Line<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(default)]
     schema: Option<u32>,
+    #[serde(borrow, default)]
+    correlation: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    causation: Option<Cow<'a, str>>,
+    #[serde(default)]
+    actor: Option<String>,
+    #[serde(default)]
+    tenant: Option<String>,
 }
 
 /// A `null` that is written there is content like any other.
@@ -73,12 +81,39 @@ pub(super) fn parse(text: &str, prefix: &str, seen: &mut Seen) -> Result<(String
     if let Some(schema) = line.schema {
         event = event.schema(schema);
     }
+    event = event.origin(origin(line.correlation, line.causation, line.actor, line.tenant)?);
     event.check(&stream).map_err(|error| error.to_string())?;
     let id = match line.id {
-        Some(id) => Uuid::try_parse(&id).map_err(|error| format!("\"{id}\" is not an id: {error}"))?,
+        Some(id) => uuid(&id)?,
         None => seen.id(&stream, text),
     };
     Ok((stream, id, event.id(id)))
+}
+
+fn uuid(text: &str) -> Result<Uuid, String> {
+    Uuid::try_parse(text).map_err(|error| format!("\"{text}\" is not an id: {error}"))
+}
+
+fn origin(
+    correlation: Option<Cow<'_, str>>,
+    causation: Option<Cow<'_, str>>,
+    actor: Option<String>,
+    tenant: Option<String>,
+) -> Result<Origin, String> {
+    let mut origin = Origin::new();
+    if let Some(id) = correlation {
+        origin = origin.correlation(uuid(&id)?);
+    }
+    if let Some(id) = causation {
+        origin = origin.causation(uuid(&id)?);
+    }
+    if let Some(actor) = actor {
+        origin = origin.actor(actor);
+    }
+    if let Some(tenant) = tenant {
+        origin = origin.tenant(tenant);
+    }
+    Ok(origin)
 }
 
 /// In one line of text, `line 1` means nothing; the column does.
@@ -145,6 +180,8 @@ mod tests {
             (r#"{"stream":"a","type":"T","time":"2026-01-01"}"#, "not a date and time with an offset"),
             (r#"{"stream":"a","type":"T","id":"7"}"#, "is not an id"),
             (r#"{"stream":"a","type":"T","schema":-1}"#, "invalid value"),
+            (r#"{"stream":"a","type":"T","causation":"7"}"#, "is not an id"),
+            (r#"{"stream":"a","type":"T","tenant":""}"#, "it is empty"),
         ];
         for (text, why) in bad {
             let said = parse(text, "", &mut Seen::default()).expect_err(text);
