@@ -296,7 +296,7 @@ fn the_blocking_face_sees_the_same_past() {
         let folds = with_folds(&store, 12).await?;
         let begun = clock.now().wall_ms;
         let blocking = store.blocking();
-        let face = std::thread::spawn(move || {
+        let face = || {
             let alice = blocking.aggregate::<Account>("alice");
             for (version, fold) in (0..).zip(&folds) {
                 assert_eq!(alice.at_version(version).unwrap(), *fold);
@@ -305,8 +305,8 @@ fn the_blocking_face_sees_the_same_past() {
             assert_eq!(alice.at_time(begun).unwrap(), folds[12]);
             assert_eq!(alice.at_time(begun - 1).unwrap(), folds[0]);
             assert_eq!(alice.latest().unwrap(), folds[12]);
-        });
-        face.join().unwrap();
+        };
+        std::thread::scope(|scope| scope.spawn(face).join()).unwrap();
         Ok(())
     });
 }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use uuid::Uuid;
 
-use super::Item;
 use super::knowing::{About, event_id};
 use super::loading::Loaded;
 use super::model::{Effect, Model, Plan, guard};
+use super::waiting::Item;
 use crate::batch::Part;
 use crate::error::{Error, Result};
 use crate::limits;

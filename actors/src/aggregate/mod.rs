@@ -4,7 +4,7 @@
 //! - `model` is what the actor needs of an aggregate;
 //! - `loading` is how it comes out of its snapshot and its events;
 //! - `knowing` tells whether a command with an id was carried out before;
-//! - `deciding` turns waiting commands into one flight;
+//! - `waiting` is what waits, `deciding` turns it into one flight, `coming` is what comes back;
 //! - this file is the actor: what it waits for, and what it does when that comes.
 //!
 //! The actor's state is a cache. Every append names the version that it rests on, and an answer without an append
@@ -12,24 +12,28 @@
 //! with the store's. So another process can write to the same stream at any time; then this actor loads anew and
 //! decides again, in order.
 
+mod coming;
 mod deciding;
 mod knowing;
 mod loading;
 mod model;
+mod waiting;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use actix::prelude::*;
 
 use uuid::Uuid;
 
-use self::deciding::{Decided, Flight, decide};
+use self::coming::{Came, Compared, Go, Landed, Recalled, appended};
+use self::deciding::{Flight, decide};
 pub use self::knowing::About;
-use self::knowing::{Found, recall};
+use self::knowing::recall;
 use self::loading::{Loaded, freeze, load};
 pub use self::loading::{Until, replay};
 use self::model::guard;
 pub use self::model::{Effect, Inspect, Model, Plan, Policy, What};
+use self::waiting::{Entry, Item, Order, answer};
 use crate::batch::{self, Part};
 use crate::error::{Error, Expected, Result};
 use crate::failpoint::{Point, reach};
@@ -37,10 +41,9 @@ use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
 use crate::reply::Reply;
-use crate::storage::batch::Applied;
-use crate::storage::stream::{Append, Appended, Check, Checked, Head};
-use crate::storage::{Outcome, Target, View, snapshot};
-use crate::stream::{Placed, placed};
+use crate::storage::stream::{Append, Appended, Check};
+use crate::storage::{Target, View, snapshot};
+use crate::stream::Placed;
 use crate::supervisor::{House, Post, Primitive, Stay, Visit};
 use crate::thread::Theirs;
 
@@ -83,68 +86,6 @@ pub enum Verdict<M: Model> {
     },
     /// The aggregate refused it.
     Rejected(M::Rejection),
-}
-
-/// What waits to be decided.
-enum Item<M: Model> {
-    Execute(Order<M>),
-    Look { inspect: Box<dyn Inspect<M>>, as_known: bool, entry: Entry },
-}
-
-/// A command that waits.
-struct Order<M: Model> {
-    command: Theirs<M::Command>,
-    about: About,
-    /// Whether it is known not to have been carried out before. Without an id it never was. Of those in the line that have
-    /// the same id this is so of one at most.
-    is_new: bool,
-    post: Post,
-    reply: Reply<Verdict<M>>,
-    entry: Entry,
-}
-
-/// How an item came in.
-struct Entry {
-    _passage: Passage,
-    stay: Stay,
-    /// When what it leads to must have been begun, however often it is decided.
-    deadline_ms: u64,
-    /// How often another process was faster.
-    overtaken: u32,
-}
-
-impl<M: Model> Item<M> {
-    fn fail(self, error: Error) {
-        match self {
-            Item::Execute(order) => order.reply.answer(Err(error)),
-            Item::Look { inspect, .. } => inspect.answer(Err(error)),
-        }
-    }
-
-    fn entry(&self) -> &Entry {
-        match self {
-            Item::Execute(Order { entry, .. }) | Item::Look { entry, .. } => entry,
-        }
-    }
-
-    fn id(&self) -> Option<Uuid> {
-        match self {
-            Item::Execute(order) => order.about.id,
-            Item::Look { .. } => None,
-        }
-    }
-
-    /// The id of a command of which it is not known whether it was carried out before.
-    fn unknown(&self) -> Option<Uuid> {
-        self.id().filter(|_| !matches!(self, Item::Execute(Order { is_new: true, .. })))
-    }
-
-    fn overtaken(mut self) -> Item<M> {
-        match &mut self {
-            Item::Execute(Order { entry, .. }) | Item::Look { entry, .. } => entry.overtaken += 1,
-        }
-        self
-    }
 }
 
 /// What the actor is doing.
@@ -458,164 +399,6 @@ impl<M: Model> AggregateActor<M> {
                 });
             }
             Err(error) => tracing::warn!(%error, "a snapshot was not made"),
-        }
-    }
-}
-
-/// Answers one item of a flight that has landed; `last` is the place of the flight's last event.
-fn answer<M: Model>(item: Item<M>, decided: Decided<M>, last: Option<Placed>) {
-    match (item, decided) {
-        (Item::Execute(Order { reply, .. }), Decided::Events { events, version }) => {
-            let behind = last.map_or(0, |last| last.version.saturating_sub(version));
-            let position =
-                last.filter(|_| !events.is_empty()).map(|last| last.position.saturating_sub(behind));
-            let events = events.into_inner();
-            reply.answer(Ok(Verdict::Committed { version, position, events, repeated: false }));
-        }
-        (Item::Execute(Order { reply, .. }), Decided::Rejected(rejection)) => {
-            reply.answer(Ok(Verdict::Rejected(rejection.into_inner())));
-        }
-        (Item::Look { inspect, .. }, _) => inspect.answer(Ok(())),
-        (item @ Item::Execute(_), Decided::Looked) => {
-            item.fail(Error::ActorFailed { what: "this request".into() })
-        }
-    }
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Go;
-
-impl<M: Model> Handler<Go> for AggregateActor<M> {
-    type Result = ();
-
-    fn handle(&mut self, _: Go, context: &mut Self::Context) {
-        self.go(context);
-    }
-}
-
-/// A reader has loaded the aggregate. Whoever waits for it keeps the actor.
-struct Came<M>(Result<Loaded<M>>, #[allow(dead_code, reason = "held for its count")] Stay);
-
-impl<M: Model> Message for Came<M> {
-    type Result = ();
-}
-
-impl<M: Model> Handler<Came<M>> for AggregateActor<M> {
-    type Result = ();
-
-    fn handle(&mut self, Came(loaded, _): Came<M>, context: &mut Self::Context) {
-        match loaded {
-            Ok(loaded) => {
-                self.phase = Phase::Ready(loaded);
-                self.go(context);
-            }
-            Err(error) => {
-                self.phase = Phase::Absent;
-                self.line.drain(..).for_each(|item| item.fail(error.clone()));
-            }
-        }
-    }
-}
-
-/// A reader has looked for what so many commands have led to, in the order in which they wait.
-struct Recalled<M: Model>(
-    Result<Vec<Found<M>>>,
-    usize,
-    #[allow(dead_code, reason = "held for its count")] Stay,
-);
-
-impl<M: Model> Message for Recalled<M> {
-    type Result = ();
-}
-
-impl<M: Model> Handler<Recalled<M>> for AggregateActor<M> {
-    type Result = ();
-
-    fn handle(&mut self, Recalled(found, asked, _): Recalled<M>, context: &mut Self::Context) {
-        let Phase::Recalling(loaded) = std::mem::replace(&mut self.phase, Phase::Absent) else { return };
-        let failed = |error: Error| (0..asked).map(|_| Err(error.clone())).collect();
-        let mut found = found.unwrap_or_else(failed).into_iter();
-        let mut ids = HashSet::new();
-        for item in std::mem::take(&mut self.line) {
-            // Behind another with the same id it is not known before that one is done.
-            let first = item.id().is_none_or(|id| ids.insert(id));
-            match (item.unknown().and_then(|_| found.next()), item) {
-                (Some(Ok(Some(known))), Item::Execute(order)) => order.reply.answer(Ok(known.verdict())),
-                (Some(Ok(None)), Item::Execute(order)) => {
-                    self.line.push_back(Item::Execute(Order { is_new: first, ..order }));
-                }
-                (Some(Err(error)), item) => item.fail(error),
-                (_, item) => self.line.push_back(item),
-            }
-        }
-        // Whoever has come meanwhile is looked up when these have gone: they do not wait for him.
-        match self.line.front() {
-            Some(first) if first.unknown().is_none() => self.take_off(loaded, context),
-            _ => {
-                self.phase = Phase::Ready(loaded);
-                self.go(context);
-            }
-        }
-    }
-}
-
-/// The append is committed, or refused.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Landed(Result<Option<Appended>>);
-
-/// What came of the first part of a flight with effects; `None` if that appended nothing.
-fn appended(applied: Applied) -> Result<Option<Appended>> {
-    let first = match applied {
-        Applied::Done(outcomes) => outcomes.into_iter().next(),
-        Applied::Refused { part: 0, outcome } => Some(*outcome),
-        Applied::Refused { .. } => None,
-    };
-    match first {
-        Some(Outcome::StreamAppend(appended)) => Ok(Some(appended)),
-        Some(Outcome::StreamCheck(Checked::Stands)) => Ok(None),
-        Some(Outcome::StreamCheck(Checked::Conflict { actual })) => Ok(Some(Appended::Conflict { actual })),
-        _ => Err(Error::Storage { detail: "an effect of a command was refused".into() }),
-    }
-}
-
-impl<M: Model> Handler<Landed> for AggregateActor<M> {
-    type Result = ();
-
-    fn handle(&mut self, Landed(outcome): Landed, context: &mut Self::Context) {
-        let Phase::Flying(mut loaded, flight) = std::mem::replace(&mut self.phase, Phase::Absent) else {
-            return;
-        };
-        if let Ok(Some(Appended::Conflict { actual })) = outcome {
-            return self.conflict(flight, loaded.id, actual, context);
-        }
-        if let Ok(Some(Appended::Done { stream, .. })) = outcome {
-            loaded.id = Some(stream);
-        }
-        let expected = Expected::Version(flight.base);
-        let place = |appended: Appended| placed(&self.name, expected, None, &appended);
-        match outcome.and_then(|appended| appended.map(place).transpose()) {
-            Ok(last) => self.land(loaded, flight, last, context),
-            Err(error) => self.come_to_nothing(flight, &error, context),
-        }
-    }
-}
-
-/// The store's own version of the stream, for a flight without events.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Compared(Result<Option<Head>>);
-
-impl<M: Model> Handler<Compared> for AggregateActor<M> {
-    type Result = ();
-
-    fn handle(&mut self, Compared(head): Compared, context: &mut Self::Context) {
-        let Phase::Flying(loaded, flight) = std::mem::replace(&mut self.phase, Phase::Absent) else { return };
-        match head.map(|head| head.map_or(0, |head| head.version)) {
-            Ok(version) if version == loaded.version => self.land(loaded, flight, None, context),
-            Ok(actual) => self.conflict(flight, loaded.id, actual, context),
-            Err(error) => self.come_to_nothing(flight, &error, context),
         }
     }
 }
