@@ -11,13 +11,13 @@
 //! | `tables` | every operation, and the method that does it |
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
-//! | `lock`, `line`, `lease`, `stream`, `import`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
+//! | `lock`, `line`, `lease`, `stream`, `import`, `erase`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
-//! | `data` | payloads as columns |
+//! | `data`, `origin` | payloads, and where they come from, as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
 //! | `view` | the read-only connection |
