@@ -15,7 +15,7 @@ use crate::hands::PATIENCE;
 use crate::random::Random;
 use crate::{Result, clock};
 
-/// A child that has said nothing for so long never will: longer than its calls may take.
+/// If no caller was told anything for so long, none will be: it is longer than a call may take.
 const SILENCE: Duration = Duration::from_secs(90);
 
 /// How a file is used.
@@ -40,7 +40,7 @@ pub(super) struct Bank<'a> {
     working: Vec<usize>,
     /// Of them, those that have said that they have done all.
     done: Vec<usize>,
-    /// When anybody was heard of last.
+    /// When a caller was told something last.
     heard: std::time::Instant,
     pub(super) evidence: Evidence,
     violations: Vec<Violation>,
@@ -70,7 +70,7 @@ impl<'a> Bank<'a> {
     /// # Errors
     /// What kept the test itself from being carried out.
     pub(super) fn round(&mut self, end: u64, report: &mut Report) -> Result<Vec<Violation>> {
-        self.evidence.end = end;
+        (self.evidence.end, self.heard) = (end, clock::now());
         (0..self.plan.processes).try_for_each(|process| self.start(process))?;
         while !self.working.is_empty() && self.violations.is_empty() {
             self.listen(Duration::from_millis(self.settings.every_ms), report)?;
@@ -80,7 +80,7 @@ impl<'a> Bank<'a> {
                 self.kill(victim, report)?;
             }
             if self.heard.elapsed() > SILENCE {
-                let words = format!("nothing is heard of {:?} any more", self.working);
+                let words = format!("nobody is told anything any more in {:?}", self.working);
                 self.violations.push((Broken::Unanswered, words));
             }
         }
@@ -110,7 +110,6 @@ impl<'a> Bank<'a> {
         let file = self.file.to_str().ok_or("the folder's name is not a text")?.to_owned();
         self.crew.start(process, &[super::CHILD.to_owned(), file, serde_json::to_string(&orders)?], &[])?;
         self.working.push(process);
-        self.heard = clock::now();
         Ok(())
     }
 
@@ -120,7 +119,6 @@ impl<'a> Bank<'a> {
         while !self.working.is_empty()
             && let Some((process, line)) = self.crew.hear(end.saturating_duration_since(clock::now()))
         {
-            self.heard = clock::now();
             match line {
                 Some(line) => self.take_in(process, &line, report)?,
                 None => self.ended(process)?,
@@ -131,7 +129,10 @@ impl<'a> Bank<'a> {
 
     fn take_in(&mut self, process: usize, line: &str, report: &mut Report) -> Result<()> {
         match serde_json::from_str(line)? {
-            Said::Told(told) => self.evidence.take_in(told),
+            Said::Told(told) => {
+                self.heard = clock::now();
+                self.evidence.take_in(told);
+            }
             Said::Closed { overtaken, groups } => {
                 report.overtaken += overtaken;
                 report.groups += groups;
