@@ -66,7 +66,8 @@ const SRC: [&[&str]; 11] = [
 const DOOR: (&str, &str) = ("src/store/mod.rs", "blocking");
 
 /// SQL is spoken in `src/storage/`, and in the floor that a bench compares with: bare rusqlite on purpose.
-const SQL_ROOMS: [&str; 2] = ["src/storage/", "src/bin/millpond/bench/floor.rs"];
+const SQL_ROOMS: [&str; 3] =
+    ["src/storage/", "src/bin/millpond/bench/floor.rs", "src/bin/millpond/bench/scan.rs"];
 
 /// Time, threads and ids, and who may ask for them: the seams; the command line's own clock and the thread that waits
 /// for the loss of its lock; the floor, which has no seams; the readers, whose threads actix starts (a name is all that
@@ -192,8 +193,9 @@ fn actors_are_pure(sources: &[Source]) -> Vec<String> {
 }
 
 fn bin_is_a_user(sources: &[Source]) -> Vec<String> {
-    let user =
-        |source: &Source| source.path.starts_with("src/bin/") && !source.path.starts_with(SQL_ROOMS[1]);
+    let user = |source: &Source| {
+        source.path.starts_with("src/bin/") && !SQL_ROOMS.iter().any(|room| source.path.starts_with(room))
+    };
     named(sources, user, &["millpond_actors", "rusqlite"])
 }
 

@@ -51,6 +51,12 @@ pub(super) enum Kind {
     Drain {
         per_second: u64,
     },
+    /// Beside a bare scan of the same rows.
+    Scan {
+        per_second: u64,
+        scan_per_second: u64,
+        ratio: f64,
+    },
     FanOut {
         deliveries_per_s: u64,
         last_p50_us: u64,
@@ -88,6 +94,11 @@ impl Figures {
                 format!("{} us, {} us before 100 jobs: {ratio:.2}", grouped(*many_us), grouped(*few_us))
             }
             Kind::Drain { per_second } => format!("{} jobs/s, each done and told so", grouped(*per_second)),
+            Kind::Scan { per_second, scan_per_second, ratio } => format!(
+                "{} events/s, a bare scan {}: {ratio:.2}",
+                grouped(*per_second),
+                grouped(*scan_per_second)
+            ),
             Kind::FanOut { deliveries_per_s, last_p50_us, bytes_a_subscriber } => format!(
                 "{} deliveries/s, the last has a message after {} us, {} bytes a subscriber",
                 grouped(*deliveries_per_s),

@@ -4,6 +4,7 @@
 //!   from a channel, executes prepared statements, commits them together and answers after the commit;
 //! - `sides` has both sides of each comparison, [`drive`] has callers call, and measures;
 //! - `jobs` and `channels` have the sides of queues and channels, and what has no floor of theirs;
+//! - `reads` has all events read and an aggregate loaded, beside `scan`, a bare scan of the same rows;
 //! - `figures` is how such figures look;
 //! - `locks` has what happens between processes and between those who wait, without a floor but with a bar: how fast a
 //!   killed holder's lock is taken over, how fairly processes share the turn, how fast one wakes, how the lock is handed
@@ -20,6 +21,8 @@ mod figures;
 mod floor;
 mod jobs;
 mod locks;
+mod reads;
+mod scan;
 mod sides;
 mod worker;
 
@@ -41,7 +44,8 @@ pub(crate) struct BenchArgs {
     /// append (also with threads that wait, and on ONE aggregate), lock, push (also with threads that wait), work (push,
     /// claim and done) and publish, if none is named; takeover (of a killed holder's lock), greedy (processes that all want
     /// to write), wake (of another process), handoff (to who waits), pop and receive (how soon what was pushed or published
-    /// is there), backlog (claims before many jobs), drain (empty jobs), subscribers (very many of one channel)
+    /// is there), backlog (claims before many jobs), drain (empty jobs), subscribers (very many of one channel), read (all
+    /// events) and load (an aggregate of many events), both beside a bare scan
     #[arg(value_enum)]
     workloads: Vec<Workload>,
     /// How many callers, processes or waiters at once, one run each
@@ -74,6 +78,8 @@ enum Workload {
     Backlog,
     Drain,
     Subscribers,
+    Read,
+    Load,
 }
 
 impl BenchArgs {
@@ -214,6 +220,17 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
         for subscribers in args.callers_or(&[100, 1_000, 10_000]) {
             let file = file(&format!("subscribers-{subscribers}"));
             print(&channels::subscribers(&file, subscribers, args.rounds_or(20))?, show)?;
+        }
+    }
+    if named(Workload::Read) {
+        for events in args.callers_or(&[100_000]) {
+            print(&reads::read_all(&file("read"), events as u64, args.rounds_or(5))?, show)?;
+        }
+    }
+    if named(Workload::Load) {
+        for events in args.callers_or(&[10_000]) {
+            let figures = reads::load(&file("load"), events as u64, args.rounds_or(5))?;
+            figures.iter().try_for_each(|figures| print(figures, show))?;
         }
     }
     Ok(0)

@@ -16,7 +16,7 @@ pub(super) struct Placed {
     customer: String,
     sku: String,
     quantity: u32,
-    cents: u64,
+    pub(super) cents: u64,
     note: String,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn placed(order: u64) -> Placed {
 
 pub(super) const METADATA: &str = "{\"user\":\"u-123\"}";
 
-fn event(order: u64) -> millpond::Result<Event> {
+pub(super) fn event(order: u64) -> millpond::Result<Event> {
     Ok(Event::new("Placed", &placed(order))?.metadata(METADATA))
 }
 

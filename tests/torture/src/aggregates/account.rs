@@ -114,6 +114,11 @@ impl Aggregate for Account {
     type Event = Happened;
     type Rejection = TooLittle;
 
+    /// At times, so that after a conflict both ways are gone: only what was written since is read, or everything.
+    fn fork(&self) -> Option<Account> {
+        self.version.is_multiple_of(2).then_some(*self)
+    }
+
     fn decide(&self, &Command { id, what }: &Command) -> Result<Decision<Account>, TooLittle> {
         let written = |decision: Decision<Account>| decision.push(LETTERS, &id).publish(LETTERS, &id);
         Ok(match what {
