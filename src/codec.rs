@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::storage::Data;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor,
+};
 use serde::ser::{Impossible, Serialize, Serializer};
 pub use serde_json::Value as Json;
 
@@ -94,10 +98,96 @@ pub(crate) fn join_event<E: DeserializeOwned>(what: &str, event_type: &str, data
         let reason = "its format is not JSON".to_owned();
         return Err(Error::Decode { what: what.to_owned(), reason });
     };
-    let name = to_json(what, &event_type)?;
-    let whole = format!("{{{name}:{content}}}");
-    serde_json::from_str(&whole)
+    E::deserialize(Joined { event_type, content })
         .map_err(|error| Error::Decode { what: what.to_owned(), reason: error.to_string() })
+}
+
+/// An event as serde_json would read `{"type":content}`, without that being put together: loading an aggregate is mostly this.
+struct Joined<'a> {
+    event_type: &'a str,
+    content: &'a str,
+}
+
+type Content<'a> = serde_json::Deserializer<serde_json::de::StrRead<'a>>;
+
+impl<'a> Joined<'a> {
+    /// Reads the content, all of it.
+    fn content<T>(
+        self,
+        read: impl FnOnce(&mut Content<'a>) -> serde_json::Result<T>,
+    ) -> serde_json::Result<T> {
+        let mut content = serde_json::Deserializer::from_str(self.content);
+        let value = read(&mut content)?;
+        content.end().map(|()| value)
+    }
+}
+
+impl<'de> Deserializer<'de> for Joined<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> serde_json::Result<V::Value> {
+        visitor.visit_enum(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> serde_json::Result<V::Value> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// What is no enum in serde's eyes, though it wrote one: rare, so it may cost what it costs.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> serde_json::Result<V::Value> {
+        let whole = format!("{{{}:{}}}", serde_json::to_string(self.event_type)?, self.content);
+        let mut whole = serde_json::Deserializer::from_reader(whole.as_bytes());
+        let value = whole.deserialize_any(visitor)?;
+        whole.end().map(|()| value)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+impl<'a> EnumAccess<'a> for Joined<'a> {
+    type Error = serde_json::Error;
+    type Variant = Joined<'a>;
+
+    fn variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> serde_json::Result<(S::Value, Joined<'a>)> {
+        let name: StrDeserializer<'_, serde_json::Error> = self.event_type.into_deserializer();
+        seed.deserialize(name).map(|variant| (variant, self))
+    }
+}
+
+impl<'a> VariantAccess<'a> for Joined<'a> {
+    type Error = serde_json::Error;
+
+    fn unit_variant(self) -> serde_json::Result<()> {
+        self.content(|content| <()>::deserialize(content))
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> serde_json::Result<S::Value> {
+        self.content(|content| seed.deserialize(content))
+    }
+
+    fn tuple_variant<V: Visitor<'a>>(self, fields: usize, visitor: V) -> serde_json::Result<V::Value> {
+        self.content(|content| content.deserialize_tuple(fields, visitor))
+    }
+
+    fn struct_variant<V: Visitor<'a>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> serde_json::Result<V::Value> {
+        self.content(|content| content.deserialize_struct("", fields, visitor))
+    }
 }
 
 /// A serializer that only finds out the variant of an enum.
@@ -268,6 +358,46 @@ mod tests {
             let split = split_event(&event).unwrap();
             assert_eq!(split, (Cow::Borrowed(name), Data::Json(content.to_owned())));
             assert_eq!(join_event::<Event>("it", &split.0, &split.1).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn an_event_is_read_as_serde_json_would_read_it() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(untagged)]
+        enum Untagged {
+            Closed { closed: () },
+            Other(std::collections::BTreeMap<String, Json>),
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Wrapped(Event);
+        let contents = [
+            "null",
+            "\"a\"",
+            "[1,-1]",
+            "[1]",
+            "{\"cents\":5}",
+            "{}",
+            "[5]",
+            "{\"cents\":5,\"more\":1}",
+            "7 ",
+            " [1, 2] ",
+        ];
+        for event_type in ["Closed", "Noted", "Moved", "de\"posited", "Unknown", "closed"] {
+            for content in contents {
+                let whole = format!("{{{}:{content}}}", serde_json::to_string(event_type).unwrap());
+                let data = Data::Json(content.to_owned());
+                let right = serde_json::from_str::<Event>(&whole).ok();
+                assert_eq!(join_event::<Event>("it", event_type, &data).ok(), right, "{whole}");
+                let wrapped = join_event::<Wrapped>("it", event_type, &data).ok();
+                assert_eq!(wrapped, right.map(Wrapped), "{whole}");
+                let right = serde_json::from_str::<Untagged>(&whole).ok();
+                assert_eq!(join_event::<Untagged>("it", event_type, &data).ok(), right, "{whole}");
+            }
+        }
+        for broken in ["", "5 6", "{\"cents\":5}}", "{\"cents\":5"] {
+            let data = Data::Json(broken.to_owned());
+            assert!(join_event::<Event>("it", "de\"posited", &data).is_err(), "{broken}");
         }
     }
 

@@ -9,7 +9,7 @@ use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::Recorded as Record;
 use millpond_actors::thread::Theirs;
 
-use super::upcasts::shapes;
+use super::upcasts::{Shapes, shapes};
 use super::{Aggregate, Decision};
 use crate::codec;
 
@@ -49,8 +49,14 @@ impl<A: Aggregate> Model for Hosted<A> {
         Ok((event_type, data, schema))
     }
 
-    fn decode(recorded: &Record) -> Result<A::Event> {
-        shapes::<A>().decode(recorded)
+    type Reader = &'static Shapes;
+
+    fn reader() -> &'static Shapes {
+        shapes::<A>()
+    }
+
+    fn decode(reader: &'static Shapes, recorded: &Record) -> Result<A::Event> {
+        reader.decode(recorded)
     }
 
     fn snapshots() -> Option<Policy> {

@@ -150,7 +150,7 @@ impl Upcasts {
 }
 
 /// The upcasts of an aggregate, made once.
-pub(super) struct Shapes(Upcasts);
+pub(crate) struct Shapes(Upcasts);
 
 impl Shapes {
     pub(super) fn check(&self) -> Result<()> {

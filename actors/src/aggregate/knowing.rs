@@ -75,6 +75,7 @@ fn look<M: Model>(view: &mut dyn View, name: &Name, command: Uuid) -> Found<M> {
     }
     let (mut events, mut last) = (Theirs::new(Vec::new()), (first.version, first.position));
     let mut from = first.version;
+    let reader = guard("the upcasts", name, M::reader)?;
     // They stand one behind the other, and were appended at once.
     'pages: loop {
         let (scope, filter) = (Scope::Stream(name.clone()), Filter::default());
@@ -86,7 +87,7 @@ fn look<M: Model>(view: &mut dyn View, name: &Name, command: Uuid) -> Found<M> {
                 break 'pages;
             }
             last = (recorded.version, recorded.position);
-            events.push(guard("decoding an event", name, || M::decode(&recorded))??);
+            events.push(guard("decoding an event", name, || M::decode(reader, &recorded))??);
         }
         match page.last {
             Some(seen) if page.more => from = seen + 1,

@@ -79,6 +79,7 @@ pub(super) fn load<M: Model>(
     // Of what was erased nothing is left, and an aggregate starts anew behind it.
     let anew = || fresh(name).map(|state| (state, head.erased.min(to)));
     let (mut state, mut version) = begun.map_or_else(anew, Ok)?;
+    let reader = guard("the upcasts", name, M::reader)?;
     loop {
         let scope = Scope::Stream(name.clone());
         let (from, filter, limit) = (version + 1, Filter::default(), limits::PAGE_ROWS);
@@ -94,7 +95,7 @@ pub(super) fn load<M: Model>(
                     detail,
                 });
             }
-            let event = Theirs::new(guard("decoding an event", name, || M::decode(&recorded))??);
+            let event = Theirs::new(guard("decoding an event", name, || M::decode(reader, &recorded))??);
             guard("evolve", name, || state.evolve(&event))?;
             version = recorded.version;
         }

@@ -43,11 +43,17 @@ pub trait Model: Sized + Send + 'static {
     /// [`Error::Encode`](crate::error::Error::Encode).
     fn encode(event: &Self::Event) -> Result<(Cow<'static, str>, Data, u32)>;
 
+    /// What is needed to make events out of their records; found once for many of them.
+    type Reader: Copy;
+
+    /// That.
+    fn reader() -> Self::Reader;
+
     /// An event out of its record.
     ///
     /// # Errors
     /// [`Error::Decode`](crate::error::Error::Decode), naming the type if it is unknown.
-    fn decode(recorded: &Recorded) -> Result<Self::Event>;
+    fn decode(reader: Self::Reader, recorded: &Recorded) -> Result<Self::Event>;
 
     /// When to keep snapshots, if at all.
     fn snapshots() -> Option<Policy>;

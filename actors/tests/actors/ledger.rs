@@ -104,7 +104,11 @@ impl<const EVERY: u64, const FORKS: bool> Model for Ledger<EVERY, FORKS> {
         Ok(("Added".into(), Data::Json(event.clone()), 1))
     }
 
-    fn decode(recorded: &Recorded) -> Result<String> {
+    type Reader = ();
+
+    fn reader() {}
+
+    fn decode((): (), recorded: &Recorded) -> Result<String> {
         let mut decoded = DECODED.lock().unwrap_or_else(PoisonError::into_inner);
         *decoded.entry(recorded.stream.to_string()).or_default() += 1;
         drop(decoded);
