@@ -1,6 +1,9 @@
 //! Values to bytes and back: the only file that names serde_json or bincode.
+//!
+//! What a value is, is shown in an error and only there, so it is put into words only then.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
@@ -14,31 +17,31 @@ use serde::ser::{Impossible, Serialize, Serializer};
 pub use serde_json::Value as Json;
 
 /// A value as JSON text.
-pub(crate) fn to_json(what: &str, value: &impl Serialize) -> Result<String> {
+pub(crate) fn to_json(what: &(impl Display + ?Sized), value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value)
-        .map_err(|error| Error::Encode { what: what.to_owned(), reason: error.to_string() })
+        .map_err(|error| Error::Encode { what: what.to_string(), reason: error.to_string() })
 }
 
 /// Whether a text is one JSON value, and nothing else.
-pub(crate) fn check_json(what: &str, text: &str) -> Result<()> {
+pub(crate) fn check_json(what: &(impl Display + ?Sized), text: &str) -> Result<()> {
     let checked = serde_json::from_str::<serde::de::IgnoredAny>(text);
-    checked.map(drop).map_err(|error| Error::Encode { what: what.to_owned(), reason: error.to_string() })
+    checked.map(drop).map_err(|error| Error::Encode { what: what.to_string(), reason: error.to_string() })
 }
 
 /// A value out of a payload of either format.
-pub(crate) fn from_data<T: DeserializeOwned>(what: &str, data: &Data) -> Result<T> {
+pub(crate) fn from_data<T: DeserializeOwned>(what: &(impl Display + ?Sized), data: &Data) -> Result<T> {
     let decoded = match data {
         Data::Json(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
         Data::Bincode(bytes) => from_bincode(bytes),
     };
-    decoded.map_err(|reason| Error::Decode { what: what.to_owned(), reason })
+    decoded.map_err(|reason| Error::Decode { what: what.to_string(), reason })
 }
 
 /// A value as bincode, for what can always be rebuilt.
-pub(crate) fn to_bincode(what: &str, value: &impl Serialize) -> Result<Data> {
+pub(crate) fn to_bincode(what: &(impl Display + ?Sized), value: &impl Serialize) -> Result<Data> {
     bincode::serde::encode_to_vec(value, bincode::config::standard())
         .map(Data::Bincode)
-        .map_err(|error| Error::Encode { what: what.to_owned(), reason: error.to_string() })
+        .map_err(|error| Error::Encode { what: what.to_string(), reason: error.to_string() })
 }
 
 /// Bincode allocates what a length field says, so it is only given bytes of ours, behind a checksum, and a limit.
@@ -93,13 +96,17 @@ pub mod decode {
 }
 
 /// The other way.
-pub(crate) fn join_event<E: DeserializeOwned>(what: &str, event_type: &str, data: &Data) -> Result<E> {
+pub(crate) fn join_event<E: DeserializeOwned>(
+    what: &(impl Display + ?Sized),
+    event_type: &str,
+    data: &Data,
+) -> Result<E> {
     let Data::Json(content) = data else {
         let reason = "its format is not JSON".to_owned();
-        return Err(Error::Decode { what: what.to_owned(), reason });
+        return Err(Error::Decode { what: what.to_string(), reason });
     };
     E::deserialize(Joined { event_type, content })
-        .map_err(|error| Error::Decode { what: what.to_owned(), reason: error.to_string() })
+        .map_err(|error| Error::Decode { what: what.to_string(), reason: error.to_string() })
 }
 
 /// An event as serde_json would read `{"type":content}`, without that being put together: loading an aggregate is mostly this.

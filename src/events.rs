@@ -270,7 +270,7 @@ impl Event {
     /// [`Error::Encode`].
     pub fn new(event_type: impl Into<Cow<'static, str>>, data: &impl Serialize) -> Result<Event> {
         let event_type = event_type.into();
-        let data = codec::to_json(&format!("event \"{event_type}\""), data)?;
+        let data = codec::to_json(&format_args!("event \"{event_type}\""), data)?;
         Ok(Event::of(event_type, data))
     }
 
@@ -280,7 +280,7 @@ impl Event {
     /// [`Error::Encode`] if it is not JSON.
     pub fn from_json(event_type: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Result<Event> {
         let (event_type, text) = (event_type.into(), text.into());
-        codec::check_json(&format!("event \"{event_type}\""), &text)?;
+        codec::check_json(&format_args!("event \"{event_type}\""), &text)?;
         Ok(Event::of(event_type, text))
     }
 

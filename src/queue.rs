@@ -378,7 +378,7 @@ impl Batch {
 
 /// A job as it is stored, with every limit checked.
 pub(crate) fn encode(queue: &Name, job: &impl Serialize, push: Push) -> Result<NewJob> {
-    push.job(Data::Json(codec::to_json(&format!("a job for queue \"{queue}\""), job)?))
+    push.job(Data::Json(codec::to_json(&format_args!("a job for queue \"{queue}\""), job)?))
 }
 
 /// A push as a part of a batch.
@@ -430,7 +430,8 @@ impl<T: DeserializeOwned> Queue<T> {
     /// # Errors
     /// [`Error::Decode`].
     pub fn decode(&self, record: &Record) -> Result<T> {
-        codec::from_data(&self.describe(record)?, &record.data)
+        let name = self.checked()?;
+        codec::from_data(&format_args!("job {} of queue \"{name}\"", record.sequence), &record.data)
     }
 
     async fn request(&self, wait: Wait) -> Result<Option<Job<T>>> {
@@ -470,10 +471,6 @@ impl<T: DeserializeOwned> Queue<T> {
                 Err(error)
             }
         }
-    }
-
-    fn describe(&self, record: &Record) -> Result<String> {
-        Ok(format!("job {} of queue \"{}\"", record.sequence, self.checked()?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Events as they come back: a stream that reads page by page and one page ahead.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -127,7 +128,7 @@ impl Recorded {
     /// # Errors
     /// [`Error::Decode`](crate::Error::Decode), naming the event.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        codec::from_data(&self.describe(), &self.0.data)
+        codec::from_data(&Described(&self.0), &self.0.data)
     }
 
     /// Type and content together as an enum with a variant for each type.
@@ -136,10 +137,6 @@ impl Recorded {
     /// [`Error::Decode`](crate::Error::Decode), naming the event and its type.
     pub fn decode_event<E: DeserializeOwned>(&self) -> Result<E> {
         decode_event(&self.0)
-    }
-
-    fn describe(&self) -> String {
-        describe(&self.0)
     }
 }
 
@@ -150,11 +147,17 @@ impl From<&Recorded> for Origin {
 }
 
 pub(crate) fn decode_event<E: DeserializeOwned>(record: &Record) -> Result<E> {
-    codec::join_event(&describe(record), &record.event_type, &record.data)
+    codec::join_event(&Described(record), &record.event_type, &record.data)
 }
 
-pub(crate) fn describe(record: &Record) -> String {
-    format!("event {} ({}) of stream \"{}\"", record.version, record.event_type, record.stream)
+/// An event in the words of an error.
+pub(crate) struct Described<'a>(pub(crate) &'a Record);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { version, event_type, stream, .. } = self.0;
+        write!(f, "event {version} ({event_type}) of stream \"{stream}\"")
+    }
 }
 
 impl Paged for Query {

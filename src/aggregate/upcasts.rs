@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::Aggregate;
 use crate::codec::{self, Json};
-use crate::reading::describe;
+use crate::reading::Described;
 
 /// Brings a content from one version of its shape to the next, or says why it cannot.
 pub type Upcast = fn(Json) -> std::result::Result<Json, String>;
@@ -127,7 +127,7 @@ impl Upcasts {
     fn upcast<'r>(&'r self, record: &'r Record) -> Result<(&'r str, Cow<'r, Data>)> {
         let event_type = self.names.get(record.event_type.as_str()).map_or(&*record.event_type, |now| now);
         let today = self.schema(event_type);
-        let odd = |reason: String| Err(Error::Decode { what: describe(record), reason });
+        let odd = |reason: String| Err(Error::Decode { what: Described(record).to_string(), reason });
         if record.schema == today {
             return Ok((event_type, Cow::Borrowed(&record.data)));
         }
@@ -135,17 +135,17 @@ impl Upcasts {
             return odd(format!("its schema is {}, this program knows schemas up to {today}", record.schema));
         }
         let Data::Json(_) = record.data else { return odd("its format is not JSON".into()) };
-        let mut content = codec::from_data::<Json>(&describe(record), &record.data)?;
+        let mut content = codec::from_data::<Json>(&Described(record), &record.data)?;
         for from in record.schema..today {
             let step = self.steps.get(&(Cow::Borrowed(event_type), from));
             let Some(step) = step else { return odd(format!("no step leads from schema {from}")) };
-            let what = || format!("the step from schema {from} of {}", describe(record));
+            let what = || format!("the step from schema {from} of {}", Described(record).to_string());
             content = match contain(what, || step(content))? {
                 Ok(content) => content,
                 Err(reason) => return odd(format!("the step from schema {from} failed: {reason}")),
             };
         }
-        Ok((event_type, Cow::Owned(Data::Json(codec::to_json(&describe(record), &content)?))))
+        Ok((event_type, Cow::Owned(Data::Json(codec::to_json(&Described(record), &content)?))))
     }
 }
 
@@ -163,7 +163,7 @@ impl Shapes {
 
     pub(super) fn decode<E: DeserializeOwned>(&self, record: &Record) -> Result<E> {
         let (event_type, data) = self.0.upcast(record)?;
-        codec::join_event(&describe(record), event_type, &data)
+        codec::join_event(&Described(record), event_type, &data)
     }
 }
 

@@ -105,7 +105,7 @@ impl<T: DeserializeOwned> Message<T> {
             Kind::Channel => "message",
         };
         let Record { sequence, recorded_at, data, schema, key, at } = record;
-        let value = codec::from_data(&format!("{what} {sequence} of {} \"{name}\"", kind.word()), data)?;
+        let value = codec::from_data(&format_args!("{what} {sequence} of {} \"{name}\"", kind.word()), data)?;
         let (name, sequence, recorded_at, schema) = (name.clone(), *sequence, *recorded_at, *schema);
         Ok(Message { name, value, sequence, recorded_at, schema, key: key.clone(), at: at.clone() })
     }
@@ -266,7 +266,7 @@ impl From<Option<Head>> for Extent {
 /// A value as it is stored, with every limit checked.
 pub(crate) fn encode(kind: Kind, name: &Name, value: &impl Serialize, stamp: Stamp) -> Result<NewMessage> {
     let Stamp { key, at, schema } = stamp;
-    let data = codec::to_json(&format!("a value for {} \"{name}\"", kind.word()), value)?;
+    let data = codec::to_json(&format_args!("a value for {} \"{name}\"", kind.word()), value)?;
     if let Some(key) = &key {
         name::check("key", key, limits::NAME_BYTES)?;
     }
