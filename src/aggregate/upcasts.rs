@@ -139,7 +139,7 @@ impl Upcasts {
         for from in record.schema..today {
             let step = self.steps.get(&(Cow::Borrowed(event_type), from));
             let Some(step) = step else { return odd(format!("no step leads from schema {from}")) };
-            let what = || format!("the step from schema {from} of {}", Described(record).to_string());
+            let what = || format!("the step from schema {from} of {}", Described(record));
             content = match contain(what, || step(content))? {
                 Ok(content) => content,
                 Err(reason) => return odd(format!("the step from schema {from} failed: {reason}")),

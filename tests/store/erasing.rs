@@ -119,8 +119,9 @@ fn what_was_deleted_is_not_in_the_file_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("case.db");
     // Small ones that share a page, and large ones on pages of their own.
-    let secret =
-        |number: usize| format!("SECRET{number}:{}", "x".repeat(if number % 2 == 0 { 20 } else { 30_000 }));
+    let secret = |number: usize| {
+        format!("SECRET{number}:{}", "x".repeat(if number.is_multiple_of(2) { 20 } else { 30_000 }))
+    };
     let store = blocking::Store::open(path.clone()).unwrap();
     for number in 0..20 {
         let event =
