@@ -284,7 +284,8 @@ impl Event {
         Ok(Event::of(event_type, text))
     }
 
-    fn of(event_type: Cow<'static, str>, json: String) -> Event {
+    /// Of a content that is known to be JSON.
+    pub(crate) fn of(event_type: Cow<'static, str>, json: String) -> Event {
         let (data, origin) = (Data::Json(json), Origin::new());
         Event { id: None, event_type, data, schema: 1, at: None, metadata: None, origin }
     }

@@ -11,7 +11,6 @@ use millpond_actors::thread::Theirs;
 
 use super::upcasts::{Shapes, shapes};
 use super::{Aggregate, Decision};
-use crate::codec;
 
 /// An aggregate as its actor sees it.
 pub(crate) struct Hosted<A>(pub(super) A);
@@ -44,9 +43,8 @@ impl<A: Aggregate> Model for Hosted<A> {
     }
 
     fn encode(event: &A::Event) -> Result<(Cow<'static, str>, Data, u32)> {
-        let (event_type, data) = codec::split_event(event)?;
-        let schema = shapes::<A>().current(&event_type);
-        Ok((event_type, data, schema))
+        let (event_type, content, schema) = shapes::<A>().encode(event)?;
+        Ok((event_type, Data::Json(content), schema))
     }
 
     type Reader = &'static Shapes;

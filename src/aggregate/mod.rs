@@ -23,7 +23,6 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::name::Name;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::Scope;
 use millpond_actors::thread::Theirs;
 
@@ -35,7 +34,6 @@ pub(crate) use self::hosted::Hosted;
 pub use self::snapshots::Snapshots;
 use self::upcasts::shapes;
 pub use self::upcasts::{Upcast, Upcasts};
-use crate::codec;
 use crate::events::Event;
 use crate::reading::{EventStream, Recorded};
 
@@ -230,15 +228,14 @@ impl<A: Aggregate> Entity<A> {
 
     async fn past(&self, until: Until) -> Result<A> {
         let (name, stats) = (self.name.clone()?, Arc::clone(self.runtime.stats()));
-        let (state, _) =
-            self.runtime.read(move |view| replay::<Hosted<A>>(view, &name, until, &stats)).await?;
+        let state = self.runtime.read(move |view| replay::<Hosted<A>>(view, &name, until, &stats)).await?;
         Ok(state.into_inner().into_state())
     }
 
     /// The same for a thread that waits.
     pub(crate) fn past_blocking(&self, until: Until) -> Result<A> {
         let (name, stats) = (self.name.clone()?, Arc::clone(self.runtime.stats()));
-        let (state, _) =
+        let state =
             self.runtime.read_blocking(move |view| replay::<Hosted<A>>(view, &name, until, &stats))?;
         Ok(state.into_inner().into_state())
     }
@@ -316,14 +313,8 @@ pub(crate) fn decode<A: Aggregate>(event: &Recorded) -> Result<A::Event> {
 
 /// An event as it would be recorded today.
 pub(crate) fn encode<A: Aggregate>(event: &A::Event) -> Result<Event> {
-    let (event_type, data) = codec::split_event(event)?;
-    let schema = shapes::<A>().current(&event_type);
-    match data {
-        Data::Json(text) => Ok(Event::from_json(event_type, text)?.schema(schema)),
-        Data::Bincode(_) => {
-            Err(Error::Encode { what: event_type.into_owned(), reason: "it is not JSON".into() })
-        }
-    }
+    let (event_type, content, schema) = shapes::<A>().encode(event)?;
+    Ok(Event::of(event_type, content).schema(schema))
 }
 
 /// The stream of an aggregate.

@@ -9,6 +9,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::Data;
 use millpond_actors::storage::stream::Recorded as Record;
 use millpond_actors::thread::contain;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Aggregate;
@@ -149,20 +150,30 @@ impl Upcasts {
     }
 }
 
-/// The upcasts of an aggregate, made once.
-pub(crate) struct Shapes(Upcasts);
+/// The upcasts of an aggregate, made and checked once.
+pub(crate) struct Shapes {
+    upcasts: Upcasts,
+    checked: Result<()>,
+}
 
 impl Shapes {
-    pub(super) fn check(&self) -> Result<()> {
-        self.0.check()
+    fn new(upcasts: Upcasts) -> Shapes {
+        Shapes { checked: upcasts.check(), upcasts }
     }
 
-    pub(super) fn current(&self, event_type: &str) -> u32 {
-        self.0.schema(event_type)
+    pub(super) fn check(&self) -> Result<()> {
+        self.checked.clone()
+    }
+
+    /// Type, content and schema of an event as it is recorded today.
+    pub(super) fn encode(&self, event: &impl Serialize) -> Result<(Cow<'static, str>, String, u32)> {
+        let (event_type, content) = codec::split_event(event)?;
+        let schema = self.upcasts.schema(&event_type);
+        Ok((event_type, content, schema))
     }
 
     pub(super) fn decode<E: DeserializeOwned>(&self, record: &Record) -> Result<E> {
-        let (event_type, data) = self.0.upcast(record)?;
+        let (event_type, data) = self.upcasts.upcast(record)?;
         codec::join_event(&Described(record), event_type, &data)
     }
 }
@@ -175,6 +186,6 @@ pub(super) fn shapes<A: Aggregate>() -> &'static Shapes {
     if let Some(shapes) = SHAPES.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return shapes;
     }
-    let made: &'static Shapes = Box::leak(Box::new(Shapes(A::upcasts())));
+    let made: &'static Shapes = Box::leak(Box::new(Shapes::new(A::upcasts())));
     SHAPES.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(made)
 }

@@ -3,10 +3,8 @@
 use std::fmt::Debug;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use millpond_actors::aggregate::{Effect, What};
-use millpond_actors::error::Result;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::feed::Kind;
 
@@ -266,10 +264,9 @@ impl<A: Aggregate> Decided<A> {
 
 /// Type and content as they stand in a store.
 #[track_caller]
-fn stored<E: Serialize + DeserializeOwned>(event: &E) -> (String, String) {
-    let stored: Result<_> = codec::split_event(event);
-    match stored {
-        Ok((event_type, data)) => (event_type.into_owned(), text(&data)),
+fn stored(event: &impl Serialize) -> (String, String) {
+    match codec::split_event(event) {
+        Ok((event_type, content)) => (event_type.into_owned(), content),
         Err(error) => panic!("{error}"),
     }
 }

@@ -7,11 +7,11 @@
 use uuid::Uuid;
 
 use super::Verdict;
+use super::loading::each_event;
 use super::model::{Model, guard};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
-use crate::storage::stream::{Filter, Query, Scope};
 use crate::storage::{Origin, View};
 use crate::thread::Theirs;
 
@@ -74,25 +74,15 @@ fn look<M: Model>(view: &mut dyn View, name: &Name, command: Uuid) -> Found<M> {
         return Ok(Some(Known { events, version, position }));
     }
     let (mut events, mut last) = (Theirs::new(Vec::new()), (first.version, first.position));
-    let mut from = first.version;
     let reader = guard("the upcasts", name, M::reader)?;
     // They stand one behind the other, and were appended at once.
-    'pages: loop {
-        let (scope, filter) = (Scope::Stream(name.clone()), Filter::default());
-        let (to, limit) = (limits::LAST_SEQUENCE, limits::PAGE_ROWS);
-        let page = view.events(&Query { scope, backward: false, from, to, filter, limit })?;
-        for recorded in page.events {
-            let recorded = recorded?;
-            if recorded.id != event_id(command, name, events.len()) {
-                break 'pages;
-            }
+    each_event(view, name, (first.version, limits::LAST_SEQUENCE), |recorded| {
+        let is_its = recorded.id == event_id(command, name, events.len());
+        if is_its {
             last = (recorded.version, recorded.position);
             events.push(guard("decoding an event", name, || M::decode(reader, &recorded))??);
         }
-        match page.last {
-            Some(seen) if page.more => from = seen + 1,
-            _ => break,
-        }
-    }
+        Ok(is_its)
+    })?;
     Ok(Some(Known { events, version: last.0, position: last.1 }))
 }

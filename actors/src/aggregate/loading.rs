@@ -6,7 +6,7 @@ use super::model::{Model, guard};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
-use crate::storage::stream::{Filter, Query, Scope};
+use crate::storage::stream::{Filter, Query, Recorded, Scope};
 use crate::storage::{Data, View};
 use crate::thread::Theirs;
 use crate::writer::Stats;
@@ -22,26 +22,18 @@ pub(super) struct Loaded<M> {
 /// Up to where events count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// All of them.
-    Now,
     /// Up to this version, which must exist.
     Version(u64),
     /// Those that had been recorded by this time, in milliseconds since 1970.
     Time(i64),
 }
 
-/// The state of an aggregate as it was, and its version then. No actor is asked, and nothing is kept of it.
+/// The state of an aggregate as it was. No actor is asked, and nothing is kept of it.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for a version that does not exist; if an event cannot be read, decoded or applied.
-pub fn replay<M: Model>(
-    view: &mut dyn View,
-    name: &Name,
-    until: Until,
-    stats: &Stats,
-) -> Result<(Theirs<M>, u64)> {
+pub fn replay<M: Model>(view: &mut dyn View, name: &Name, until: Until, stats: &Stats) -> Result<Theirs<M>> {
     let version = match until {
-        Until::Now => limits::LAST_SEQUENCE,
         Until::Version(version) => version,
         Until::Time(ms) => last_by(view, name, ms)?,
     };
@@ -52,7 +44,7 @@ pub fn replay<M: Model>(
         let reason = format!("its version is {}", loaded.version);
         return Err(Error::InvalidArgument { what: format!("version {version} of \"{name}\""), reason });
     }
-    Ok((loaded.state, loaded.version))
+    Ok(loaded.state)
 }
 
 /// The version of the last event that had been recorded by a time; 0 if there was none.
@@ -80,27 +72,38 @@ pub(super) fn load<M: Model>(
     let anew = || fresh(name).map(|state| (state, head.erased.min(to)));
     let (mut state, mut version) = begun.map_or_else(anew, Ok)?;
     let reader = guard("the upcasts", name, M::reader)?;
+    each_event(view, name, (version + 1, to), |recorded| {
+        if recorded.version != version + 1 {
+            let detail = format!("version {} follows version {version}", recorded.version);
+            return Err(Error::Corrupt { kind: "stream", name: name.to_string(), sequence: version, detail });
+        }
+        let event = Theirs::new(guard("decoding an event", name, || M::decode(reader, &recorded))??);
+        guard("evolve", name, || state.evolve(&event))?;
+        version = recorded.version;
+        Ok(true)
+    })?;
+    Ok(Loaded { state, version, id: Some(head.id) })
+}
+
+/// Hands over the events of a stream between two versions, inclusive, as long as `each` wants more.
+pub(super) fn each_event(
+    view: &mut dyn View,
+    name: &Name,
+    (mut from, to): (u64, u64),
+    mut each: impl FnMut(Recorded) -> Result<bool>,
+) -> Result<()> {
     loop {
         let scope = Scope::Stream(name.clone());
-        let (from, filter, limit) = (version + 1, Filter::default(), limits::PAGE_ROWS);
+        let (filter, limit) = (Filter::default(), limits::PAGE_ROWS);
         let page = view.events(&Query { scope, backward: false, from, to, filter, limit })?;
         for recorded in page.events {
-            let recorded = recorded?;
-            if recorded.version != version + 1 {
-                let detail = format!("version {} follows version {version}", recorded.version);
-                return Err(Error::Corrupt {
-                    kind: "stream",
-                    name: name.to_string(),
-                    sequence: version,
-                    detail,
-                });
+            if !each(recorded?)? {
+                return Ok(());
             }
-            let event = Theirs::new(guard("decoding an event", name, || M::decode(reader, &recorded))??);
-            guard("evolve", name, || state.evolve(&event))?;
-            version = recorded.version;
         }
-        if !page.more {
-            return Ok(Loaded { state, version, id: Some(head.id) });
+        match page.last {
+            Some(seen) if page.more => from = seen + 1,
+            _ => return Ok(()),
         }
     }
 }

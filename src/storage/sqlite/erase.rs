@@ -8,6 +8,7 @@ use rusqlite::params;
 use uuid::Uuid;
 
 use super::error::database;
+use super::look_up::Stream;
 use super::session::SqliteSession;
 use super::stream::checksum_of;
 
@@ -26,26 +27,23 @@ impl SqliteSession {
         let from = match erase.step {
             Step::GoOn { from } => from,
             Step::Begin { expected, id, close } => {
-                let found = self.stands(&erase.stream)?;
-                let (closed, erased) = match found {
-                    Some((stream, _)) => (self.is_closed(stream)?, self.erased_up_to(stream)?),
-                    None => (false, 0),
-                };
-                let actual = found.map_or(0, |(_, version)| version);
+                let found = self.find_stream(&erase.stream)?;
+                let actual = found.map_or(0, |found| found.version);
+                let closed = found.is_some_and(|found| found.closed);
                 if !closed && !expected.allows(actual) {
                     return Ok(Erased::Conflict { actual });
                 }
                 if found.is_none() && !close {
                     return Ok(nothing);
                 }
-                if !closed && (close || erased != actual) {
+                if !closed && (close || found.is_none_or(|found| found.erased != actual)) {
                     self.begin_to_erase(erase, id, close)?;
                 }
                 1
             }
         };
-        match self.stands(&erase.stream)? {
-            Some((stream, version)) => self.blank_out(erase, stream, version, from),
+        match self.find_stream(&erase.stream)? {
+            Some(stream) => self.blank_out(erase, stream, from),
             None => Ok(nothing),
         }
     }
@@ -67,14 +65,6 @@ impl SqliteSession {
         Ok(())
     }
 
-    const ERASED: &str = "SELECT erased FROM stream WHERE id = ?1";
-
-    /// Up to which version the events of a stream are erased.
-    fn erased_up_to(&self, stream: u64) -> Result<u64> {
-        let mut statement = self.connection.prepare_cached(Self::ERASED).map_err(database)?;
-        statement.query_row([stream], |row| row.get(0)).map_err(database)
-    }
-
     const LEFT: &str = "SELECT version, event_id FROM event
         WHERE stream = ?1 AND version BETWEEN ?2 AND ?3 AND type <> '' ORDER BY version LIMIT ?4";
     const BLANK: &str =
@@ -82,8 +72,8 @@ impl SqliteSession {
         metadata = NULL, correlation = NULL, causation = NULL, actor = NULL, tenant = NULL
         WHERE stream = ?1 AND version = ?2";
 
-    fn blank_out(&self, erase: &Erase, stream: u64, version: u64, from: u64) -> Result<Erased> {
-        let to = self.erased_up_to(stream)?;
+    fn blank_out(&self, erase: &Erase, stream: Stream, from: u64) -> Result<Erased> {
+        let Stream { id: stream, version, erased: to, .. } = stream;
         let mut left = self.connection.prepare_cached(Self::LEFT).map_err(database)?;
         let rows = left.query_map(params![stream, from, to, limits::ERASED_AT_ONCE + 1], |row| {
             Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 16]>(1).map(Uuid::from_bytes)?))

@@ -66,7 +66,7 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
         },
         Scope::Stream(name) => match look_up::stream(connection, name.as_str())? {
             None => return Ok(Page::default()),
-            Some((key, last)) => (Some(key.cast_signed()), last),
+            Some(stream) => (Some(stream.id.cast_signed()), stream.version),
         },
     };
     let by_version = matches!(query.scope, Scope::Stream(_));

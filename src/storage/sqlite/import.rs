@@ -30,8 +30,7 @@ impl SqliteSession {
         let mut looked_at = HashSet::new();
         for (name, event) in &fresh {
             if looked_at.insert(name.as_str())
-                && let Some((stream, _)) = look_up::stream(&self.connection, name.as_str())?
-                && self.is_closed(stream)?
+                && look_up::stream(&self.connection, name.as_str())?.is_some_and(|stream| stream.closed)
             {
                 let index = import.events.iter().position(|(_, other)| other.id == event.id);
                 return Ok(Imported::Closed { index: index.unwrap_or_default() });

@@ -42,10 +42,28 @@ pub(super) fn category(connection: &Connection, name: &str) -> Result<Option<i64
     look_up(connection, CATEGORY, ("category", &name), [name], |row| row.get(0))
 }
 
-const STREAM: &str = "SELECT s.id, s.version, s.name = ?1
+/// The row of a stream.
+#[derive(Clone, Copy)]
+pub(super) struct Stream {
+    pub(super) id: u64,
+    pub(super) version: u64,
+    /// Events up to this version are erased, or about to be.
+    pub(super) erased: u64,
+    /// Nothing can be appended to it any more.
+    pub(super) closed: bool,
+}
+
+impl Stream {
+    /// Out of the columns `id, version, erased, closed`.
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Stream> {
+        Ok(Stream { id: row.get(0)?, version: row.get(1)?, erased: row.get(2)?, closed: row.get(3)? })
+    }
+}
+
+const STREAM: &str = "SELECT s.id, s.version, s.erased, s.closed, s.name = ?1
     FROM stream i LEFT JOIN stream s ON s.id = i.id WHERE i.name = ?1";
 
-/// The id of a stream, and its version.
-pub(super) fn stream(connection: &Connection, name: &str) -> Result<Option<(u64, u64)>> {
-    look_up(connection, STREAM, ("stream", &name), [name], |row| Ok((row.get(0)?, row.get(1)?)))
+/// A stream by its name.
+pub(super) fn stream(connection: &Connection, name: &str) -> Result<Option<Stream>> {
+    look_up(connection, STREAM, ("stream", &name), [name], Stream::read)
 }

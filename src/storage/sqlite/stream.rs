@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::data::data_column;
 use super::error::database;
-use super::look_up::{self, look_up};
+use super::look_up::{self, Stream, look_up};
 use super::origin::origin_columns;
 use super::process::{advance, next};
 use super::session::SqliteSession;
@@ -100,7 +100,7 @@ impl SqliteSession {
             .all(|(version, place)| place.version == version && place.stream == first.stream);
         let name = append.stream.name.as_str();
         if !together
-            || look_up::stream(&self.connection, name)?.is_none_or(|(stream, _)| stream != first.stream)
+            || look_up::stream(&self.connection, name)?.is_none_or(|stream| stream.id != first.stream)
         {
             return Ok(None);
         }
@@ -140,38 +140,37 @@ impl SqliteSession {
         {
             return Ok(Ok(Ready { stream, before }));
         }
-        let found = self.stands(target)?;
-        let actual = found.map_or(0, |(_, version)| version);
-        if let Some((stream, _)) = found
-            && self.is_closed(stream)?
-        {
+        let found = self.find_stream(target)?;
+        if found.is_some_and(|found| found.closed) {
             return Ok(Err(Appended::Closed));
         }
-        if !expected.allows(actual) {
-            return Ok(Err(Appended::Conflict { actual }));
+        let before = found.map_or(0, |found| found.version);
+        if !expected.allows(before) {
+            return Ok(Err(Appended::Conflict { actual: before }));
         }
         let stream = match found {
-            Some((stream, before)) => {
-                self.move_on(stream, before, count)?;
-                stream
+            Some(found) => {
+                self.move_on(found.id, before, count)?;
+                found.id
             }
             None => self.make_stream(target, count)?,
         };
-        Ok(Ok(Ready { stream, before: actual }))
+        Ok(Ok(Ready { stream, before }))
     }
 
     /// Whether a stream is as expected.
     pub(super) fn check_stream(&self, check: &Check) -> Result<Checked> {
-        let actual = self.stands(&check.stream)?.map_or(0, |(_, version)| version);
+        let actual = self.find_stream(&check.stream)?.map_or(0, |found| found.version);
         Ok(if check.expected.allows(actual) { Checked::Stands } else { Checked::Conflict { actual } })
     }
 
-    /// Row and version of a stream.
-    pub(super) fn stands(&self, target: &Target) -> Result<Option<(u64, u64)>> {
-        match target.id {
-            Some(stream) => Ok(self.version_of(stream)?.map(|version| (stream, version))),
-            None => look_up::stream(&self.connection, target.name.as_str()),
-        }
+    const BY_ID: &str = "SELECT id, version, erased, closed FROM stream WHERE id = ?1";
+
+    /// The row of a stream.
+    pub(super) fn find_stream(&self, target: &Target) -> Result<Option<Stream>> {
+        let Some(id) = target.id else { return look_up::stream(&self.connection, target.name.as_str()) };
+        let mut statement = self.connection.prepare_cached(Self::BY_ID).map_err(database)?;
+        statement.query_row([id], Stream::read).optional().map_err(database)
     }
 
     const MOVE_ON: &str = "UPDATE stream SET version = ?3 WHERE id = ?1 AND version = ?2 AND closed = 0";
@@ -181,25 +180,6 @@ impl SqliteSession {
         let after = advance(before, count, "the version of a stream")?;
         let mut statement = self.connection.prepare_cached(Self::MOVE_ON).map_err(database)?;
         Ok(statement.execute([stream, before, after]).map_err(database)? == 1)
-    }
-
-    const IS_CLOSED: &str = "SELECT closed FROM stream WHERE id = ?1";
-
-    /// Whether nothing can be appended to it any more.
-    pub(super) fn is_closed(&self, stream: u64) -> Result<bool> {
-        let mut statement = self.connection.prepare_cached(Self::IS_CLOSED).map_err(database)?;
-        statement
-            .query_row([stream], |row| row.get(0))
-            .optional()
-            .map(|closed| closed == Some(true))
-            .map_err(database)
-    }
-
-    const VERSION_OF: &str = "SELECT version FROM stream WHERE id = ?1";
-
-    fn version_of(&self, stream: u64) -> Result<Option<u64>> {
-        let mut statement = self.connection.prepare_cached(Self::VERSION_OF).map_err(database)?;
-        statement.query_row([stream], |row| row.get(0)).optional().map_err(database)
     }
 
     const MAKE_STREAM: &str = "INSERT INTO stream (name, category, version, erased, closed)

@@ -60,15 +60,15 @@ pub(super) fn load(file: &Path, events: u64, rounds: usize) -> millpond::Result<
         let store = Store::open(file).await?;
         for _ in (0..events).step_by(CHUNK as usize) {
             let more = CHUNK.min(events);
-            execute::<Order>(&store, more).await?;
-            execute::<Frozen>(&store, more).await?;
+            execute::<Order<false>>(&store, more).await?;
+            execute::<Order<true>>(&store, more).await?;
         }
         store.close().await
     })?;
     let ours = || {
         block_on(async {
             let store = Store::open(file).await?;
-            let order = store.aggregate::<Order>("1");
+            let order = store.aggregate::<Order<false>>("1");
             let begun = Stopwatch::start();
             let state = order.at_version(events).await?;
             let seconds = begun.elapsed().as_secs_f64();
@@ -78,7 +78,7 @@ pub(super) fn load(file: &Path, events: u64, rounds: usize) -> millpond::Result<
     };
     let floor = || {
         let scan = Scan::open(file)?;
-        let (begun, mut state) = (Stopwatch::start(), Order::default());
+        let (begun, mut state) = (Stopwatch::start(), Order::<false>::default());
         let read = scan.stream::<Placed>("order-1", |event| state.evolve(&Happened::Placed(event)))?;
         black_box(state);
         Ok(read as f64 / begun.elapsed().as_secs_f64())
@@ -89,7 +89,7 @@ pub(super) fn load(file: &Path, events: u64, rounds: usize) -> millpond::Result<
         let mut micros = Vec::new();
         for _ in 0..rounds * 20 {
             let begun = Stopwatch::start();
-            black_box(store.aggregate::<Frozen>("1").at_version(events).await?);
+            black_box(store.aggregate::<Order<true>>("1").at_version(events).await?);
             micros.push(begun.elapsed().as_micros() as u64);
         }
         store.close().await?;
@@ -132,20 +132,20 @@ enum Happened {
     Placed(Placed),
 }
 
-/// What an order comes to.
+/// What an order comes to; one that is frozen keeps a snapshot with every chunk.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Order {
+struct Order<const FROZEN: bool> {
     events: u64,
     cents: u64,
 }
 
-impl Aggregate for Order {
-    const KIND: &'static str = "order";
+impl<const FROZEN: bool> Aggregate for Order<FROZEN> {
+    const KIND: &'static str = if FROZEN { "frozen" } else { "order" };
     type Command = u64;
     type Event = Happened;
     type Rejection = std::convert::Infallible;
 
-    fn decide(&self, more: &u64) -> Result<Decision<Order>, std::convert::Infallible> {
+    fn decide(&self, more: &u64) -> Result<Decision<Order<FROZEN>>, std::convert::Infallible> {
         Ok((0..*more).map(|number| Happened::Placed(placed(number))).collect::<Vec<_>>().into())
     }
 
@@ -153,27 +153,8 @@ impl Aggregate for Order {
         self.events += 1;
         self.cents += placed.cents;
     }
-}
 
-/// The same with a snapshot at the end.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Frozen(Order);
-
-impl Aggregate for Frozen {
-    const KIND: &'static str = "frozen";
-    type Command = u64;
-    type Event = Happened;
-    type Rejection = std::convert::Infallible;
-
-    fn decide(&self, more: &u64) -> Result<Decision<Frozen>, std::convert::Infallible> {
-        Ok((0..*more).map(|number| Happened::Placed(placed(number))).collect::<Vec<_>>().into())
-    }
-
-    fn evolve(&mut self, event: &Happened) {
-        self.0.evolve(event);
-    }
-
-    fn snapshots() -> Snapshots<Frozen> {
-        Snapshots::every(CHUNK)
+    fn snapshots() -> Snapshots<Order<FROZEN>> {
+        if FROZEN { Snapshots::every(CHUNK) } else { Snapshots::never() }
     }
 }
