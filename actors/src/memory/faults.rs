@@ -94,6 +94,12 @@ impl Faults {
         CommitGate(gate)
     }
 
+    /// Whether a thread of this name stands before the gate.
+    #[must_use]
+    pub fn hold(&self, thread: &str) -> bool {
+        self.plan().gate.as_ref().is_some_and(|gate| gate.state().held.iter().any(|held| held == thread))
+    }
+
     /// What is to happen to the operation that comes now.
     pub(super) fn on_apply(&self) -> Option<OnApply> {
         let mut plan = self.plan();
@@ -158,7 +164,7 @@ impl CommitGate {
     /// Waits until a commit stands before the gate.
     pub fn wait_until_held(&self) {
         let state = self.0.state();
-        drop(self.0.0.changed.wait_while(state, |state| state.held == 0));
+        drop(self.0.0.changed.wait_while(state, |state| state.held.is_empty()));
     }
 
     /// Lets the commits through, those that wait and all later ones.
@@ -186,16 +192,21 @@ struct GateInner {
 #[derive(Debug, Default)]
 struct GateState {
     open: bool,
-    held: u32,
+    /// The names of the threads that stand before it.
+    held: Vec<String>,
 }
 
 impl Gate {
     fn pass(&self) {
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
         let mut state = self.state();
-        state.held += 1;
+        state.held.push(thread.clone());
         self.0.changed.notify_all();
         drop(self.0.changed.wait_while(state, |state| !state.open));
-        self.state().held -= 1;
+        let held = &mut self.state().held;
+        if let Some(at) = held.iter().position(|held| *held == thread) {
+            held.swap_remove(at);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, GateState> {

@@ -93,15 +93,14 @@ impl Runtime {
         let patience = self.patience();
         start(reply, passage);
         loop {
-            let mut stuck = std::pin::pin!(self.gate.still_stuck());
+            let (over, mut stuck) = (patience.is_over(), std::pin::pin!(self.gate.still_stuck()));
             let answered = std::future::poll_fn(|context| match Pin::new(&mut answer).poll(context) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending if over => Poll::Ready(Some(Err(patience.error()))),
                 Poll::Pending => stuck.as_mut().poll(context).map(|()| None),
             });
-            match answered.await {
-                Some(answer) => return self.honest(answer),
-                None if patience.is_over() => return Err(patience.error()),
-                None => {}
+            if let Some(answer) = answered.await {
+                return self.honest(answer);
             }
         }
     }
@@ -117,9 +116,11 @@ impl Runtime {
         let patience = self.patience();
         start(reply, passage);
         loop {
-            match waiting.wait_for(self.settings.call_timeout / 4) {
+            let over = patience.is_over();
+            let time = if over { Duration::ZERO } else { self.settings.call_timeout / 4 };
+            match waiting.wait_for(time) {
                 Some(answer) => return self.honest(answer),
-                None if patience.is_over() => return Err(patience.error()),
+                None if over => return Err(patience.error()),
                 None => {}
             }
         }
@@ -302,7 +303,8 @@ struct Patience<'a> {
 
 impl Patience<'_> {
     /// Whether the writer is stuck, and this call has waited for longer than it may. A little longer: what never came
-    /// to the storage is answered at its deadline, and that answer says more.
+    /// to the storage is answered at its deadline, and that answer says more. So the caller asks this before it looks for
+    /// its answer: whoever is in the line is answered first, and then it is said that the writer is stuck.
     fn is_over(&self) -> bool {
         let waited = self.gate.stuck_ms().saturating_sub(self.since_ms);
         waited >= millis(self.limit.saturating_add(GRACE))

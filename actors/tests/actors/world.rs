@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use millpond_actors::storage::{Apply, Backend, Identity, Session, Target};
 use millpond_actors::stream::{Append, Placed, placed};
 use millpond_actors::worker::{Call, Worker};
 use uuid::Uuid;
+
+/// The thread on which actors run.
+const ARBITER: &str = "millpond-actors";
 
 /// A clock that stands still until it is moved, and that can be told to panic: the one way to make an actor of
 /// the house itself fail.
@@ -52,7 +56,7 @@ impl HandClock {
 
 impl Clock for HandClock {
     fn now(&self) -> Moment {
-        let on_arbiter = std::thread::current().name() == Some("millpond-actors");
+        let on_arbiter = std::thread::current().name() == Some(ARBITER);
         if on_arbiter && self.panic_on_arbiter.swap(false, Ordering::SeqCst) {
             panic!("the clock was told to");
         }
@@ -191,11 +195,16 @@ impl World {
 
     /// Until whatever was sent has gone as far as it can: no request takes more than a few hops through the
     /// arbiter. Each of these calls is a new task there, which runs only after all that were ready before it; a
-    /// message alone would not do, for an actor takes one after the other without letting others run.
+    /// message alone would not do, for an actor takes one after the other without letting others run. The arbiter may
+    /// commit itself what is alone: if it stands before a gate, this is as far as they can go.
     pub(crate) async fn arrived(&self) {
         for _ in 0..8 {
+            let (runtime, (back, hop)) = (Arc::clone(&self.runtime), mpsc::channel());
             // A store that has just been closed has nobody under way either.
-            let _ = self.runtime.actors_blocking();
+            tokio::task::spawn_blocking(move || back.send(runtime.actors_blocking()));
+            while let Err(RecvTimeoutError::Timeout) = hop.recv_timeout(Duration::from_millis(1))
+                && !self.memory.faults().hold(ARBITER)
+            {}
             tokio::task::yield_now().await;
         }
     }
