@@ -1,9 +1,12 @@
 //! Deleting streams: what is gone, what stays, and who finds out.
 
 use std::future::Future;
+use std::path::Path;
 
 use millpond::blocking;
 use millpond::{CommandError, Deleted, Error, Event, Execute, Expected, Repository, Result, Store};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::aggregates::{Account, Do};
@@ -114,31 +117,48 @@ async fn more_than_a_portion_is_deleted_in_one_call(store: Store) -> Result<()> 
     Ok(())
 }
 
+/// All bytes of all files of a store that is closed.
+pub(crate) fn bytes_of(folder: &Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap();
+    files.flat_map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
+}
+
+/// Whether a text is among the bytes.
+pub(crate) fn contains(bytes: &[u8], text: &str) -> bool {
+    memchr::memmem::find(bytes, text.as_bytes()).is_some()
+}
+
+/// Streams that grow side by side, with events that share a page and events on pages of their own, and are deleted one after
+/// the other: SQLite moves what lies in a page when the page is full, or becomes emptier.
 #[test]
 fn what_was_deleted_is_not_in_the_file_any_more() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("case.db");
-    // Small ones that share a page, and large ones on pages of their own.
-    let secret = |number: usize| {
-        format!("SECRET{number}:{}", "x".repeat(if number.is_multiple_of(2) { 20 } else { 30_000 }))
-    };
-    let store = blocking::Store::open(path.clone()).unwrap();
-    for number in 0..20 {
-        let event =
-            Event::new("Named", &secret(number)).unwrap().metadata(format!("{{\"m\":\"SECRET{number}:\"}}"));
-        store.events().append(["kept-1", "gone-1"][number / 10], Expected::Any, [event]).unwrap();
-    }
-    let deleted = store.events().delete("gone-1", Expected::Any).unwrap();
-    assert_eq!(deleted.events, 10);
-    store.close().unwrap();
-    let files =
-        std::fs::read_dir(folder.path()).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
-    let bytes: Vec<u8> = files.flatten().collect();
-    for number in 0..20 {
-        let secret = format!("SECRET{number}:");
-        let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-        assert_eq!(is_there, number < 10, "{secret}");
-    }
+    let secret = |stream: usize, number: usize| format!("SECRET{stream}.{number}:");
+    let streams = ["a-1", "b-1", "c-1", "d-1"];
+    proptest!(ProptestConfig::with_cases(24), |(
+        events in vec((0..streams.len(), prop_oneof![4 => 0..60_usize, 2 => 60..3_000_usize, 1 => 3_000..30_000_usize]), 1..120),
+        order in Just([0, 1, 2, 3]).prop_shuffle(),
+        gone in 1..=streams.len(),
+    )| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = blocking::Store::open(folder.path().join("case.db")).unwrap();
+        for (number, (stream, size)) in events.iter().enumerate() {
+            let secret = secret(*stream, number);
+            let event = Event::new("Named", &format!("{secret}{}", "x".repeat(*size))).unwrap();
+            let event = event.metadata(format!("{{\"m\":\"{secret}\"}}"));
+            store.events().append(streams[*stream], Expected::Any, [event]).unwrap();
+        }
+        let gone = &order[..gone];
+        for stream in gone {
+            store.events().delete(streams[*stream], Expected::Any).unwrap();
+        }
+        store.close().unwrap();
+        let bytes = bytes_of(folder.path());
+        for (number, (stream, _)) in events.iter().enumerate() {
+            let secret = secret(*stream, number);
+            let is_there = contains(&bytes, &secret);
+            prop_assert_eq!(is_there, !gone.contains(stream), "{}", secret);
+        }
+    });
 }
 
 #[test]

@@ -15,11 +15,16 @@ use super::stream::checksum_of;
 impl SqliteSession {
     /// Erases a portion of what a stream holds.
     pub(super) fn erase(&mut self, erase: &Erase) -> Result<Erased> {
-        // Freed bytes of a page are zeroed only if that is asked for, and it costs every other removal.
+        self.leaving_nothing(|session| session.erase_portion(erase))
+    }
+
+    /// Has pages that become free be written over too. Otherwise only what becomes free within a page is, because these
+    /// writes would cost every removal.
+    pub(super) fn leaving_nothing<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.connection.pragma_update(None, "secure_delete", true).map_err(database)?;
-        let erased = self.erase_portion(erase);
-        let off = self.connection.pragma_update(None, "secure_delete", false).map_err(database);
-        erased.and_then(|erased| off.map(|()| erased))
+        let written = write(self);
+        let back = self.connection.pragma_update(None, "secure_delete", "FAST").map_err(database);
+        written.and_then(|written| back.map(|()| written))
     }
 
     fn erase_portion(&mut self, erase: &Erase) -> Result<Erased> {

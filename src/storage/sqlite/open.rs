@@ -39,10 +39,13 @@ const NEW_FILE: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = NONE;";
 const LOG: &str = "PRAGMA journal_mode = WAL";
 
 /// Checkpoints are ours alone, because SQLite swallows the errors of its own.
+///
+/// What moves within a page, or to another, leaves nothing behind: who erases something later would not find that copy.
 const WRITER: &str = "
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;
-    PRAGMA cache_size = -16384;";
+    PRAGMA cache_size = -16384;
+    PRAGMA secure_delete = FAST;";
 
 /// For every connection: nothing that maps the file (an I/O error would be a SIGBUS), nothing that trusts it.
 const EVERY: &str = "
