@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::gate::Passage;
 use crate::storage::batch::{Applied, Batch};
 use crate::storage::{Apply, Operation, Outcome};
-use crate::writer::Writer;
+use crate::writer::{Terms, Writer};
 
 /// Called with what came of a part; `None` if it did not take effect, or nobody knows.
 type After = Box<dyn FnOnce(Option<&Outcome>) + Send>;
@@ -44,14 +44,14 @@ impl fmt::Debug for Part {
 /// before `then` is called.
 pub(crate) fn write(
     writer: &Writer,
-    deadline_ms: u64,
+    terms: Terms,
     parts: Vec<Part>,
     passage: Option<Passage>,
     then: impl FnOnce(Result<Applied>) + Send + 'static,
 ) {
     let (parts, afters): (Vec<Operation>, Vec<After>) =
         parts.into_iter().map(|part| (part.operation, part.after)).unzip();
-    writer.apply_until(deadline_ms, Batch { parts }, passage, move |applied| {
+    writer.apply_on(terms, Batch { parts }, passage, move |applied| {
         let outcomes = match &applied {
             Ok(Applied::Done(outcomes)) => outcomes.as_slice(),
             Ok(Applied::Refused { .. }) | Err(_) => &[],

@@ -122,6 +122,13 @@ pub const MERGED_BYTES: usize = 4 << 20;
 /// How often an aggregate's commands are decided again after another process wrote in between.
 pub const CONFLICT_RETRIES: u32 = 8;
 
+/// A command that was overtaken so often insists: if it is overtaken once more, its process keeps the turn until it has been
+/// decided again.
+pub const INSIST_AFTER: u32 = 4;
+
+/// But no longer than this.
+pub const INSIST: Duration = Duration::from_millis(25);
+
 /// For so many flights after such a conflict an aggregate keeps a copy of the state that each rests on, if it lets itself be
 /// copied: who was overtaken once is likely to be again.
 pub const CAREFUL_FLIGHTS: u32 = 64;

@@ -46,6 +46,7 @@ use crate::storage::{Target, View, snapshot};
 use crate::stream::Placed;
 use crate::supervisor::{House, Post, Primitive, Stay, Visit};
 use crate::thread::Theirs;
+use crate::writer::Terms;
 
 /// Decide a command and append what it leads to.
 pub struct Execute<M: Model> {
@@ -269,8 +270,9 @@ impl<M: Model> AggregateActor<M> {
             self.house.readers.read(look, move |head| address.do_send(Compared(head)));
         } else {
             let stream = Target { name, id: loaded.id };
-            let deadlines = flight.decided.iter().map(|(item, _)| item.entry().deadline_ms);
-            let deadline_ms = deadlines.min().unwrap_or_default();
+            let entries = || flight.decided.iter().map(|(item, _)| item.entry());
+            let deadline_ms = entries().map(|entry| entry.deadline_ms).min().unwrap_or_default();
+            let insists = entries().any(|entry| entry.overtaken >= limits::INSIST_AFTER);
             let append = Append {
                 stream,
                 expected: Expected::Version(flight.base),
@@ -278,7 +280,7 @@ impl<M: Model> AggregateActor<M> {
                 known_ids: false,
                 fence: None,
             };
-            self.send(append, effects, deadline_ms, address);
+            self.send(append, effects, Terms { deadline_ms, insists }, address);
         }
         self.phase = Phase::Flying(loaded, flight);
     }
@@ -290,11 +292,11 @@ impl<M: Model> AggregateActor<M> {
 
     /// Sends a flight's events off, and in the same commit what follows from them. Where nothing has happened to the
     /// aggregate, that it still stands as it did is the condition.
-    fn send(&self, append: Append, effects: Vec<Part>, deadline_ms: u64, address: Addr<Self>) {
+    fn send(&self, append: Append, effects: Vec<Part>, terms: Terms, address: Addr<Self>) {
         let writer = &self.house.writer;
         if effects.is_empty() {
             let landed = move |outcome: Result<Appended>| address.do_send(Landed(outcome.map(Some)));
-            return writer.apply_until(deadline_ms, append, None, landed);
+            return writer.apply_on(terms, append, None, landed);
         }
         let first = if append.events.is_empty() {
             Part::plain(Check { stream: append.stream, expected: append.expected })
@@ -302,7 +304,7 @@ impl<M: Model> AggregateActor<M> {
             Part::plain(append)
         };
         let parts = std::iter::once(first).chain(effects).collect();
-        batch::write(writer, deadline_ms, parts, None, move |applied| {
+        batch::write(writer, terms, parts, None, move |applied| {
             address.do_send(Landed(applied.and_then(appended)));
         });
     }

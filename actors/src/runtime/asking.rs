@@ -167,7 +167,7 @@ impl Runtime {
     pub fn write_together(&self, parts: Vec<Part>, reply: Reply<Applied>, passage: Passage) {
         let writer = &self.doors.writer;
         let then = |applied| reply.answer(applied);
-        batch::write(writer, writer.deadline_ms(), parts, Some(passage), then);
+        batch::write(writer, writer.terms(), parts, Some(passage), then);
     }
 
     /// Reads, on any executor.

@@ -27,6 +27,8 @@ pub(super) struct CommitThread {
     /// It rests for a while only, and looks after the deadlines in between.
     dozes: bool,
     batch: VecDeque<Write>,
+    /// It has kept the turn for one who insists.
+    keeps_turn: bool,
     /// So many writes can be expected for the next group.
     likely: usize,
     /// Dropped at its end, which is heard.
@@ -35,7 +37,15 @@ pub(super) struct CommitThread {
 
 impl CommitThread {
     pub(super) fn new(work: Arc<Work>, ending: oneshot::Sender<()>) -> CommitThread {
-        CommitThread { work, well: false, dozes: false, batch: VecDeque::new(), likely: 0, _ending: ending }
+        CommitThread {
+            work,
+            well: false,
+            dozes: false,
+            batch: VecDeque::new(),
+            keeps_turn: false,
+            likely: 0,
+            _ending: ending,
+        }
     }
 
     fn turn(&mut self, rested: bool) -> Rest {
@@ -49,6 +59,10 @@ impl CommitThread {
         let asked = match work.intake.asked() {
             Ok(asked) => asked,
             Err(rest) => {
+                // Nobody else looks after a turn that is kept.
+                let kept = if self.keeps_turn { work.keep_turn() } else { None };
+                self.keeps_turn = kept.is_some();
+                let rest = kept.map_or(rest, Rest::For);
                 self.dozes = rest != Rest::UntilCalled;
                 return rest;
             }
@@ -64,6 +78,7 @@ impl CommitThread {
             work.gather(&mut committer, &mut self.batch, beats, self.likely);
             // Who came while it was committed is not among those who are answered now.
             self.likely = work.finish(&mut committer) + work.intake.len();
+            self.keeps_turn = committer.keeps_turn().is_some();
         }
         if asked.checkpoint || committer.checkpoint_due() {
             committer.checkpoint();
@@ -141,6 +156,10 @@ impl Work {
         self.intake.take(super::ALONE, beats, self.clock.boot_ms(), &mut alone);
         committer.take(&mut alone);
         self.finish(&mut committer);
+        if committer.keeps_turn().is_some() {
+            // One who insists came in at the last moment, and it is the thread that keeps turns.
+            committer.pass_on();
+        }
         if committer.checkpoint_due() {
             self.intake.ask_checkpoint();
         }
@@ -153,9 +172,21 @@ impl Work {
         let size = committer.group_size();
         committer.finish();
         self.intake.landed();
-        committer.pass_on();
+        if committer.keeps_turn().is_none() {
+            committer.pass_on();
+        }
         committer.answer();
         size
+    }
+
+    /// There is nothing to do. For how long the turn is kept all the same; if that is over, it is passed on.
+    fn keep_turn(&self) -> Option<Duration> {
+        let mut committer = self.committer();
+        let left = committer.keeps_turn();
+        if left.is_none() {
+            committer.pass_on();
+        }
+        left
     }
 
     /// Looks after those who wait: for the turn, or for a storage that does not answer.
@@ -244,6 +275,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use super::super::Terms;
     use super::*;
     use crate::clock::{Clock, ManualClock};
     use crate::memory::Memory;
@@ -292,7 +324,8 @@ mod tests {
                 let then = Box::new(move |outcome: crate::error::Result<Outcome>| {
                     answers.lock().unwrap().push(outcome.unwrap());
                 });
-                let write = Write::new(operation, None, then, u64::MAX).asked(|| self.clock.boot_ms());
+                let write =
+                    Write::new(operation, None, then, Terms::until(u64::MAX)).asked(|| self.clock.boot_ms());
                 self.committer.take(&mut VecDeque::from([write]));
             }
             self.committer.finish();

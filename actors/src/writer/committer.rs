@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::CallAll;
 use super::intake::{Stats, Write};
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::error::{Error, Occupant, Result};
 use crate::failpoint::{Point, pass, reach};
 use crate::limits;
@@ -50,6 +51,8 @@ pub(super) struct Committer {
     suspect: bool,
     /// Who had locked the database when the turn was ours and the transaction could not be opened.
     locked_by: Option<Occupant>,
+    /// The turn is kept until then, by the boot clock, for one who insists.
+    kept_until_ms: Option<u64>,
     groups: u64,
     failures: Vec<u64>,
     /// Why nothing is written any more.
@@ -83,6 +86,7 @@ impl Committer {
             spoilt: false,
             suspect: false,
             locked_by: None,
+            kept_until_ms: None,
             groups: 0,
             failures: Vec::new(),
             poisoned: None,
@@ -186,6 +190,11 @@ impl Committer {
     /// Commits the group, for better or worse. Its answers are kept for [`answer`](Committer::answer).
     pub(super) fn finish(&mut self) {
         self.answers = self.settle();
+        let refused = |answer: &Result<Outcome>| answer.as_ref().is_ok_and(Outcome::is_refusal);
+        let insisted =
+            self.writes.iter().zip(&self.answers).any(|(write, answer)| write.insists && refused(answer));
+        let until_ms = || self.clock.boot_ms().saturating_add(millis(limits::INSIST));
+        self.kept_until_ms = insisted.then(until_ms);
         self.spoilt = false;
         self.outcomes.clear();
     }
@@ -229,8 +238,15 @@ impl Committer {
         );
     }
 
+    /// For how long the turn is still kept for one who insists.
+    pub(super) fn keeps_turn(&self) -> Option<Duration> {
+        let left_ms = self.kept_until_ms?.saturating_sub(self.clock.boot_ms());
+        (left_ms > 0).then(|| Duration::from_millis(left_ms))
+    }
+
     /// Passes the turn on, and tells the other processes if one of them waits.
     pub(super) fn pass_on(&mut self) {
+        self.kept_until_ms = None;
         self.session.leave_turn();
         if let Err(error) = reach(Point::BeforeRing) {
             // A bell that is missed costs the others a moment.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::Terms;
 use crate::error::{Error, Occupant, Result};
 use crate::gate::Passage;
 use crate::storage::{Operation, Outcome, Turn};
@@ -26,13 +27,16 @@ pub(super) struct Write {
     pub(super) then: Then,
     /// The boot time until which it may be begun; later, it never is.
     pub(super) deadline_ms: u64,
+    /// If it is refused, the turn is kept for a moment.
+    pub(super) insists: bool,
     /// When it was asked for, by the boot clock, if it has something that counts from then.
     pub(super) asked_ms: u64,
 }
 
 impl Write {
-    pub(super) fn new(operation: Operation, passage: Option<Passage>, then: Then, deadline_ms: u64) -> Write {
-        Write { operation: Some(operation), passage, then, deadline_ms, asked_ms: 0 }
+    pub(super) fn new(operation: Operation, passage: Option<Passage>, then: Then, terms: Terms) -> Write {
+        let Terms { deadline_ms, insists } = terms;
+        Write { operation: Some(operation), passage, then, deadline_ms, insists, asked_ms: 0 }
     }
 
     /// When it is asked for, which matters only if it has delays.
@@ -300,6 +304,11 @@ impl Intake {
         self.state().line.iter().all(|write| write.operation().is_beat())
     }
 
+    /// Whether one in the line insists, so that the turn may have to be kept: by the thread, which gives it up again.
+    pub(super) fn has_insisting(&self) -> bool {
+        self.state().line.iter().any(|write| write.insists)
+    }
+
     /// Takes up to `most` writes, in order: from `now_ms` on they are with the storage. For a group of beats, none behind
     /// the first that is none.
     pub(super) fn take(&self, most: usize, beats: bool, now_ms: u64, into: &mut VecDeque<Write>) {
@@ -400,7 +409,7 @@ mod tests {
         let (said, heard) = std::sync::mpsc::channel();
         let then = Box::new(move |outcome| said.send(outcome).unwrap_or(()));
         let operation = Operation::LockSettle(Settle { lock: 1 });
-        intake.push(Write::new(operation, None, then, 100));
+        intake.push(Write::new(operation, None, then, Terms::until(100)));
         let turn = |number| Turn { occupant: Occupant::Newcomer, number };
         intake.still_stuck(turn(9), 5);
         assert_eq!(intake.doing(9), WriterState::Ready, "only what the thread waits for counts");
@@ -424,7 +433,7 @@ mod tests {
         let settle = || Operation::LockSettle(Settle { lock: 1 });
         assert!(intake.has_only_beats(), "there is nothing in it");
         let push = |operation| {
-            intake.push(Write::new(operation, None, Box::new(drop), 1));
+            intake.push(Write::new(operation, None, Box::new(drop), Terms::until(1)));
             intake.has_only_beats()
         };
         assert_eq!([push(renew()), push(renew()), push(settle()), push(renew())], [true, true, false, false]);

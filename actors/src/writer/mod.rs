@@ -45,6 +45,24 @@ const ALONE_BEFORE_INLINE: u32 = 3;
 /// So often the actor lets the others run first when it knows that requests are on their way.
 const YIELDS: u8 = 3;
 
+/// On what terms a write is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// When it must have been begun, by the boot clock.
+    pub deadline_ms: u64,
+    /// If it is refused, this process keeps the turn for a moment ([`limits::INSIST`]): whoever has sent it comes back with
+    /// another one that rests on what is committed now, and no other process can be faster again.
+    pub insists: bool,
+}
+
+impl Terms {
+    /// Begun by then, or never.
+    #[must_use]
+    pub fn until(deadline_ms: u64) -> Terms {
+        Terms { deadline_ms, insists: false }
+    }
+}
+
 /// The way to the writer, for actors. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer(Arc<Way>);
@@ -73,7 +91,7 @@ impl Writer {
         O: Apply,
         F: FnOnce(Result<O::Outcome>) + Send + 'static,
     {
-        self.apply_until(self.deadline_ms(), operation, passage, then);
+        self.apply_on(self.terms(), operation, passage, then);
     }
 
     /// When a write that is asked for now must have been begun.
@@ -82,8 +100,14 @@ impl Writer {
         self.0.clock.boot_ms().saturating_add(self.0.call_timeout_ms)
     }
 
-    /// As [`apply`](Writer::apply), for what was asked for earlier and has a deadline of its own.
-    pub fn apply_until<O, F>(&self, deadline_ms: u64, operation: O, passage: Option<Passage>, then: F)
+    /// Those of a write that is asked for now.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms::until(self.deadline_ms())
+    }
+
+    /// As [`apply`](Writer::apply), for what was asked for earlier, or was refused before.
+    pub fn apply_on<O, F>(&self, terms: Terms, operation: O, passage: Option<Passage>, then: F)
     where
         O: Apply,
         F: FnOnce(Result<O::Outcome>) + Send + 'static,
@@ -94,7 +118,7 @@ impl Writer {
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let write = Write::new(operation.into_operation(), passage, then, deadline_ms);
+        let write = Write::new(operation.into_operation(), passage, then, terms);
         let mut write = write.asked(|| self.now_ms());
         if let Some(passage) = &mut write.passage {
             passage.arrive();
@@ -291,7 +315,7 @@ impl WriterActor {
         if gathered == 0 {
             return;
         }
-        let alone = underway == 0 && gathered <= ALONE;
+        let alone = underway == 0 && gathered <= ALONE && !self.work.intake.has_insisting();
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
         let inline = self.alone > ALONE_BEFORE_INLINE && self.work.commit_here();
         if !inline {

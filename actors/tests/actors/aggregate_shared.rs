@@ -100,9 +100,11 @@ async fn d11_the_latest_known_state_waits_for_the_commit_that_it_rests_on() {
 fn outrun(world: &World, times: u32) -> (Command, Arc<AtomicU32>) {
     let foreigner = Mutex::new(world.foreigner());
     let decided = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&decided);
+    let (count, clock) = (Arc::clone(&decided), Arc::clone(&world.clock));
     let run = move || {
         if count.fetch_add(1, Ordering::SeqCst) < times {
+            // However long the turn is kept: it is not kept any more.
+            clock.advance(limits::INSIST);
             foreigner.lock().unwrap().write(foreign_append("ledger", "foreign"));
         }
     };
@@ -137,8 +139,10 @@ async fn a4_a_newcomer_does_not_pay_for_those_before_it() {
     let (to_test, decides) = std::sync::mpsc::channel();
     let (to_command, goes_on) = std::sync::mpsc::channel::<()>();
     let foreigner = Mutex::new((world.foreigner(), 0, goes_on));
+    let clock = Arc::clone(&world.clock);
     let command = Command::Run(Arc::new(move || {
         let (foreigner, decided, goes_on) = &mut *foreigner.lock().unwrap();
+        clock.advance(limits::INSIST);
         foreigner.write(foreign_append("ledger", "foreign"));
         *decided += 1;
         if *decided == limits::CONFLICT_RETRIES {
@@ -153,6 +157,48 @@ async fn a4_a_newcomer_does_not_pay_for_those_before_it() {
     to_command.send(()).unwrap();
     assert!(matches!(soon(outrun).await, Err(Error::Conflict { .. })));
     assert_eq!(soon(newcomer).await.unwrap().version(), 10);
+}
+
+#[tokio::test]
+async fn a4_whoever_was_outrun_often_keeps_the_turn_until_it_is_decided_again() {
+    let world = World::new();
+    let foreigner = Mutex::new(world.foreigner());
+    let tries = Arc::new(Mutex::new(Vec::new()));
+    let tried = Arc::clone(&tries);
+    let run = move || {
+        let foreigner = &mut *foreigner.lock().unwrap();
+        let had_turn = foreigner.session.take_turn(false).unwrap();
+        if had_turn {
+            foreigner.write(foreign_append("ledger", "foreign"));
+        }
+        tried.lock().unwrap().push(had_turn);
+    };
+    let told = soon(world.execute("ledger", Command::Run(Arc::new(run)))).await.unwrap();
+    // Outrun four times, and once more while it insists.
+    assert_eq!(*tries.lock().unwrap(), [true, true, true, true, true, false]);
+    assert_eq!(told.version(), 6);
+    // Whoever has had it his way passes the turn on.
+    assert!(world.foreigner().session.take_turn(false).unwrap());
+}
+
+#[tokio::test]
+async fn a4_a_turn_that_is_kept_in_vain_is_passed_on() {
+    let world = World::new();
+    let (foreigner, clock) = (Mutex::new(world.foreigner()), Arc::clone(&world.clock));
+    let tries = AtomicU32::new(0);
+    let run = move || {
+        let foreigner = &mut *foreigner.lock().unwrap();
+        if tries.fetch_add(1, Ordering::SeqCst) <= limits::INSIST_AFTER {
+            foreigner.write(foreign_append("ledger", "foreign"));
+            return;
+        }
+        // The turn is kept for it, and it does not come.
+        assert!(!foreigner.session.take_turn(false).unwrap());
+        clock.advance(limits::INSIST);
+        assert!(foreigner.session.take_turn(true).unwrap());
+        foreigner.session.leave_turn();
+    };
+    assert_eq!(soon(world.execute("ledger", Command::Run(Arc::new(run)))).await.unwrap().version(), 6);
 }
 
 #[tokio::test]
