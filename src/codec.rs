@@ -37,6 +37,12 @@ pub(crate) fn from_data<T: DeserializeOwned>(what: &(impl Display + ?Sized), dat
     decoded.map_err(|reason| Error::Decode { what: what.to_string(), reason })
 }
 
+/// A value out of JSON text that is not known to be text.
+pub(crate) fn from_slice<T: DeserializeOwned>(what: &(impl Display + ?Sized), json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json)
+        .map_err(|error| Error::Decode { what: what.to_string(), reason: error.to_string() })
+}
+
 /// A value as bincode, for what can always be rebuilt.
 pub(crate) fn to_bincode(what: &(impl Display + ?Sized), value: &impl Serialize) -> Result<Data> {
     bincode::serde::encode_to_vec(value, bincode::config::standard())

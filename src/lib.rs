@@ -212,6 +212,7 @@ mod rw_lock;
 mod schedule;
 mod semaphore;
 mod sql;
+mod subject;
 mod watching;
 mod worker;
 
@@ -223,6 +224,7 @@ mod reading;
 
 mod codec;
 mod location;
+mod sealed;
 
 pub mod blocking;
 
@@ -266,11 +268,13 @@ pub use crate::reading::{EventStream, Recorded};
 pub use crate::repository::{EventStore, Repository};
 pub use crate::rw_lock::RwLock;
 pub use crate::schedule::Every;
+pub use crate::sealed::Sealed;
 pub use crate::semaphore::Semaphore;
 pub use crate::sql::Sql;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 pub use crate::store::watched;
 pub use crate::store::{Store, StoreBuilder};
+pub use crate::subject::{Subject, SubjectKey};
 pub use crate::worker::{Stopper, Tally, Task, Verdict, Worker};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};

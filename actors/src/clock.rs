@@ -140,13 +140,19 @@ impl Clock for ManualClock {
     }
 }
 
-/// The source of ids.
+/// The source of ids and of keys.
 pub trait Rng: Debug + Send + Sync + 'static {
     /// A new id, unique for ever; ids made later sort later (UUID version 7).
     fn uuid(&self) -> Uuid;
+
+    /// Bytes that nobody can guess, for keys.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the machine has none to give.
+    fn fill(&self, bytes: &mut [u8]) -> Result<()>;
 }
 
-/// Random ids of the machine.
+/// Random ids and keys of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemRng;
 
@@ -154,6 +160,11 @@ impl Rng for SystemRng {
     #[allow(clippy::disallowed_methods, reason = "this is the seam")]
     fn uuid(&self) -> Uuid {
         Uuid::now_v7()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        let failed = |error| Error::Storage { detail: format!("no random bytes for a key: {error}") };
+        getrandom::fill(bytes).map_err(failed)
     }
 }
 

@@ -214,6 +214,20 @@ pub enum Error {
         /// The stream.
         stream: String,
     },
+    /// The key of a subject was destroyed: nothing can be sealed for it any more.
+    #[error("the key of subject \"{subject}\" was destroyed for ever; what is new takes another name")]
+    Shredded {
+        /// The subject.
+        subject: String,
+    },
+    /// A sealed value cannot be opened, and not because its key was destroyed.
+    #[error("what was sealed for subject \"{subject}\" cannot be opened: {reason}")]
+    SealBroken {
+        /// The subject.
+        subject: String,
+        /// Why.
+        reason: String,
+    },
     /// A write was guarded by a lock that its holder no longer holds.
     #[error(
         "the write was guarded by token {token} of lock \"{lock}\", which is no longer the current one; the lock was lost"

@@ -38,6 +38,7 @@ mod rw_lock;
 mod schedule;
 mod semaphore;
 mod store;
+mod subject;
 mod worker;
 
 pub use self::aggregate::Entity;
@@ -60,4 +61,5 @@ pub use self::repository::{EventStore, Repository};
 pub use self::rw_lock::RwLock;
 pub use self::semaphore::Semaphore;
 pub use self::store::{Store, StoreBuilder};
+pub use self::subject::Subject;
 pub use self::worker::Worker;

@@ -7,7 +7,7 @@ use millpond_actors::error::{Error, Result};
 
 use super::{
     Batch, Changes, Channel, Channels, Election, Entity, Events, Inspector, Lock, LockSet, Log, Queue,
-    RwLock, Semaphore,
+    RwLock, Semaphore, Subject,
 };
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
@@ -17,7 +17,7 @@ use crate::sql::Sql;
 /// An open store; see [`crate::Store`].
 #[derive(Clone, Debug)]
 pub struct Store {
-    store: crate::Store,
+    pub(super) store: crate::Store,
 }
 
 impl Store {
@@ -78,6 +78,12 @@ impl Store {
     #[must_use]
     pub fn election(&self, name: impl AsRef<str>) -> Election {
         Election { election: self.store.election(name) }
+    }
+
+    /// See [`crate::Store::subject`].
+    #[must_use]
+    pub fn subject(&self, name: impl AsRef<str>) -> Subject {
+        Subject { subject: self.store.subject(name) }
     }
 
     /// See [`crate::Store::semaphore`].

@@ -10,9 +10,10 @@
 //! 4. [What follows from an event](#4-what-follows-from-an-event)
 //! 5. [The past](#5-the-past)
 //! 6. [Old events](#6-old-events)
-//! 7. [Tests](#7-tests)
-//! 8. [Several processes, what is promised, and when not to use it](#8-several-processes-what-is-promised-and-when-not-to-use-it)
-//! 9. [What it is called elsewhere](#9-what-it-is-called-elsewhere)
+//! 7. [What must be forgotten](#7-what-must-be-forgotten)
+//! 8. [Tests](#8-tests)
+//! 9. [Several processes, what is promised, and when not to use it](#9-several-processes-what-is-promised-and-when-not-to-use-it)
+//! 10. [What it is called elsewhere](#10-what-it-is-called-elsewhere)
 //!
 //! All programs are about a small theatre, in which seats are booked. They need this in `Cargo.toml`:
 //!
@@ -202,7 +203,7 @@
 //! - The name of an enum's variant is the event's type in the store, its fields are the content. A variant that is called
 //!   otherwise tomorrow is another type: see [old events](#6-old-events).
 //! - Nobody says an expected version here. [`execute`](crate::Entity::execute) rests on the version that it has decided on; if
-//!   somebody else was faster, it is decided again on the newer state, up to eight times. So `decide` may run more than once
+//!   somebody else was faster, it is decided again on the newer state, up to eight times, at last with the others kept out. So `decide` may run more than once
 //!   for a command.
 //! - `decide` and `evolve` must not wait, ask a clock, throw dice or call the store. What they need of the outside is in the
 //!   command. `evolve` has to give the same state for the same events, always.
@@ -499,9 +500,74 @@
 //! - Whoever appends to the stream of an aggregate by hand says the schema: `event.schema(Show::upcasts().schema("Booked"))`.
 //!   Without, it is 1, and the event is taken for an old one.
 //!
-//! What a test of it looks like stands in the next chapter.
+//! What a test of it looks like stands in chapter 8.
 //!
-//! # 7. Tests
+//! # 7. What must be forgotten
+//!
+//! Events are never changed. A guest may still have the right that his name is forgotten, and the theatre needs to know for ever
+//! how many seats were taken. So what is personal is *sealed*, in the program that asks for it, before it becomes a part of a
+//! command: encrypted with a key that belongs to the guest. When the key is destroyed, nobody can read it any more, wherever it
+//! has been copied to, and everything else stays.
+//!
+//! ```
+//! use millpond::{Aggregate, Decision, Sealed, Store};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Clone, Default)]
+//! struct Show { taken: u32, guests: Vec<Sealed<String>> }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! enum Happened { Booked { guest: Sealed<String>, seats: u32 } }
+//!
+//! struct Book { guest: Sealed<String>, seats: u32 }
+//! # #[derive(Debug, thiserror::Error)]
+//! # #[error("never")]
+//! # struct Never;
+//!
+//! impl Aggregate for Show {
+//!     const KIND: &'static str = "show";
+//!     type Command = Book;
+//!     type Event = Happened;
+//!     # type Rejection = Never;
+//!     // ...
+//!
+//!     fn decide(&self, Book { guest, seats }: &Book) -> Result<Decision<Show>, Self::Rejection> {
+//!         Ok([Happened::Booked { guest: guest.clone(), seats: *seats }].into())
+//!     }
+//!
+//!     fn evolve(&mut self, Happened::Booked { guest, seats }: &Happened) {
+//!         self.taken += seats;
+//!         self.guests.push(guest.clone());
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let store = Store::memory().await?;
+//! let key = store.subject("guest-17").key().await?;
+//! let hamlet = store.aggregate::<Show>("hamlet");
+//! hamlet.execute(Book { guest: key.seal(&"Ada".to_owned())?, seats: 2 }).await?;
+//!
+//! let show = hamlet.state().await?;
+//! assert_eq!(store.unseal(&show.guests[0]).await?.as_deref(), Some("Ada"));
+//!
+//! // Guest 17 wants to be forgotten.
+//! store.subject("guest-17").shred().await?;
+//! assert_eq!(store.unseal(&show.guests[0]).await?, None);
+//! assert_eq!(hamlet.state().await?.taken, 2);
+//! # Ok(store.close().await?)
+//! # }
+//! ```
+//!
+//! - The aggregate never sees the name, and so neither do its snapshots, the jobs and messages that follow from its events, nor an
+//!   export. What it has to decide on must not be sealed: check it before.
+//! - The subject's name stays, and everybody can see it. So it is a number, and not the guest's address.
+//! - The keys are in the store, so a copy of its file has them as long as it is kept. If copies live for longer than a guest may
+//!   wait, keep the keys in a store of their own: `keys.subject("guest-17")`, `keys.unseal(&guest)`.
+//! - A whole stream can be [deleted](crate::Events::delete) or [closed for ever](crate::Events::tombstone): its events are then
+//!   written over, and only their places stay.
+//!
+//! # 8. Tests
 //!
 //! For tests there is the feature `testing`, and with it `millpond::testing`. `decide` and `evolve` only compute, so a test of
 //! them needs no store. It says what has happened, what is wanted, and what should come of it:
@@ -596,7 +662,7 @@
 //! A repository writes events and nothing else: a command with effects is refused there, with
 //! [`Error::Unsupported`](crate::Error::Unsupported). What one wants in a program is [`Store::aggregate`](crate::Store::aggregate).
 //!
-//! # 8. Several processes, what is promised, and when not to use it
+//! # 9. Several processes, what is promised, and when not to use it
 //!
 //! Any number of processes of one machine may open the same file and use the same aggregates, the command line among them.
 //! None of them is the master. Each append rests on a version, and whoever was overtaken decides again.
@@ -666,16 +732,15 @@
 //! When not to use it:
 //!
 //! - Between machines. A store is one file on one machine; network file systems are refused.
-//! - For what has to be forgotten piece by piece. Events are never changed, and never removed one by one or by age. A whole
-//!   stream can be [deleted](crate::Events::delete): so what somebody may ask you to delete stands in a stream of its own, whose
-//!   name does not say who he is, and other events have that name.
+//! - For what has to be removed piece by piece, or by age. Events are never changed, and never removed one by one: what may have
+//!   to be forgotten is sealed, or stands in a stream of its own, as in chapter 7.
 //! - For what nobody asks the past of. A table of settings is a table. Records that nothing is decided on are a
 //!   [log](crate::Log), which may also forget its oldest.
 //! - For large things. An event has at most 16 MiB; what is large is better kept in a file that the event names.
 //! - For an aggregate that is everything. Its state is in memory, and it is decided by one at a time: make it as small as the
 //!   rule that it keeps. A show is one; the theatre is not.
 //!
-//! # 9. What it is called elsewhere
+//! # 10. What it is called elsewhere
 //!
 //! | elsewhere | here |
 //! | --- | --- |
@@ -695,6 +760,7 @@
 //! | upcaster, schema evolution, weak schema | [`Upcasts`](crate::Upcasts) |
 //! | temporal query, time travel | [`at_version`](crate::Entity::at_version), [`at_time`](crate::Entity::at_time) |
 //! | event bus, subscription | [`Channel`](crate::Channel); to events themselves, [`Store::watch`](crate::Store::watch) and a read |
+//! | crypto-shredding, forgettable payload | [`Sealed`](crate::Sealed), [`Subject::shred`](crate::Subject::shred) |
 //! | soft delete; tombstone, hard delete | [`Events::delete`](crate::Events::delete), [`tombstone`](crate::Events::tombstone) |
-//! | projection, read model | a loop of yours as in chapter 8; projections are not there yet |
+//! | projection, read model | a loop of yours as in chapter 9; projections are not there yet |
 //! | given, when, then | `millpond::testing::Scenario` |

@@ -5,6 +5,8 @@ mod builder;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use millpond_actors::error::{Error, Result};
 use millpond_actors::runtime::Runtime;
 
@@ -23,10 +25,12 @@ use crate::lock_set::LockSet;
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::rw_lock::RwLock;
+use crate::sealed::Sealed;
 use crate::semaphore::Semaphore;
 use crate::sql::Sql;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 pub use crate::storage::watched;
+use crate::subject::{self, Subject};
 
 /// An open store. Cheap to clone; every clone is the same store.
 ///
@@ -147,6 +151,26 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(Arc::clone(&self.runtime))
+    }
+
+    /// The subject of this name: whom data is about, and the key that it is sealed with. A bad name is the first call's error.
+    #[must_use]
+    pub fn subject(&self, name: impl AsRef<str>) -> Subject {
+        Subject::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// Opens a sealed value with the key of its subject, which is looked up in this store; `None` if that was
+    /// [shredded](Subject::shred).
+    ///
+    /// # Errors
+    /// [`Error::SealBroken`] if the value is damaged, or this is not the store of its key; [`Error::Decode`] if what was sealed
+    /// is no `T`; [`Error::Corrupt`] if the key is damaged; what the database said.
+    pub async fn unseal<T: DeserializeOwned>(&self, sealed: &Sealed<T>) -> Result<Option<T>> {
+        subject::unseal(&self.runtime, sealed).await
+    }
+
+    pub(crate) fn unseal_blocking<T: DeserializeOwned>(&self, sealed: &Sealed<T>) -> Result<Option<T>> {
+        subject::unseal_blocking(&self.runtime, sealed)
     }
 
     /// A batch: writes to any primitives of this store in one commit, all or none.

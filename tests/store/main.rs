@@ -50,6 +50,7 @@ mod reading;
 #[cfg(feature = "testing")]
 mod scenarios;
 mod schedules;
+mod sealing;
 mod shared_locks;
 mod sql;
 mod sql_allowed;

@@ -21,6 +21,7 @@ mod session;
 mod snapshot;
 mod store;
 mod stream;
+mod subject;
 mod subscription;
 mod table;
 mod view;

@@ -18,6 +18,7 @@ use crate::storage::queue::{
 };
 use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
+use crate::storage::subject;
 use crate::storage::{
     Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, schedule, sql,
     subscription,
@@ -306,6 +307,14 @@ impl Tables for MemorySession {
 
     fn snapshot_save(&mut self, operation: &Save) -> Result<Saved> {
         self.operate(|store, _| Ok(store.snapshot_save(operation)))
+    }
+
+    fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {
+        self.operate(|store, _| Ok(store.subject_key(operation)))
+    }
+
+    fn subject_shred(&mut self, operation: &subject::Shred) -> Result<bool> {
+        self.operate(|store, _| Ok(store.subject_shred(operation)))
     }
 
     fn change_record(&mut self, operation: &Record) -> Result<Written> {

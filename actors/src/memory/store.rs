@@ -19,6 +19,7 @@ use crate::storage::change::Changed;
 use crate::storage::feed::{Kind, Message};
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::Recorded;
+use crate::storage::subject::KeyState;
 
 /// Everything that is stored. The operations on it are in the files named after what they are about.
 ///
@@ -36,6 +37,7 @@ pub(super) struct Store {
     /// Category and position of every event.
     pub(super) categories: Table<(String, u64), ()>,
     pub(super) snapshots: Table<u64, Arc<Kept>>,
+    pub(super) subjects: Table<Name, KeyState>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
@@ -103,7 +105,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 24] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 25] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -112,6 +114,7 @@ impl Store {
             &mut self.versions,
             &mut self.categories,
             &mut self.snapshots,
+            &mut self.subjects,
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,

@@ -15,6 +15,7 @@ use crate::storage::queue::{self, Numbers, Outlook, State};
 use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query, Recorded};
+use crate::storage::subject::KeyState;
 use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed, subscription};
 
 /// A reader.
@@ -41,6 +42,10 @@ impl View for MemoryView {
 
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
         Ok(self.0.store().snapshot(stream))
+    }
+
+    fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
+        Ok(self.0.store().subject(name))
     }
 
     fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {

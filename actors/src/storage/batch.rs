@@ -4,7 +4,7 @@
 //! first that is refused undoes them all, and is named.
 
 use super::lock::Fence;
-use super::{Operation, Outcome, Session, erase, feed, queue, sql, stream, subscription};
+use super::{Operation, Outcome, Session, erase, feed, queue, sql, stream, subject, subscription};
 use crate::error::Result;
 
 /// Apply operations, all or none.
@@ -51,6 +51,7 @@ impl Outcome {
             Outcome::SubscriptionMove(moved) | Outcome::SubscriptionAcknowledge(moved) => {
                 *moved == subscription::Moved::Fenced
             }
+            Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
             Outcome::SqlRun(ran) => !matches!(ran, sql::Ran::Done { .. }),
@@ -62,6 +63,7 @@ impl Outcome {
             | Outcome::LockRecall(_)
             | Outcome::LockBreak(_)
             | Outcome::SnapshotSave(_)
+            | Outcome::SubjectShred(_)
             | Outcome::ChangeRecord(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)

@@ -18,6 +18,8 @@ pub enum Kind {
     Job = 3,
     /// A schedule of a queue; its type is its name and all that it says beside the data.
     Schedule = 7,
+    /// The key of a subject.
+    Subject = 8,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

@@ -24,6 +24,7 @@ pub mod schedule;
 pub mod snapshot;
 pub mod sql;
 pub mod stream;
+pub mod subject;
 pub mod subscription;
 
 use std::fmt::Debug;
@@ -201,6 +202,11 @@ operations! {
     subscription_pass_over: SubscriptionPassOver(subscription::PassOver) => u64;
     /// Forget a durable subscription.
     subscription_end: SubscriptionEnd(subscription::Unsubscribe) => bool;
+
+    /// Find the key of a subject, or make it.
+    subject_key: SubjectKey(subject::Make) => subject::KeyState;
+    /// Destroy the key of a subject.
+    subject_shred: SubjectShred(subject::Shred) => bool;
 
     /// Run statements of the user's own, all or none.
     sql_run: SqlRun(sql::Run) => sql::Ran;
@@ -392,6 +398,12 @@ pub trait View: Send {
     /// # Errors
     /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if its checksum is wrong.
     fn snapshot(&mut self, stream: &Name) -> Result<Option<snapshot::Kept>>;
+
+    /// How a subject stands, if it is known.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if its checksum is wrong.
+    fn subject(&mut self, name: &Name) -> Result<Option<subject::KeyState>>;
 
     /// One page of a feed.
     ///

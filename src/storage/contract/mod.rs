@@ -20,6 +20,7 @@ mod snapshots;
 mod sqls;
 mod stage;
 mod streams;
+mod subjects;
 mod subscriptions;
 mod take_up;
 
@@ -114,6 +115,11 @@ macro_rules! contract_suite {
                     pages_join_without_gap_or_repetition
                     a_page_says_where_it_ended
                     g5_views_never_see_what_is_not_committed
+                }
+                subjects {
+                    a_key_is_made_once
+                    a_destroyed_key_never_comes_back
+                    a_key_is_undone_with_its_transaction
                 }
                 erasing {
                     an_erased_stream_keeps_its_places

@@ -15,6 +15,7 @@
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
+//! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
 //! | `data`, `origin` | payloads, and where they come from, as columns |
@@ -51,6 +52,7 @@ mod session;
 mod snapshot;
 mod sql;
 mod stream;
+mod subject;
 mod subscription;
 mod sync;
 mod tables;

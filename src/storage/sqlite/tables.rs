@@ -3,7 +3,7 @@
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
     self, Operation, Outcome, Tables, batch, change, erase, feed, lock, queue, schedule, snapshot, sql,
-    stream, subscription,
+    stream, subject, subscription,
 };
 
 use super::session::SqliteSession;
@@ -56,7 +56,15 @@ impl Tables for SqliteSession {
     }
 
     fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
-        self.save_snapshot(operation)
+        self.leaving_nothing(|session| session.save_snapshot(operation))
+    }
+
+    fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {
+        self.leaving_nothing(|session| session.make_key(operation))
+    }
+
+    fn subject_shred(&mut self, operation: &subject::Shred) -> Result<bool> {
+        self.leaving_nothing(|session| session.shred(operation))
     }
 
     fn change_record(&mut self, operation: &change::Record) -> Result<change::Written> {

@@ -12,6 +12,7 @@ use millpond_actors::storage::queue::{self, Numbers, Outlook};
 use millpond_actors::storage::schedule::Schedule;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
+use millpond_actors::storage::subject::KeyState;
 use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
 use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, feed as feeds};
 use rusqlite::{Connection, Transaction};
@@ -24,7 +25,7 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, change, events, feed, lease, messages, open, process, schedule, snapshot, subscription,
+    backlog, change, events, feed, lease, messages, open, process, schedule, snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -123,6 +124,10 @@ impl View for SqliteView {
 
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
         snapshot::load(&self.connection, stream)
+    }
+
+    fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
+        subject::find(&self.connection, name)
     }
 
     fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {

@@ -123,6 +123,14 @@ CREATE TABLE snapshot (
     data    ANY     NOT NULL
 ) STRICT;
 
+-- The keys of subjects. Rows are only added at the end, and none is removed.
+CREATE TABLE subject (
+    id   INTEGER PRIMARY KEY,
+    name TEXT    NOT NULL UNIQUE,
+    key  BLOB    NOT NULL, -- 32 bytes; all of them 0 once it is destroyed, for ever
+    crc  INTEGER NOT NULL  -- CRC32C over name and key
+) STRICT;
+
 -- Logs and channels: a dense sequence of messages each, of which the oldest may be removed.
 CREATE TABLE feed (
     id          INTEGER PRIMARY KEY,

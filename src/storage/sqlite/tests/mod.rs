@@ -10,6 +10,7 @@ mod queue;
 mod schedule;
 mod sql;
 mod stream;
+mod subject;
 
 use std::path::PathBuf;
 

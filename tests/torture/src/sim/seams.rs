@@ -61,6 +61,12 @@ impl Rng for Ids {
         let mut random = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Uuid::from_u64_pair(random.below(u64::MAX), random.below(u64::MAX))
     }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        let mut random = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.fill_with(|| random.below(256) as u8);
+        Ok(())
+    }
 }
 
 /// The workers of one process, whom the simulation lets work one piece after the other.

@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, erase, feed, queue, schedule, sql, stream, subscription,
+    batch, erase, feed, queue, schedule, sql, stream, subject, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -352,6 +352,8 @@ impl Tables for Moored {
         stream_erase(erase::Erase) -> erase::Erased;
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
+        subject_key(subject::Make) -> subject::KeyState;
+        subject_shred(subject::Shred) -> bool;
         change_record(change::Record) -> change::Written;
         feed_append(feed::Append) -> feed::Appended;
         feed_retain(feed::Retain) -> feed::Trimmed;

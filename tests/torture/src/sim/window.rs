@@ -6,7 +6,7 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, change, feed, queue, schedule, subscription,
+    Moment, Process, Pulse, Summary, Turn, View, change, feed, queue, schedule, subject, subscription,
 };
 use uuid::Uuid;
 
@@ -52,6 +52,11 @@ impl View for Window {
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
         self.clear(50)?;
         self.view.snapshot(stream)
+    }
+
+    fn subject(&mut self, name: &Name) -> Result<Option<subject::KeyState>> {
+        self.clear(800)?;
+        self.view.subject(name)
     }
 
     fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {

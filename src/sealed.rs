@@ -1,0 +1,143 @@
+//! Values that are encrypted for a subject: the only file that names a cipher.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use millpond_actors::clock::Rng;
+use millpond_actors::error::{Error, Result};
+use millpond_actors::name::Name;
+use millpond_actors::storage::subject::Secret;
+
+use crate::codec;
+
+/// How it is sealed: XChaCha20-Poly1305, the nonce before the text.
+const FORMAT: u8 = 1;
+/// So long that it can be drawn at random each time (draft-irtf-cfrg-xchacha, section 2.1).
+const NONCE_BYTES: usize = 24;
+
+/// A value of type `T` that is encrypted with the key of the [subject](crate::Subject) it is about.
+///
+/// It is what a field of an event, of a state or of a job is declared as, so that what is personal is neither in the store nor
+/// in a snapshot, a projection or an export in the clear. It is made by [`SubjectKey::seal`](crate::SubjectKey::seal), and opened
+/// by [`Store::unseal`](crate::Store::unseal) or with the key.
+///
+/// What can be seen of it: whose it is, and about how long it is. Whoever writes to the store past Millpond can put one sealed
+/// value in the place of another one of the same subject; a changed byte, or another subject's, is found out.
+///
+/// As JSON it is `{"subject": "person-7", "sealed": "AR1x..."}`, the text in base64url. `sealed` is a version byte, 24 random bytes,
+/// and what XChaCha20-Poly1305 makes of the value as JSON, with the version byte and the subject's name authenticated beside it.
+pub struct Sealed<T> {
+    subject: Name,
+    bytes: Vec<u8>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Sealed<T> {
+    /// Whose it is.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.subject.as_str()
+    }
+
+    pub(crate) fn subject_name(&self) -> &Name {
+        &self.subject
+    }
+
+    fn header(subject: &Name) -> Vec<u8> {
+        [&[FORMAT], subject.as_str().as_bytes()].concat()
+    }
+}
+
+impl<T: Serialize> Sealed<T> {
+    pub(crate) fn seal(subject: &Name, key: &Secret, rng: &dyn Rng, value: &T) -> Result<Sealed<T>> {
+        let encode =
+            |reason: String| Error::Encode { what: format!("a value for {}", shown(subject)), reason };
+        let mut text = codec::to_json(&format_args!("a value for {}", shown(subject)), value)?.into_bytes();
+        let mut nonce = [0; NONCE_BYTES];
+        rng.fill(&mut nonce)?;
+        let cipher = XChaCha20Poly1305::new(key.bytes().into());
+        let sealed = cipher.encrypt_in_place(&XNonce::from(nonce), &Self::header(subject), &mut text);
+        sealed.map_err(|_| encode("it is too long to be encrypted".into()))?;
+        let bytes = [&[FORMAT][..], &nonce, &text].concat();
+        Ok(Sealed { subject: subject.clone(), bytes, value: PhantomData })
+    }
+}
+
+impl<T: DeserializeOwned> Sealed<T> {
+    pub(crate) fn open(&self, key: &Secret) -> Result<T> {
+        let refuse = |reason: &str| self.refused(reason);
+        let Some((&FORMAT, rest)) = self.bytes.split_first() else {
+            return Err(refuse("it is damaged, or was sealed by a newer Millpond"));
+        };
+        let Some((nonce, text)) = rest.split_first_chunk::<NONCE_BYTES>() else {
+            return Err(refuse("it is cut off"));
+        };
+        let mut text = text.to_vec();
+        let cipher = XChaCha20Poly1305::new(key.bytes().into());
+        let opened = cipher.decrypt_in_place(&XNonce::from(*nonce), &Self::header(&self.subject), &mut text);
+        opened.map_err(|_| refuse("it is damaged, or was sealed with another key"))?;
+        codec::from_slice(&format_args!("a value for {}", shown(&self.subject)), &text)
+    }
+}
+
+impl<T> Sealed<T> {
+    pub(crate) fn refused(&self, reason: &str) -> Error {
+        Error::SealBroken { subject: self.subject.to_string(), reason: reason.to_owned() }
+    }
+}
+
+fn shown(subject: &Name) -> String {
+    format!("subject \"{subject}\"")
+}
+
+/// As it is written down.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Sealed", deny_unknown_fields)]
+struct Written {
+    subject: String,
+    sealed: String,
+}
+
+impl<T> Serialize for Sealed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (subject, sealed) = (self.subject.to_string(), BASE64.encode(&self.bytes));
+        Written { subject, sealed }.serialize(serializer)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Sealed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sealed<T>, D::Error> {
+        let Written { subject, sealed } = Written::deserialize(deserializer)?;
+        let subject = Name::new(&subject).map_err(D::Error::custom)?;
+        let bytes = BASE64.decode(&sealed).map_err(D::Error::custom)?;
+        Ok(Sealed { subject, bytes, value: PhantomData })
+    }
+}
+
+impl<T> Clone for Sealed<T> {
+    fn clone(&self) -> Sealed<T> {
+        Sealed { subject: self.subject.clone(), bytes: self.bytes.clone(), value: PhantomData }
+    }
+}
+
+/// The same sealed value; the same value sealed twice is not.
+impl<T> PartialEq for Sealed<T> {
+    fn eq(&self, other: &Sealed<T>) -> bool {
+        (&self.subject, &self.bytes) == (&other.subject, &other.bytes)
+    }
+}
+
+impl<T> Eq for Sealed<T> {}
+
+impl<T> fmt::Debug for Sealed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
