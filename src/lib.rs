@@ -221,10 +221,10 @@ mod job;
 mod origin;
 mod paging;
 mod reading;
+mod sealed;
 
 mod codec;
 mod location;
-mod sealed;
 
 pub mod blocking;
 

@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use millpond_actors::error::{Error, Result};
 
 use super::{
@@ -12,12 +14,13 @@ use super::{
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
+use crate::sealed::Sealed;
 use crate::sql::Sql;
 
 /// An open store; see [`crate::Store`].
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(super) store: crate::Store,
+    store: crate::Store,
 }
 
 impl Store {
@@ -84,6 +87,14 @@ impl Store {
     #[must_use]
     pub fn subject(&self, name: impl AsRef<str>) -> Subject {
         Subject { subject: self.store.subject(name) }
+    }
+
+    /// See [`crate::Store::unseal`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn unseal<T: DeserializeOwned>(&self, sealed: &Sealed<T>) -> Result<Option<T>> {
+        self.store.unseal_blocking(sealed)
     }
 
     /// See [`crate::Store::semaphore`].

@@ -1,10 +1,7 @@
 //! Keys of subjects, for threads that wait.
 
 use millpond_actors::error::Result;
-use serde::de::DeserializeOwned;
 
-use super::Store;
-use crate::sealed::Sealed;
 use crate::subject::SubjectKey;
 
 /// Whom data is about; see [`crate::Subject`].
@@ -28,15 +25,5 @@ impl Subject {
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn shred(&self) -> Result<bool> {
         self.subject.shred_blocking()
-    }
-}
-
-impl Store {
-    /// See [`crate::Store::unseal`].
-    ///
-    /// # Errors
-    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
-    pub fn unseal<T: DeserializeOwned>(&self, sealed: &Sealed<T>) -> Result<Option<T>> {
-        self.store.unseal_blocking(sealed)
     }
 }

@@ -203,8 +203,8 @@
 //! - The name of an enum's variant is the event's type in the store, its fields are the content. A variant that is called
 //!   otherwise tomorrow is another type: see [old events](#6-old-events).
 //! - Nobody says an expected version here. [`execute`](crate::Entity::execute) rests on the version that it has decided on; if
-//!   somebody else was faster, it is decided again on the newer state, up to eight times, at last with the others kept out. So `decide` may run more than once
-//!   for a command.
+//!   somebody else was faster, it is decided again on the newer state, up to eight times, at last with the others kept out. So
+//!   `decide` may run more than once for a command.
 //! - `decide` and `evolve` must not wait, ask a clock, throw dice or call the store. What they need of the outside is in the
 //!   command. `evolve` has to give the same state for the same events, always.
 //! - In a process an aggregate is one actor with its state in memory. Its callers need not agree on anything: while one commit

@@ -52,10 +52,10 @@ const SRC: [&[&str]; 11] = [
     &["location"],
     &["storage"],
     &["codec", "paging", "batch", "watching", "origin"],
-    &["reading", "change", "lock", "job"],
+    &["reading", "change", "lock", "job", "sealed"],
     &["feed"],
     &["inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue", "events"],
+    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue", "events", "subject"],
     &["aggregate", "log", "channel", "channels", "worker", "schedule", "sql"],
     &["repository", "erase"],
     &["store"],
@@ -111,7 +111,10 @@ const RULES: [(&str, Rule); 10] = [
     ("actors/ knows no database, no serializer and not its user", actors_are_pure),
     ("src/bin uses the public face only", bin_is_a_user),
     ("SQL is spoken under src/storage only", sql_in_its_room),
-    ("serde_json and bincode are named in src/codec.rs only", formats_in_their_room),
+    (
+        "serde_json and bincode are named in src/codec.rs only, and ciphers in src/sealed.rs",
+        formats_in_their_room,
+    ),
     ("every async method has its blocking twin", twins),
     ("time, threads and ids come through their seams; nothing unsafe or unfinished", seams),
 ];
@@ -227,13 +230,17 @@ fn sql_in_its_room(sources: &[Source]) -> Vec<String> {
 }
 
 fn formats_in_their_room(sources: &[Source]) -> Vec<String> {
-    let other = |source: &Source| {
-        source.path.starts_with("src/")
-            && !source.path.starts_with("src/bin/")
-            && source.path != "src/codec.rs"
-            && !source.is_test()
+    let other = |room: &'static str| {
+        move |source: &Source| {
+            source.path.starts_with("src/")
+                && !source.path.starts_with("src/bin/")
+                && source.path != room
+                && !source.is_test()
+        }
     };
-    named(sources, other, &["serde_json", "bincode"])
+    let mut wrong = named(sources, other("src/codec.rs"), &["serde_json", "bincode"]);
+    wrong.extend(named(sources, other("src/sealed.rs"), &["chacha20poly1305"]));
+    wrong
 }
 
 fn twins(sources: &[Source]) -> Vec<String> {
