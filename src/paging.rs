@@ -154,6 +154,29 @@ impl<Q: Paged> Pages<Q> {
         self.ready.extend(page.records);
     }
 
+    /// Whether there is nothing to go on with: it has failed, or is at what it was limited to.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left == 0 || self.query.is_err()
+    }
+
+    /// Goes on with what there is by now.
+    pub(crate) fn go_on(&mut self, change: impl FnOnce(&mut Q)) {
+        self.ended = false;
+        if let Ok(query) = &mut self.query {
+            change(query);
+        }
+    }
+
+    /// Whom it reads with.
+    pub(crate) fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// What is asked for.
+    pub(crate) fn query(&self) -> Result<&Q> {
+        self.query.as_ref().map_err(Error::clone)
+    }
+
     fn fail(&mut self, error: Error) -> Error {
         self.ended = true;
         self.left = 0;

@@ -267,6 +267,10 @@ impl EventStream {
         EventStream { pages: self.pages.limit(limit) }
     }
 
+    pub(crate) fn pages(&mut self) -> &mut Pages<Query> {
+        &mut self.pages
+    }
+
     /// The next event; `None` at the end.
     ///
     /// Cancel-safe: a dropped future loses no event.

@@ -16,6 +16,7 @@ pub mod thread;
 pub mod worker;
 
 pub mod gate;
+mod horizon;
 pub mod reply;
 
 pub mod storage;
@@ -29,6 +30,7 @@ pub mod watcher;
 pub mod batch;
 pub mod change;
 pub mod feed;
+pub mod follow;
 
 pub mod supervisor;
 

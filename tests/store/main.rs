@@ -34,6 +34,7 @@ mod event_filters;
 mod event_stores;
 mod events;
 mod executors;
+mod following;
 mod group_members;
 mod groups;
 mod lifecycle;

@@ -201,6 +201,10 @@ impl Session for MemorySession {
         }
     }
 
+    fn position(&self) -> u64 {
+        self.shared.store().head()
+    }
+
     fn rollback(&mut self) {
         if self.open.take().is_some() {
             self.shared.store().rollback();

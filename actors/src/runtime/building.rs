@@ -9,7 +9,9 @@ use super::{Doors, Settings, storage};
 use crate::change::Changes;
 use crate::error::Result;
 use crate::feed::Feeds;
+use crate::follow::Follow;
 use crate::gate::Gate;
+use crate::horizon::Horizon;
 use crate::limits;
 use crate::reader::Readers;
 use crate::reply::Reply;
@@ -18,7 +20,7 @@ use crate::stream::Streams;
 use crate::supervisor::{House, Post, Supervisor};
 use crate::thread;
 use crate::watcher::Watcher;
-use crate::writer::{Stats, Tuning, WriterActor};
+use crate::writer::{Stats, Told, Tuning, WriterActor};
 
 /// What the first arbiter's thread builds and lives in.
 #[derive(Clone)]
@@ -89,6 +91,7 @@ impl Building {
         self.gate.close();
         // What they would read is not let in any more.
         house.feeds.close();
+        doors.follow.close();
         if answer.is_some() {
             let _ = tokio::time::timeout(limits::CLOSE_WAIT, self.gate.emptied()).await;
             house.writer.close().await;
@@ -113,6 +116,8 @@ impl Building {
             let watcher = watcher.clone();
             Box::new(move || watcher.call_all())
         };
+        let horizon = Horizon::new();
+        let told = Told { call_all, horizon: Arc::clone(&horizon) };
         let ask_turn = {
             let readers = readers.clone();
             let found = |found: Result<Option<Turn>>| found.ok().flatten();
@@ -123,15 +128,17 @@ impl Building {
         let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
         let Settings { call_timeout, checkpoint_pages, .. } = self.settings;
         let tuning = Tuning { call_timeout, checkpoint_pages };
-        let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, call_all, ask_turn)?;
+        let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, told, ask_turn)?;
         let feeds = Feeds::new(writer.clone(), readers.clone(), watcher.clone(), Arc::clone(&self.gate));
+        let follow = Follow::new(horizon, watcher.clone(), readers.clone());
         let stats = Arc::clone(&self.stats);
         let house = House { writer, readers: readers.clone(), feeds: feeds.clone(), watcher, stats, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
         let (streams, changes) = (Streams::new(writer.clone()), Changes::new(house.watcher.clone()));
         let post = Post::new(supervisors);
-        let doors = Doors { post, streams, feeds, changes, writer, readers, presence, arbiter, others };
+        let doors =
+            Doors { post, streams, feeds, follow, changes, writer, readers, presence, arbiter, others };
         Ok((doors, house))
     }
 

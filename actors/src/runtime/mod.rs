@@ -24,6 +24,7 @@ use crate::change::Changes;
 use crate::clock::Seams;
 use crate::error::{Error, Result};
 use crate::feed::Feeds;
+use crate::follow::Follow;
 use crate::gate::Gate;
 use crate::limits;
 use crate::reader::Readers;
@@ -86,6 +87,7 @@ struct Doors {
     streams: Streams,
     changes: Changes,
     feeds: Feeds,
+    follow: Follow,
     writer: Writer,
     readers: Readers,
     presence: Option<Weak<dyn Presence>>,
@@ -153,6 +155,12 @@ impl Runtime {
     #[must_use]
     pub fn feeds(&self) -> &Feeds {
         &self.doors.feeds
+    }
+
+    /// The way to follow the events.
+    #[must_use]
+    pub fn follow(&self) -> &Follow {
+        &self.doors.follow
     }
 
     /// Whether it was closed, or is being closed.

@@ -306,6 +306,9 @@ pub trait Session: Tables + Send {
     /// What the database said.
     fn commit(&mut self, group: u64) -> Result<()>;
 
+    /// The position of the last event there was when this session last committed.
+    fn position(&self) -> u64;
+
     /// Undoes the open transaction, if there is one.
     fn rollback(&mut self);
 

@@ -40,11 +40,18 @@ impl Default for Rhythm {
 #[derive(Default)]
 struct State {
     /// Who watches, by key: whoever came first looks first.
-    watching: BTreeMap<usize, Look>,
+    watching: BTreeMap<usize, Watching>,
     reason: Reason,
     closed: bool,
     /// The thread sleeps until somebody watches.
     parked: bool,
+}
+
+/// One who watches.
+struct Watching {
+    look: Look,
+    /// He looks whenever it is looked: what he looks at changes the pulse not always.
+    each_time: bool,
 }
 
 /// Why a look is to be made before its time.
@@ -79,10 +86,10 @@ impl Lookout {
     }
 
     /// Somebody watches from now on. Whether he is the first.
-    pub(super) fn add(&self, key: usize, look: Look) -> bool {
+    pub(super) fn add(&self, key: usize, look: Look, each_time: bool) -> bool {
         let mut state = self.state();
         let first = state.watching.is_empty();
-        state.watching.insert(key, look);
+        state.watching.insert(key, Watching { look, each_time });
         // A thread that is not parked finds out at its next look, which is soon; so waits that come and go wake nobody.
         if state.parked {
             self.called.call();
@@ -193,10 +200,16 @@ impl Rounds {
         self.looked_us = Some(self.clock.monotonic_us());
         // An error tells nothing, and better one look too many than one too few.
         let pulse = self.sight.pulse().ok();
-        if here || pulse.is_none() || pulse != self.last {
+        let is_news = here || pulse.is_none() || pulse != self.last;
+        if is_news {
             self.last = pulse;
-            // Called without the lock: a look may take as long as the disk does.
-            let watching = self.lookout.state().watching.values().cloned().collect();
+        }
+        // Called without the lock: a look may take as long as the disk does.
+        let state = self.lookout.state();
+        let concerned = state.watching.values().filter(|watching| is_news || watching.each_time);
+        let watching: Vec<Look> = concerned.map(|watching| Arc::clone(&watching.look)).collect();
+        drop(state);
+        if is_news || !watching.is_empty() {
             self.sight.show(watching);
         }
     }
@@ -321,7 +334,7 @@ mod tests {
         }
 
         fn watch(&self) {
-            self.lookout.add(1, Arc::new(|_| {}));
+            self.lookout.add(1, Arc::new(|_| {}), false);
         }
 
         fn begun(&self) {
@@ -398,6 +411,22 @@ mod tests {
         scene.lookout.close();
         scene.finds(3);
         assert_eq!(scene.end(), (0, 3));
+    }
+
+    #[test]
+    fn d8_who_wants_to_know_of_events_looks_though_nothing_else_has_changed() {
+        let scene = Scene::with_bell_alone();
+        scene.lookout.add(2, Arc::new(|_| {}), true);
+        for _ in 0..3 {
+            scene.lookout.ring();
+            scene.begun();
+            scene.finds(1);
+        }
+        scene.lookout.ring();
+        scene.begun();
+        scene.lookout.close();
+        scene.finds(2);
+        assert_eq!(scene.end(), (0, 4));
     }
 
     #[test]

@@ -63,8 +63,18 @@ impl Watcher {
     /// have lapsed or nothing is written any more. `key` is the watcher's own, unique in the process. What was written before has to be looked at by
     /// whoever begins to watch.
     pub fn watch(&self, key: usize, look: Look) {
+        self.add(key, look, false);
+    }
+
+    /// The same for one who wants to know of events: a group of nothing else may change nothing that is compared. So `look` is
+    /// called whenever it is looked, and must be cheap.
+    pub(crate) fn watch_events(&self, key: usize, look: Look) {
+        self.add(key, look, true);
+    }
+
+    fn add(&self, key: usize, look: Look, each_time: bool) {
         let bell = self.bell();
-        if self.0.lookout.add(key, look)
+        if self.0.lookout.add(key, look, each_time)
             && let Err(error) = bell.waiting(true)
         {
             tracing::warn!(%error, "the bell cannot be used, the slow poll has to do");

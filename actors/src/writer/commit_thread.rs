@@ -275,9 +275,10 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use super::super::Terms;
+    use super::super::{Terms, Told};
     use super::*;
     use crate::clock::{Clock, ManualClock};
+    use crate::horizon::Horizon;
     use crate::memory::Memory;
     use crate::name::Name;
     use crate::storage::batch::Batch;
@@ -310,8 +311,8 @@ mod tests {
             let session = memory.join(&Identity { pid: 1, host, program, boot }, &|| clock.now()).unwrap();
             let time: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
             let (process, beat) = (Arc::new(AtomicU64::new(session.process())), Arc::default());
-            let committer =
-                Committer::new(session, time, Arc::default(), 1_000, Box::new(|| {}), process, beat);
+            let told = Told { call_all: Box::new(|| {}), horizon: Horizon::new() };
+            let committer = Committer::new(session, time, Arc::default(), 1_000, told, process, beat);
             Bench { memory, clock, committer, answers: Arc::default() }
         }
 

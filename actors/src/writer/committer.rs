@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::CallAll;
+use super::Told;
 use super::intake::{Stats, Write};
 use crate::clock::{Clock, millis};
 use crate::error::{Error, Occupant, Result};
@@ -30,7 +30,7 @@ pub(super) struct Committer {
     checkpoint_pages: u32,
     /// Pages at which it is not only moved, but has to begin anew.
     long: u32,
-    call_all: CallAll,
+    told: Told,
     /// Our id, for whoever wants to know it.
     process: Arc<AtomicU64>,
     /// The open group has only beats in it, if all goes well.
@@ -65,7 +65,7 @@ impl Committer {
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
         checkpoint_pages: u32,
-        call_all: CallAll,
+        told: Told,
         process: Arc<AtomicU64>,
         beat_ms: Arc<AtomicU64>,
     ) -> Committer {
@@ -75,7 +75,7 @@ impl Committer {
             stats,
             checkpoint_pages,
             long: limits::LONG_LOG.saturating_mul(checkpoint_pages),
-            call_all,
+            told,
             process,
             beats: false,
             began_ms: 0,
@@ -131,7 +131,7 @@ impl Committer {
         let standing = if self.beats { self.session.begin_beat(now) } else { self.session.begin(now) };
         if standing? == Standing::Lapsed {
             self.process.store(self.session.process(), Ordering::Relaxed);
-            (self.call_all)();
+            (self.told.call_all)();
         }
         reach(Point::AfterBegin)
     }
@@ -335,9 +335,10 @@ impl Committer {
                 self.beat_ms.store(self.began_ms, Ordering::Relaxed);
                 self.stats.groups.fetch_add(1, Ordering::Relaxed);
                 self.stats.operations.fetch_add(answers.len() as u64, Ordering::Relaxed);
+                self.told.horizon.reaches(|| self.session.position());
                 if changed {
                     // Who watches for it may be in this process.
-                    (self.call_all)();
+                    (self.told.call_all)();
                 }
                 return answers;
             }
@@ -353,7 +354,7 @@ impl Committer {
         let answers = match (settled, &error) {
             (Ok(true), _) => {
                 // What was written down is there as well.
-                (self.call_all)();
+                (self.told.call_all)();
                 answers
             }
             (Ok(false), _) => vec![Err(error.clone()); size],
@@ -432,7 +433,7 @@ impl Committer {
         let _ = self.stats.poisoned.set(error.clone());
         self.poisoned = Some(error);
         // Whoever waits would wait for ever.
-        (self.call_all)();
+        (self.told.call_all)();
     }
 
     pub(super) fn checkpoint_due(&self) -> bool {

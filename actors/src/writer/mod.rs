@@ -32,6 +32,7 @@ use self::leases::Leases;
 use crate::clock::{Clock, Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
+use crate::horizon::Horizon;
 use crate::limits;
 use crate::storage::{Apply, Session, Turn};
 
@@ -227,6 +228,13 @@ struct Started {
 /// something looks again.
 pub(crate) type CallAll = Box<dyn Fn() + Send>;
 
+/// Who is told of what was committed, beside those who wait for it.
+pub(crate) struct Told {
+    pub(crate) call_all: CallAll,
+    /// Of how far the events have come.
+    pub(crate) horizon: Arc<Horizon>,
+}
+
 /// Asks a reader whose turn it is, for [`Error::Busy`]; the thread that waits for the turn cannot look.
 pub(crate) type AskTurn = Box<dyn Fn(Box<dyn FnOnce(Option<Turn>) + Send>)>;
 
@@ -247,7 +255,7 @@ impl WriterActor {
         seams: Seams,
         stats: Arc<Stats>,
         tuning: Tuning,
-        call_all: CallAll,
+        told: Told,
         ask_turn: AskTurn,
     ) -> Result<Writer> {
         let Tuning { call_timeout, checkpoint_pages } = tuning;
@@ -258,7 +266,7 @@ impl WriterActor {
         let committer = {
             let (clock, process, beat_ms) = (Arc::clone(&clock), Arc::clone(&process), Arc::clone(&beat_ms));
             let stats = Arc::clone(&stats);
-            Committer::new(session, clock, stats, checkpoint_pages, call_all, process, beat_ms)
+            Committer::new(session, clock, stats, checkpoint_pages, told, process, beat_ms)
         };
         let work = Arc::new(Work {
             committer: Mutex::new(committer),

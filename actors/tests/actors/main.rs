@@ -21,6 +21,7 @@ mod aggregate_model;
 mod aggregate_shared;
 mod aggregate_tail;
 mod feed;
+mod follow;
 mod lock;
 mod lock_follow;
 mod lock_lost;

@@ -417,6 +417,10 @@ impl Session for SqliteSession {
         Ok(())
     }
 
+    fn position(&self) -> u64 {
+        self.counters.position
+    }
+
     fn rollback(&mut self) {
         self.forget();
         if self.in_transaction() && self.run("ROLLBACK").is_err() {

@@ -192,6 +192,10 @@ impl Session for Moored {
         self.with(|session| Ok(session.turn_holder())).ok().flatten()
     }
 
+    fn position(&self) -> u64 {
+        self.with(|session| Ok(session.position())).unwrap_or_default()
+    }
+
     fn is_watched(&mut self) -> Result<bool> {
         self.with(|session| session.is_watched())
     }
