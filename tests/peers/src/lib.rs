@@ -1,6 +1,7 @@
 //! What the programs of all sides share: what they are asked for, how they measure it, and the line that they answer.
 //!
-//! A side is a program of its own that runs one workload on a fresh folder and prints one line; [`run`] is its `main`.
+//! A side is a program of its own that runs one workload on a fresh folder and prints one line; [`run`] is its `main`. One
+//! that is not written in Rust takes the same arguments and answers the same line.
 
 pub mod clock;
 pub mod measure;
@@ -24,7 +25,7 @@ pub const QUEUE: &str = "jobs";
 /// The channel that all use.
 pub const CHANNEL: &str = "orders";
 
-/// What a job or a message holds: a hundred bytes, as text.
+/// What a job, a message or an event holds: a hundred bytes, as text.
 #[must_use]
 pub fn payload() -> String {
     "x".repeat(100)
@@ -58,7 +59,25 @@ pub enum Workload {
     PushToPop { rounds: usize },
     /// From a publish to the message in the hands of who listens.
     PublishToReceive { rounds: usize },
+    /// One appends to one stream, an event at a time, and waits for each answer.
+    Append { seconds: f64 },
+    /// Callers have commands executed, each of which leads to one event, and wait for each answer. The callers are spread
+    /// over so many aggregates. Who is told of a conflict tries again until it is executed.
+    Command { callers: usize, aggregates: usize, seconds: f64 },
+    /// An aggregate of so many events is made from them.
+    Load { events: u64, rounds: usize },
+    /// All events are read, of a hundred streams.
+    ReadAll { events: u64 },
 }
+
+/// The streams that all events are read of.
+pub const STREAMS: u64 = 100;
+
+/// Jobs or events that are written at once, where it is not the writing that is measured.
+pub const CHUNK: u64 = 1_000;
+
+/// Events between two snapshots of an aggregate, for a crate that loads it before each command.
+pub const SNAPSHOT: usize = 100;
 
 /// What one side answers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -74,6 +93,19 @@ pub trait Side {
     /// Opens a store in the folder and asks what it runs with.
     fn settings(&self, asked: &Asked) -> Outcome<String>;
 
+    /// What it does with jobs, if it has any.
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        None
+    }
+
+    /// What it does with events.
+    fn events(&self) -> Option<&dyn Events> {
+        None
+    }
+}
+
+/// Queues and channels.
+pub trait Jobs {
     /// [`Workload::Push`].
     fn push(&self, asked: &Asked, callers: usize, seconds: f64) -> Outcome<Measured>;
 
@@ -88,6 +120,21 @@ pub trait Side {
 
     /// [`Workload::PublishToReceive`].
     fn publish_to_receive(&self, asked: &Asked, rounds: usize) -> Outcome<Option<Measured>>;
+}
+
+/// Streams of events, and aggregates.
+pub trait Events {
+    /// [`Workload::Append`].
+    fn append(&self, asked: &Asked, seconds: f64) -> Outcome<Measured>;
+
+    /// [`Workload::Command`].
+    fn command(&self, asked: &Asked, callers: usize, aggregates: usize, seconds: f64) -> Outcome<Measured>;
+
+    /// [`Workload::Load`].
+    fn load(&self, asked: &Asked, events: u64, rounds: usize) -> Outcome<Measured>;
+
+    /// [`Workload::ReadAll`].
+    fn read_all(&self, asked: &Asked, events: u64) -> Outcome<Measured>;
 }
 
 impl Asked {
@@ -121,16 +168,28 @@ pub fn run(side: &dyn Side) -> ExitCode {
 
 fn answer(side: &dyn Side, asked: &Asked) -> Outcome<Answer> {
     make(&asked.folder)?;
-    let measured = match asked.workload {
-        Workload::Push { callers, seconds } => Some(side.push(asked, callers, seconds)?),
-        Workload::Drain { workers, jobs } => Some(side.drain(asked, workers, jobs)?),
-        Workload::Backlog { jobs, rounds } => Some(side.backlog(asked, jobs, rounds)?),
-        Workload::PushToPop { rounds } => Some(side.push_to_pop(asked, rounds)?),
-        Workload::PublishToReceive { rounds } => side.publish_to_receive(asked, rounds)?,
-    };
+    let measured = measure(side, asked)?;
     let spare = asked.spare();
     make(&spare.folder)?;
     Ok(Answer { settings: side.settings(&spare)?, measured })
+}
+
+fn measure(side: &dyn Side, asked: &Asked) -> Outcome<Option<Measured>> {
+    let jobs = || side.jobs().ok_or("it has no jobs");
+    let events = || side.events().ok_or("it has no events");
+    Ok(Some(match asked.workload {
+        Workload::Push { callers, seconds } => jobs()?.push(asked, callers, seconds)?,
+        Workload::Drain { workers, jobs: count } => jobs()?.drain(asked, workers, count)?,
+        Workload::Backlog { jobs: count, rounds } => jobs()?.backlog(asked, count, rounds)?,
+        Workload::PushToPop { rounds } => jobs()?.push_to_pop(asked, rounds)?,
+        Workload::PublishToReceive { rounds } => return jobs()?.publish_to_receive(asked, rounds),
+        Workload::Append { seconds } => events()?.append(asked, seconds)?,
+        Workload::Command { callers, aggregates, seconds } => {
+            events()?.command(asked, callers, aggregates, seconds)?
+        }
+        Workload::Load { events: count, rounds } => events()?.load(asked, count, rounds)?,
+        Workload::ReadAll { events: count } => events()?.read_all(asked, count)?,
+    }))
 }
 
 fn make(folder: &Path) -> Outcome<()> {

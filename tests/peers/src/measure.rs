@@ -1,6 +1,6 @@
 //! What a run comes to: how many a second, and how long one took.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Measured {
     pub p50_us: Option<f64>,
     /// How long all but a hundredth of them took at most.
     pub p99_us: Option<f64>,
+    /// How often each had to be tried again, on the average; that is part of how long it took.
+    pub retries: Option<f64>,
 }
 
 impl Measured {
@@ -30,7 +32,7 @@ impl Measured {
             let index = (each.len().saturating_sub(1) as f64 * part) as usize;
             each.get(index).map(|time| (time.as_secs_f64() * 1e7).round() / 10.0)
         };
-        Measured { per_second: None, p50_us: at(0.5), p99_us: at(0.99) }
+        Measured { p50_us: at(0.5), p99_us: at(0.99), ..Measured::default() }
     }
 
     /// Of how long all took together.
@@ -45,6 +47,37 @@ impl Measured {
     pub fn calls(each: Vec<Duration>, elapsed: Duration) -> Measured {
         let rate = Measured::rate(each.len() as u64, elapsed);
         Measured { per_second: rate.per_second, ..Measured::times(each) }
+    }
+}
+
+/// What became of commands, the first of each caller too: how many were executed, and how often one was tried again.
+#[derive(Debug, Default)]
+pub struct Tally {
+    done: AtomicU64,
+    again: AtomicU64,
+}
+
+impl Tally {
+    /// One was executed.
+    pub fn done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One was told of a conflict.
+    pub fn again(&self) {
+        self.again.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds the retries to what was measured.
+    ///
+    /// # Errors
+    /// If the aggregates have not exactly one event for each command that was executed.
+    pub fn check(&self, measured: Measured, events: u64) -> Outcome<Measured> {
+        let (done, again) = (self.done.load(Ordering::Relaxed), self.again.load(Ordering::Relaxed));
+        if events != done {
+            return Err(format!("{done} commands were executed, and there are {events} events").into());
+        }
+        Ok(Measured { retries: Some((again as f64 / done as f64 * 100.0).round() / 100.0), ..measured })
     }
 }
 

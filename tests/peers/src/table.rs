@@ -34,6 +34,7 @@ struct Line<'a> {
     most_per_second: Option<f64>,
     p50_us: Option<f64>,
     p99_us: Option<f64>,
+    retries: Option<f64>,
 }
 
 /// The middle one of the figures of the rounds; half way between two where there is none.
@@ -54,6 +55,16 @@ impl Runs {
         self.measured.entry((at, side)).or_default().push(run);
     }
 
+    /// A side that cannot be run here, and why.
+    pub(crate) fn absent(&mut self, side: usize, reason: String) {
+        self.settings.insert(side, reason);
+    }
+
+    /// Whether nothing was run.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.measured.is_empty()
+    }
+
     fn line(&self, workload: usize, side: usize) -> Option<Line<'_>> {
         let runs: Vec<Measured> = self.measured.get(&(workload, side))?.iter().copied().flatten().collect();
         let figures = |of: fn(&Measured) -> Option<f64>| runs.iter().filter_map(of).collect::<Vec<_>>();
@@ -67,6 +78,7 @@ impl Runs {
             most_per_second: rates.iter().copied().max_by(f64::total_cmp),
             p50_us: median(figures(|run| run.p50_us)),
             p99_us: median(figures(|run| run.p99_us)),
+            retries: median(figures(|run| run.retries)),
         })
     }
 
@@ -80,9 +92,13 @@ impl Runs {
         ];
         for (at, workload) in self.workloads.iter().enumerate() {
             let first = self.line(at, 0);
-            let of = |side: &usize| cell(&self.line(at, *side)?, first.as_ref().filter(|_| *side > 0));
-            let cells = self.settings.keys().map(|side| of(side).unwrap_or_else(|| "-".to_owned()));
-            rows.push(row(workload, cells.collect()));
+            let of = |side: &usize| match self.line(at, *side) {
+                Some(line) => {
+                    cell(&line, first.as_ref().filter(|_| *side > 0)).unwrap_or_else(|| "-".to_owned())
+                }
+                None => "not run".to_owned(),
+            };
+            rows.push(row(workload, self.settings.keys().map(of).collect()));
         }
         rows.join("\n")
     }
@@ -105,7 +121,12 @@ fn cell(line: &Line<'_>, first: Option<&Line<'_>>) -> Option<String> {
     let (shown, ratio) = match line.per_second {
         Some(rate) => {
             let p50 = line.p50_us.map_or_else(String::new, |us| format!(", p50 {}", time(us)));
-            (format!("{}/s{p50}", number(rate)), first.and_then(|first| Some(rate / first.per_second?)))
+            let again = line.retries.filter(|retries| *retries > 0.0);
+            let again = again.map_or_else(String::new, |retries| format!(", {retries:.1} retries each"));
+            (
+                format!("{}/s{p50}{again}", number(rate)),
+                first.and_then(|first| Some(rate / first.per_second?)),
+            )
         }
         None => {
             let (p50, p99) = (line.p50_us?, line.p99_us?);
@@ -144,11 +165,12 @@ mod tests {
         for (a, b) in [(1_000.0, 500.0), (3_000.0, 100.0), (2_000.0, 1_000.0)] {
             let rate = |rate| Some(Measured { per_second: Some(rate), ..Measured::default() });
             runs.add(row("a"), 0, rate(a));
-            runs.add(row("b"), 1, rate(b));
+            runs.add(row("b"), 1, rate(b).map(|run| Measured { retries: Some(3.0), ..run }));
             runs.add(row("c"), 2, None);
         }
-        let shown =
-            "| workload | a | b | c |\n| --- | --- | --- | --- |\n| push | 2,000/s | 500/s (0.25 ×) | - |";
+        runs.absent(3, "d".into());
+        let shown = "| workload | a | b | c | d |\n| --- | --- | --- | --- | --- |\n\
+                     | push | 2,000/s | 500/s, 3.0 retries each (0.25 ×) | - | not run |";
         assert_eq!(runs.table(), shown);
         assert_eq!(runs.json().unwrap().lines().count(), 3);
         assert_eq!((median(vec![]), median(vec![3.0, 1.0])), (None, Some(2.0)));

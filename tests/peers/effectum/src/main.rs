@@ -10,11 +10,8 @@ use std::time::Duration;
 use effectum::{Job, JobRunner, Queue, RunningJob, Worker};
 use peers::clock::{BETWEEN, pause};
 use peers::measure::{drive_tasks, runtime};
-use peers::{Asked, Measured, Outcome, QUEUE, Side, Stopwatch, payload};
+use peers::{Asked, CHUNK, Jobs, Measured, Outcome, QUEUE, Side, Stopwatch, payload};
 use tokio::runtime::Runtime;
-
-/// Jobs that are added at once, where it is not the adding that is measured.
-const CHUNK: u64 = 1_000;
 
 /// How often it is looked whether the workers have come to the end: a hundredth of what a short drain takes.
 const LOOK: Duration = Duration::from_millis(1);
@@ -100,6 +97,12 @@ impl Side for Effectum {
         Ok(format!("effectum 0.7.0, SQLite {}, {journal}, synchronous=NORMAL", rusqlite::version()))
     }
 
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        Some(self)
+    }
+}
+
+impl Jobs for Effectum {
     fn push(&self, asked: &Asked, callers: usize, seconds: f64) -> Outcome<Measured> {
         let runtime = runtime()?;
         let _inside = runtime.enter();

@@ -7,12 +7,9 @@ use std::thread;
 use honker::{Database, EnqueueOpts, Queue, QueueOpts};
 use peers::clock::{BETWEEN, pause};
 use peers::measure::drive_threads;
-use peers::{Asked, CHANNEL, Measured, Outcome, QUEUE, Side, Stopwatch, payload};
+use peers::{Asked, CHANNEL, CHUNK, Jobs, Measured, Outcome, QUEUE, Side, Stopwatch, payload};
 use rusqlite::types::FromSql;
 use serde_json::{Value, json};
-
-/// Jobs that are pushed in one transaction, where it is not the pushing that is measured.
-const CHUNK: u64 = 1_000;
 
 struct Honker;
 
@@ -66,6 +63,12 @@ impl Side for Honker {
         Ok(format!("honker 0.5.0, SQLite {version}, {journal}, synchronous={synchronous}"))
     }
 
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        Some(self)
+    }
+}
+
+impl Jobs for Honker {
     fn push(&self, asked: &Asked, callers: usize, seconds: f64) -> Outcome<Measured> {
         let database = open(asked)?;
         let caller = |_| {

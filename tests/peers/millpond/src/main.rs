@@ -1,4 +1,6 @@
-//! Millpond's side: the async handle on a runtime of two threads.
+//! Millpond's side: the async handle on a runtime of two threads. Jobs and messages are here, `events` is the rest.
+
+mod events;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,10 +9,7 @@ use std::sync::mpsc::channel;
 use millpond::{Durability, Push, Queue, Store, Task};
 use peers::clock::{BETWEEN, pause};
 use peers::measure::{drive_tasks, runtime};
-use peers::{Asked, CHANNEL, Measured, Outcome, QUEUE, Side, Stopwatch, payload};
-
-/// Jobs that are pushed at once, where it is not the pushing that is measured.
-const CHUNK: u64 = 1_000;
+use peers::{Asked, CHANNEL, CHUNK, Events, Jobs, Measured, Outcome, QUEUE, Side, Stopwatch, payload};
 
 struct Millpond;
 
@@ -39,6 +38,16 @@ impl Side for Millpond {
         Ok(settings)
     }
 
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        Some(self)
+    }
+
+    fn events(&self) -> Option<&dyn Events> {
+        Some(self)
+    }
+}
+
+impl Jobs for Millpond {
     fn push(&self, asked: &Asked, callers: usize, seconds: f64) -> Outcome<Measured> {
         let runtime = runtime()?;
         let store = runtime.block_on(open(asked))?;
