@@ -76,9 +76,6 @@ pub const STREAMS: u64 = 100;
 /// Jobs or events that are written at once, where it is not the writing that is measured.
 pub const CHUNK: u64 = 1_000;
 
-/// Events between two snapshots of an aggregate, for a crate that loads it before each command.
-pub const SNAPSHOT: usize = 100;
-
 /// What one side answers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Answer {

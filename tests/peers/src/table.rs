@@ -134,7 +134,19 @@ fn cell(line: &Line<'_>, first: Option<&Line<'_>>) -> Option<String> {
             (format!("p50 {}, p99 {}", time(p50), time(p99)), ratio)
         }
     };
-    Some(ratio.map_or_else(|| shown.clone(), |ratio| format!("{shown} ({ratio:.2} ×)")))
+    Some(ratio.map_or_else(|| shown.clone(), |ratio| format!("{shown} ({} ×)", multiple(ratio))))
+}
+
+/// With two digits that say something, as long as there are four at most.
+fn multiple(ratio: f64) -> String {
+    let digits = if ratio < 0.01 {
+        4
+    } else if ratio < 0.1 {
+        3
+    } else {
+        2
+    };
+    format!("{ratio:.digits$}")
 }
 
 /// With a comma between thousands.
@@ -151,7 +163,13 @@ fn number(figure: f64) -> String {
 }
 
 fn time(us: f64) -> String {
-    if us < 1_000.0 { format!("{us:.0} us") } else { format!("{:.1} ms", us / 1_000.0) }
+    if us < 1_000.0 {
+        format!("{us:.0} us")
+    } else if us < 1_000_000.0 {
+        format!("{:.1} ms", us / 1_000.0)
+    } else {
+        format!("{:.1} s", us / 1_000_000.0)
+    }
 }
 
 #[cfg(test)]
@@ -175,8 +193,9 @@ mod tests {
         assert_eq!(runs.json().unwrap().lines().count(), 3);
         assert_eq!((median(vec![]), median(vec![3.0, 1.0])), (None, Some(2.0)));
         assert_eq!(
-            (number(1_234_567.4), time(999.6), time(1_500.0)),
-            ("1,234,567".into(), "1000 us".into(), "1.5 ms".into())
+            (number(1_234_567.4), time(999.6), time(1_500.0), time(2_340_000.0)),
+            ("1,234,567".into(), "1000 us".into(), "1.5 ms".into(), "2.3 s".into())
         );
+        assert_eq!([2.0, 0.052, 0.000_81].map(multiple), ["2.00", "0.052", "0.0008"]);
     }
 }
