@@ -156,9 +156,10 @@ impl Cuts<'_> {
         }
         violations.extend(seen.accuse(self.recording.words.get(..said).unwrap_or_default()));
         let whole = &self.recording.seen;
-        if self.settings.beginning && !whole.found.starts_with(&seen.found) {
-            let first = seen.found.iter().zip(&whole.found).find(|(seen, whole)| seen != whole);
-            violations.push((Broken::Hole, format!("not a beginning of the whole: {first:?}")));
+        if self.settings.beginning
+            && let Some(found) = seen.apart(whole)
+        {
+            violations.push((Broken::Hole, format!("not a beginning of the whole: {found:?}")));
         }
         if self.settings.beginning
             && let Some(found) = seen.beyond(whole)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::Result;
 use crate::report::{Broken, Violation};
-use crate::workload::{ALL, Fact, Primitive, Word, named};
+use crate::workload::{ALL, Fact, Primitive, Word, is_erasable, named};
 
 /// Something that was found in a store: an event, or what a primitive has read otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,20 @@ impl Found {
     #[must_use]
     pub fn whatever_its_state(&self) -> Found {
         Found { state: String::new(), ..self.clone() }
+    }
+
+    /// Of an event: whether what it said was erased.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.event_type.is_empty()
+    }
+
+    /// Whether this event is as it was, or was erased since.
+    #[must_use]
+    pub fn is_still(&self, was: &Found) -> bool {
+        let place = |found: &Found| (found.position, found.version, found.id);
+        let erased = || self.is_erased() && is_erasable(&self.stream);
+        self == was || place(self) == place(was) && self.stream == was.stream && erased()
     }
 }
 
@@ -99,27 +113,33 @@ impl Seen {
         seen
     }
 
-    /// Reads everything there is: the events in the order of positions, by stream once more, and what else there is.
+    /// Reads everything there is: the events in the order of positions, also erased ones; by stream once more what is shown
+    /// of them; and what else there is.
     ///
     /// # Errors
     /// What the store said: everything must be readable.
     pub fn read(store: &Store) -> Result<Seen> {
         let mut found = Vec::new();
-        for event in store.events().read_all() {
+        for event in store.events().read_all().with_deleted() {
             found.push(Found::from(&event?));
         }
         let mut seen = Seen::of(found);
-        let mut by_stream: BTreeMap<&str, Vec<Uuid>> = BTreeMap::new();
+        let mut by_stream: BTreeMap<&str, (Vec<Uuid>, u64)> = BTreeMap::new();
         for found in &seen.found {
-            by_stream.entry(&found.stream).or_default().push(found.id);
+            let (shown, count) = by_stream.entry(&found.stream).or_default();
+            shown.extend(Some(found.id).filter(|_| !found.is_erased()));
+            *count += 1;
         }
-        for (stream, ids) in by_stream {
+        for (stream, (shown, count)) in by_stream {
             let read = store.events().read_stream(stream).map(|event| Ok(event?.id()));
-            if read.collect::<Result<Vec<_>>>()? != ids || store.events().version(stream)? != ids.len() as u64
-            {
+            if read.collect::<Result<Vec<_>>>()? != shown || store.events().version(stream)? != count {
                 let words = format!("{stream} read by itself is another than in the whole");
                 seen.violations.push((Broken::Hole, words));
             }
+        }
+        let shown = store.events().read_all().map(|event| Ok(event?.id())).collect::<Result<Vec<_>>>()?;
+        if !seen.found.iter().filter(|found| !found.is_erased()).map(|found| found.id).eq(shown) {
+            seen.violations.push((Broken::Shown, "what is shown is not all but what was erased".to_owned()));
         }
         let head = store.events().head()?;
         if head != seen.found.len() as u64 {
@@ -162,13 +182,17 @@ impl Seen {
                 return Ok(());
             }
         };
-        let looked = self.read_and_write(&store, write);
+        let looked = self.read_and_write(&store, file, write);
         store.close()?;
         looked
     }
 
-    fn read_and_write(&mut self, store: &Store, write: bool) -> Result<()> {
+    fn read_and_write(&mut self, store: &Store, file: &Path, write: bool) -> Result<()> {
         *self = Seen::read(store)?;
+        for primitive in ALL {
+            self.rest.entry(primitive.name()).or_default().extend(primitive.rows(file)?);
+        }
+        self.index();
         let unsound = self.check();
         self.violations.extend(unsound);
         if write {
@@ -209,6 +233,15 @@ impl Seen {
     pub fn find_rest(&self, fact: &Fact) -> Option<&Found> {
         let at = self.rest_by_id.get(&(fact.of, fact.id))?;
         self.rest.get(fact.of)?.get(*at)
+    }
+
+    /// The first event that another one does not begin with, which may have been erased there since.
+    #[must_use]
+    pub fn apart<'s>(&'s self, whole: &Seen) -> Option<&'s Found> {
+        let mut all = (0..).zip(&self.found);
+        let is_apart =
+            |(at, found): &(usize, &Found)| !whole.found.get(*at).is_some_and(|it| it.is_still(found));
+        all.find(is_apart).map(|(_, found)| found)
     }
 
     /// What is not in another one that must have all that stays, as it is here.
@@ -253,7 +286,8 @@ impl Seen {
                 None => Some((Broken::Lost, format!("gone: {fact:?}"))),
                 Some(found) => {
                     let moved = fact.place.is_some_and(|place| place != (found.version, found.position));
-                    let same = found.stream == fact.stream && found.content == fact.content;
+                    let erased = is_erasable(&found.stream) && found.is_erased();
+                    let same = found.stream == fact.stream && (found.content == fact.content || erased);
                     (moved || !same).then(|| (Broken::Lost, format!("another: {fact:?} is {found:?}")))
                 }
             },
@@ -265,7 +299,9 @@ impl Seen {
             }
             Word::Saw(shown) => shown
                 .iter()
-                .find(|shown| self.found.get(shown.position as usize - 1) != Some(shown))
+                .find(|shown| {
+                    !self.found.get(shown.position as usize - 1).is_some_and(|it| it.is_still(shown))
+                })
                 .map(|shown| (Broken::Lost, format!("was read, and is gone or another: {shown:?}"))),
             Word::Granted(token) => self
                 .token

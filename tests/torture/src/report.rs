@@ -47,6 +47,8 @@ kinds! {
         Corrupt,
         /// The store cannot be opened or written (G7).
         Wedged,
+        /// What was erased is there again.
+        Shown,
         /// Somebody who wanted to write had too little of it, or had to wait for too long (G8).
         Starved,
         /// What was said not to have been applied is there (G3).

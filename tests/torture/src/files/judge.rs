@@ -74,7 +74,7 @@ pub(super) fn judge(original: &Original, seen: &Seen, cut: bool) -> Verdict {
         .map(|event| ((event.body.stream.as_str(), event.body.version), event))
         .collect();
     for reading in &seen.readings {
-        judge_reading(original, reading, end, &by_place, &mut verdict);
+        judge_reading(original, reading, (end, cut), &by_place, &mut verdict);
     }
     for (stream, version) in &seen.versions {
         let right = original.up_to(end).filter(|event| event.body.stream == *stream).count() as u64;
@@ -114,7 +114,7 @@ fn judge_rest(original: &Original, seen: &Seen, end: u64, verdict: &mut Verdict)
 fn judge_reading(
     original: &Original,
     reading: &Reading,
-    end: u64,
+    (end, cut): (u64, bool),
     by_place: &HashMap<(&str, u64), &Read>,
     verdict: &mut Verdict,
 ) {
@@ -126,6 +126,8 @@ fn judge_reading(
                 Some(right) if right.body == event.body && way.has(event) => {
                     verdict.others += u64::from(right.rest != event.rest);
                 }
+                // The deletion may have been cut off.
+                Some(_) if cut && original.once_said(event) => {}
                 right => {
                     let words =
                         format!("{name}: {:.200} is not {:.200}", format!("{event:?}"), format!("{right:?}"));

@@ -48,11 +48,12 @@ impl Way {
     }
 
     fn open(&self, store: &Store) -> EventStream {
-        match self {
+        let events = match self {
             Way::All => store.events().read_all(),
             Way::Category(name) => store.events().read_category(name),
             Way::Stream(name) => store.events().read_stream(name),
-        }
+        };
+        events.with_deleted()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A store with something of everything in it, and what was written to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::task::{Context, Waker};
 
@@ -14,7 +14,7 @@ use crate::Result;
 use crate::look::Found;
 use crate::random::Random;
 use crate::recording::{folder, until_closed};
-use crate::workload::{ALL, Told, Workload};
+use crate::workload::{ALL, Told, Workload, is_erasable};
 
 /// The streams that are appended to.
 const STREAMS: [&str; 4] = ["apple-1", "pear-1", "apple-2", "plum"];
@@ -96,6 +96,9 @@ impl From<&Read> for Found {
     }
 }
 
+/// Contents by stream and version.
+pub(super) type Said = HashMap<(String, u64), String>;
+
 /// A store's files, and what is in them.
 #[derive(Clone, Debug)]
 pub(super) struct Original {
@@ -108,6 +111,8 @@ pub(super) struct Original {
     pub(super) ends: Vec<u64>,
     /// Whatever else could be read at any time, by the name of the reading.
     pub(super) rest: BTreeMap<String, Vec<Found>>,
+    /// What events say that may be erased, or said before they were.
+    pub(super) said: Said,
 }
 
 /// A store that was closed in order, and the same one later, left with a log.
@@ -119,25 +124,25 @@ pub(super) fn make(seed: u64) -> Result<[Original; 2]> {
     let file = folder.path().join("files.db");
     let mut random = Random::new(seed);
     let store = Store::builder().readers(1).open(&file)?;
-    let mut rest = BTreeMap::new();
-    fill(&store, &mut random, 0, &mut rest)?;
+    let (mut rest, mut said) = (BTreeMap::new(), Said::new());
+    fill(&store, &mut random, 0, &mut rest, &mut said)?;
     let (events, ends) = (read(&store)?, vec![store.events().head()?]);
     store.close()?;
-    let closed = Original { files: harm::read(&file)?, events, ends, rest };
+    let closed = Original { files: harm::read(&file)?, events, ends, rest, said };
     let left = leave(&file, &mut random, &closed)?;
     Ok([closed, left])
 }
 
 /// Opened, used and dropped, which is as if it were killed.
 fn leave(file: &Path, random: &mut Random, closed: &Original) -> Result<Original> {
-    let Original { mut ends, mut rest, .. } = closed.clone();
+    let Original { mut ends, mut rest, mut said, .. } = closed.clone();
     let store = Store::builder().readers(1).open(file)?;
     let guard = store.lock("left").acquire()?;
-    ends.extend(fill(&store, random, GROUPS, &mut rest)?);
+    ends.extend(fill(&store, random, GROUPS, &mut rest, &mut said)?);
     let events = read(&store)?;
     drop((guard, store));
     until_closed(file)?;
-    Ok(Original { files: harm::read(file)?, events, ends, rest })
+    Ok(Original { files: harm::read(file)?, events, ends, rest, said })
 }
 
 /// Events of all kinds and sizes, and something of every primitive; with which position each commit ended.
@@ -146,6 +151,7 @@ fn fill(
     random: &mut Random,
     first: u64,
     rest: &mut BTreeMap<String, Vec<Found>>,
+    said: &mut Said,
 ) -> Result<Vec<u64>> {
     let (told, asynchronous) = (Told::default(), store.asynchronous());
     let mut workload = Workload::new(&told, random.below(1 << 40)).after(first * 100);
@@ -164,12 +170,10 @@ fn fill(
             // What it hears at once was one commit.
             let mut context = Context::from_waker(Waker::noop());
             while caller.as_mut().poll(&mut context).is_pending() {
-                let words = told.take();
-                let events =
-                    words.iter().filter_map(|word| word.fact().filter(|fact| fact.is_event())?.place);
-                ends.extend(events.map(|(_, end)| end).next_back());
+                ends.extend(hear(&told, said));
                 std::thread::yield_now();
             }
+            let _ = hear(&told, said);
             ends.push(store.events().head()?);
         }
         let found = read(store)?.iter().map(Found::from).collect::<Vec<_>>();
@@ -178,6 +182,20 @@ fn fill(
         }
     }
     Ok(ends)
+}
+
+/// Where the events end of which somebody was told.
+fn hear(told: &Told, said: &mut Said) -> Option<u64> {
+    let words = told.take();
+    let facts = words.iter().filter_map(|word| word.fact().filter(|fact| fact.is_event()));
+    let mut last = None;
+    for (fact, (version, position)) in facts.filter_map(|fact| Some((fact, fact.place?))) {
+        if is_erasable(&fact.stream) {
+            said.insert((fact.stream.clone(), version), fact.content.clone());
+        }
+        last = Some(position);
+    }
+    last
 }
 
 fn event(group: u64, part: u64, random: &mut Random) -> Result<Event> {
@@ -201,13 +219,24 @@ fn event(group: u64, part: u64, random: &mut Random) -> Result<Event> {
 }
 
 fn read(store: &Store) -> Result<Vec<Read>> {
-    Ok(store.events().read_all().map(|event| event.map(Read::from)).collect::<millpond::Result<_>>()?)
+    Ok(store
+        .events()
+        .read_all()
+        .with_deleted()
+        .map(|event| event.map(Read::from))
+        .collect::<millpond::Result<_>>()?)
 }
 
 impl Original {
     /// The events up to a position.
     pub(super) fn up_to(&self, position: u64) -> impl Iterator<Item = &Read> {
         self.events.iter().filter(move |event| event.rest.position <= position)
+    }
+
+    /// Whether this is what an event said before it was erased.
+    pub(super) fn once_said(&self, event: &Read) -> bool {
+        let Body { stream, version, content, .. } = &event.body;
+        content.is_some() && self.said.get(&(stream.clone(), *version)) == content.as_ref()
     }
 
     /// The streams, each once.

@@ -160,7 +160,7 @@ impl<'a> Children<'a> {
     fn skip(&mut self, role: usize) {
         let lanes = self.next.get_mut(role).into_iter().flatten();
         for (who, next) in (role as u64 * LANES..).zip(lanes) {
-            *next += u64::from(!primitive(who).is_idempotent());
+            *next += u64::from(!primitive(who).is_idempotent(*next));
         }
     }
 

@@ -11,6 +11,7 @@ pub mod child;
 mod children;
 mod mutant;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -162,8 +163,10 @@ impl Run<'_> {
         let seen = self.judge(look(&file, true), &children, self.settings.mutant)?;
         self.report.events += children.words.iter().filter(|word| word.is_acked()).count() as u64;
         let acked = children.words.iter().filter(|word| word.is_acked()).filter_map(|word| word.fact());
-        let acked = acked.filter(|fact| fact.is_event() && seen.has(fact)).count();
-        self.report.unacked_present += (seen.found.len() - acked) as u64;
+        let found = acked.filter(|fact| fact.is_event()).filter_map(|fact| seen.place(fact));
+        // Of what was asked for again somebody was told twice.
+        let acked: BTreeSet<u64> = found.map(|found| found.position).collect();
+        self.report.unacked_present += (seen.found.len() - acked.len()) as u64;
         self.report.violations.append(&mut children.violations);
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! An aggregate whose state can be checked against its events: it counts them, and has snapshots.
+//!
+//! Most commands have an id. They are sent again, at once and by whoever begins anew after a kill, and count once.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
-use millpond::{Aggregate, CommandError, Decision, Error, Snapshots, Store};
+use millpond::{Aggregate, CommandError, Decision, Error, Execute, Snapshots, Store, WriteOutcome};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::events::{forget_places, id, renumber};
 use super::told::{Fact, Told, Word};
 use super::{Deed, Mutant, Primitive, Reading};
 use crate::callers::Caller;
@@ -37,19 +40,28 @@ impl Primitive for Tallies {
         2
     }
 
-    /// A command has no id.
-    fn is_idempotent(&self) -> bool {
-        false
+    /// If the command has an id.
+    fn is_idempotent(&self, number: u64) -> bool {
+        has_id(number)
     }
 
     fn ask<'s>(&self, deed: Deed, random: &mut Random, store: &'s Store, told: &'s Told) -> Caller<'s> {
-        let (tally, Deed { who, number, .. }) = (random.below(COUNT), deed);
+        let (tally, again, Deed { who, number, .. }) = (random.below(COUNT), random.below(2) == 0, deed);
         Box::pin(async move {
             // The events of an aggregate get their ids from the store.
-            let content = format!(r#"{{"who":{who},"number":{number}}}"#);
-            let fact = Fact::new(&Tallies, Uuid::nil(), format!("{TALLIES}{tally}"), content);
-            let done = count(&store.aggregate::<Tally>(tally.to_string()), who, number).await;
-            told.answer(vec![fact], &done);
+            let fact = || Fact::new(&Tallies, Uuid::nil(), format!("{TALLIES}{tally}"), content(who, number));
+            let tally = store.aggregate::<Tally>(tally.to_string());
+            let done = count(&tally, who, number).await;
+            let is_over = matches!(&done, Err(error) if error.outcome() == WriteOutcome::NotApplied);
+            told.answer(vec![fact()], &done);
+            if is_over || !again || !has_id(number) {
+                return;
+            }
+            match count(&tally, who, number).await {
+                Ok(done) => told.answer(vec![fact()], &Ok(done)),
+                // It says nothing about the first time.
+                Err(error) => told.say([Word::Failed(error)]),
+            }
         })
     }
 
@@ -84,8 +96,21 @@ impl Primitive for Tallies {
     }
 
     fn mutants(&self) -> &'static [Mutant] {
-        &[Mutant { name: "stale", breaks: Broken::Corrupt, spoil: fall_behind }]
+        &[
+            Mutant { name: "stale", breaks: Broken::Corrupt, spoil: fall_behind },
+            Mutant { name: "command-twice", breaks: Broken::Twice, spoil: count_again },
+        ]
     }
+}
+
+/// Whether the command of this number has an id.
+fn has_id(number: u64) -> bool {
+    number % 7 < 4
+}
+
+/// What its event holds.
+fn content(who: u64, number: u64) -> String {
+    format!(r#"{{"who":{who},"number":{number}}}"#)
 }
 
 /// Counts once. Another process may have been faster, again and again: nothing was written then.
@@ -94,8 +119,9 @@ async fn count(
     who: u64,
     number: u64,
 ) -> std::result::Result<Option<(u64, u64)>, Error> {
+    let how = if has_id(number) { Execute::new().id(id(who, number, 0)) } else { Execute::new() };
     loop {
-        return match tally.execute(Happened::Counted { who, number }).await {
+        return match tally.execute_with(Happened::Counted { who, number }, how.clone()).await {
             Ok(done) => Ok(done.position.map(|position| (done.version, position))),
             Err(CommandError::Failed(Error::Conflict { .. })) => continue,
             Err(CommandError::Failed(error)) => Err(error),
@@ -115,6 +141,24 @@ fn fall_behind(_: &mut [Word], seen: &mut Seen) -> bool {
     contents.pop();
     *state = Tally::of(contents).found(&state.stream);
     true
+}
+
+/// A command with an id has counted a second time, and the state knows of it.
+fn count_again(words: &mut [Word], seen: &mut Seen) -> bool {
+    let is_counted = |found: &&Found| {
+        let value: Option<serde_json::Value> = serde_json::from_str(&found.content).ok();
+        let number = value.and_then(|value| value.get("number")?.as_u64());
+        found.stream.starts_with(TALLIES) && number.is_some_and(has_id)
+    };
+    let Some(again) = seen.found.iter().rfind(is_counted).cloned() else { return false };
+    let stream = again.stream.clone();
+    seen.found.push(Found { id: Uuid::from_u128(7), ..again });
+    renumber(&mut seen.found);
+    forget_places(words);
+    let events = seen.found.iter().filter(|found| found.stream == stream);
+    let counted = Tally::of(events.map(|found| found.content.clone())).found(&stream);
+    let mut states = seen.rest.get_mut(Tallies.name()).into_iter().flatten();
+    states.find(|state| state.stream == stream).map(|state| *state = counted).is_some()
 }
 
 /// How often it was counted, and a sum that depends on what was counted and on its order.

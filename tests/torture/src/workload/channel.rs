@@ -37,7 +37,7 @@ impl Primitive for Channels {
     }
 
     /// A message has no id.
-    fn is_idempotent(&self) -> bool {
+    fn is_idempotent(&self, _: u64) -> bool {
         false
     }
 

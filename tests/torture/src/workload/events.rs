@@ -184,12 +184,13 @@ fn check_dense(found: &[Found], violations: &mut Vec<Violation>) {
     }
 }
 
-/// No id twice; and no content twice, which is unique as well: the same event under another id.
+/// No id twice; and no content twice, which is unique as well, unless it was erased: the same event under another id.
 fn check_once(found: &[Found], violations: &mut Vec<Violation>) {
     let (mut ids, mut contents) = (HashSet::new(), HashSet::new());
     for found in found {
         let new_id = ids.insert(found.id);
-        if !contents.insert((&found.stream, &found.content, &found.event_type)) || !new_id {
+        let new_content = contents.insert((&found.stream, &found.content, &found.event_type));
+        if !new_id || !(new_content || found.is_erased()) {
             violations.push((Broken::Twice, format!("{found:?}")));
         }
     }

@@ -27,7 +27,7 @@ impl Primitive for Logs {
     }
 
     /// A record has no id.
-    fn is_idempotent(&self) -> bool {
+    fn is_idempotent(&self, _: u64) -> bool {
         false
     }
 

@@ -10,6 +10,7 @@
 pub mod aggregate;
 mod batch;
 mod channel;
+mod erase;
 pub mod events;
 mod feed;
 mod ledger;
@@ -24,6 +25,7 @@ mod settle;
 pub mod told;
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::pin::Pin;
 
 use futures_executor::block_on;
@@ -31,6 +33,7 @@ use futures_util::future::join_all;
 use millpond::{Error, Store, blocking};
 
 pub use self::aggregate::{Happened, Tally};
+pub use self::erase::is_erasable;
 pub use self::events::Call;
 pub use self::line::Line;
 pub use self::told::{Fact, Told, Word};
@@ -51,6 +54,7 @@ pub const ALL: &[&dyn Primitive] = &[
     &channel::Channels,
     &queue::Jobs,
     &batch::Batches,
+    &erase::Slates,
 ];
 
 /// One thing that a caller does. What has the same who and number is the same thing, with the same ids.
@@ -80,8 +84,8 @@ pub trait Primitive: Debug + Sync {
         1
     }
 
-    /// Whether a deed that is done twice has one effect.
-    fn is_idempotent(&self) -> bool {
+    /// Whether a deed of this number that is done twice has one effect.
+    fn is_idempotent(&self, _number: u64) -> bool {
         true
     }
 
@@ -95,6 +99,14 @@ pub trait Primitive: Debug + Sync {
         _found: &'s [Found],
     ) -> Pin<Box<dyn Future<Output = Vec<Reading>> + 's>> {
         Box::pin(std::future::ready(Vec::new()))
+    }
+
+    /// What is in tables of its own, which no handle reads.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn rows(&self, _file: &Path) -> Result<Vec<Found>> {
+        Ok(Vec::new())
     }
 
     /// What is wrong with it, whatever anybody was told.

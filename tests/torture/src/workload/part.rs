@@ -21,7 +21,7 @@ pub(super) struct Part {
     /// How many they are.
     pub(super) of: u64,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pad: String,
+    pub(super) pad: String,
 }
 
 impl Part {
@@ -40,7 +40,7 @@ impl Part {
     }
 
     /// What is in it; of what fills it up only how much that is.
-    fn content(&self) -> String {
+    pub(super) fn content(&self) -> String {
         let Part { who, number, part, of, pad } = self;
         let pad = pad.len();
         format!(r#"{{"who":{who},"number":{number},"part":{part},"of":{of},"bytes":{pad}}}"#)

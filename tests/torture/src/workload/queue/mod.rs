@@ -97,7 +97,7 @@ impl Primitive for Jobs {
     }
 
     /// A job has no id.
-    fn is_idempotent(&self) -> bool {
+    fn is_idempotent(&self, _: u64) -> bool {
         false
     }
 
