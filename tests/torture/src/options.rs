@@ -20,8 +20,8 @@ const USAGE: &str = "usage:
   torture feeds   [--seed N] [--messages N] [--every-ms N]
                   [--mutant lost|other|gap|twice|vague|careless|late|early|back|unfenced|unread|deaf]
   torture aggregates [--seed N] [--commands N] [--tasks N] [--processes N] [--every-ms N] [--part alone|raced|bank]
-                  [--mutant outside|snapshot|untold|other|hole|twice|rejected|panicked|torn|apart|stale|mistaken|
-                  denied|short|order|effect|message|minted|unended]
+                  [--mutant outside|snapshot|nameless|untold|other|hole|twice|rejected|panicked|torn|apart|stale|mistaken|
+                  denied|short|order|effect|message|minted|unended|again|early]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
   torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
                   [--mutant unsynced|early|liar|flipped|headless|hole|swapped]

@@ -22,6 +22,7 @@ fn a1_a2_a3_a4_a5_aggregates_are_what_their_events_make_them_while_processes_die
     let shown = json!(report);
     assert!(report.violations.is_empty(), "{shown}");
     assert!(report.acked > 1_000 && report.rejected > 0 && report.fell > 0, "{shown}");
+    assert!(report.repeated > 0, "{shown}");
     assert!(report.letters > 0 && report.damaged > 0 && report.kills > 0, "{shown}");
 }
 
@@ -41,8 +42,8 @@ fn every_lie_about_a_command_is_noticed() {
 }
 
 #[test]
-fn decisions_on_what_was_seen_outside_and_forged_snapshots_are_noticed() {
-    for mutant in [Mutant::Outside, Mutant::Snapshot] {
+fn decisions_on_what_was_seen_outside_and_forged_snapshots_and_lost_ids_are_noticed() {
+    for mutant in Mutant::ALL.into_iter().filter(|mutant| mutant.spoils_the_store()) {
         let bank = Settings { commands: 3_000, part: Some(Part::Bank), mutant: Some(mutant), ..settings() };
         let is_noticed = |seed: u64| {
             let report = run(program(), &Settings { seed, ..bank.clone() }).unwrap();

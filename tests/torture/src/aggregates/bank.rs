@@ -106,6 +106,7 @@ impl<'a> Bank<'a> {
             next: next.copied().collect(),
             end: self.evidence.end,
             careless: self.settings.mutant == Some(Mutant::Outside),
+            nameless: self.settings.mutant == Some(Mutant::Nameless),
         };
         let file = self.file.to_str().ok_or("the folder's name is not a text")?.to_owned();
         self.crew.start(process, &[super::CHILD.to_owned(), file, serde_json::to_string(&orders)?], &[])?;

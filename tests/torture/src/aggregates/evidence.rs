@@ -38,6 +38,8 @@ pub(super) struct Told {
     /// The deed's first command, or its second.
     pub(super) step: u64,
     pub(super) answer: Answer,
+    /// The store says that it had been carried out before.
+    pub(super) repeated: bool,
     /// When it was given.
     pub(super) called: u64,
     /// When it was answered.
@@ -78,6 +80,12 @@ pub(super) struct Evidence {
     pub(super) next: Vec<u64>,
     /// By task in the order in which it was told.
     pub(super) told: Vec<Told>,
+    /// What was told of commands that were given again after somebody had been told that they are done.
+    pub(super) again: Vec<Told>,
+    /// The commands that are done, of those that can be given again.
+    pub(super) done: BTreeSet<(Id, u64)>,
+    /// Deeds whose process was killed meanwhile, and whose commands are given again.
+    pub(super) begun: BTreeSet<Id>,
     /// Deeds whose process was killed meanwhile, if they were begun at all.
     pub(super) unknown: BTreeSet<Id>,
     /// By their positions.
@@ -102,15 +110,29 @@ impl Evidence {
         if !goes_on {
             self.next.iter_mut().skip(told.id.0 as usize).take(1).for_each(|next| *next = told.id.1 + 1);
         }
+        let (command, is_done) = ((told.id, told.step), matches!(told.answer, Answer::Done(_)));
+        if self.done.contains(&command) {
+            self.again.push(told);
+            return;
+        }
+        if is_done && self.deed(told.id).has_ids(told.id) {
+            self.done.insert(command);
+        }
         self.told.push(told);
     }
 
-    /// These tasks will hear nothing more of what they were at.
+    /// These tasks will hear nothing more of what they were at, unless it can be done again.
     pub(super) fn cut(&mut self, tasks: std::ops::Range<u64>) {
-        for (who, next) in (0..).zip(&mut self.next) {
-            if tasks.contains(&who) && *next < self.end {
-                self.unknown.insert((who, *next));
-                *next += 1;
+        for who in tasks {
+            let Some(number) = self.next.get(who as usize).copied().filter(|next| *next < self.end) else {
+                continue;
+            };
+            let id = (who, number);
+            if self.deed(id).has_ids(id) {
+                self.begun.insert(id);
+            } else {
+                self.unknown.insert(id);
+                self.next.iter_mut().skip(who as usize).take(1).for_each(|next| *next += 1);
             }
         }
     }

@@ -16,7 +16,7 @@ kinds! {
         Lost,
         /// Versions or positions are not dense (A1).
         Hole,
-        /// A command has its events twice (G4, A3).
+        /// A command has its events twice, or another answer when it is given again (G4, A3).
         Twice,
         /// There are events of a command that was refused, or panicked, or that nobody gave; or somebody was told what
         /// cannot be (A5).
@@ -87,6 +87,7 @@ pub(super) fn judge(evidence: &Evidence) -> Vec<Violation> {
     for told in &evidence.told {
         words(evidence.deed(told.id), told, &replay, &mut violations);
     }
+    again(evidence, &mut violations);
     order(evidence, &mut violations);
     in_time(evidence, &mut violations);
     unanswered(evidence, &cases, &mut violations);
@@ -219,6 +220,20 @@ fn words(deed: Deed, told: &Told, replay: &Replay<'_>, violations: &mut Vec<Viol
     }
 }
 
+/// A command that is given again has the answer of the first time; and what was never given before has not been done before.
+fn again(evidence: &Evidence, violations: &mut Vec<Violation>) {
+    let first: BTreeMap<(Id, u64), &Told> =
+        evidence.told.iter().map(|told| ((told.id, told.step), told)).collect();
+    for told in &evidence.again {
+        let first = first.get(&(told.id, told.step));
+        if !told.repeated || first.is_none_or(|first| first.answer != told.answer) {
+            violations.push((Broken::Twice, format!("{told:?} after {first:?}")));
+        }
+    }
+    let early = evidence.told.iter().filter(|told| told.repeated && !evidence.begun.contains(&told.id));
+    violations.extend(early.map(|told| (Broken::Lie, format!("it was given for the first time: {told:?}"))));
+}
+
 /// What a task is told of comes behind what it was told of before.
 fn order(evidence: &Evidence, violations: &mut Vec<Violation>) {
     let mut last: BTreeMap<(u64, u64), u64> = BTreeMap::new();
@@ -237,7 +252,8 @@ fn order(evidence: &Evidence, violations: &mut Vec<Violation>) {
 /// What is asked for when somebody has been told of an event rests on that, whoever asks, in whatever process.
 fn in_time(evidence: &Evidence, violations: &mut Vec<Violation>) {
     let mut accounts: BTreeMap<u64, Vec<(Span, &Told)>> = BTreeMap::new();
-    for told in &evidence.told {
+    // What was carried out before was so before it was asked for.
+    for told in evidence.told.iter().filter(|told| !told.repeated) {
         let seen = match &told.answer {
             Answer::Rejected(account, seen) | Answer::Saw(account, seen) => Some((*account, seen.version)),
             Answer::Done(_) | Answer::Fell => None,

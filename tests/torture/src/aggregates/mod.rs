@@ -4,7 +4,9 @@
 //! Promises: A1 to A5, and G1, G4 and G5 for aggregates. Three parts: one aggregate and many callers in one process; the same
 //! in several processes, one of which is killed every second; and accounts between which money is moved, in two commands or in
 //! a batch of two appends that expect what was seen, by processes that are killed. Some commands are refused, some panic in
-//! `decide` or in `evolve`, some push a job and publish a message in the same commit. Each caller says what he was told. Held
+//! `decide` or in `evolve`, some push a job and publish a message in the same commit. Half of those that have events have an
+//! id: they are given again, at once, and by whoever comes after a process that was killed meanwhile, and take effect once.
+//! Each caller says what he was told. Held
 //! against what is there: each command has come to its end; versions are dense; an event is there if and only if it may be,
 //! once, and was decided on the state that it stands on; a refusal and a look were true; jobs and messages are as many as the
 //! events that led to them; no money has come from nowhere. How the accounts stand is folded from the events once more, and is
@@ -110,8 +112,10 @@ pub struct Report {
     pub rejected: u64,
     /// That its code has panicked.
     pub fell: u64,
-    /// Deeds whose process was killed meanwhile.
+    /// Deeds whose process was killed meanwhile, and which were not done again.
     pub unknown: u64,
+    /// Answers to commands that had been carried out before.
+    pub repeated: u64,
     /// Events that are there.
     pub events: u64,
     /// Jobs, and as many messages, that are there.
@@ -221,6 +225,8 @@ fn figures(evidence: &Evidence, report: &mut Report) {
     report.acked += told(|answer| matches!(answer, Answer::Done(_)));
     report.rejected += told(|answer| matches!(answer, Answer::Rejected(..)));
     report.fell += told(|answer| matches!(answer, Answer::Fell));
+    let all = evidence.told.iter().chain(&evidence.again);
+    report.repeated += all.filter(|told| told.repeated).count() as u64;
     report.unknown += evidence.unknown.len() as u64;
     report.commands += evidence.next.iter().sum::<u64>() - evidence.unknown.len() as u64;
     report.events += evidence.events.len() as u64;

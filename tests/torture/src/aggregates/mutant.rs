@@ -13,6 +13,8 @@ pub enum Mutant {
     Outside,
     /// Snapshots are wrong, and their checksums right.
     Snapshot,
+    /// Commands are given again without their ids.
+    Nameless,
     /// An event that somebody was told of is not there.
     Untold,
     /// An event that somebody was told of is another.
@@ -47,13 +49,18 @@ pub enum Mutant {
     Minted,
     /// A caller is still waiting.
     Unended,
+    /// A command that is given again is told of another place than at first.
+    Again,
+    /// A command is said to have been carried out before it was ever given.
+    Early,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 19] = [
+    pub const ALL: [Mutant; 22] = [
         Mutant::Outside,
         Mutant::Snapshot,
+        Mutant::Nameless,
         Mutant::Untold,
         Mutant::Other,
         Mutant::Hole,
@@ -71,12 +78,14 @@ impl Mutant {
         Mutant::Message,
         Mutant::Minted,
         Mutant::Unended,
+        Mutant::Again,
+        Mutant::Early,
     ];
 
     /// Whether the store itself is another, and the evidence what it is.
     #[must_use]
     pub fn spoils_the_store(self) -> bool {
-        matches!(self, Mutant::Outside | Mutant::Snapshot)
+        matches!(self, Mutant::Outside | Mutant::Snapshot | Mutant::Nameless)
     }
 
     /// What must be said of it.
@@ -87,8 +96,8 @@ impl Mutant {
             Mutant::Snapshot => Broken::State,
             Mutant::Untold | Mutant::Other | Mutant::Rejected => Broken::Lost,
             Mutant::Hole => Broken::Hole,
-            Mutant::Twice => Broken::Twice,
-            Mutant::Panicked | Mutant::Denied | Mutant::Short => Broken::Lie,
+            Mutant::Twice | Mutant::Nameless | Mutant::Again => Broken::Twice,
+            Mutant::Panicked | Mutant::Denied | Mutant::Short | Mutant::Early => Broken::Lie,
             Mutant::Torn | Mutant::Apart => Broken::Torn,
             Mutant::Order => Broken::Order,
             Mutant::Effect | Mutant::Message => Broken::Effect,
@@ -100,7 +109,7 @@ impl Mutant {
     /// Spoils the evidence; `None` if there is nothing to be spoilt in this way.
     pub(super) fn spoil(self, evidence: &mut Evidence) -> Option<()> {
         match self {
-            Mutant::Outside | Mutant::Snapshot => return None,
+            Mutant::Outside | Mutant::Snapshot | Mutant::Nameless => return None,
             Mutant::Untold => {
                 let placed = evidence.told.iter().rev().find_map(|told| told.placed().last())?;
                 remove(&mut evidence.events, placed.account, placed.version);
@@ -169,6 +178,14 @@ impl Mutant {
             Mutant::Unended => {
                 let id = evidence.told.last()?.id;
                 evidence.told.retain(|told| told.id != id);
+            }
+            Mutant::Again => match &mut evidence.again.last_mut()?.answer {
+                Answer::Done(placed) => placed.last_mut()?.version += 1,
+                _ => return None,
+            },
+            Mutant::Early => {
+                let begun = &evidence.begun;
+                evidence.told.iter_mut().rfind(|told| !begun.contains(&told.id))?.repeated = true;
             }
         }
         Some(())

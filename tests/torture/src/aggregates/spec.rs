@@ -76,6 +76,17 @@ impl Deed {
         matches!(self, Deed::One(_, What::Letter { .. } | What::Remind) | Deed::Batch { .. })
     }
 
+    /// Whether its commands have ids: so they are given again, at once, and by whoever comes after a process that was killed.
+    /// What has effects and no events can have none.
+    pub(super) fn has_ids(self, (who, number): Id) -> bool {
+        let may = match self {
+            Deed::One(_, what) => what != What::Remind,
+            Deed::Pair { .. } => true,
+            Deed::Batch { .. } | Deed::Look(_) => false,
+        };
+        may && (who + number).is_multiple_of(2)
+    }
+
     /// Whether a panic is all that can come of it.
     pub(super) fn falls(self) -> bool {
         matches!(self, Deed::One(_, What::Fall | What::Break))
