@@ -20,6 +20,7 @@ pub mod feeds;
 pub mod files;
 pub mod fsync;
 pub mod full;
+pub mod groups;
 pub mod hands;
 pub mod history;
 pub mod io;

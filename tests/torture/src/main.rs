@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, hands, history,
-    io, jobs, kill, locks, overload, panics, power, readers, report, serial, sim, stopped, touch, zombies,
+    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups, hands,
+    history, io, jobs, kill, locks, overload, panics, power, readers, report, serial, sim, stopped, touch,
+    zombies,
 };
 
 use crate::options::usage;
@@ -87,6 +88,11 @@ fn run(arguments: &[String]) -> Result<bool> {
             feeds::child::live(file.as_ref(), role.parse()?, first, most.parse()?)?;
             Ok(true)
         }
+        [name, file, process, run, next, most] if name == groups::CHILD => {
+            let (process, run) = (process.parse()?, run.parse()?);
+            groups::child::live(file.as_ref(), process, run, next.parse()?, most.parse()?)?;
+            Ok(true)
+        }
         [name, file, orders] if name == aggregates::CHILD => {
             aggregates::child::live(file.as_ref(), &orders.parse()?)?;
             Ok(true)
@@ -128,6 +134,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "serial" => line!(name, options, serial, program),
         "readers" => line!(name, options, readers, program),
         "feeds" => line!(name, options, feeds, program),
+        "groups" => line!(name, options, groups, program),
         "aggregates" => line!(name, options, aggregates, program),
         "files" => line!(name, options, files),
         "touch" => line!(name, options, touch, program),

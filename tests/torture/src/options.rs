@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use torture::{
-    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, history, io,
-    jobs, kill, locks, overload, panics, power, readers, serial, sim, stopped, touch, zombies,
+    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups,
+    history, io, jobs, kill, locks, overload, panics, power, readers, serial, sim, stopped, touch, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -19,6 +19,8 @@ const USAGE: &str = "usage:
                   [--mutant lost|again|careless|undone|swapped|uncounted|immune|early|crowded|stuck]
   torture feeds   [--seed N] [--messages N] [--every-ms N]
                   [--mutant lost|other|gap|twice|vague|careless|late|early|back|unfenced|unread|deaf]
+  torture groups  [--seed N] [--messages N] [--every-ms N]
+                  [--mutant unpublished|unhandled|again|overtaken|unfenced|back|deaf]
   torture aggregates [--seed N] [--commands N] [--tasks N] [--processes N] [--every-ms N] [--part alone|raced|bank]
                   [--mutant outside|snapshot|nameless|untold|other|hole|twice|rejected|panicked|torn|apart|stale|mistaken|
                   denied|short|order|effect|message|minted|unended|again|early]
@@ -144,6 +146,7 @@ options! {
     locks: grants, processes, lanes, every_ms, seconds = limit, timed;
     jobs: jobs = some, every_ms = some, timed;
     feeds: messages = some, every_ms = some, timed;
+    groups: messages = some, every_ms = some;
     aggregates: commands = some, tasks = some, processes = some, every_ms = some, part = part;
     zombies: rounds, timed;
     power: rounds, images, seconds = limit, lanes = some;
