@@ -16,7 +16,7 @@ fn used(seed: u64) -> (Vec<Word>, Seen) {
     let told = Told::default();
     let store = block_on(Store::open(&file)).unwrap();
     let mut workload = Workload::new(&told, seed);
-    for _ in 0..6 {
+    for _ in 0..10 {
         workload.each(&store);
         workload.round(&store);
     }
