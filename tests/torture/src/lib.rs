@@ -38,6 +38,7 @@ pub mod readers;
 pub mod real_time;
 pub mod recording;
 pub mod report;
+pub mod schedules;
 pub mod sections;
 pub mod serial;
 pub mod sidecar;

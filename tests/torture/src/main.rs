@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups, hands,
-    history, io, jobs, kill, locks, overload, panics, power, readers, report, serial, sim, stopped, touch,
-    zombies,
+    history, io, jobs, kill, locks, overload, panics, power, readers, report, schedules, serial, sim,
+    stopped, touch, zombies,
 };
 
 use crate::options::usage;
@@ -93,6 +93,11 @@ fn run(arguments: &[String]) -> Result<bool> {
             groups::child::live(file.as_ref(), process, run, next.parse()?, most.parse()?)?;
             Ok(true)
         }
+        [name, file, keeps, first, seconds, run] if name == schedules::CHILD => {
+            let (keeps, first) = (keeps.parse()?, first.parse()?);
+            schedules::child::live(file.as_ref(), keeps, first, seconds.parse()?, run.parse()?)?;
+            Ok(true)
+        }
         [name, file, orders] if name == aggregates::CHILD => {
             aggregates::child::live(file.as_ref(), &orders.parse()?)?;
             Ok(true)
@@ -134,6 +139,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "serial" => line!(name, options, serial, program),
         "readers" => line!(name, options, readers, program),
         "feeds" => line!(name, options, feeds, program),
+        "schedules" => line!(name, options, schedules, program),
         "groups" => line!(name, options, groups, program),
         "aggregates" => line!(name, options, aggregates, program),
         "files" => line!(name, options, files),

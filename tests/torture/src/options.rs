@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups,
-    history, io, jobs, kill, locks, overload, panics, power, readers, serial, sim, stopped, touch, zombies,
+    history, io, jobs, kill, locks, overload, panics, power, readers, schedules, serial, sim, stopped, touch,
+    zombies,
 };
 
 const USAGE: &str = "usage:
@@ -19,6 +20,7 @@ const USAGE: &str = "usage:
                   [--mutant lost|again|careless|undone|swapped|uncounted|immune|early|crowded|stuck]
   torture feeds   [--seed N] [--messages N] [--every-ms N]
                   [--mutant lost|other|gap|twice|vague|careless|late|early|back|unfenced|unread|deaf]
+  torture schedules [--seed N] [--seconds N] [--mutant lost|twice|often|early|forgetful]
   torture groups  [--seed N] [--messages N] [--every-ms N]
                   [--mutant unpublished|unhandled|again|overtaken|unfenced|back|deaf]
   torture aggregates [--seed N] [--commands N] [--tasks N] [--processes N] [--every-ms N] [--part alone|raced|bank]
@@ -146,6 +148,7 @@ options! {
     locks: grants, processes, lanes, every_ms, seconds = limit, timed;
     jobs: jobs = some, every_ms = some, timed;
     feeds: messages = some, every_ms = some, timed;
+    schedules: seconds;
     groups: messages = some, every_ms = some;
     aggregates: commands = some, tasks = some, processes = some, every_ms = some, part = part;
     zombies: rounds, timed;
