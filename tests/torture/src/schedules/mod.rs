@@ -145,7 +145,7 @@ fn gather(program: &Path, seed: u64, seconds: u64, report: &mut Report) -> Resul
     while clock::wall_ms()? < (first + seconds.cast_signed()) * 1_000 && tower.report.violations.is_empty() {
         tower.until_a_second_begins()?;
         for _ in 0..KILLS {
-            let pause = Duration::from_micros(tower.random.below(10_000));
+            let pause = Duration::from_micros(tower.random.below(4_000));
             tower.listen(pause)?;
             tower.kill()?;
         }
@@ -183,8 +183,9 @@ impl Tower<'_> {
         self.crew.start(process, &[CHILD.to_owned(), file, keeps, first, seconds, run], &[])
     }
 
+    /// Until a moment before.
     fn until_a_second_begins(&mut self) -> Result<()> {
-        let left = 1_000 - clock::wall_ms()? % 1_000;
+        let left = 999 - clock::wall_ms()? % 1_000;
         self.listen(Duration::from_millis(left.unsigned_abs()))
     }
 
