@@ -51,7 +51,7 @@ const USAGE: &str = "usage:
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
   torture sim     [--seed N] [--hours N] [--minutes N] [--again N] [--world N] [--trace FILE]
-                  [--mutant early|forgotten|liar|repeated|unexpecting|unguarded|buried|recycled|overtaken|refusing|
+                  [--mutant early|forgotten|liar|repeated|nameless|unexpecting|unguarded|buried|recycled|overtaken|refusing|
                   leaking|deaf|cut|forged|hurting|vague|silent|unseeded]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
                   [--mutant blind|silent|touched|vague|fragile|forged|stuck]

@@ -13,7 +13,7 @@ pub(super) struct Account {
 }
 
 /// What it can be asked for. `n` is the command's number.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Command {
     Deposit {
         n: u64,

@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use millpond::{CommandError, Error, Event, Expected, LockGuard, Result, Store, WriteOutcome};
+use millpond::{Error, Event, Expected, LockGuard, Result, Store, WriteOutcome};
 
-use super::account::{Account, Command, Happened, TooLittle};
 use super::ground::{Calling, Ground, State};
 use super::judge::Broken;
 use super::mutant::Mutant;
@@ -14,20 +13,19 @@ use super::process::CALL_TIMEOUT_MS;
 use super::truth::LOCKS;
 use crate::random::Random;
 
-/// Streams, and accounts.
+/// Streams.
 const STREAMS: u64 = 4;
-const ACCOUNTS: u64 = 3;
 
 /// Beyond what a call may take: it is given up on so much later, and parts of its process may be put off on its way.
 const SLACK_MS: u64 = 3_000;
 
-const LIMIT: Option<u64> = Some(CALL_TIMEOUT_MS + SLACK_MS);
+pub(super) const LIMIT: Option<u64> = Some(CALL_TIMEOUT_MS + SLACK_MS);
 
 /// One who does something again and again.
 pub(super) struct Lane {
-    ground: Ground,
+    pub(super) ground: Ground,
     life: u64,
-    store: Store,
+    pub(super) store: Store,
     random: RefCell<Random>,
 }
 
@@ -55,7 +53,7 @@ impl Lane {
         state.quiet || life.is_none_or(|life| life.closing || life.poisoned)
     }
 
-    fn below(&self, end: u64) -> u64 {
+    pub(super) fn below(&self, end: u64) -> u64 {
         self.random.borrow_mut().below(end)
     }
 
@@ -88,7 +86,7 @@ impl Lane {
         tokio::time::timeout(patience, doing).await.unwrap_or(());
     }
 
-    fn call(&self, what: &'static str, limit_ms: Option<u64>) -> Calling {
+    pub(super) fn call(&self, what: &'static str, limit_ms: Option<u64>) -> Calling {
         self.ground.call(self.life, what, limit_ms)
     }
 
@@ -242,7 +240,7 @@ impl Lane {
     }
 
     /// Acknowledged events are in the store, where the answer says.
-    fn are_there(&self, stream: &str, numbers: &[u64], (position, version): (u64, u64)) {
+    pub(super) fn are_there(&self, stream: &str, numbers: &[u64], (position, version): (u64, u64)) {
         let mut state = self.ground.state();
         for (behind, n) in numbers.iter().rev().enumerate() {
             let place = (position.saturating_sub(behind as u64), version.saturating_sub(behind as u64));
@@ -251,79 +249,6 @@ impl Lane {
             if found != Some((place.0, place.1, true)) {
                 state.complain(Broken::Lost, format!("{n} of {stream} was put at {place:?}: {found:?}"));
             }
-        }
-    }
-
-    async fn command(&self) {
-        let id = self.below(ACCOUNTS).to_string();
-        let stream = format!("account-{id}");
-        let n = self.ground.state().number();
-        let before = self.ground.state().truth.version(&stream);
-        let cents = 1 + self.below(40);
-        let (command, what) = match self.below(12) {
-            0 => (Command::Panic, "panic"),
-            1..=6 => (Command::Deposit { n, cents: cents / 2 + 1 }, "deposit"),
-            _ => (Command::Withdraw { n, cents }, "withdraw"),
-        };
-        let mut call = self.call(what, LIMIT);
-        match self.store.aggregate::<Account>(&id).execute(command).await {
-            Ok(committed) => {
-                call.answered(format_args!("{committed:?}"));
-                let numbers: Vec<u64> = committed.events.iter().map(number).collect();
-                let last = (committed.position.unwrap_or_default(), committed.version);
-                self.are_there(&stream, &numbers, last);
-                if numbers != [n] {
-                    self.ground.state().complain(Broken::Failed, format!("{n} led to {numbers:?}"));
-                }
-            }
-            Err(CommandError::Rejected(TooLittle(state))) => {
-                call.answered(format_args!("{state:?} has too little"));
-                self.ground.state().figures.rejected += 1;
-                self.is_state(&stream, &state, before);
-                if state.balance >= cents {
-                    self.ground.state().complain(Broken::State, format!("{state:?} has {cents}"));
-                }
-            }
-            Err(CommandError::Failed(error)) => {
-                if what == "panic" && matches!(error, Error::Panicked { .. }) {
-                    return call.answered(format_args!("{error}"));
-                }
-                self.failed(&mut call, &error, &[n]);
-            }
-            Err(_) => {}
-        }
-    }
-
-    async fn look(&self) {
-        let id = self.below(ACCOUNTS).to_string();
-        let stream = format!("account-{id}");
-        let before = self.ground.state().truth.version(&stream);
-        let mut call = self.call("state", LIMIT);
-        match self.store.aggregate::<Account>(&id).state().await {
-            Ok(state) => {
-                call.answered(format_args!("{state:?}"));
-                self.is_state(&stream, &state, before);
-            }
-            Err(error) => self.failed(&mut call, &error, &[]),
-        }
-    }
-
-    /// A state is what its events make of it, and knows what was there `before`.
-    fn is_state(&self, stream: &str, seen: &Account, before: u64) {
-        let mut state = self.ground.state();
-        if seen.count < before {
-            state.complain(Broken::Stale, format!("{stream}: {seen:?} after version {before}"));
-        }
-        let rows = state.truth.stream(stream).take(seen.count as usize);
-        let (count, balance) = rows.fold((0, 0_u64), |(count, balance), row| match row.event_type.as_str() {
-            "Deposited" => (count + 1, balance + row.cents),
-            _ => (count + 1, balance.saturating_sub(row.cents)),
-        });
-        if (count, balance) != (seen.count, seen.balance) {
-            state.complain(
-                Broken::State,
-                format!("{stream}: {seen:?}, and its events make {count}, {balance}"),
-            );
         }
     }
 
@@ -365,7 +290,7 @@ impl Lane {
     }
 
     /// A call has failed: these events must not be in the store, or may be, as the error says; and it must be explained.
-    fn failed(&self, call: &mut Calling, error: &Error, numbers: &[u64]) {
+    pub(super) fn failed(&self, call: &mut Calling, error: &Error, numbers: &[u64]) {
         call.answered(format_args!("{error}"));
         let mut state = self.ground.state();
         match error.outcome() {
@@ -409,12 +334,6 @@ impl Lane {
 
 /// So long what was done to a process may have consequences in it.
 const LINGERS_MS: u64 = 10_000;
-
-fn number(event: &Happened) -> u64 {
-    match *event {
-        Happened::Deposited { n, .. } | Happened::Withdrawn { n, .. } => n,
-    }
-}
 
 fn event(n: u64, known: bool) -> Result<Event> {
     let event = Event::from_json("Happened", format!("{{\"n\":{n}}}"))?;

@@ -12,6 +12,7 @@
 
 mod account;
 mod caller;
+mod commands;
 mod deed;
 mod ground;
 mod judge;

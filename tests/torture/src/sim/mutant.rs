@@ -34,6 +34,8 @@ mutants! {
     Liar => Lied,
     /// An append is done twice.
     Repeated => Twice,
+    /// A command is sent again without its id.
+    Nameless => Twice,
     /// An expected version is not looked at.
     Unexpecting => Version,
     /// The tokens of guarded appends are not looked at.
