@@ -1,4 +1,4 @@
-//! `log` and `channel`: what goes in comes out, followed as it comes, and a signal ends it in order.
+//! `log`, `channel` and `events all --follow`: what goes in comes out, followed as it comes, and a signal ends it in order.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
@@ -99,6 +99,25 @@ fn a_log_is_followed_from_another_process_until_a_signal() {
         assert!(tail.line().contains(&format!(r#""sequence":{sequence}"#)));
     }
     assert_eq!(tail.end(Signal::SIGINT), 0);
+}
+
+#[test]
+fn events_are_followed_from_another_process_until_a_signal_or_a_limit() {
+    let bench = Bench::new();
+    bench.printed(&["events", "append", "a-1", "Opened", "1"]);
+    let mut all = Running::start(&bench, &["--json", "events", "all", "--follow"]);
+    let arguments = ["--json", "events", "all", "--follow", "--type", "Opened", "--limit", "2"];
+    let mut opened = Running::start(&bench, &arguments);
+    assert!(all.line().contains(r#""position":1,"#));
+    assert!(opened.line().contains(r#""position":1,"#));
+    bench.printed(&["events", "append", "a-1", "Moved", "2"]);
+    assert!(all.line().contains(r#""position":2,"#));
+    bench.printed(&["events", "append", "a-2", "Opened", "3"]);
+    assert!(all.line().contains(r#""position":3,"#));
+    assert!(opened.line().contains(r#""position":3,"#));
+    assert!(opened.lines.next().is_none(), "it has come to its end");
+    assert!(opened.child.wait().unwrap().success());
+    assert_eq!(all.end(Signal::SIGINT), 0);
 }
 
 #[test]

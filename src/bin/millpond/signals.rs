@@ -3,10 +3,13 @@
 use std::fs;
 use std::thread::JoinHandle;
 
+use millpond::blocking::Store;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::Origin;
+
+use crate::failure::{Done, Failure};
 
 /// What is passed on to a command.
 const PASSED_ON: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
@@ -35,6 +38,20 @@ impl Ear {
         // It cannot have panicked; and if it had, the command's end counts.
         let _ = self.thread.join();
     }
+}
+
+/// A signal closes the store, and that ends whatever is waited for.
+pub(crate) fn close_on_signal(store: &Store) -> Done<Ear> {
+    let store = store.clone();
+    let hear = move |signal: i32| {
+        let ends = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(&signal);
+        if ends {
+            let _ = store.close();
+        }
+        !ends
+    };
+    Ear::open(move |origin| hear(origin.signal))
+        .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))
 }
 
 /// The signals that this process was started to ignore, a bit each (`nohup` ignores SIGHUP). They stay so: a command

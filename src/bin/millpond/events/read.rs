@@ -1,23 +1,16 @@
 //! `events read` and `all`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use millpond::Recorded;
 use millpond::blocking::{EventStream, Store};
+use millpond::{Error, Recorded, Result};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{From, ROWS, existing, of_category, raw};
 use crate::args::{All, Read};
-use crate::failure::{Done, Failure, Unshown};
+use crate::failure::{Done, Unshown};
 use crate::show::{Listing, Show, compact_json};
-use crate::time::{pause, rfc3339};
-
-/// How often `--follow` looks for more.
-const LOOK: Duration = Duration::from_millis(100);
+use crate::signals::close_on_signal;
+use crate::time::rfc3339;
 
 pub(crate) fn read(store: &Store, read: &Read, show: &mut Show) -> Done<u8> {
     existing(store, &read.stream)?;
@@ -40,30 +33,27 @@ pub(crate) fn read(store: &Store, read: &Read, show: &mut Show) -> Done<u8> {
 }
 
 pub(crate) fn all(store: &Store, all: &All, show: &mut Show) -> Done<u8> {
-    let stopped = Arc::new(AtomicBool::new(false));
-    if all.follow {
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&stopped))
-                .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
-        }
-    }
     let listing = Listing::new(&["position", "time", "stream", "type", "data"]);
     let mut printer = Printer::new("events all", listing);
-    let mut seen = all.after;
-    loop {
-        let head = store.events().head()?;
-        let left = all.limit.map_or(u64::MAX, |limit| limit.saturating_sub(printer.printed));
-        if head > seen && left > 0 {
-            printer.print(select(store, all, seen).to(head).limit(left), show)?;
-            seen = head;
-        }
-        let enough = all.limit.is_some_and(|limit| printer.printed >= limit);
-        if !all.follow || enough || stopped.load(Ordering::Relaxed) {
-            return Ok(printer.code());
-        }
-        show.flush()?;
-        pause(LOOK);
+    let limit = all.limit.unwrap_or(u64::MAX);
+    // What comes later is followed, or is nobody's business here.
+    let head = store.events().head()?;
+    if head > all.after {
+        printer.print(select(store, all, all.after).to(head).limit(limit), show)?;
     }
+    if all.follow {
+        show.flush()?;
+        let _ear = close_on_signal(store)?;
+        let left = limit.saturating_sub(printer.printed);
+        for event in select(store, all, head.max(all.after)).limit(left).follow()? {
+            if event == Err(Error::Closed) {
+                break;
+            }
+            printer.print([event], show)?;
+            show.flush()?;
+        }
+    }
+    Ok(printer.code())
 }
 
 fn select(store: &Store, all: &All, seen: u64) -> EventStream {
@@ -88,7 +78,7 @@ impl Printer {
         Printer { command, listing, printed: 0, unshown: Unshown::new(command) }
     }
 
-    fn print(&mut self, events: EventStream, show: &mut Show) -> Done<()> {
+    fn print(&mut self, events: impl IntoIterator<Item = Result<Recorded>>, show: &mut Show) -> Done<()> {
         let mut rows = Vec::new();
         for event in events {
             let Some(event) = self.unshown.sound(event)? else { continue };

@@ -5,13 +5,12 @@ pub(crate) mod args;
 use millpond::blocking::{Delivery, Group, Store};
 use millpond::{Error, Extent, From, Message, Stamp};
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use self::args::{Range, Send, Subscribe, Tail};
 use crate::failure::{Done, Failure, Unshown, code};
 use crate::input::{Json, compacted, json_from};
 use crate::show::{Listing, Show, compact_json};
-use crate::signals::Ear;
+use crate::signals::close_on_signal;
 use crate::time::rfc3339;
 
 /// Rows that are laid out together, and names that are asked for at once.
@@ -108,7 +107,7 @@ pub(crate) fn subscribe(store: &Store, subscribe: &Subscribe, show: &mut Show) -
         return Ok(printer.code());
     };
     let durable = channel.durable(durable).starting(subscribe.from.unwrap_or(From::Start));
-    let _ear = hear(store)?;
+    let _ear = close_on_signal(store)?;
     let mut consumer = match durable.consume() {
         Err(Error::Closed) => return Ok(printer.code()),
         consumer => consumer?,
@@ -129,7 +128,7 @@ pub(crate) fn subscribe(store: &Store, subscribe: &Subscribe, show: &mut Show) -
 /// As one of a group: each message is acknowledged when it was printed.
 fn share(store: &Store, group: &Group<Json>, limit: usize, show: &mut Show) -> Done<u8> {
     let mut printer = Printer::new("channel subscribe");
-    let _ear = hear(store)?;
+    let _ear = close_on_signal(store)?;
     let mut member = match group.join() {
         Err(Error::Closed) => return Ok(printer.code()),
         member => member?,
@@ -177,26 +176,12 @@ fn follow(
     show: &mut Show,
 ) -> Done<()> {
     show.flush()?;
-    let _ear = hear(store)?;
+    let _ear = close_on_signal(store)?;
     for found in messages {
         printer.one(found, show)?;
         show.flush()?;
     }
     Ok(())
-}
-
-/// A signal closes the store, and that ends whatever is waited for.
-fn hear(store: &Store) -> Done<Ear> {
-    let store = store.clone();
-    let hear = move |signal: i32| {
-        let ends = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(&signal);
-        if ends {
-            let _ = store.close();
-        }
-        !ends
-    };
-    Ear::open(move |origin| hear(origin.signal))
-        .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))
 }
 
 /// What was never used does not exist.
