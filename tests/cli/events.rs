@@ -1,4 +1,4 @@
-//! `events diff` and `events verify`: what has become different, and what is wrong.
+//! `events diff`, `verify` and `delete`: what has become different, what is wrong, and what is gone.
 
 use std::fs;
 use std::process::Stdio;
@@ -293,4 +293,37 @@ fn verify_says_how_far_it_came() {
         position.parse::<u64>().unwrap() < 1_500 && why.starts_with("damaged record: database "),
         "{said}"
     );
+}
+
+#[test]
+fn delete_erases_a_stream_and_closes_it_if_that_is_wanted() {
+    let bench = filled(&["1", "2"]);
+    let refused = bench.run(&["events", "delete", "order-1", "--expect", "1"]);
+    assert_eq!(refused.code(), 1);
+    assert!(refused.error().contains("but its version is 2"), "{}", refused.error());
+    let unknown = bench.run(&["events", "delete", "order-2"]);
+    assert!(unknown.error().contains("expected to hold at least one event"), "{}", unknown.error());
+    assert_eq!(bench.printed(&["events", "delete", "order-1"]), "2 events deleted, version 3\n");
+    assert!(bench.json(&["events", "all"]).is_empty());
+    bench.printed(&["events", "append", "order-1", "T", "3"]);
+    let closed = bench.printed(&["events", "delete", "order-1", "--expect", "4", "--close"]);
+    assert_eq!(closed, "1 event deleted, version 5, closed for ever\n");
+    let refused = bench.run(&["events", "append", "order-1", "T", "4"]);
+    assert!(refused.error().contains("closed for ever"), "{}", refused.error());
+}
+
+#[test]
+fn shred_destroys_the_key_of_a_subject() {
+    let bench = filled(&["1"]);
+    let store = Store::open(bench.path("a.db")).unwrap();
+    let sealed = store.subject("it's 7").key().unwrap().seal(&7).unwrap();
+    store.close().unwrap();
+    assert_eq!(bench.printed(&["events", "shred", "it's 7"]), "the key is destroyed\n");
+    assert_eq!(
+        bench.json(&["events", "shred", "it's 7"]),
+        [json!({ "subject": "it's 7", "had_key": false })]
+    );
+    let store = Store::open(bench.path("a.db")).unwrap();
+    assert_eq!(store.unseal(&sealed), Ok(None));
+    store.close().unwrap();
 }

@@ -81,6 +81,8 @@ impl Command {
             Command::Events(EventsCommand::Export(_)) => "events export",
             Command::Events(EventsCommand::Diff(_)) => "events diff",
             Command::Events(EventsCommand::Verify(_)) => "events verify",
+            Command::Events(EventsCommand::Delete(_)) => "events delete",
+            Command::Events(EventsCommand::Shred { .. }) => "events shred",
             Command::Log(log) => log.name(),
             Command::Channel(channel) => channel.name(),
             Command::Queue(queue) => queue.name(),
@@ -113,6 +115,10 @@ pub(crate) enum EventsCommand {
     Diff(Diff),
     /// Read all events and say what is wrong; exit code 1 if anything is
     Verify(Verify),
+    /// Erase all that a stream holds, for good; its versions and positions stay taken
+    Delete(Delete),
+    /// Destroy the key of a subject, for good: nothing that was sealed with it can be read any more
+    Shred { subject: String },
 }
 
 #[derive(Debug, clap::Args)]
@@ -236,6 +242,17 @@ pub(crate) struct Diff {
 pub(crate) struct Verify {
     /// Only the events of this stream
     pub(crate) stream: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Delete {
+    pub(crate) stream: String,
+    /// What the stream must look like: any, none, exists, or its version
+    #[arg(long, value_name = "any|none|exists|N", default_value = "exists", value_parser = parse_expected)]
+    pub(crate) expect: Expected,
+    /// And let nobody append to it any more
+    #[arg(long)]
+    pub(crate) close: bool,
 }
 
 #[derive(Debug, Subcommand)]

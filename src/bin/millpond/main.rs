@@ -78,6 +78,12 @@ fn run(args: Args) -> Done<u8> {
         Command::Events(EventsCommand::Verify(verify)) => {
             store.read(|store| events::verify(store, &verify, &mut show))
         }
+        Command::Events(EventsCommand::Delete(delete)) => {
+            store.read(|store| events::delete(store, &delete, &mut show))
+        }
+        Command::Events(EventsCommand::Shred { subject }) => {
+            store.read(|store| events::shred(store, &subject, &mut show))
+        }
         Command::Events(EventsCommand::Import(import)) => {
             // First the file: a wrong name must not leave an empty store behind.
             let source = import::open(&import)?;

@@ -2,6 +2,7 @@
 
 mod append;
 mod diff;
+mod erase;
 mod export;
 mod read;
 mod verify;
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::append::append;
 pub(crate) use self::diff::diff;
+pub(crate) use self::erase::{delete, shred};
 pub(crate) use self::export::export;
 pub(crate) use self::read::{all, read};
 pub(crate) use self::verify::verify;
