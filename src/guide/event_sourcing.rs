@@ -668,9 +668,9 @@
 //! None of them is the master. Each append rests on a version, and whoever was overtaken decides again.
 //!
 //! What is read more often than it is written, or over many aggregates, wants a table of its own, made from the events. Today
-//! that is a loop of yours: read on from where you were, then wait until something has changed, here or in another process.
-//! Keep the position together with what you have made of the events, and a crash costs nothing: a table of yours in the same
-//! file, and the position in it, can be written in one commit ([`Batch::sql`](crate::Batch::sql)).
+//! that is a loop of yours: [follow](crate::EventStream::follow) the events from where you were, whoever appends them. Keep the
+//! position together with what you have made of the events, and a crash costs nothing: a table of yours in the same file, and the
+//! position in it, can be written in one commit ([`Batch::sql`](crate::Batch::sql)).
 //!
 //! ```
 //! use millpond::{Event, Expected, Store};
@@ -693,22 +693,15 @@
 //!
 //! // Seats booked over all shows.
 //! let (mut seats, mut position) = (0, 0);
-//! let mut changes = store.watch("show-*").await?; // first, so that nothing is missed in between
-//! loop {
-//!     let mut new = store.events().read_category("show").after(position);
-//!     while let Some(event) = new.next().await {
-//!         let event = event?;
-//!         if let Happened::Booked { seats: booked, .. } = hamlet.decode(&event)? {
-//!             seats += booked;
-//!         }
-//!         position = event.position();
+//! let mut shows = store.events().read_category("show").after(position).follow()?;
+//! # hamlet.execute(book("Ada", 2)).await?;
+//! while let Some(event) = shows.next().await {
+//!     let event = event?; // an error when the store is closed
+//!     if let Happened::Booked { seats: booked, .. } = hamlet.decode(&event)? {
+//!         seats += booked;
 //!     }
+//!     position = event.position();
 //!     # if seats == 6 { break; }
-//!     # hamlet.execute(book("Ada", 2)).await?;
-//!     // What has changed does not matter, nor whether all of it is told: whatever is new is behind `position`.
-//!     if changes.next().await.is_none() {
-//!         break; // the store was closed
-//!     }
 //! }
 //! # assert_eq!((seats, position), (6, 3));
 //! # Ok(store.close().await?)
@@ -759,7 +752,7 @@
 //! | saga, process manager, policy | a [`Worker`](crate::Worker) whose jobs were pushed by events, and which commands on |
 //! | upcaster, schema evolution, weak schema | [`Upcasts`](crate::Upcasts) |
 //! | temporal query, time travel | [`at_version`](crate::Entity::at_version), [`at_time`](crate::Entity::at_time) |
-//! | event bus, subscription | [`Channel`](crate::Channel); to events themselves, [`Store::watch`](crate::Store::watch) and a read |
+//! | event bus, subscription | [`Channel`](crate::Channel); to events themselves, [`EventStream::follow`](crate::EventStream::follow) |
 //! | crypto-shredding, forgettable payload | [`Sealed`](crate::Sealed), [`Subject::shred`](crate::Subject::shred) |
 //! | soft delete; tombstone, hard delete | [`Events::delete`](crate::Events::delete), [`tombstone`](crate::Events::tombstone) |
 //! | projection, read model | a loop of yours as in chapter 9; projections are not there yet |
