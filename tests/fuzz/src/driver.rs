@@ -107,7 +107,8 @@ fn feed(settings: &Settings, input: &[u8], report: &mut Report) {
     let (before, began) = (PeakAlloc.current_usage(), clock::now());
     let end = catch_unwind(AssertUnwindSafe(|| settings.target.run(input)));
     let took = began.elapsed();
-    let memory = PeakAlloc.peak_usage().saturating_sub(before);
+    // What a panic says of its backtrace is not the target's memory; that it panicked is found anyway.
+    let memory = if end.is_ok() { PeakAlloc.peak_usage().saturating_sub(before) } else { 0 };
     report.runs.0 += 1;
     report.longest_us = report.longest_us.max(took.as_micros());
     report.memory = report.memory.max(memory);
