@@ -101,15 +101,16 @@ async fn q1_what_does_not_end_within_the_grace_is_given_back(store: Store) -> Re
         let (running, stopper) = stuck(&queue, 2).await;
         stopper.stop(grace);
         let tally = running.await.unwrap()?;
-        assert_eq!((tally.done, tally.released), (0, 1));
         // The other place may have been given it in the moment in which it was left, and gives it back too.
+        assert!(tally.done == 0 && (1..=2).contains(&tally.released), "{tally:?}");
         until(async || Ok(numbers(&queue).await? == [1, 0, 0, 0, 0])).await?;
         assert_eq!(records(&queue).await?, [(0, None)], "the attempt does not count");
     }
     let (running, stopper) = stuck(&queue, 2).await;
     stopper.stop(LONG);
     stopper.stop(Duration::ZERO);
-    assert_eq!(running.await.unwrap()?.released, 1, "a second word shortens the grace");
+    let released = running.await.unwrap()?.released;
+    assert!((1..=2).contains(&released), "a second word shortens the grace: {released}");
     Ok(())
 }
 

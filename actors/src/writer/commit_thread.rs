@@ -78,7 +78,7 @@ impl CommitThread {
             work.gather(&mut committer, &mut self.batch, beats, self.likely);
             // Who came while it was committed is not among those who are answered now.
             self.likely = work.finish(&mut committer) + work.intake.len();
-            self.keeps_turn = committer.keeps_turn().is_some();
+            self.keeps_turn = committer.keeps_turn();
         }
         if asked.checkpoint || committer.checkpoint_due() {
             committer.checkpoint();
@@ -156,7 +156,7 @@ impl Work {
         self.intake.take(super::ALONE, beats, self.clock.boot_ms(), &mut alone);
         committer.take(&mut alone);
         self.finish(&mut committer);
-        if committer.keeps_turn().is_some() {
+        if committer.keeps_turn() {
             // One who insists came in at the last moment, and it is the thread that keeps turns.
             committer.pass_on();
         }
@@ -172,7 +172,7 @@ impl Work {
         let size = committer.group_size();
         committer.finish();
         self.intake.landed();
-        if committer.keeps_turn().is_none() {
+        if !committer.keeps_turn() {
             committer.pass_on();
         }
         committer.answer();
@@ -182,7 +182,7 @@ impl Work {
     /// There is nothing to do. For how long the turn is kept all the same; if that is over, it is passed on.
     fn keep_turn(&self) -> Option<Duration> {
         let mut committer = self.committer();
-        let left = committer.keeps_turn();
+        let left = committer.keeps_turn_for();
         if left.is_none() {
             committer.pass_on();
         }

@@ -229,6 +229,7 @@ impl Committer {
         }
         self.answers.clear();
         self.spoilt = false;
+        self.kept_until_ms = None;
         let _ = thread::contain(
             || "the storage".into(),
             || {
@@ -238,8 +239,13 @@ impl Committer {
         );
     }
 
-    /// For how long the turn is still kept for one who insists.
-    pub(super) fn keeps_turn(&self) -> Option<Duration> {
+    /// Whether the turn is kept for one who insists, be it too long already: it has to be passed on by hand.
+    pub(super) fn keeps_turn(&self) -> bool {
+        self.kept_until_ms.is_some()
+    }
+
+    /// For how long it is still to be kept.
+    pub(super) fn keeps_turn_for(&self) -> Option<Duration> {
         let left_ms = self.kept_until_ms?.saturating_sub(self.clock.boot_ms());
         (left_ms > 0).then(|| Duration::from_millis(left_ms))
     }
