@@ -193,8 +193,7 @@ impl Committer {
         let refused = |answer: &Result<Outcome>| answer.as_ref().is_ok_and(Outcome::is_refusal);
         let insisted =
             self.writes.iter().zip(&self.answers).any(|(write, answer)| write.insists && refused(answer));
-        let until_ms = || self.clock.boot_ms().saturating_add(millis(limits::INSIST));
-        self.kept_until_ms = insisted.then(until_ms);
+        self.kept_until_ms = insisted.then(|| self.clock.boot_ms().saturating_add(millis(limits::INSIST)));
         self.spoilt = false;
         self.outcomes.clear();
     }
