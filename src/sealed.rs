@@ -50,6 +50,11 @@ impl<T> Sealed<T> {
         &self.subject
     }
 
+    pub(crate) fn refused(&self, reason: &str) -> Error {
+        Error::SealBroken { subject: self.subject.to_string(), reason: reason.to_owned() }
+    }
+
+    /// What is authenticated beside the value.
     fn header(subject: &Name) -> Vec<u8> {
         [&[FORMAT], subject.as_str().as_bytes()].concat()
     }
@@ -57,14 +62,15 @@ impl<T> Sealed<T> {
 
 impl<T: Serialize> Sealed<T> {
     pub(crate) fn seal(subject: &Name, key: &Secret, rng: &dyn Rng, value: &T) -> Result<Sealed<T>> {
-        let encode =
-            |reason: String| Error::Encode { what: format!("a value for {}", shown(subject)), reason };
-        let mut text = codec::to_json(&format_args!("a value for {}", shown(subject)), value)?.into_bytes();
+        let mut text = codec::to_json(&Described(subject), value)?.into_bytes();
         let mut nonce = [0; NONCE_BYTES];
         rng.fill(&mut nonce)?;
         let cipher = XChaCha20Poly1305::new(key.bytes().into());
         let sealed = cipher.encrypt_in_place(&XNonce::from(nonce), &Self::header(subject), &mut text);
-        sealed.map_err(|_| encode("it is too long to be encrypted".into()))?;
+        sealed.map_err(|_| {
+            let reason = "it is too long to be encrypted".to_owned();
+            Error::Encode { what: Described(subject).to_string(), reason }
+        })?;
         let bytes = [&[FORMAT][..], &nonce, &text].concat();
         Ok(Sealed { subject: subject.clone(), bytes, value: PhantomData })
     }
@@ -72,29 +78,27 @@ impl<T: Serialize> Sealed<T> {
 
 impl<T: DeserializeOwned> Sealed<T> {
     pub(crate) fn open(&self, key: &Secret) -> Result<T> {
-        let refuse = |reason: &str| self.refused(reason);
         let Some((&FORMAT, rest)) = self.bytes.split_first() else {
-            return Err(refuse("it is damaged, or was sealed by a newer Millpond"));
+            return Err(self.refused("it is damaged, or was sealed by a newer Millpond"));
         };
         let Some((nonce, text)) = rest.split_first_chunk::<NONCE_BYTES>() else {
-            return Err(refuse("it is cut off"));
+            return Err(self.refused("it is cut off"));
         };
         let mut text = text.to_vec();
         let cipher = XChaCha20Poly1305::new(key.bytes().into());
         let opened = cipher.decrypt_in_place(&XNonce::from(*nonce), &Self::header(&self.subject), &mut text);
-        opened.map_err(|_| refuse("it is damaged, or was sealed with another key"))?;
-        codec::from_slice(&format_args!("a value for {}", shown(&self.subject)), &text)
+        opened.map_err(|_| self.refused("it is damaged, or was sealed with another key"))?;
+        codec::from_slice(&Described(&self.subject), &text)
     }
 }
 
-impl<T> Sealed<T> {
-    pub(crate) fn refused(&self, reason: &str) -> Error {
-        Error::SealBroken { subject: self.subject.to_string(), reason: reason.to_owned() }
-    }
-}
+/// What is sealed, in the words of an error.
+struct Described<'a>(&'a Name);
 
-fn shown(subject: &Name) -> String {
-    format!("subject \"{subject}\"")
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value for subject \"{}\"", self.0)
+    }
 }
 
 /// As it is written down.

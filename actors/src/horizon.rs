@@ -63,7 +63,7 @@ impl Horizon {
         state.position = position;
         let woken = state.take_waiting(position);
         drop(state);
-        wake(woken);
+        thread::wake(woken);
     }
 
     /// How far that is, at least.
@@ -111,7 +111,7 @@ impl Horizon {
         state.closed = true;
         let woken = state.take_waiting(u64::MAX);
         drop(state);
-        wake(woken);
+        thread::wake(woken);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,12 +122,5 @@ impl Horizon {
 impl fmt::Debug for Horizon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Horizon").field("position", &self.state().position).finish_non_exhaustive()
-    }
-}
-
-/// Their executors are not ours, and may panic.
-fn wake(waiting: Vec<Waker>) {
-    for waker in waiting {
-        let _ = thread::contain(|| "the executor of a caller".into(), || waker.wake());
     }
 }

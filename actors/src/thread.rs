@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
 
 use crate::error::{Error, Result};
 
@@ -35,6 +36,13 @@ pub fn contain<T>(what: impl FnOnce() -> String, code: impl FnOnce() -> T) -> Re
         discard(panic);
         error
     })
+}
+
+/// Wakes callers: their executors are not ours, and may panic.
+pub fn wake(waiting: Vec<Waker>) {
+    for waker in waiting {
+        let _ = contain(|| "the executor of a caller".into(), || waker.wake());
+    }
 }
 
 /// Drops what is the user's: its `Drop` may panic, and that interests nobody.

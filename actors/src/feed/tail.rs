@@ -209,7 +209,7 @@ impl Tail {
             Some(batch) => {
                 let woken = state.accept(batch);
                 drop(state);
-                wake(woken);
+                thread::wake(woken);
             }
             None => self.read(state),
         }
@@ -276,7 +276,7 @@ impl Tail {
             }
         };
         self.read(state);
-        wake(woken);
+        thread::wake(woken);
     }
 
     /// Reads a page for one who is behind.
@@ -305,7 +305,7 @@ impl Tail {
         state.closed = true;
         let woken = state.take_waiting(u64::MAX);
         drop(state);
-        wake(woken);
+        thread::wake(woken);
     }
 
     /// The kind of feed, and its name.
@@ -323,13 +323,6 @@ impl Tail {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Their executors are not ours, and may panic.
-fn wake(waiting: Vec<Waker>) {
-    for waker in waiting {
-        let _ = thread::contain(|| "the executor of a caller".into(), || waker.wake());
     }
 }
 

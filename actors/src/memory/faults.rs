@@ -96,7 +96,7 @@ impl Faults {
 
     /// Whether a thread of this name stands before the gate.
     #[must_use]
-    pub fn hold(&self, thread: &str) -> bool {
+    pub fn holds(&self, thread: &str) -> bool {
         self.plan().gate.as_ref().is_some_and(|gate| gate.state().held.iter().any(|held| held == thread))
     }
 

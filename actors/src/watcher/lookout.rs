@@ -50,7 +50,7 @@ struct State {
 /// One who watches.
 struct Watching {
     look: Look,
-    /// He looks whenever it is looked: what he looks at changes the pulse not always.
+    /// He looks each time: what he wants to know of may change without the pulse.
     each_time: bool,
 }
 

@@ -109,7 +109,8 @@ impl Worker for CommitThread {
 
 /// What the thread and the actor have in common.
 pub(super) struct Work {
-    /// Never fought for: the thread has it while it does not sleep, the actor only while it does.
+    /// Hardly ever fought for: the thread has it while it does not sleep, and for the moment in which it sees to a turn that is
+    /// kept; the actor only while the thread sleeps.
     pub(super) committer: Mutex<Committer>,
     pub(super) intake: Arc<Intake>,
     pub(super) gate: Arc<Gate>,

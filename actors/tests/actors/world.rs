@@ -203,7 +203,7 @@ impl World {
             // A store that has just been closed has nobody under way either.
             tokio::task::spawn_blocking(move || back.send(runtime.actors_blocking()));
             while let Err(RecvTimeoutError::Timeout) = hop.recv_timeout(Duration::from_millis(1))
-                && !self.memory.faults().hold(ARBITER)
+                && !self.memory.faults().holds(ARBITER)
             {}
             tokio::task::yield_now().await;
         }

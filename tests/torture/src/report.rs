@@ -101,6 +101,23 @@ impl<B: Kind> Violations<B> {
     }
 }
 
+/// Spoils a copy of the evidence in each way: the mutants that are complained of as what they break. One that finds nothing to
+/// spoil is not among them.
+pub(crate) fn noticed<M: Copy, E: Clone, B: Kind>(
+    mutants: impl IntoIterator<Item = M>,
+    evidence: &E,
+    spoil: impl Fn(M, &mut E) -> Option<()>,
+    judge: impl Fn(&E) -> Vec<(B, String)>,
+    breaks: impl Fn(M) -> B,
+) -> Vec<M> {
+    let is_noticed = |mutant: &M| {
+        let mut spoilt = evidence.clone();
+        let complaints = spoil(*mutant, &mut spoilt).map(|()| judge(&spoilt));
+        complaints.is_some_and(|complaints| complaints.iter().any(|(broken, _)| *broken == breaks(*mutant)))
+    };
+    mutants.into_iter().filter(is_noticed).collect()
+}
+
 /// What must be said of a mutant.
 pub trait Complaint<B> {
     /// Whether that was said.

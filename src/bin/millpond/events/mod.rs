@@ -1,4 +1,5 @@
-//! What is done with events, a file a command; in `read` also `all`. (`import` has a room of its own.)
+//! What is done with events, a file a command; in `read` also `all`, in `erase` `delete` and
+//! `shred`. (`import` has a room of its own.)
 
 mod append;
 mod diff;

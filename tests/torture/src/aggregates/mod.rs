@@ -30,7 +30,7 @@ use self::bank::{Bank, Plan};
 use self::evidence::{Answer, Evidence};
 pub use self::judge::{Broken, Violation};
 pub use self::mutant::Mutant;
-use crate::report::Violations;
+use crate::report::{self, Violations};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -168,13 +168,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
 pub fn noticed(program: &Path, settings: &Settings) -> Result<Vec<Mutant>> {
     let (mut noticed, mut report) = (Vec::new(), Report::default());
     gather(program, settings, &mut report, |evidence| {
-        for mutant in Mutant::ALL {
-            let mut spoilt = evidence.clone();
-            let complaints = mutant.spoil(&mut spoilt).map(|()| Violations::from(judge::judge(&spoilt)));
-            if complaints.is_some_and(|complaints| complaints.count(&[mutant.breaks()]) > 0) {
-                noticed.push(mutant);
-            }
-        }
+        noticed.extend(report::noticed(Mutant::ALL, evidence, Mutant::spoil, judge::judge, Mutant::breaks));
         Vec::new()
     })?;
     Ok(noticed)

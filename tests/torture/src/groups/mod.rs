@@ -23,7 +23,7 @@ pub use self::mutant::Mutant;
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
 use crate::random::Random;
-use crate::report::Violations;
+use crate::report::{self, Violations};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -107,12 +107,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
 /// As [`run`].
 pub fn noticed(program: &Path, settings: &Settings) -> Result<Vec<Mutant>> {
     let (evidence, _) = gather(program, settings)?;
-    let is_noticed = |mutant: &Mutant| {
-        let mut spoilt = evidence.clone();
-        let complaints = mutant.spoil(&mut spoilt).map(|()| Violations::from(judge::judge(&spoilt)));
-        complaints.is_some_and(|complaints| complaints.count(&[mutant.breaks()]) > 0)
-    };
-    Ok(Mutant::ALL.into_iter().filter(is_noticed).collect())
+    Ok(report::noticed(Mutant::ALL, &evidence, Mutant::spoil, judge::judge, Mutant::breaks))
 }
 
 /// What publishers and consumers say, and what is there in the end.

@@ -28,7 +28,7 @@ use self::spec::{Kind, batch};
 use crate::crew::Crew;
 use crate::hands::PATIENCE;
 use crate::random::Random;
-use crate::report::Violations;
+use crate::report::{self, Violations};
 use crate::{Result, clock};
 
 /// The first argument of a child.
@@ -145,12 +145,8 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
 /// As [`run`].
 pub fn noticed(program: &Path, settings: &Settings) -> Result<Vec<Mutant>> {
     let (evidence, _) = gather(program, settings)?;
-    let is_noticed = |mutant: &Mutant| {
-        let mut spoilt = evidence.clone();
-        let complaints = mutant.spoil(&mut spoilt).map(|()| judge::judge(&spoilt, settings.margin_us()));
-        complaints.is_some_and(|complaints| complaints.iter().any(|(broken, _)| *broken == mutant.breaks()))
-    };
-    Ok(Mutant::ALL.into_iter().filter(is_noticed).collect())
+    let judge = |evidence: &Evidence| judge::judge(evidence, settings.margin_us());
+    Ok(report::noticed(Mutant::ALL, &evidence, Mutant::spoil, judge, Mutant::breaks))
 }
 
 /// What the workers say, and what is there in the end.
