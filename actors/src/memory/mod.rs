@@ -15,6 +15,7 @@ mod import;
 mod job;
 mod lock;
 mod process;
+mod projection;
 mod queue;
 mod schedule;
 mod session;

@@ -20,8 +20,8 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, schedule, sql,
-    subscription,
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, projection, schedule,
+    sql, subscription,
 };
 
 /// One process of the store. Dropped without leaving, it is dead at once.
@@ -399,6 +399,22 @@ impl Tables for MemorySession {
 
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.operate(|store, _| Ok(store.subscription_end(operation)))
+    }
+
+    fn projection_begin(&mut self, operation: &projection::Begin) -> Result<Vec<projection::Standing>> {
+        self.operate(|store, _| Ok(store.projection_begin(operation)))
+    }
+
+    fn projection_advance(&mut self, operation: &projection::Advance) -> Result<projection::Advanced> {
+        self.operate(|store, me| Ok(store.projection_advance(me, operation)))
+    }
+
+    fn projection_promote(&mut self, operation: &projection::Promote) -> Result<projection::Advanced> {
+        self.operate(|store, me| Ok(store.projection_promote(me, operation)))
+    }
+
+    fn projection_want(&mut self, operation: &projection::Want) -> Result<bool> {
+        self.operate(|store, _| Ok(store.projection_want(operation)))
     }
 
     /// There is no SQL in plain maps.

@@ -9,6 +9,7 @@ use super::feed::Feed;
 use super::job::{self, Spot};
 use super::lock::{Lock, Ticket};
 use super::process::Row;
+use super::projection;
 use super::queue::Queue;
 use super::schedule;
 use super::stream::Stream;
@@ -38,6 +39,8 @@ pub(super) struct Store {
     pub(super) categories: Table<(String, u64), ()>,
     pub(super) snapshots: Table<u64, Arc<Kept>>,
     pub(super) subjects: Table<Name, KeyState>,
+    /// By name and generation.
+    pub(super) projections: Table<(Name, u64), projection::Row>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
@@ -105,7 +108,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 25] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 26] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -115,6 +118,7 @@ impl Store {
             &mut self.categories,
             &mut self.snapshots,
             &mut self.subjects,
+            &mut self.projections,
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::name::Name;
 use crate::storage::change::Change;
 use crate::storage::lock::Line;
+use crate::storage::projection::Standing;
 use crate::storage::queue::{self, Numbers, Outlook, State};
 use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
@@ -72,6 +73,14 @@ impl View for MemoryView {
         within: subscription::Span,
     ) -> Result<Option<subscription::Acknowledged>> {
         Ok(self.0.store().acknowledged(kind, feed, subscription, within))
+    }
+
+    fn projection(&mut self, name: &Name) -> Result<Vec<Standing>> {
+        Ok(self.0.store().projection(name))
+    }
+
+    fn projections(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Standing>> {
+        Ok(self.0.store().projection_list(after, limit))
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {

@@ -4,7 +4,7 @@
 //! first that is refused undoes them all, and is named.
 
 use super::lock::Fence;
-use super::{Operation, Outcome, Session, erase, feed, queue, sql, stream, subject, subscription};
+use super::{Operation, Outcome, Session, erase, feed, projection, queue, sql, stream, subject, subscription};
 use crate::error::Result;
 
 /// Apply operations, all or none.
@@ -51,6 +51,9 @@ impl Outcome {
             Outcome::SubscriptionMove(moved) | Outcome::SubscriptionAcknowledge(moved) => {
                 *moved == subscription::Moved::Fenced
             }
+            Outcome::ProjectionAdvance(advanced) | Outcome::ProjectionPromote(advanced) => {
+                *advanced != projection::Advanced::Done
+            }
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
@@ -76,6 +79,8 @@ impl Outcome {
             | Outcome::ScheduleSet(_)
             | Outcome::ScheduleRemove(_)
             | Outcome::ScheduleFire(_)
+            | Outcome::ProjectionBegin(_)
+            | Outcome::ProjectionWant(_)
             | Outcome::SubscriptionBegin(_)
             | Outcome::SubscriptionPassOver(_)
             | Outcome::SubscriptionEnd(_) => false,

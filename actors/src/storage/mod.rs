@@ -19,6 +19,7 @@ pub mod feed;
 pub mod lock;
 mod origin;
 pub mod process;
+pub mod projection;
 pub mod queue;
 pub mod schedule;
 pub mod snapshot;
@@ -202,6 +203,15 @@ operations! {
     subscription_pass_over: SubscriptionPassOver(subscription::PassOver) => u64;
     /// Forget a durable subscription.
     subscription_end: SubscriptionEnd(subscription::Unsubscribe) => bool;
+
+    /// Make a projection, or find out how it stands.
+    projection_begin: ProjectionBegin(projection::Begin) => Vec<projection::Standing>;
+    /// Move the checkpoint of a projection.
+    projection_advance: ProjectionAdvance(projection::Advance) => projection::Advanced;
+    /// Have the newer generation of a projection be read.
+    projection_promote: ProjectionPromote(projection::Promote) => projection::Advanced;
+    /// Say what is wanted of a projection.
+    projection_want: ProjectionWant(projection::Want) => bool;
 
     /// Find the key of a subject, or make it.
     subject_key: SubjectKey(subject::Make) => subject::KeyState;
@@ -444,6 +454,18 @@ pub trait View: Send {
         subscription: &Name,
         within: subscription::Span,
     ) -> Result<Option<subscription::Acknowledged>>;
+
+    /// The generations of a projection, the one that is read first; none if there is no such projection.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn projection(&mut self, name: &Name) -> Result<Vec<projection::Standing>>;
+
+    /// Up to `limit` projections, by name, after `after`, each with all its generations.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn projections(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<projection::Standing>>;
 
     /// How one lock stands at `now`, without changing anything; `None` if it was never used.
     ///

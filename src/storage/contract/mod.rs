@@ -12,6 +12,7 @@ mod jobs;
 mod locks;
 mod model;
 mod processes;
+mod projections;
 mod queues;
 mod reads;
 mod schedules;
@@ -244,6 +245,19 @@ macro_rules! contract_suite {
                     c2_messages_are_acknowledged_in_any_order
                     c2_a_stale_token_acknowledges_nothing
                     c4_what_was_removed_is_passed_over_and_counted_once
+                }
+                projections {
+                    a7_a_projection_begins_once
+                    a7_a_checkpoint_moves_by_compare_and_set
+                    a7_a_stale_token_moves_no_checkpoint
+                    a7_effects_and_checkpoint_are_one_transaction
+                    a7_what_is_wanted_stops_whoever_has_not_seen_it
+                    a7_a_reset_begins_a_generation_in_place_of_all
+                    a7_a_rebuild_is_made_beside_and_takes_over_when_it_has_come_as_far
+                    a_rebuild_that_is_wanted_again_begins_again
+                    a_failure_is_kept_until_it_gets_on
+                    a_projection_that_is_removed_is_forgotten
+                    projections_are_listed_by_name_with_all_generations
                 }
                 processes {
                     processes_are_listed_with_what_they_said

@@ -46,6 +46,7 @@ mod origin;
 mod place;
 mod presence;
 mod process;
+mod projection;
 mod queue;
 mod schedule;
 mod session;

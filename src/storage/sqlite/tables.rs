@@ -2,8 +2,8 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, queue, schedule, snapshot, sql,
-    stream, subject, subscription,
+    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, projection, queue, schedule,
+    snapshot, sql, stream, subject, subscription,
 };
 
 use super::session::SqliteSession;
@@ -146,6 +146,22 @@ impl Tables for SqliteSession {
 
     fn subscription_end(&mut self, operation: &subscription::Unsubscribe) -> Result<bool> {
         self.end_subscription(operation)
+    }
+
+    fn projection_begin(&mut self, operation: &projection::Begin) -> Result<Vec<projection::Standing>> {
+        self.begin_projection(operation)
+    }
+
+    fn projection_advance(&mut self, operation: &projection::Advance) -> Result<projection::Advanced> {
+        self.advance(operation)
+    }
+
+    fn projection_promote(&mut self, operation: &projection::Promote) -> Result<projection::Advanced> {
+        self.promote(operation)
+    }
+
+    fn projection_want(&mut self, operation: &projection::Want) -> Result<bool> {
+        self.want(operation)
     }
 
     fn sql_run(&mut self, operation: &sql::Run) -> Result<sql::Ran> {

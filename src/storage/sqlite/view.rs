@@ -8,6 +8,7 @@ use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
 use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::projection::Standing as Generation;
 use millpond_actors::storage::queue::{self, Numbers, Outlook};
 use millpond_actors::storage::schedule::Schedule;
 use millpond_actors::storage::snapshot::Kept;
@@ -25,7 +26,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, change, events, feed, lease, messages, open, process, schedule, snapshot, subject, subscription,
+    backlog, change, events, feed, lease, messages, open, process, projection, schedule, snapshot, subject,
+    subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -158,6 +160,14 @@ impl View for SqliteView {
     ) -> Result<Option<Acknowledged>> {
         let _snapshot = self.one_snapshot()?;
         subscription::acknowledged(&self.connection, (kind, feed), subscription, within)
+    }
+
+    fn projection(&mut self, name: &Name) -> Result<Vec<Generation>> {
+        projection::find(&self.connection, name)
+    }
+
+    fn projections(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Generation>> {
+        projection::list(&self.connection, after, limit)
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {

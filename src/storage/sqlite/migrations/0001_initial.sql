@@ -232,6 +232,21 @@ CREATE TABLE schedule (
     PRIMARY KEY (queue, name)
 ) STRICT, WITHOUT ROWID;
 
+-- How far each projection has come in the events, a row a generation: the older is read while the newer is being made.
+CREATE TABLE projection (
+    name       TEXT    NOT NULL,
+    generation INTEGER NOT NULL,
+    revision   INTEGER NOT NULL, -- a number of the store's counter, new with whatever is wanted of it
+    position   INTEGER NOT NULL, -- all events up to this one have been dealt with
+    handled    INTEGER NOT NULL, -- so many of them were of interest to it
+    begun      INTEGER NOT NULL, -- 1 if the position was ever moved
+    paused     INTEGER NOT NULL, -- 1 if it is to stop where it is
+    reason     TEXT,             -- why it does not get on
+    attempts   INTEGER NOT NULL, -- how often that was tried
+    parked     INTEGER NOT NULL, -- 1 if it is not tried any more
+    PRIMARY KEY (name, generation)
+) STRICT, WITHOUT ROWID;
+
 -- How far each durable subscription has come. Who may move the cursor is told by a lock.
 CREATE TABLE subscription (
     feed   INTEGER NOT NULL,

@@ -367,6 +367,10 @@ impl Tables for Moored {
         subscription_acknowledge(subscription::Acknowledge) -> subscription::Moved;
         subscription_pass_over(subscription::PassOver) -> u64;
         subscription_end(subscription::Unsubscribe) -> bool;
+        projection_begin(projection::Begin) -> Vec<projection::Standing>;
+        projection_advance(projection::Advance) -> projection::Advanced;
+        projection_promote(projection::Promote) -> projection::Advanced;
+        projection_want(projection::Want) -> bool;
         schedule_set(schedule::Set) -> schedule::Placed;
         schedule_remove(schedule::Remove) -> bool;
         schedule_fire(schedule::Fire) -> schedule::Fired;

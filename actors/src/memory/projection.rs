@@ -1,0 +1,134 @@
+//! Projections in memory: rows by name and generation.
+
+use super::store::{Caller, Store};
+use crate::name::Name;
+use crate::storage::projection::{Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Want, Wanted};
+
+/// A generation of a projection.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    revision: u64,
+    position: u64,
+    handled: u64,
+    begun: bool,
+    paused: bool,
+    failure: Option<Failure>,
+}
+
+type Key = (Name, u64);
+
+impl Row {
+    fn new(revision: u64, position: u64, paused: bool) -> Row {
+        Row { revision, position, handled: 0, begun: false, paused, failure: None }
+    }
+
+    fn shown(&self, (name, generation): &Key) -> Standing {
+        let Row { revision, position, handled, begun, paused, failure } = self.clone();
+        let (name, generation) = (name.to_string(), *generation);
+        Standing { name, generation, revision, position, handled, begun, paused, failure }
+    }
+}
+
+impl Store {
+    /// Makes a projection, or finds out how it stands.
+    pub(super) fn projection_begin(&mut self, begin: &Begin) -> Vec<Standing> {
+        if self.generations(&begin.name).is_empty() {
+            let row = Row::new(self.next_number(), begin.position, false);
+            self.projections.put((begin.name.clone(), 1), row);
+        }
+        self.generations(&begin.name).iter().map(|(key, row)| row.shown(key)).collect()
+    }
+
+    /// Moves a checkpoint.
+    pub(super) fn projection_advance(&mut self, me: &Caller, advance: &Advance) -> Advanced {
+        let row = match self.generation_seen(me, &advance.seen) {
+            Ok(row) if advance.to >= row.position => row,
+            Ok(_) => return Advanced::Stale,
+            Err(refused) => return refused,
+        };
+        let (position, handled) = (advance.to, row.handled + advance.handled);
+        let row = Row { position, handled, begun: true, failure: advance.failure.clone(), ..row };
+        self.projections.put((advance.seen.name.clone(), advance.seen.generation), row);
+        Advanced::Done
+    }
+
+    /// Has the newer generation be read.
+    pub(super) fn projection_promote(&mut self, me: &Caller, promote: &Promote) -> Advanced {
+        let Seen { name, generation, .. } = &promote.seen;
+        let row = match self.generation_seen(me, &promote.seen) {
+            Ok(row) => row,
+            Err(refused) => return refused,
+        };
+        let (older, newer): (Vec<_>, Vec<_>) =
+            self.generations(name).into_iter().partition(|((_, other), _)| other < generation);
+        let is_newest = newer.len() == 1 && !older.is_empty();
+        if !is_newest || older.iter().any(|(_, older)| older.position > row.position) {
+            return Advanced::Stale;
+        }
+        older.iter().for_each(|(key, _)| self.projections.remove(key));
+        Advanced::Done
+    }
+
+    /// Writes down what is wanted.
+    pub(super) fn projection_want(&mut self, want: &Want) -> bool {
+        let all = self.generations(&want.name);
+        let Some(((_, last), paused)) = all.last().map(|(key, row)| (key.clone(), row.paused)) else {
+            return false;
+        };
+        let revision = self.next_number();
+        let (first, after) = ((want.name.clone(), all.first().map_or(last, |((_, first), _)| *first)), last + 1);
+        for (key, row) in all {
+            let row = Row { revision, ..row };
+            let kept = match want.wanted {
+                Wanted::Pause => Some(Row { paused: true, ..row }),
+                Wanted::Resume => Some(Row { paused: false, failure: None, ..row }),
+                Wanted::Rebuild(_) => (key == first).then_some(row),
+                Wanted::Reset(_) | Wanted::Remove => None,
+            };
+            match kept {
+                Some(row) => self.projections.put(key, row),
+                None => self.projections.remove(&key),
+            }
+        }
+        if let Wanted::Reset(position) | Wanted::Rebuild(position) = want.wanted {
+            self.projections.put((want.name.clone(), after), Row::new(revision, position, paused));
+        }
+        true
+    }
+
+    /// The generation, if it stands as somebody has seen it.
+    fn generation_seen(&self, me: &Caller, seen: &Seen) -> Result<Row, Advanced> {
+        if !self.fence_stands(me, &seen.fence) {
+            return Err(Advanced::Fenced);
+        }
+        let row = self.projections.get(&(seen.name.clone(), seen.generation));
+        let stands = |row: &&Row| row.revision == seen.revision && row.position == seen.position;
+        row.filter(stands).cloned().ok_or(Advanced::Stale)
+    }
+
+    fn generations(&self, name: &Name) -> Vec<(Key, Row)> {
+        let all = self.projections.range((name.clone(), 0)..=(name.clone(), u64::MAX));
+        all.map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
+    /// How a projection stands, for a reader.
+    pub(super) fn projection(&self, name: &Name) -> Vec<Standing> {
+        let all = self.projections.committed().range((name.clone(), 0)..=(name.clone(), u64::MAX));
+        all.map(|(key, row)| row.shown(key)).collect()
+    }
+
+    /// Up to so many projections behind a name.
+    pub(super) fn projection_list(&self, after: Option<&str>, limit: u32) -> Vec<Standing> {
+        let rows = self.projections.committed().iter();
+        let behind = rows.filter(|((name, _), _)| after.is_none_or(|after| name.as_str() > after));
+        let (mut names, mut found) = (0, Vec::<Standing>::new());
+        for (key, row) in behind {
+            names += u32::from(found.last().is_none_or(|last| last.name != key.0.as_str()));
+            if names > limit {
+                break;
+            }
+            found.push(row.shown(key));
+        }
+        found
+    }
+}

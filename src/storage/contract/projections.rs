@@ -1,0 +1,229 @@
+//! Projections: checkpoints that move by compare-and-set, generations, and what is wanted.
+
+use millpond_actors::error::Expected;
+use millpond_actors::storage::Apply;
+use millpond_actors::storage::batch::{Applied, Batch};
+use millpond_actors::storage::lock::Fence;
+use millpond_actors::storage::projection::{
+    Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Want, Wanted,
+};
+
+use super::stage::*;
+
+fn begin(projection: &str, position: u64) -> Begin {
+    Begin { name: name(projection), position }
+}
+
+fn want(projection: &str, wanted: Wanted) -> Want {
+    Want { name: name(projection), wanted }
+}
+
+/// As it stands now, in the eyes of who has this lock.
+fn seen(standing: &Standing, fence: &Fence) -> Seen {
+    let Standing { generation, revision, position, .. } = *standing;
+    Seen { name: name(&standing.name), generation, revision, position, fence: fence.clone() }
+}
+
+fn advance(standing: &Standing, fence: &Fence, to: u64) -> Advance {
+    Advance { seen: seen(standing, fence), to, handled: to - standing.position, failure: None }
+}
+
+fn stands(stage: &Stage<'_>, projection: &str) -> Vec<Standing> {
+    stage.view().projection(&name(projection)).unwrap()
+}
+
+/// Generation and position of each.
+fn places(stage: &Stage<'_>, projection: &str) -> Vec<(u64, u64)> {
+    stands(stage, projection).iter().map(|it| (it.generation, it.position)).collect()
+}
+
+/// A projection that has begun here, and the lock of whoever projects.
+fn begun(player: &mut Player<'_, '_>, projection: &str) -> (Standing, Fence) {
+    let all = player.run(begin(projection, 0));
+    (all[0].clone(), lock_of(player))
+}
+
+fn lock_of(player: &mut Player<'_, '_>) -> Fence {
+    let grant = player.hold("projector", 1_000_000);
+    fence("projector", grant)
+}
+
+pub(super) fn a7_a_projection_begins_once(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    assert_eq!(stands(stage, "sales"), []);
+    let all = a.run(begin("sales", 7));
+    let revision = all[0].revision;
+    let new = Standing {
+        name: "sales".into(),
+        generation: 1,
+        revision,
+        position: 7,
+        handled: 0,
+        begun: false,
+        paused: false,
+        failure: None,
+    };
+    assert_eq!(all, [new]);
+    assert_eq!(b.run(begin("sales", 0)), all, "it stands where it stood");
+    assert_eq!(stands(stage, "sales"), all);
+    assert!(b.run(begin("Sales", 0))[0].revision > revision, "names are compared byte by byte");
+}
+
+pub(super) fn a7_a_checkpoint_moves_by_compare_and_set(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    let move_on = Advance { handled: 3, ..advance(&first, &fence, 10) };
+    assert_eq!(a.run(move_on.clone()), Advanced::Done);
+    assert_eq!(a.run(move_on), Advanced::Stale, "it is there already, and what came of it too");
+    let now = stands(stage, "sales").remove(0);
+    assert_eq!((now.position, now.handled, now.begun), (10, 3, true));
+    assert_eq!(a.run(Advance { to: 9, handled: 0, ..advance(&now, &fence, 10) }), Advanced::Stale, "never back");
+    assert_eq!(a.run(advance(&now, &fence, 12)), Advanced::Done);
+    assert_eq!(places(stage, "sales"), [(1, 12)]);
+    assert_eq!(stands(stage, "sales")[0].handled, 5);
+    let nobody = Seen { name: name("nobody"), ..seen(&now, &fence) };
+    assert_eq!(a.run(Advance { seen: nobody, ..advance(&now, &fence, 12) }), Advanced::Stale);
+}
+
+pub(super) fn a7_a_stale_token_moves_no_checkpoint(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    let stale = Fence { token: fence.token - 1, ..fence.clone() };
+    assert_eq!(a.run(advance(&first, &stale, 10)), Advanced::Fenced);
+    assert_eq!(a.run(Promote { seen: seen(&first, &stale) }), Advanced::Fenced);
+    assert_eq!(places(stage, "sales"), [(1, 0)]);
+    drop(a);
+    let mut b = stage.join();
+    let newer = lock_of(&mut b);
+    assert_eq!(b.run(advance(&first, &fence, 10)), Advanced::Fenced, "its holder is dead");
+    assert_eq!(b.run(advance(&first, &newer, 10)), Advanced::Done);
+}
+
+pub(super) fn a7_effects_and_checkpoint_are_one_transaction(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    let effect = |number| append("report-1", Expected::Any, &[number]);
+    let both = |standing: &Standing, number| Batch {
+        parts: vec![effect(number).into_operation(), advance(standing, &fence, 5).into_operation()],
+    };
+    assert!(matches!(a.run(both(&first, 1)), Applied::Done(_)));
+    let again = a.run(both(&first, 2));
+    assert!(matches!(again, Applied::Refused { part: 1, .. }), "{again:?}");
+    assert_eq!((stage.version("report-1"), places(stage, "sales")), (1, vec![(1, 5)]));
+    a.begin();
+    let now = stands(stage, "sales").remove(0);
+    a.apply(advance(&now, &fence, 9));
+    a.rollback();
+    assert_eq!(places(stage, "sales"), [(1, 5)]);
+}
+
+pub(super) fn a7_what_is_wanted_stops_whoever_has_not_seen_it(stage: &Stage<'_>) {
+    let (mut a, mut other) = (stage.join(), stage.join());
+    let (first, fence) = begun(&mut a, "sales");
+    assert!(other.run(want("sales", Wanted::Pause)));
+    assert_eq!(a.run(advance(&first, &fence, 10)), Advanced::Stale, "it has not read that it is to pause");
+    let paused = stands(stage, "sales").remove(0);
+    assert!(paused.paused && paused.revision > first.revision);
+    assert_eq!(a.run(advance(&paused, &fence, 10)), Advanced::Done, "what it does then is its own affair");
+    assert!(other.run(want("sales", Wanted::Resume)));
+    let resumed = stands(stage, "sales").remove(0);
+    assert!(!resumed.paused && resumed.revision > paused.revision);
+    assert_eq!(resumed.position, 10);
+    for wanted in [Wanted::Pause, Wanted::Resume, Wanted::Reset(0), Wanted::Rebuild(0), Wanted::Remove] {
+        assert!(!other.run(want("never-begun", wanted)), "{wanted:?}");
+    }
+}
+
+pub(super) fn a7_a_reset_begins_a_generation_in_place_of_all(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    a.run(advance(&first, &fence, 10));
+    a.run(want("sales", Wanted::Rebuild(0)));
+    assert!(a.run(want("sales", Wanted::Reset(4))));
+    assert_eq!(places(stage, "sales"), [(3, 4)]);
+    let now = stands(stage, "sales").remove(0);
+    assert!(!now.begun && now.handled == 0);
+    assert_eq!(a.run(advance(&first, &fence, 11)), Advanced::Stale, "that generation is gone");
+    assert_eq!(a.run(begin("sales", 0)), [now]);
+}
+
+pub(super) fn a7_a_rebuild_is_made_beside_and_takes_over_when_it_has_come_as_far(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    a.run(advance(&first, &fence, 10));
+    a.run(want("sales", Wanted::Pause));
+    assert!(a.run(want("sales", Wanted::Rebuild(0))));
+    assert_eq!(places(stage, "sales"), [(1, 10), (2, 0)]);
+    let [live, new] = stands(stage, "sales").try_into().unwrap();
+    assert!(new.paused, "it is the projection that pauses");
+    assert_eq!(live.revision, new.revision);
+    assert_eq!(a.run(advance(&new, &fence, 9)), Advanced::Done);
+    let [live, new] = stands(stage, "sales").try_into().unwrap();
+    assert_eq!(a.run(Promote { seen: seen(&new, &fence) }), Advanced::Stale, "it has not come as far");
+    assert_eq!(a.run(Promote { seen: seen(&live, &fence) }), Advanced::Stale, "it is not the newer");
+    assert_eq!(a.run(advance(&new, &fence, 10)), Advanced::Done);
+    let new = stands(stage, "sales").remove(1);
+    assert_eq!(a.run(Promote { seen: seen(&new, &fence) }), Advanced::Done);
+    assert_eq!(places(stage, "sales"), [(2, 10)]);
+    assert_eq!(a.run(advance(&live, &fence, 11)), Advanced::Stale);
+    assert_eq!(a.run(Promote { seen: seen(&new, &fence) }), Advanced::Stale, "there is no older one");
+}
+
+pub(super) fn a_rebuild_that_is_wanted_again_begins_again(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    a.run(advance(&first, &fence, 10));
+    a.run(want("sales", Wanted::Rebuild(0)));
+    let new = stands(stage, "sales").remove(1);
+    a.run(advance(&new, &fence, 5));
+    a.run(want("sales", Wanted::Rebuild(2)));
+    assert_eq!(places(stage, "sales"), [(1, 10), (3, 2)]);
+}
+
+pub(super) fn a_failure_is_kept_until_it_gets_on(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    let failure = Failure { reason: "no such customer".into(), attempts: 3, parked: true };
+    let fails = Advance { failure: Some(failure.clone()), ..advance(&first, &fence, 0) };
+    assert_eq!(a.run(fails.clone()), Advanced::Done);
+    let now = stands(stage, "sales").remove(0);
+    assert_eq!(now.failure, Some(failure));
+    assert!(now.is_parked());
+    a.run(advance(&now, &fence, 4));
+    assert_eq!(stands(stage, "sales")[0].failure, None);
+    let now = stands(stage, "sales").remove(0);
+    a.run(Advance { seen: seen(&now, &fence), to: 4, ..fails });
+    a.run(want("sales", Wanted::Resume));
+    assert_eq!(stands(stage, "sales")[0].failure, None, "it is tried again");
+}
+
+pub(super) fn a_projection_that_is_removed_is_forgotten(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (first, fence) = begun(&mut a, "sales");
+    a.run(begin("sales-2", 0));
+    assert!(a.run(want("sales", Wanted::Remove)));
+    assert!(!a.run(want("sales", Wanted::Remove)));
+    assert_eq!(stands(stage, "sales"), []);
+    assert_eq!(a.run(advance(&first, &fence, 1)), Advanced::Stale);
+    let again = a.run(begin("sales", 0)).remove(0);
+    assert!(again.revision > first.revision);
+    assert_eq!(a.run(advance(&first, &fence, 1)), Advanced::Stale, "it is another one, of the same name");
+    assert_eq!(places(stage, "sales-2"), [(1, 0)]);
+}
+
+pub(super) fn projections_are_listed_by_name_with_all_generations(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    for projection in ["b", "a", "c", "d"] {
+        a.run(begin(projection, 0));
+    }
+    a.run(want("b", Wanted::Rebuild(0)));
+    let listed = |after, limit| {
+        let all = stage.view().projections(after, limit).unwrap();
+        all.into_iter().map(|it| format!("{}{}", it.name, it.generation)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, 100), ["a1", "b1", "b2", "c1", "d1"]);
+    assert_eq!(listed(None, 2), ["a1", "b1", "b2"], "a name counts once");
+    assert_eq!(listed(Some("b"), 1), ["c1"]);
+    assert_eq!(listed(Some("bb"), 9), ["c1", "d1"]);
+    assert_eq!(listed(Some("d"), 9), Vec::<String>::new());
+}
