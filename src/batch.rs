@@ -85,6 +85,14 @@ impl<T> fmt::Debug for Slot<T> {
     }
 }
 
+/// How much there was in a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    conditions: usize,
+    writes: usize,
+    bytes: usize,
+}
+
 /// What came of the writes of a batch.
 #[derive(Default)]
 pub struct Written {
@@ -143,12 +151,46 @@ impl Batch {
 
     /// Nothing of it is written unless this lock is held.
     pub(crate) fn guarded(&mut self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
-        limits::check_size("the batch in conditions", self.conditions.len() + 1, limits::BATCH_WRITES)?;
         let part = Part::plain(Check { fence: fence.clone() });
         let means = move |held| if held { Ok(()) } else { Err(Fence::refused(Some(&fence))) };
-        let entry = self.entry::<Check, ()>(runtime, part, means)?;
+        self.condition::<Check>(runtime, part, means)
+    }
+
+    /// Adds what comes before all writes, and nobody has a slot of.
+    pub(crate) fn condition<O: Apply>(
+        &mut self,
+        runtime: &Arc<Runtime>,
+        part: Part,
+        means: impl FnOnce(O::Outcome) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        limits::check_size("the batch in conditions", self.conditions.len() + 1, limits::BATCH_WRITES)?;
+        let entry = self.entry::<O, ()>(runtime, part, means)?;
         self.conditions.push(entry);
         Ok(())
+    }
+
+    /// Adds what comes before everything else, and nobody has a slot of.
+    pub(crate) fn first<O: Apply>(
+        &mut self,
+        runtime: &Arc<Runtime>,
+        part: Part,
+        means: impl FnOnce(O::Outcome) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let entry = self.entry::<O, ()>(runtime, part, means)?;
+        self.conditions.insert(0, entry);
+        Ok(())
+    }
+
+    /// Where it stands, to come back to.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { conditions: self.conditions.len(), writes: self.writes.len(), bytes: self.bytes }
+    }
+
+    /// Takes out what was added since.
+    pub(crate) fn back_to(&mut self, mark: Mark) {
+        self.conditions.truncate(mark.conditions);
+        self.writes.truncate(mark.writes);
+        self.bytes = mark.bytes;
     }
 
     fn entry<O: Apply, T: Send + 'static>(
@@ -182,6 +224,14 @@ impl Batch {
         means.of(runtime.enter_and(write).await?)
     }
 
+    /// As [`commit`](Batch::commit), for one that has conditions: it is committed even if there is nothing else in it, and what
+    /// was refused is told.
+    pub(crate) async fn commit_unless_refused(self) -> Result<Result<Written, Refused>> {
+        let (runtime, parts, means) = self.parts();
+        let write = |reply, passage| runtime.write_together(parts, reply, passage);
+        means.unless_refused(runtime.enter_and(write).await?)
+    }
+
     /// The same for a thread that waits.
     pub(crate) fn commit_blocking(self) -> Result<Written> {
         let Some((runtime, parts, means)) = self.split() else { return Ok(Written::default()) };
@@ -191,10 +241,14 @@ impl Batch {
 
     /// What is sent, and what its outcomes mean; `None` if there is nothing to be written.
     fn split(self) -> Option<(Arc<Runtime>, Vec<Part>, Meanings)> {
+        (!self.writes.is_empty()).then(|| self.parts())
+    }
+
+    fn parts(self) -> (Arc<Runtime>, Vec<Part>, Meanings) {
         let conditions = self.conditions.len();
         let entries = self.conditions.into_iter().chain(self.writes);
         let (parts, means): (Vec<_>, Vec<_>) = entries.map(|entry| (entry.part, entry.means)).unzip();
-        (parts.len() > conditions).then(|| (self.runtime, parts, Meanings { means, conditions }))
+        (self.runtime, parts, Meanings { means, conditions })
     }
 }
 
@@ -205,18 +259,31 @@ struct Meanings {
     conditions: usize,
 }
 
+/// The write of a batch that was refused.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) outcome: Outcome,
+    /// What it means to whoever asked for it.
+    pub(crate) error: Error,
+}
+
 impl Meanings {
     fn of(self, applied: Applied) -> Result<Written> {
+        self.unless_refused(applied)?.map_err(|refused| refused.error)
+    }
+
+    fn unless_refused(self, applied: Applied) -> Result<Result<Written, Refused>> {
         match applied {
             Applied::Done(outcomes) if outcomes.len() == self.means.len() => {
                 let values = self.means.into_iter().zip(outcomes).map(|(means, outcome)| means(outcome));
                 let values = values.collect::<Result<Vec<_>>>()?;
-                Ok(Written { values: values.into_iter().skip(self.conditions).collect() })
+                Ok(Ok(Written { values: values.into_iter().skip(self.conditions).collect() }))
             }
             Applied::Done(_) => Err(misplaced()),
             Applied::Refused { part, outcome } => {
                 let means = self.means.into_iter().nth(part).ok_or_else(misplaced)?;
-                means(*outcome).and(Err(misplaced()))
+                let error = means((*outcome).clone()).err().unwrap_or_else(misplaced);
+                Ok(Err(Refused { outcome: *outcome, error }))
             }
         }
     }

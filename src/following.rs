@@ -1,7 +1,8 @@
 //! Events as they come: what there is, and then what is appended.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
@@ -49,6 +50,8 @@ pub struct Following {
     stream: EventStream,
     /// All up to here is in what has been read, or is read now.
     known: u64,
+    /// What failed behind what has been gathered.
+    failed: Option<Error>,
     ended: bool,
 }
 
@@ -73,7 +76,7 @@ impl Following {
         }
         let follower = pages.runtime().follow().begin()?;
         let known = follower.horizon();
-        Ok(Following { follower, stream, known, ended: false })
+        Ok(Following { follower, stream, known, failed: None, ended: false })
     }
 
     /// The next event, waited for without limit; `None` after the end.
@@ -89,6 +92,43 @@ impl Following {
             return Some(Err(Error::WouldDeadlock));
         }
         reply::wait_until(|context| Pin::new(&mut *self).poll_next(context))
+    }
+
+    /// Gathers what there is, so many at most and as far as it can be had without waiting for more than the first; comes back
+    /// as the position that all has been looked at up to, which is beyond `looked`. An error comes when all before it has.
+    pub(crate) fn poll_stretch(
+        &mut self,
+        (looked, most): (u64, usize),
+        events: &mut VecDeque<Recorded>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<u64>> {
+        loop {
+            let last = events.back().map(Recorded::position);
+            if let (None, Some(error)) = (last, self.failed.take()) {
+                return Poll::Ready(Err(error));
+            }
+            if let (Some(last), true) = (last, events.len() >= most) {
+                return Poll::Ready(Ok(last));
+            }
+            match (Pin::new(&mut self.stream).poll_next(context), last) {
+                (Poll::Ready(Some(Ok(event))), _) => events.push_back(event),
+                (Poll::Ready(Some(Err(error))), None) => return Poll::Ready(Err(error)),
+                (Poll::Ready(Some(Err(error))), Some(last)) => {
+                    self.failed = Some(error);
+                    return Poll::Ready(Ok(last));
+                }
+                (Poll::Pending, Some(last)) => return Poll::Ready(Ok(last)),
+                (Poll::Pending, None) => return Poll::Pending,
+                (Poll::Ready(None), Some(last)) => return Poll::Ready(Ok(last.max(self.known))),
+                (Poll::Ready(None), None) if self.known > looked => return Poll::Ready(Ok(self.known)),
+                (Poll::Ready(None), None) => {
+                    if let Err(error) = ready!(self.follower.poll_beyond(self.known, context)) {
+                        return Poll::Ready(Err(error));
+                    }
+                    self.go_on();
+                }
+            }
+        }
     }
 
     /// Whether nothing can come any more, whatever is appended.

@@ -386,7 +386,7 @@ fn backoff(attempts: u32, random: u32) -> Duration {
 }
 
 /// As much of a reason as is kept.
-fn cut(reason: &str) -> Box<str> {
+pub(crate) fn cut(reason: &str) -> Box<str> {
     let end = reason.floor_char_boundary(limits::REASON_BYTES);
     reason.get(..end).unwrap_or_default().into()
 }

@@ -159,6 +159,11 @@ impl<Q: Paged> Pages<Q> {
         self.left == 0 || self.query.is_err()
     }
 
+    /// Whether only so many are asked for.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.left != u64::MAX
+    }
+
     /// Goes on with what there is by now.
     pub(crate) fn go_on(&mut self, change: impl FnOnce(&mut Q)) {
         self.ended = false;

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::stream::{Filter, Query, Recorded as Record, Scope};
@@ -265,6 +265,29 @@ impl EventStream {
     /// At most so many events, counted after filtering.
     pub fn limit(self, limit: u64) -> EventStream {
         EventStream { pages: self.pages.limit(limit) }
+    }
+
+    pub(crate) fn of(runtime: &Arc<Runtime>, query: Query) -> EventStream {
+        EventStream { pages: Pages::new(runtime, Ok(query)) }
+    }
+
+    /// What is asked for, for somebody of this store who begins where he wants to and goes on without end.
+    pub(crate) fn endless(&self, runtime: &Arc<Runtime>) -> Result<Query> {
+        let refused = |reason: &str| {
+            Err(Error::InvalidArgument { what: "the events of a projector".into(), reason: reason.into() })
+        };
+        let query = self.pages.query()?;
+        match query.scope {
+            _ if !Arc::ptr_eq(self.pages.runtime(), runtime) => refused("they are of another store"),
+            _ if query.backward => refused("they are read newest first, and have no end to go on at"),
+            _ if query.from != 1 || query.to != limits::LAST_SEQUENCE || self.pages.is_limited() => {
+                refused("where they begin is told by the checkpoint, and they have no end")
+            }
+            Scope::Stream(_) => {
+                refused("they are of one stream; read its category, and leave out the others")
+            }
+            Scope::Category(_) | Scope::All => Ok(query.clone()),
+        }
     }
 
     pub(crate) fn pages(&mut self) -> &mut Pages<Query> {

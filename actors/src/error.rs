@@ -246,6 +246,14 @@ pub enum Error {
         /// The ticket under which it was held.
         ticket: u64,
     },
+    /// A projection waits at an event that it could not project.
+    #[error("projection \"{projection}\" is parked until it is resumed: {reason}")]
+    Parked {
+        /// The projection.
+        projection: String,
+        /// What went wrong, and at which event.
+        reason: String,
+    },
     /// A job was not finished: its claim is not the current one any more. It may be done, or somebody else works on it.
     #[error("job {sequence} of queue \"{queue}\" is not ours any more: its lease ended, or it was removed")]
     StaleClaim {

@@ -9,7 +9,7 @@ use crate::horizon::Horizon;
 use crate::limits;
 use crate::reader::Readers;
 use crate::storage::View;
-use crate::watcher::Watcher;
+use crate::watcher::{Watcher, looking};
 
 /// The way to follow events. Cheap to clone.
 #[derive(Clone)]
@@ -29,25 +29,9 @@ impl Tower {
     fn followers(&self) -> MutexGuard<'_, usize> {
         self.followers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// What is done when other processes may have written.
-    fn look(&self) -> impl Fn(Option<&mut dyn View>) + Send + Sync + 'static {
-        let (horizon, readers) = (Arc::clone(&self.horizon), self.readers.clone());
-        move |view| match view {
-            Some(view) => look(&horizon, view),
-            None => {
-                let horizon = Arc::clone(&horizon);
-                let look = move |view: &mut dyn View| {
-                    look(&horizon, view);
-                    Ok(())
-                };
-                // One at a time: the lookout calls again only when this has been called.
-                readers.read(look, |_| {});
-            }
-        }
-    }
 }
 
+/// Other processes may have written.
 fn look(horizon: &Horizon, view: &mut dyn View) {
     if let Ok(head) = view.head() {
         horizon.reaches(|| head);
@@ -73,11 +57,17 @@ impl Follow {
         }
         if *followers == 0 {
             tower.horizon.set_followed(true);
-            tower.watcher.watch_events(tower.key, Arc::new(tower.look()));
+            let horizon = Arc::clone(&tower.horizon);
+            tower.watcher.watch_events(tower.key, looking(&tower.readers, move |view| look(&horizon, view)));
         }
         *followers += 1;
         drop(followers);
         Ok(Follower { number: tower.horizon.number(), tower: Arc::clone(tower) })
+    }
+
+    /// Somebody has read that the events have come as far as this.
+    pub fn reaches(&self, position: u64) {
+        self.0.horizon.reaches(|| position);
     }
 
     /// Nothing more comes: whoever waits is told so.

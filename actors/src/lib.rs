@@ -31,6 +31,7 @@ pub mod batch;
 pub mod change;
 pub mod feed;
 pub mod follow;
+pub mod projection;
 
 pub mod supervisor;
 

@@ -234,6 +234,10 @@ pub const SQL_PARAMETERS: usize = 32_766;
 /// others of the group wait for it.
 pub const SQL_STEPS: u32 = 10_000_000;
 
+/// A projection that has found nothing of interest saves its place after this, or at once after [`PAGE_ROWS`] events: in a
+/// store where much happens that does not concern it, that is not a commit an event.
+pub const PLACE_SAVED: Duration = Duration::from_millis(100);
+
 /// Rows a reader hands over at once. Larger pages read a little faster and hold more memory.
 pub const PAGE_ROWS: u32 = 1_000;
 

@@ -10,7 +10,8 @@ use millpond_actors::reply::{Reply, wait_until};
 use millpond_actors::thread::{contain, is_ours};
 
 use super::Queue;
-use crate::worker::{Stopper, Tally, Task, Verdict, came_to_nothing};
+use crate::stopper::Stopper;
+use crate::worker::{Tally, Task, Verdict, came_to_nothing};
 
 /// Runs a handler for each job of a queue, so many at a time, each on a thread of its own; see [`crate::Worker`].
 ///

@@ -23,6 +23,7 @@ use crate::location::Location;
 use crate::lock::Lock;
 use crate::lock_set::LockSet;
 use crate::log::Log;
+use crate::projection::Projection;
 use crate::queue::Queue;
 use crate::rw_lock::RwLock;
 use crate::sealed::Sealed;
@@ -151,6 +152,12 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(Arc::clone(&self.runtime))
+    }
+
+    /// The projection of this name: a way through the events, with a checkpoint. A bad name is the first call's error.
+    #[must_use]
+    pub fn projection(&self, name: impl AsRef<str>) -> Projection {
+        Projection::new(Arc::clone(&self.runtime), name.as_ref())
     }
 
     /// The subject of this name: whom data is about, and the key that it is sealed with. A bad name is the first call's error.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::{Either, poll_fn, select};
+use futures_util::future::poll_fn;
 use futures_util::stream::FuturesUnordered;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
@@ -23,9 +23,11 @@ use millpond_actors::reply::Answer;
 use millpond_actors::storage::queue::{Finished, How};
 use millpond_actors::thread::{Theirs, contain};
 
-use super::{Stage, Stopper, Tally, Task, Verdict, Worker, came_to_nothing};
+use super::{Tally, Task, Verdict, Worker, came_to_nothing};
 use crate::job::how;
+use crate::patience::{passes, pause};
 use crate::queue::Queue;
+use crate::stopper::{Stage, Stopper};
 
 pub(super) struct Crew<T> {
     queue: Queue<T>,
@@ -225,8 +227,7 @@ impl<T: DeserializeOwned> Crew<T> {
             Ok(value) => {
                 let task = Task::new(value, &held, self.stopper.clone());
                 let handled = contained(async { handler(task).await.into() });
-                let over = self.stopper.reached(Stage::Over);
-                let verdict = first(handled, over).await.unwrap_or(Verdict::Release);
+                let verdict = self.stopper.unless(Stage::Over, handled).await.unwrap_or(Verdict::Release);
                 verdict.how(&self.queue.runtime, held.job().attempts)
             }
             Err(error) => how::bury(&error.to_string()),
@@ -259,14 +260,6 @@ struct Pace {
     period: Duration,
 }
 
-/// What comes of the first, unless the second comes before it.
-async fn first<F: Future>(one: F, other: impl Future) -> Option<F::Output> {
-    match select(pin!(one), pin!(other)).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(_) => None,
-    }
-}
-
 /// A handler, whatever it does: that is the user's code, which may panic, also when what is left of it is dropped.
 async fn contained(handled: impl Future<Output = Verdict>) -> Verdict {
     let mut handled = Theirs::new(Box::pin(handled));
@@ -275,27 +268,4 @@ async fn contained(handled: impl Future<Output = Verdict>) -> Verdict {
         polled.unwrap_or_else(|error| Poll::Ready(came_to_nothing(&error)))
     });
     verdict.await
-}
-
-/// Whether it is worth to try again what failed so. A claim of unknown fate is given back by the store.
-fn passes(error: &Error) -> bool {
-    error.is_retryable() || matches!(error, Error::CommitUnknown { .. })
-}
-
-/// How long to wait after so many failures.
-fn pause(failures: u32) -> Duration {
-    limits::TRY_AGAIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(limits::WORKER_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn g9_what_may_pass_is_tried_again_more_and_more_seldom() {
-        let pauses = [1, 2, 3, 6, 7, u32::MAX].map(|failures| pause(failures).as_millis());
-        assert_eq!(pauses, [250, 500, 1_000, 8_000, 8_000, 8_000]);
-        assert!(passes(&Error::CommitUnknown { detail: "x".into() }));
-        assert!(!passes(&Error::Closed));
-    }
 }

@@ -14,17 +14,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use tokio::sync::watch;
-
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::runtime::Runtime;
+use serde::de::DeserializeOwned;
 
 use self::crew::Crew;
 pub(crate) use self::task::came_to_nothing;
 pub use self::task::{Task, Verdict};
 use crate::queue::Queue;
+use crate::stopper::Stopper;
 
 /// Runs a handler for each job of a queue, so many at a time, in this process. Made by [`Queue::worker`].
 ///
@@ -74,8 +73,7 @@ pub struct Worker<T> {
 impl<T> Queue<T> {
     /// A worker for the jobs of this queue, which claims with this handle's [lease](Queue::lease).
     pub fn worker(&self) -> Worker<T> {
-        let stopper =
-            Stopper { runtime: Arc::clone(&self.runtime), stage: watch::Sender::new(Stage::Working) };
+        let stopper = Stopper::new(&self.runtime);
         Worker { queue: self.clone(), concurrency: 1, rate: None, drain: false, stopper }
     }
 }
@@ -163,57 +161,6 @@ impl<T: DeserializeOwned> Worker<T> {
     }
 }
 
-/// How a worker is stopped. Cheap to clone, and may be used from any thread, before or while it runs.
-#[derive(Clone)]
-pub struct Stopper {
-    runtime: Arc<Runtime>,
-    stage: watch::Sender<Stage>,
-}
-
-/// How far the end of a worker has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Working,
-    /// Nothing new is begun.
-    Ending,
-    /// What still runs is given back.
-    Over,
-}
-
-impl Stopper {
-    /// Nothing new is begun from now on. What runs has `grace` to come to its end; what has not by then is given back,
-    /// visible for others at once, and the attempt does not count. The worker's `run` returns after that.
-    ///
-    /// It returns at once. Called again it can only shorten the grace that is left.
-    pub fn stop(&self, grace: Duration) {
-        if grace.is_zero() {
-            return self.reach(Stage::Over);
-        }
-        self.reach(Stage::Ending);
-        let stopper = self.stage.clone();
-        self.runtime.later(grace, move || advance(&stopper, Stage::Over));
-    }
-
-    fn reach(&self, stage: Stage) {
-        advance(&self.stage, stage);
-    }
-
-    fn is_stopping(&self) -> bool {
-        *self.stage.borrow() > Stage::Working
-    }
-
-    /// Comes as soon as this stage is reached.
-    async fn reached(&self, stage: Stage) {
-        // It cannot fail: the sender is here.
-        let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
-    }
-}
-
-/// A stage is never gone back from.
-fn advance(now: &watch::Sender<Stage>, stage: Stage) {
-    now.send_if_modified(|now| std::mem::replace(now, stage.max(*now)) < stage);
-}
-
 fn check_jobs(what: &str, jobs: u32) -> Result<()> {
     if (1..=limits::WORKER_JOBS).contains(&jobs) {
         return Ok(());
@@ -228,11 +175,5 @@ impl<T> fmt::Debug for Worker<T> {
             .field("queue", &self.queue)
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Stopper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stopper").field("stage", &*self.stage.borrow()).finish_non_exhaustive()
     }
 }

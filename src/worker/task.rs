@@ -10,8 +10,8 @@ use millpond_actors::queue::Held;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::queue::{How, Job as Record};
 
-use super::{Stage, Stopper};
 use crate::job::how;
+use crate::stopper::{Stage, Stopper};
 
 /// A job in the hands of a worker's handler. It is what was pushed, by [`Deref`]. What becomes of it, the handler says by
 /// what it returns.

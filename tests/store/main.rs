@@ -46,6 +46,7 @@ mod past;
 mod patterns;
 mod peer;
 mod processes;
+mod projections;
 mod queues;
 mod reading;
 #[cfg(feature = "testing")]

@@ -5,6 +5,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::View;
 use crate::storage::feed::{Kind, Query};
+use crate::storage::stream::{self, Filter, Scope};
 
 /// A place in a feed, and how the feed stood when it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,27 @@ impl From {
     pub fn find(self, kind: Kind, name: &Name, view: &mut dyn View) -> Result<Place> {
         let head = view.feed(kind, name)?;
         self.find_in(kind, name, head.map_or((1, 0), |head| (head.first, head.last)), view)
+    }
+
+    /// Behind which event of the store it is, where it is the events that are followed.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn position(self, view: &mut dyn View) -> Result<u64> {
+        match self {
+            From::Now => view.head(),
+            From::Start => Ok(0),
+            From::After(position) => Ok(position),
+            From::Recorded(since) => {
+                let filter = Filter { since: Some(since), ..Filter::default() };
+                let (scope, to) = (Scope::All, limits::LAST_SEQUENCE);
+                let query = stream::Query { scope, backward: false, from: 1, to, filter, limit: 1 };
+                match view.events(&query)?.last {
+                    Some(first) => Ok(first.saturating_sub(1)),
+                    None => view.head(),
+                }
+            }
+        }
     }
 
     /// Which message comes first in a feed of which the first and the last message are known.

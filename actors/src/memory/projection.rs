@@ -47,7 +47,8 @@ impl Store {
             Err(refused) => return refused,
         };
         let (position, handled) = (advance.to, row.handled + advance.handled);
-        let row = Row { position, handled, begun: true, failure: advance.failure.clone(), ..row };
+        let begun = row.begun || advance.begun;
+        let row = Row { position, handled, begun, failure: advance.failure.clone(), ..row };
         self.projections.put((advance.seen.name.clone(), advance.seen.generation), row);
         Advanced::Done
     }
@@ -76,7 +77,8 @@ impl Store {
             return false;
         };
         let revision = self.next_number();
-        let (first, after) = ((want.name.clone(), all.first().map_or(last, |((_, first), _)| *first)), last + 1);
+        let (first, after) =
+            ((want.name.clone(), all.first().map_or(last, |((_, first), _)| *first)), last + 1);
         for (key, row) in all {
             let row = Row { revision, ..row };
             let kept = match want.wanted {

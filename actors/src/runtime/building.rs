@@ -13,6 +13,7 @@ use crate::follow::Follow;
 use crate::gate::Gate;
 use crate::horizon::Horizon;
 use crate::limits;
+use crate::projection::Projections;
 use crate::reader::Readers;
 use crate::reply::Reply;
 use crate::storage::{Backend, Identity, Turn};
@@ -92,6 +93,7 @@ impl Building {
         // What they would read is not let in any more.
         house.feeds.close();
         doors.follow.close();
+        doors.projections.close();
         if answer.is_some() {
             let _ = tokio::time::timeout(limits::CLOSE_WAIT, self.gate.emptied()).await;
             house.writer.close().await;
@@ -131,14 +133,26 @@ impl Building {
         let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, told, ask_turn)?;
         let feeds = Feeds::new(writer.clone(), readers.clone(), watcher.clone(), Arc::clone(&self.gate));
         let follow = Follow::new(horizon, watcher.clone(), readers.clone());
+        let projections = Projections::new(watcher.clone(), readers.clone());
         let stats = Arc::clone(&self.stats);
         let house = House { writer, readers: readers.clone(), feeds: feeds.clone(), watcher, stats, seams };
         let (supervisors, others) = self.supervisors(&house).await?;
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
         let (streams, changes) = (Streams::new(writer.clone()), Changes::new(house.watcher.clone()));
         let post = Post::new(supervisors);
-        let doors =
-            Doors { post, streams, feeds, follow, changes, writer, readers, presence, arbiter, others };
+        let doors = Doors {
+            post,
+            streams,
+            feeds,
+            follow,
+            projections,
+            changes,
+            writer,
+            readers,
+            presence,
+            arbiter,
+            others,
+        };
         Ok((doors, house))
     }
 

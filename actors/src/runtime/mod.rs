@@ -27,6 +27,7 @@ use crate::feed::Feeds;
 use crate::follow::Follow;
 use crate::gate::Gate;
 use crate::limits;
+use crate::projection::Projections;
 use crate::reader::Readers;
 use crate::reply::Reply;
 use crate::storage::{Backend, Identity, Presence};
@@ -88,6 +89,7 @@ struct Doors {
     changes: Changes,
     feeds: Feeds,
     follow: Follow,
+    projections: Projections,
     writer: Writer,
     readers: Readers,
     presence: Option<Weak<dyn Presence>>,
@@ -161,6 +163,12 @@ impl Runtime {
     #[must_use]
     pub fn follow(&self) -> &Follow {
         &self.doors.follow
+    }
+
+    /// News of the projections.
+    #[must_use]
+    pub fn projections(&self) -> &Projections {
+        &self.doors.projections
     }
 
     /// Whether it was closed, or is being closed.

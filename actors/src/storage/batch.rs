@@ -4,7 +4,9 @@
 //! first that is refused undoes them all, and is named.
 
 use super::lock::Fence;
-use super::{Operation, Outcome, Session, erase, feed, projection, queue, sql, stream, subject, subscription};
+use super::{
+    Operation, Outcome, Session, erase, feed, projection, queue, sql, stream, subject, subscription,
+};
 use crate::error::Result;
 
 /// Apply operations, all or none.

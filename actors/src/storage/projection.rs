@@ -45,6 +45,8 @@ pub struct Advance {
     pub to: u64,
     /// So many events between were of interest to it.
     pub handled: u64,
+    /// Whether it has begun with that, if it had not before.
+    pub begun: bool,
     /// Why it does not get beyond that, if it does not.
     pub failure: Option<Failure>,
 }
@@ -116,7 +118,7 @@ pub struct Standing {
     pub position: u64,
     /// So many of them were of interest to it.
     pub handled: u64,
-    /// Whether its checkpoint was ever moved: before that there is nothing of it.
+    /// Whether it has begun: before that there is nothing that its events could be projected to.
     pub begun: bool,
     /// Whether it stops where it is.
     pub paused: bool,

@@ -14,11 +14,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::lookout::{Eye, Lookout, Rounds};
 use crate::clock::Seams;
 use crate::error::Result;
+use crate::reader::Readers;
 use crate::storage::{Backend, Bell, View};
 
 /// What somebody who watches does when there may be news: looks with the view, if there is one, and must not wait.
 /// Without one it has to look by itself. Called on the lookout's thread.
 pub type Look = Arc<dyn Fn(Option<&mut dyn View>) + Send + Sync>;
+
+/// Has this done with a view whenever there may be news: the lookout's own, or a reader's.
+pub(crate) fn looking(
+    readers: &Readers,
+    look: impl Fn(&mut dyn View) + Clone + Send + Sync + 'static,
+) -> Look {
+    let readers = readers.clone();
+    Arc::new(move |view| match view {
+        Some(view) => look(view),
+        None => {
+            let look = look.clone();
+            let look = move |view: &mut dyn View| {
+                look(view);
+                Ok(())
+            };
+            // One at a time: the lookout calls again only when this has been called.
+            readers.read(look, |_| {});
+        }
+    })
+}
 
 /// The list of those who watch for other processes. Cheap to clone.
 #[derive(Clone)]

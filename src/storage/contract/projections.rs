@@ -25,7 +25,7 @@ fn seen(standing: &Standing, fence: &Fence) -> Seen {
 }
 
 fn advance(standing: &Standing, fence: &Fence, to: u64) -> Advance {
-    Advance { seen: seen(standing, fence), to, handled: to - standing.position, failure: None }
+    Advance { seen: seen(standing, fence), to, handled: to - standing.position, begun: true, failure: None }
 }
 
 fn stands(stage: &Stage<'_>, projection: &str) -> Vec<Standing> {
@@ -77,7 +77,11 @@ pub(super) fn a7_a_checkpoint_moves_by_compare_and_set(stage: &Stage<'_>) {
     assert_eq!(a.run(move_on), Advanced::Stale, "it is there already, and what came of it too");
     let now = stands(stage, "sales").remove(0);
     assert_eq!((now.position, now.handled, now.begun), (10, 3, true));
-    assert_eq!(a.run(Advance { to: 9, handled: 0, ..advance(&now, &fence, 10) }), Advanced::Stale, "never back");
+    assert_eq!(
+        a.run(Advance { to: 9, handled: 0, ..advance(&now, &fence, 10) }),
+        Advanced::Stale,
+        "never back"
+    );
     assert_eq!(a.run(advance(&now, &fence, 12)), Advanced::Done);
     assert_eq!(places(stage, "sales"), [(1, 12)]);
     assert_eq!(stands(stage, "sales")[0].handled, 5);
@@ -184,15 +188,16 @@ pub(super) fn a_failure_is_kept_until_it_gets_on(stage: &Stage<'_>) {
     let mut a = stage.join();
     let (first, fence) = begun(&mut a, "sales");
     let failure = Failure { reason: "no such customer".into(), attempts: 3, parked: true };
-    let fails = Advance { failure: Some(failure.clone()), ..advance(&first, &fence, 0) };
+    let fails = Advance { failure: Some(failure.clone()), begun: false, ..advance(&first, &fence, 0) };
     assert_eq!(a.run(fails.clone()), Advanced::Done);
     let now = stands(stage, "sales").remove(0);
     assert_eq!(now.failure, Some(failure));
-    assert!(now.is_parked());
+    assert!(now.is_parked() && !now.begun);
     a.run(advance(&now, &fence, 4));
     assert_eq!(stands(stage, "sales")[0].failure, None);
     let now = stands(stage, "sales").remove(0);
     a.run(Advance { seen: seen(&now, &fence), to: 4, ..fails });
+    assert!(stands(stage, "sales")[0].begun, "once is for ever");
     a.run(want("sales", Wanted::Resume));
     assert_eq!(stands(stage, "sales")[0].failure, None, "it is tried again");
 }

@@ -61,12 +61,13 @@ impl SqliteSession {
     const PUT_GENERATION: &str = "INSERT INTO projection
         (name, generation, revision, position, handled, begun, paused, attempts, parked)
         VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, 0, 0)";
-    const ADVANCE: &str = "UPDATE projection SET position = ?3, handled = handled + ?4, begun = 1,
-        reason = ?5, attempts = ?6, parked = ?7 WHERE name = ?1 AND generation = ?2";
+    const ADVANCE: &str = "UPDATE projection SET position = ?3, handled = handled + ?4, begun = begun OR ?5,
+        reason = ?6, attempts = ?7, parked = ?8 WHERE name = ?1 AND generation = ?2";
     const FORGET_OLDER: &str = "DELETE FROM projection WHERE name = ?1 AND generation < ?2";
     const FORGET_NEWER: &str = "DELETE FROM projection WHERE name = ?1 AND generation > ?2";
     const PAUSE: &str = "UPDATE projection SET revision = ?2, paused = 1 WHERE name = ?1";
-    const RESUME: &str = "UPDATE projection SET revision = ?2, paused = 0, reason = NULL, attempts = 0, parked = 0
+    const RESUME: &str =
+        "UPDATE projection SET revision = ?2, paused = 0, reason = NULL, attempts = 0, parked = 0
         WHERE name = ?1";
     const REVISE: &str = "UPDATE projection SET revision = ?2 WHERE name = ?1";
 
@@ -83,7 +84,7 @@ impl SqliteSession {
 
     /// Moves a checkpoint.
     pub(super) fn advance(&mut self, advance: &Advance) -> Result<Advanced> {
-        let Advance { seen, to, handled, failure } = advance;
+        let Advance { seen, to, handled, begun, failure } = advance;
         if let Some(refused) = self.refused(seen)? {
             return Ok(refused);
         }
@@ -93,7 +94,8 @@ impl SqliteSession {
         let failure = failure.as_ref();
         let (reason, attempts) = (failure.map(|f| &*f.reason), failure.map_or(0, |f| f.attempts));
         let parked = failure.is_some_and(|f| f.parked);
-        let values = params![seen.name.as_str(), seen.generation, to, handled, reason, attempts, parked];
+        let values =
+            params![seen.name.as_str(), seen.generation, to, handled, begun, reason, attempts, parked];
         self.change_rows(Self::ADVANCE, values)?;
         Ok(Advanced::Done)
     }

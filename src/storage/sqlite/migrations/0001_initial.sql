@@ -239,7 +239,7 @@ CREATE TABLE projection (
     revision   INTEGER NOT NULL, -- a number of the store's counter, new with whatever is wanted of it
     position   INTEGER NOT NULL, -- all events up to this one have been dealt with
     handled    INTEGER NOT NULL, -- so many of them were of interest to it
-    begun      INTEGER NOT NULL, -- 1 if the position was ever moved
+    begun      INTEGER NOT NULL, -- 1 once what it is projected to is there
     paused     INTEGER NOT NULL, -- 1 if it is to stop where it is
     reason     TEXT,             -- why it does not get on
     attempts   INTEGER NOT NULL, -- how often that was tried

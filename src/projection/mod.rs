@@ -1,0 +1,284 @@
+//! Projections: the events of the store, read a second way.
+//!
+//! - `mod` a projection as whoever looks after it has it: how far it is, and what is wanted of it;
+//! - `project` what the user makes of an event;
+//! - `projector` who projects: one at a time, under a lock;
+//! - `session` what he does while he has the lock: reads, waits, obeys;
+//! - `track` one generation on its way: its events, its commits, its failures.
+//!
+//! A projector is a future that the user's executor drives, as a worker is, and no thread or actor of its own: his code runs
+//! there, and what it takes is his affair.
+
+mod project;
+mod projector;
+mod session;
+mod track;
+
+use std::fmt;
+use std::sync::Arc;
+
+use millpond_actors::batch::Part;
+use millpond_actors::error::{Error, Result};
+use millpond_actors::feed::From;
+use millpond_actors::name::Name;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::projection::{Standing, Want, Wanted};
+
+pub use self::project::{Failure, Project, Rows};
+pub use self::projector::{Projected, Projector};
+use crate::batch::{Batch, Slot};
+
+/// A projection: a named way through the events of the store, whose checkpoint the store keeps. A handle: cheap to clone, no
+/// I/O to make one.
+///
+/// - **Who projects** is a [`Projector`], one at a time over all processes; others wait in line to take over.
+/// - **Exactly once**: what comes of the events and the checkpoint are one commit, in which the checkpoint is compared with
+///   what was read, and the lock of whoever projects with the one that is held.
+/// - **Nothing is skipped.** An event that cannot be projected is tried again, later and later; then it is
+///   [parked](Progress::is_parked): the projection waits there for somebody to [resume](Projection::resume) it, and holds up
+///   nobody else. Its place is kept whatever happens, and what it wants of the events is no matter to the others: a type that
+///   only one projection cannot read is that one's failure.
+/// - **What is wanted** (pause, resume, reset, rebuild) may be said in any process. It holds from the moment on that the call
+///   has returned: nothing is committed any more by a projector that has not read it.
+/// - **A rebuild** makes a new generation beside the one that is read, and takes its place when it has come as far
+///   ([`Project::beside`]).
+///
+/// # Examples
+/// ```
+/// use millpond::{Event, Expected, Failure, Recorded, Rows, Store};
+/// # futures_executor::block_on(async {
+/// let store = Store::memory().await?;
+/// let events = store.events();
+/// events.append("order-1", Expected::NoStream, [Event::new("Placed", &3)?, Event::new("Paid", &3)?]).await?;
+/// let (bills, paid) = (store.queue::<u32>("bills"), store.projection("bills"));
+/// let project = move |event: &Recorded, rows: &mut Rows<'_>| -> Result<(), Failure> {
+///     rows.push(&bills, &event.decode()?)?;
+///     Ok(())
+/// };
+/// // Without `drain` it goes on with what comes, until it is stopped.
+/// let projector = paid.projector(events.read_category("order").event_type("Paid")).drain();
+/// assert_eq!(projector.run(project).await?.handled, 1);
+/// assert_eq!(paid.progress().await?.expect("it has begun").lag(), 0);
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Projection {
+    runtime: Arc<Runtime>,
+    name: Result<Name>,
+    start: From,
+}
+
+/// How a projection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Its name.
+    pub name: String,
+    /// Which generation is read.
+    pub generation: u64,
+    /// All events up to this position have been dealt with.
+    pub position: u64,
+    /// So many of them were of interest to it.
+    pub handled: u64,
+    /// The position of the last event in the store, whatever that is.
+    pub head: u64,
+    /// It was told to stop where it is.
+    pub paused: bool,
+    /// Why it does not get on, if it does not.
+    pub failure: Option<String>,
+    /// How often that was tried.
+    pub attempts: u32,
+    parked: bool,
+    /// The generation that is being made beside it: which, and how far it has come.
+    pub rebuilding: Option<(u64, u64)>,
+}
+
+impl Progress {
+    /// So many events there are behind its checkpoint, whether they are of interest to it or not: it has not looked yet.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.head.saturating_sub(self.position)
+    }
+
+    /// Whether it waits at an event that it could not project, until somebody [resumes](Projection::resume) it.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.parked
+    }
+
+    /// Out of the generations of one projection, the one that is read first.
+    pub(crate) fn of(generations: &[Standing], head: u64) -> Option<Progress> {
+        let (live, newer) = generations.split_first()?;
+        let Standing { name, generation, position, handled, paused, failure, .. } = live.clone();
+        let (reason, attempts) = failure.map(|failure| (failure.reason.into(), failure.attempts)).unzip();
+        Some(Progress {
+            name,
+            generation,
+            position,
+            handled,
+            head,
+            paused,
+            failure: reason,
+            attempts: attempts.unwrap_or(0),
+            parked: live.is_parked(),
+            rebuilding: newer.first().map(|newer| (newer.generation, newer.position)),
+        })
+    }
+}
+
+impl fmt::Debug for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Projection").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Projection {
+    pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Projection {
+        Projection { runtime, name: Name::new(name), start: From::Start }
+    }
+
+    /// Where it begins if the store does not know it yet: with the first event unless set.
+    #[must_use]
+    pub fn starting(self, start: From) -> Projection {
+        Projection { start, ..self }
+    }
+
+    /// How it stands; `None` if the store does not know it.
+    ///
+    /// # Errors
+    /// A bad name; what the database said.
+    pub async fn progress(&self) -> Result<Option<Progress>> {
+        self.runtime.read(self.look()?).await
+    }
+
+    /// It stops where it is, in whatever process, until it is [resumed](Projection::resume). Whether there is such a
+    /// projection.
+    ///
+    /// # Errors
+    /// A bad name; [`Error::Busy`]; what the database said.
+    pub async fn pause(&self) -> Result<bool> {
+        self.want(Wanted::Pause).await
+    }
+
+    /// It goes on, after a [pause](Projection::pause), and at an event that it was [parked](Progress::is_parked) at. Whether
+    /// there is such a projection.
+    ///
+    /// # Errors
+    /// As [`pause`](Projection::pause).
+    pub async fn resume(&self) -> Result<bool> {
+        self.want(Wanted::Resume).await
+    }
+
+    /// Begins again at this place, in a new generation that takes the place of what there is at once. What was projected before
+    /// is emptied by [`Project::begin`]. Whether there is such a projection.
+    ///
+    /// # Errors
+    /// As [`pause`](Projection::pause), and a place that cannot be.
+    pub async fn reset(&self, start: From) -> Result<bool> {
+        let position = self.place(start).await?;
+        self.want(Wanted::Reset(position)).await
+    }
+
+    /// Makes a new generation from this place on, beside the one that is read, which goes on meanwhile; when it has come as
+    /// far, it takes its place. For a projection whose generations cannot be [beside](Project::beside) each other it is a
+    /// [reset](Projection::reset). One that is being made already is given up. Whether there is such a projection.
+    ///
+    /// # Errors
+    /// As [`reset`](Projection::reset).
+    pub async fn rebuild(&self, start: From) -> Result<bool> {
+        let position = self.place(start).await?;
+        self.want(Wanted::Rebuild(position)).await
+    }
+
+    /// Has the store forget it, its checkpoint that is: what it has written stays. A projector that runs ends. Whether there was
+    /// such a projection.
+    ///
+    /// # Errors
+    /// As [`pause`](Projection::pause).
+    pub async fn remove(&self) -> Result<bool> {
+        self.want(Wanted::Remove).await
+    }
+
+    /// Waits until all events up to this position have been dealt with, in whatever process, also if the projection has not
+    /// begun yet: so whoever has [appended](crate::Appended::position) something reads what came of it. Without limit, if
+    /// nobody projects.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::Parked`] if it has been parked before that; a bad name; [`Error::Closed`]; what the database said.
+    pub async fn wait_for(&self, position: u64) -> Result<()> {
+        let ear = self.runtime.projections().hear(self.name.as_ref().map_err(Error::clone)?);
+        while !self.has_come_to(position, self.progress().await?)? {
+            ear.news().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything has been dealt with that is in the store now; see [`wait_for`](Projection::wait_for).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn caught_up(&self) -> Result<()> {
+        let head = self.runtime.read(|view| view.head()).await?;
+        self.wait_for(head).await
+    }
+
+    pub(crate) fn progress_blocking(&self) -> Result<Option<Progress>> {
+        self.runtime.read_blocking(self.look()?)
+    }
+
+    pub(crate) fn want_blocking(&self, wanted: Wanted) -> Result<bool> {
+        let (batch, known) = self.wish(wanted)?;
+        Ok(batch.commit_blocking()?.get(known).copied().unwrap_or(false))
+    }
+
+    pub(crate) fn place_blocking(&self, start: From) -> Result<u64> {
+        start.check()?;
+        self.runtime.read_blocking(move |view| start.position(view))
+    }
+
+    fn look(
+        &self,
+    ) -> Result<
+        impl FnOnce(&mut dyn millpond_actors::storage::View) -> Result<Option<Progress>> + Send + 'static,
+    > {
+        let name = self.name.clone()?;
+        Ok(move |view: &mut dyn millpond_actors::storage::View| {
+            // The head is read behind the checkpoint, which is never ahead of it.
+            let generations = view.projection(&name)?;
+            Ok(Progress::of(&generations, view.head()?))
+        })
+    }
+
+    async fn place(&self, start: From) -> Result<u64> {
+        start.check()?;
+        self.runtime.read(move |view| start.position(view)).await
+    }
+
+    async fn want(&self, wanted: Wanted) -> Result<bool> {
+        let (batch, known) = self.wish(wanted)?;
+        Ok(batch.commit().await?.get(known).copied().unwrap_or(false))
+    }
+
+    fn wish(&self, wanted: Wanted) -> Result<(Batch, Slot<bool>)> {
+        let (name, projections) = (self.name.clone()?, self.runtime.projections().clone());
+        let told = name.clone();
+        let part = Part::new(Want { name, wanted }, move |_| projections.tell(&told));
+        let mut batch = Batch::new(Arc::clone(&self.runtime));
+        let known = batch.add::<Want, bool>(&self.runtime, (part, 0), Ok)?;
+        Ok((batch, known))
+    }
+
+    /// Whether it has come as far as this.
+    fn has_come_to(&self, position: u64, progress: Option<Progress>) -> Result<bool> {
+        match progress {
+            Some(progress) if progress.position >= position => Ok(true),
+            Some(Progress { name, failure: Some(reason), parked: true, .. }) => {
+                Err(Error::Parked { projection: name, reason })
+            }
+            _ => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Who projects: one at a time, over all processes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
+use millpond_actors::name::Name;
+use millpond_actors::storage::stream::Query;
+
+use super::session::{End, Session};
+use super::{Project, Projection};
+use crate::lock::Lock;
+use crate::patience::{passes, pause};
+use crate::reading::EventStream;
+use crate::stopper::{Stage, Stopper};
+
+/// Projects the events of a projection, as long as [`run`](Projector::run) is polled, on any executor. Made by
+/// [`Projection::projector`].
+///
+/// - **One at a time**, over all processes: it holds the lock `projection/NAME`. Others wait in line for it, and take over when
+///   its process dies, at once, or when it is stopped for longer than a minute.
+/// - **In order**, from the checkpoint on, first what there is, then what comes. Only the events that it
+///   [reads](Projection::projector) are looked at, and by the database: a projection of a rare type, a category or a tenant does
+///   not pay for the others.
+/// - **In batches**: as many events as there are, and no more than set, share one commit.
+/// - **Its place is saved** with every commit; what was of no interest is saved after a moment, and when it is stopped.
+#[must_use = "it does nothing unless it is run"]
+pub struct Projector {
+    projection: Projection,
+    events: EventStream,
+    pub(super) settings: Settings,
+    stopper: Stopper,
+}
+
+/// How somebody projects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// So many events a commit, at most.
+    pub(super) batch: usize,
+    /// So often an event is tried before it is parked.
+    pub(super) attempts: u32,
+    /// He ends when there is nothing more.
+    pub(super) drains: bool,
+}
+
+/// What a projector has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Projected {
+    /// Events of interest whose rows were committed, in whatever generation.
+    pub handled: u64,
+    /// Commits in which that was.
+    pub commits: u64,
+}
+
+impl Projection {
+    /// A projector of these events: [all](crate::Events::read_all) or [a category](crate::Events::read_category), of some
+    /// [types](EventStream::event_types) or a [tenant](EventStream::tenant) if that is wanted.
+    pub fn projector(&self, events: EventStream) -> Projector {
+        let settings = Settings { batch: limits::PAGE_ROWS as usize, attempts: 5, drains: false };
+        Projector { projection: self.clone(), events, settings, stopper: Stopper::new(&self.runtime) }
+    }
+}
+
+impl Projector {
+    /// At most so many events a commit: 1 to 10,000; 1,000 unless set. What their rows take has to fit into one
+    /// [batch](crate::Batch); if it does not, fewer are committed together.
+    pub fn batch(mut self, events: u32) -> Projector {
+        self.settings.batch = events as usize;
+        self
+    }
+
+    /// An event that cannot be projected is tried so often, at first a quarter of a second later and then twice as long each
+    /// time, eight seconds at most, before it is parked: 1 to 1,000,000; 5 unless set.
+    pub fn attempts(mut self, attempts: u32) -> Projector {
+        self.settings.attempts = attempts;
+        self
+    }
+
+    /// It ends as soon as it has dealt with everything that was there when it began.
+    pub fn drain(mut self) -> Projector {
+        self.settings.drains = true;
+        self
+    }
+
+    /// How it is stopped, from wherever that is known. What is being committed is committed; there is nothing to wait for.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Projects until it is [stopped](Stopper::stop), or has [dealt with everything](Projector::drain), or the projection is
+    /// [removed](Projection::remove).
+    ///
+    /// If the future is dropped, what is being committed may still be; whoever goes on begins behind it.
+    ///
+    /// What may pass - the store is busy or overloaded, the disk is full, the lease was lost while the process was stopped - is
+    /// waited for. Whatever an event leads to is that event's [failure](Progress::failure). Any other error ends it.
+    ///
+    /// # Errors
+    /// A bad name or number; events that are read newest first, up to an end, in a limited number, or of one stream;
+    /// [`Error::Parked`], where it is to end with everything; [`Error::Closed`] when the store is closed; a damaged event, which
+    /// is not skipped; what the database said.
+    ///
+    /// [`Progress::failure`]: crate::Progress::failure
+    pub async fn run(self, project: impl Project) -> Result<Projected> {
+        let (name, query) = self.checked()?;
+        let Projector { projection, events: _, settings, stopper } = self;
+        let runtime = &projection.runtime;
+        let lock = Lock::new(Arc::clone(runtime), &lock_name(&name));
+        let (mut project, mut projected, mut failures) = (project, Projected::default(), 0);
+        loop {
+            let ended = match stopper.unless(Stage::Ending, lock.acquire()).await {
+                None => Ok(End::Over),
+                Some(Ok(guard)) => {
+                    let session = Session::new(&projection, &name, &query, &guard, settings);
+                    let ended = session.run(&mut project, &stopper, &mut projected).await;
+                    let _ = guard.release().await;
+                    ended
+                }
+                Some(Err(error)) => Err(error),
+            };
+            match ended {
+                Ok(End::Over) => return Ok(projected),
+                Ok(End::Lost) => failures = 0,
+                Err(error) if passes(&error) => {
+                    failures += 1;
+                    let _ = stopper.unless(Stage::Ending, runtime.timer(pause(failures))).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The name, and what is read, if everything is usable.
+    fn checked(&self) -> Result<(Name, Query)> {
+        let Settings { batch, attempts, .. } = self.settings;
+        if !(1..=limits::BATCH_WRITES).contains(&batch) {
+            let reason = format!("it must lie between 1 and {}", limits::BATCH_WRITES);
+            return Err(Error::InvalidArgument { what: format!("a batch of {batch} events"), reason });
+        }
+        crate::job::check_attempts(attempts)?;
+        self.projection.start.check()?;
+        Ok((self.projection.name.clone()?, self.events.endless(&self.projection.runtime)?))
+    }
+}
+
+/// The name of the lock of whoever projects. A slash in a name does not end it.
+fn lock_name(name: &Name) -> String {
+    format!("projection/{}", name.as_str().replace('%', "%25").replace('/', "%2F"))
+}
+
+impl fmt::Debug for Projector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Projector")
+            .field("projection", &self.projection)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

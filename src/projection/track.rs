@@ -1,0 +1,359 @@
+//! One generation of a projection on its way: its events, its commits, and what fails.
+//!
+//! What the events of a commit lead to and the checkpoint are one batch. If one of its writes is refused, nobody can say yet
+//! whose it is: the same events are tried again, half as many at a time, until there is one; that one has failed.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use millpond_actors::batch::Part;
+use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
+use millpond_actors::reply::Answer;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::projection::{Advance, Advanced, Failure as Kept, Promote, Seen, Standing};
+use millpond_actors::storage::stream::Query;
+use millpond_actors::storage::{Apply, Outcome};
+use millpond_actors::thread::contain;
+
+use super::Projected;
+use super::project::{Failure, Project, Rows};
+use super::session::Session;
+use crate::batch::{Batch, Refused};
+use crate::following::Following;
+use crate::job::cut;
+use crate::patience::pause;
+use crate::reading::{EventStream, Recorded};
+
+/// A generation on its way.
+pub(super) struct Track {
+    /// As it was committed last, or read.
+    standing: Standing,
+    following: Following,
+    /// Events that have been read and are not committed yet.
+    held: VecDeque<Recorded>,
+    /// All up to this position has been read.
+    read: u64,
+    /// So many events at once.
+    most: usize,
+    /// How often the first of them has failed.
+    attempts: u32,
+    /// Until when it rests after that.
+    rest: Option<Answer<()>>,
+    /// When a place is to be saved at which nothing was of interest.
+    save: Option<Answer<()>>,
+}
+
+/// What there is to do for it.
+pub(super) enum Work {
+    /// It begins.
+    Begin,
+    /// There are events.
+    Events,
+    /// There were none of interest, up to a place that is to be saved.
+    Save,
+    /// It cannot be read.
+    Fails(Error),
+}
+
+/// Why it does not go on as before.
+pub(super) enum Halt {
+    /// It does not stand as it was read any more.
+    Stale,
+    /// The lock was lost.
+    Lost,
+    /// The store cannot be written to or read.
+    Error(Error),
+}
+
+/// What came of a commit.
+enum Came {
+    /// All of it was committed.
+    Committed,
+    /// Something that the user has added was refused.
+    Refused(String),
+}
+
+impl Track {
+    pub(super) fn new(runtime: &Arc<Runtime>, query: &Query, standing: Standing) -> Result<Track> {
+        let query = Query { from: standing.position.saturating_add(1), ..query.clone() };
+        let following = EventStream::of(runtime, query).follow()?;
+        let (held, read) = (VecDeque::new(), standing.position);
+        let (most, attempts, rest, save) = (usize::MAX, 0, None, None);
+        Ok(Track { standing, following, held, read, most, attempts, rest, save })
+    }
+
+    /// Whether it is this one, as far as this.
+    pub(super) fn is_at(&self, standing: &Standing) -> bool {
+        self.standing.generation == standing.generation && self.standing.position == standing.position
+    }
+
+    /// It has been read anew. If something is wanted of it, it goes on at once.
+    pub(super) fn standing_at(self, standing: Standing) -> Track {
+        if standing.revision == self.standing.revision {
+            return Track { standing, ..self };
+        }
+        Track { standing, attempts: 0, rest: None, ..self }
+    }
+
+    pub(super) fn parked(&self) -> Option<String> {
+        let failure = self.standing.failure.as_ref().filter(|failure| failure.parked);
+        failure.map(|failure| failure.reason.to_string())
+    }
+
+    /// Whether it has come as far as this, or does not go on.
+    pub(super) fn is_done(&self, goal: u64) -> bool {
+        self.standing.is_parked()
+            || self.standing.begun && self.held.is_empty() && self.standing.position >= goal
+    }
+
+    /// Whether it can take the place of an older one.
+    pub(super) fn is_ahead_of(&self, older: &Track) -> bool {
+        self.standing.begun && self.standing.position >= older.standing.position
+    }
+
+    /// What there is to do.
+    pub(super) fn poll_work(&mut self, session: &Session<'_>, context: &mut Context<'_>) -> Poll<Work> {
+        ready!(self.poll_rested(context));
+        if !self.standing.begun {
+            return Poll::Ready(Work::Begin);
+        }
+        while self.held.is_empty() {
+            let most = session.settings.batch;
+            match self.following.poll_stretch((self.read, most), &mut self.held, context) {
+                Poll::Ready(Ok(read)) => self.read = read,
+                Poll::Ready(Err(error)) => return Poll::Ready(Work::Fails(error)),
+                Poll::Pending => {
+                    ready!(self.poll_save(session, context));
+                    return Poll::Ready(Work::Save);
+                }
+            }
+        }
+        Poll::Ready(Work::Events)
+    }
+
+    /// Until it can go on after a failure; never, if it is parked.
+    pub(super) fn poll_rested(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.standing.is_parked() {
+            return Poll::Pending;
+        }
+        if let Some(rest) = &mut self.rest {
+            let _ = ready!(Pin::new(rest).poll(context));
+            self.rest = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Until a place is to be saved at which nothing was of interest: not at once, because there may be many of them.
+    fn poll_save(&mut self, session: &Session<'_>, context: &mut Context<'_>) -> Poll<()> {
+        let ahead = self.read - self.standing.position;
+        if ahead == 0 {
+            return Poll::Pending;
+        }
+        if !session.settings.drains && ahead < u64::from(limits::PAGE_ROWS) {
+            let save = self.save.get_or_insert_with(|| session.runtime().timer(limits::PLACE_SAVED));
+            let _ = ready!(Pin::new(save).poll(context));
+        }
+        Poll::Ready(())
+    }
+
+    /// Does what there is to do.
+    pub(super) async fn work(
+        &mut self,
+        work: Work,
+        is_live: bool,
+        session: &Session<'_>,
+        project: &mut impl Project,
+        projected: &mut Projected,
+    ) -> Result<(), Halt> {
+        match work {
+            Work::Begin => self.begin(is_live, session, project).await,
+            Work::Events => self.apply(session, project, projected).await,
+            Work::Save => self.save_place(session).await,
+            Work::Fails(error @ Error::Corrupt { .. }) => {
+                // Whatever is behind it, its place is not passed.
+                self.fails(&error.to_string(), u32::MAX, session).await
+            }
+            Work::Fails(error) => Err(Halt::Error(error)),
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        is_live: bool,
+        session: &Session<'_>,
+        project: &mut impl Project,
+    ) -> Result<(), Halt> {
+        let mut batch = Batch::new(Arc::clone(session.runtime()));
+        let generation = self.standing.generation;
+        let begun = theirs("begin", session, || {
+            let mut rows = Rows { batch: &mut batch, generation };
+            project.begin(&mut rows)?;
+            if is_live { project.switch(&mut rows) } else { Ok(()) }
+        });
+        let came = match begun {
+            Ok(()) => self.commit(batch, (self.standing.position, 0), None, session).await?,
+            Err(reason) => Came::Refused(reason),
+        };
+        match came {
+            Came::Committed => Ok(()),
+            Came::Refused(reason) => self.fails(&reason, session.settings.attempts, session).await,
+        }
+    }
+
+    /// Commits what comes of as many events as can be had at once.
+    async fn apply(
+        &mut self,
+        session: &Session<'_>,
+        project: &mut impl Project,
+        projected: &mut Projected,
+    ) -> Result<(), Halt> {
+        let mut batch = Batch::new(Arc::clone(session.runtime()));
+        let (generation, mut handled, mut failed) = (self.standing.generation, 0_usize, None);
+        for event in self.held.iter().take(self.most) {
+            let mark = batch.mark();
+            let mut rows = Rows { batch: &mut batch, generation };
+            if let Err(reason) = theirs("apply", session, || project.apply(event, &mut rows)) {
+                batch.back_to(mark);
+                failed = Some(reason);
+                break;
+            }
+            handled += 1;
+        }
+        let came = match (handled.checked_sub(1).and_then(|last| self.held.get(last)), failed) {
+            // It is tried alone before it has failed: the batch may have been full.
+            (Some(last), _) => {
+                let to = if handled == self.held.len() { self.read } else { last.position() };
+                self.commit(batch, (to, handled as u64), None, session).await?
+            }
+            (None, failed) => Came::Refused(failed.unwrap_or_default()),
+        };
+        match came {
+            Came::Committed => {
+                self.held.drain(..handled);
+                (self.attempts, self.save) = (0, None);
+                self.most = self.most.saturating_mul(2);
+                projected.handled += handled as u64;
+                projected.commits += 1;
+                Ok(())
+            }
+            Came::Refused(_) if handled > 1 => {
+                self.most = handled / 2;
+                Ok(())
+            }
+            Came::Refused(reason) => {
+                let event = self.held.front().map(|event| {
+                    let (kind, stream) = (event.event_type(), event.stream());
+                    format!("event {} ({kind} of stream \"{stream}\"): {reason}", event.position())
+                });
+                self.fails(&event.unwrap_or(reason), session.settings.attempts, session).await
+            }
+        }
+    }
+
+    /// Saves a place up to which nothing more was of interest.
+    pub(super) async fn save_place(&mut self, session: &Session<'_>) -> Result<(), Halt> {
+        self.save = None;
+        if !self.held.is_empty() || self.read == self.standing.position {
+            return Ok(());
+        }
+        let batch = Batch::new(Arc::clone(session.runtime()));
+        self.commit(batch, (self.read, 0), None, session).await.map(drop)
+    }
+
+    /// What comes first has failed once more: it is tried again after a while, or it is parked.
+    async fn fails(&mut self, reason: &str, attempts: u32, session: &Session<'_>) -> Result<(), Halt> {
+        self.attempts += 1;
+        // What is damaged does not get better.
+        let parked = attempts == u32::MAX || self.attempts >= attempts;
+        let reason = cut(reason);
+        let failure = Kept { reason, attempts: self.attempts, parked };
+        let batch = Batch::new(Arc::clone(session.runtime()));
+        if !parked {
+            self.rest = Some(session.runtime().timer(pause(self.attempts)));
+        }
+        self.commit(batch, (self.standing.position, 0), Some(failure), session).await.map(drop)
+    }
+
+    /// This generation is the one that is read from now on.
+    pub(super) async fn promote(
+        &mut self,
+        session: &Session<'_>,
+        project: &mut impl Project,
+    ) -> Result<(), Halt> {
+        let mut batch = Batch::new(Arc::clone(session.runtime()));
+        let generation = self.standing.generation;
+        let mut rows = Rows { batch: &mut batch, generation };
+        let switched = theirs("switch", session, || project.switch(&mut rows));
+        let promote = Promote { seen: self.seen(session) };
+        let came = match switched {
+            Ok(()) => self.write(batch, promote, session).await?,
+            Err(reason) => Came::Refused(reason),
+        };
+        match came {
+            Came::Committed => Ok(()),
+            Came::Refused(reason) => self.fails(&reason, session.settings.attempts, session).await,
+        }
+    }
+
+    /// Commits a batch, and with it that the checkpoint is there.
+    async fn commit(
+        &mut self,
+        batch: Batch,
+        (to, handled): (u64, u64),
+        failure: Option<Kept>,
+        session: &Session<'_>,
+    ) -> Result<Came, Halt> {
+        // If it has not, that is what has failed.
+        let begun = self.standing.begun || failure.is_none();
+        let advance = Advance { seen: self.seen(session), to, handled, begun, failure: failure.clone() };
+        let came = self.write(batch, advance, session).await?;
+        if let Came::Committed = came {
+            let Standing { handled: before, .. } = self.standing;
+            let standing = self.standing.clone();
+            self.standing = Standing { position: to, handled: before + handled, begun, failure, ..standing };
+        }
+        Ok(came)
+    }
+
+    /// Commits a batch if the generation stands as it was read: that is looked at first.
+    async fn write<O>(&self, mut batch: Batch, condition: O, session: &Session<'_>) -> Result<Came, Halt>
+    where
+        O: Apply<Outcome = Advanced>,
+    {
+        let voice = session.ear.voice();
+        let part = Part::new(condition, |_| voice());
+        batch.first::<O>(session.runtime(), part, |_| Ok(())).map_err(Halt::Error)?;
+        match batch.commit_unless_refused().await {
+            Ok(Ok(_)) => Ok(Came::Committed),
+            Ok(Err(Refused {
+                outcome: Outcome::ProjectionAdvance(it) | Outcome::ProjectionPromote(it),
+                ..
+            })) => Err(if it == Advanced::Fenced { Halt::Lost } else { Halt::Stale }),
+            Ok(Err(Refused { error, .. })) | Err(error @ Error::SqlRefused { .. }) => {
+                Ok(Came::Refused(error.to_string()))
+            }
+            Err(error) => Err(Halt::Error(error)),
+        }
+    }
+
+    fn seen(&self, session: &Session<'_>) -> Seen {
+        let Standing { generation, revision, position, .. } = self.standing;
+        Seen { name: session.name.clone(), generation, revision, position, fence: session.fence() }
+    }
+}
+
+/// Code of the user's, which may panic.
+fn theirs(
+    what: &str,
+    session: &Session<'_>,
+    act: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), String> {
+    let whose = || format!("`{what}` of projection \"{}\"", session.name);
+    match contain(whose, || act().map_err(|failure| failure.to_string())) {
+        Ok(done) => done,
+        Err(panic) => Err(panic.to_string()),
+    }
+}
