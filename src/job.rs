@@ -132,7 +132,7 @@ impl Push {
         max_attempts.map_or(Ok(()), check_attempts)?;
         limits::check_size("the data of a job, in bytes,", data.bytes().len(), limits::JOB_BYTES)?;
         let origin = origin.kept()?;
-        Ok(NewJob { data, schema, priority, start, key, max_attempts, origin })
+        Ok(NewJob { data, schema, priority, start, key, max_attempts, origin, dead: None })
     }
 }
 

@@ -25,7 +25,7 @@ use millpond_actors::supervisor::Post;
 
 use crate::batch::{Batch, Slot};
 use crate::codec;
-use crate::job::{Job, Push, check_attempts, how};
+use crate::job::{Job, Push, check_attempts, cut, how};
 
 /// A queue of jobs of type `T`. A handle: cheap to clone, no I/O to make one.
 ///
@@ -370,7 +370,23 @@ impl Batch {
     /// # Errors
     /// As [`push`](Batch::push), and for what of it is not usable.
     pub fn push_with<T: Serialize>(&mut self, queue: &Queue<T>, job: &T, push: Push) -> Result<Slot<Pushed>> {
-        let (name, job) = (queue.checked()?, queue.encoded(job, push)?);
+        self.add_job(queue, queue.encoded(job, push)?)
+    }
+
+    /// Adds a push of a job that is a dead letter from the beginning.
+    pub(crate) fn push_dead<T: Serialize>(
+        &mut self,
+        queue: &Queue<T>,
+        job: &T,
+        push: Push,
+        reason: &str,
+    ) -> Result<Slot<Pushed>> {
+        let job = NewJob { dead: Some(cut(reason)), ..queue.encoded(job, push)? };
+        self.add_job(queue, job)
+    }
+
+    fn add_job<T>(&mut self, queue: &Queue<T>, job: NewJob) -> Result<Slot<Pushed>> {
+        let name = queue.checked()?;
         let (bytes, part) = (job.data.bytes().len(), push_part(queue.runtime.post(), name, job));
         self.add::<storage::Push, _>(&queue.runtime, (part, bytes), |pushed| only(pushed.places))
     }

@@ -2,6 +2,7 @@
 //!
 //! - `mod` a projection as whoever looks after it has it: how far it is, and what is wanted of it;
 //! - `project` what the user makes of an event;
+//! - `letters` what it has gone past without having projected it;
 //! - `projector` who projects: one at a time, under a lock;
 //! - `session` what he does while he has the lock: reads, waits, obeys;
 //! - `track` one generation on its way: its events, its commits, its failures.
@@ -9,6 +10,7 @@
 //! A projector is a future that the user's executor drives, as a worker is, and no thread or actor of its own: his code runs
 //! there, and what it takes is his affair.
 
+mod letters;
 mod project;
 mod projector;
 mod session;
@@ -24,6 +26,7 @@ use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::projection::{Standing, Want, Wanted};
 
+pub use self::letters::DeadLetter;
 pub use self::project::{Failure, Project, Rows};
 pub use self::projector::{Projected, Projector};
 use crate::batch::{Batch, Slot};
@@ -36,7 +39,7 @@ use crate::batch::{Batch, Slot};
 ///   what was read, and the lock of whoever projects with the one that is held.
 /// - **Nothing is skipped.** An event that cannot be projected is tried again, later and later; then it is
 ///   [parked](Progress::is_parked): the projection waits there for somebody to [resume](Projection::resume) it, and holds up
-///   nobody else. Its place is kept whatever happens, and what it wants of the events is no matter to the others: a type that
+///   nobody else. Or it is a [dead letter](Projection::dead_letters), where that is wanted. Its place is kept whatever happens, and what it wants of the events is no matter to the others: a type that
 ///   only one projection cannot read is that one's failure.
 /// - **What is wanted** (pause, resume, reset, rebuild) may be said in any process. It holds from the moment on that the call
 ///   has returned: nothing is committed any more by a projector that has not read it.

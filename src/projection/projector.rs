@@ -8,6 +8,7 @@ use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::stream::Query;
 
+use super::letters::queue_name;
 use super::session::{End, Session};
 use super::{Project, Projection};
 use crate::lock::Lock;
@@ -40,8 +41,17 @@ pub(super) struct Settings {
     pub(super) batch: usize,
     /// So often an event is tried before it is parked.
     pub(super) attempts: u32,
+    /// It is not parked then, but is a dead letter.
+    pub(super) dead_letters: bool,
     /// He ends when there is nothing more.
     pub(super) drains: bool,
+}
+
+impl Settings {
+    /// Whether an event that has failed so often is a dead letter.
+    pub(super) fn goes_past(&self, attempts: u32) -> bool {
+        self.dead_letters && attempts >= self.attempts
+    }
 }
 
 /// What a projector has done.
@@ -58,7 +68,8 @@ impl Projection {
     /// A projector of these events: [all](crate::Events::read_all) or [a category](crate::Events::read_category), of some
     /// [types](EventStream::event_types) or a [tenant](EventStream::tenant) if that is wanted.
     pub fn projector(&self, events: EventStream) -> Projector {
-        let settings = Settings { batch: limits::PAGE_ROWS as usize, attempts: 5, drains: false };
+        let settings =
+            Settings { batch: limits::PAGE_ROWS as usize, attempts: 5, dead_letters: false, drains: false };
         Projector { projection: self.clone(), events, settings, stopper: Stopper::new(&self.runtime) }
     }
 }
@@ -75,6 +86,14 @@ impl Projector {
     /// time, eight seconds at most, before it is parked: 1 to 1,000,000; 5 unless set.
     pub fn attempts(mut self, attempts: u32) -> Projector {
         self.settings.attempts = attempts;
+        self
+    }
+
+    /// An event that has failed so often is a [dead letter](Projection::dead_letters) instead of being parked: the projection goes
+    /// on behind it. For those where one event more or less does not spoil what the others lead to; when it is projected later,
+    /// it is not in its order.
+    pub fn dead_letters(mut self) -> Projector {
+        self.settings.dead_letters = true;
         self
     }
 
@@ -107,7 +126,7 @@ impl Projector {
         let (name, query) = self.checked()?;
         let Projector { projection, events: _, settings, stopper } = self;
         let runtime = &projection.runtime;
-        let lock = Lock::new(Arc::clone(runtime), &lock_name(&name));
+        let lock = Lock::new(Arc::clone(runtime), &queue_name(&name));
         let (mut project, mut projected, mut failures) = (project, Projected::default(), 0);
         loop {
             let ended = match stopper.unless(Stage::Ending, lock.acquire()).await {
@@ -143,11 +162,6 @@ impl Projector {
         self.projection.start.check()?;
         Ok((self.projection.name.clone()?, self.events.endless(&self.projection.runtime)?))
     }
-}
-
-/// The name of the lock of whoever projects. A slash in a name does not end it.
-fn lock_name(name: &Name) -> String {
-    format!("projection/{}", name.as_str().replace('%', "%25").replace('/', "%2F"))
 }
 
 impl fmt::Debug for Projector {

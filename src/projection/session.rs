@@ -14,11 +14,14 @@ use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::projection::{Begin, Standing, Wanted};
 use millpond_actors::storage::stream::Query;
 
+use super::letters::{self, DeadLetter};
 use super::projector::Settings;
 use super::track::{Halt, Track, Work};
 use super::{Project, Projected, Projection};
 use crate::batch::Batch;
+use crate::job::Job;
 use crate::lock::LockGuard;
+use crate::queue::Queue;
 use crate::stopper::{Stage, Stopper};
 
 /// How a session has ended, if not by an error.
@@ -37,6 +40,7 @@ pub(super) struct Session<'a> {
     guard: &'a LockGuard,
     pub(super) settings: Settings,
     pub(super) ear: Ear,
+    pub(super) letters: Queue<DeadLetter>,
 }
 
 /// What comes next.
@@ -45,6 +49,8 @@ enum Next {
     Lost,
     /// Its rows have changed, or the store is closed.
     News(Result<()>),
+    /// A dead letter was revived.
+    Letter(Result<Job<DeadLetter>>),
     /// There is something to do for one of the generations.
     Work(usize, Work),
     /// The newer generation has come as far as the one that is read.
@@ -62,7 +68,7 @@ impl<'a> Session<'a> {
         settings: Settings,
     ) -> Session<'a> {
         let ear = projection.runtime.projections().hear(name);
-        Session { projection, name, query, guard, settings, ear }
+        Session { projection, name, query, guard, settings, ear, letters: projection.dead_letters() }
     }
 
     pub(super) fn runtime(&self) -> &'a Arc<Runtime> {
@@ -84,8 +90,10 @@ impl<'a> Session<'a> {
         let goal = self.runtime().read(|view| view.head()).await?;
         let mut stands = self.begin().await?;
         let mut tracks: Vec<Track> = Vec::new();
-        // Which of the generations is asked last.
-        let mut turn = 0;
+        // Which of the generations was asked last, and which letter the store has refused.
+        let (mut turn, mut refused) = (0, None);
+        let pop = || self.settings.dead_letters.then(|| Box::pin(self.letters.pop()));
+        let mut letter = pop();
         loop {
             let Some(live) = stands.first() else { return Ok(End::Over) };
             let paused = live.paused;
@@ -117,6 +125,11 @@ impl<'a> Session<'a> {
                     {
                         return Poll::Ready(Next::Promote);
                     }
+                    if let Some(waiting) = &mut letter
+                        && let Poll::Ready(revived) = waiting.as_mut().poll(context)
+                    {
+                        return Poll::Ready(Next::Letter(revived));
+                    }
                     let all = tracks.len();
                     for index in (0..all).map(|step| (turn + 1 + step) % all) {
                         let Some(track) = tracks.get_mut(index) else { continue };
@@ -143,6 +156,11 @@ impl<'a> Session<'a> {
                         Some(newer) => newer.promote(self, project).await.and(Err(Halt::Stale)),
                         None => Ok(()),
                     },
+                    Next::Letter(Err(error)) => Err(Halt::Error(error)),
+                    Next::Letter(Ok(job)) => {
+                        letter = pop();
+                        letters::project_again(job, &mut refused, &mut tracks, self, project).await
+                    }
                     Next::Work(index, work) => {
                         turn = index;
                         let is_live = index == 0;

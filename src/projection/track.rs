@@ -18,9 +18,9 @@ use millpond_actors::storage::stream::Query;
 use millpond_actors::storage::{Apply, Outcome};
 use millpond_actors::thread::contain;
 
-use super::Projected;
 use super::project::{Failure, Project, Rows};
 use super::session::Session;
+use super::{Projected, letters};
 use crate::batch::{Batch, Refused};
 use crate::following::Following;
 use crate::job::cut;
@@ -69,7 +69,7 @@ pub(super) enum Halt {
 }
 
 /// What came of a commit.
-enum Came {
+pub(super) enum Came {
     /// All of it was committed.
     Committed,
     /// Something that the user has added was refused.
@@ -96,6 +96,10 @@ impl Track {
             return Track { standing, ..self };
         }
         Track { standing, attempts: 0, rest: None, ..self }
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     pub(super) fn parked(&self) -> Option<String> {
@@ -211,11 +215,10 @@ impl Track {
         projected: &mut Projected,
     ) -> Result<(), Halt> {
         let mut batch = Batch::new(Arc::clone(session.runtime()));
-        let (generation, mut handled, mut failed) = (self.standing.generation, 0_usize, None);
+        let (mut handled, mut failed) = (0_usize, None);
         for event in self.held.iter().take(self.most) {
             let mark = batch.mark();
-            let mut rows = Rows { batch: &mut batch, generation };
-            if let Err(reason) = theirs("apply", session, || project.apply(event, &mut rows)) {
+            if let Err(reason) = self.project(event, &mut batch, session, project) {
                 batch.back_to(mark);
                 failed = Some(reason);
                 break;
@@ -243,6 +246,9 @@ impl Track {
                 self.most = handled / 2;
                 Ok(())
             }
+            Came::Refused(reason) if session.settings.goes_past(self.attempts + 1) => {
+                self.go_past(&reason, session).await
+            }
             Came::Refused(reason) => {
                 let event = self.held.front().map(|event| {
                     let (kind, stream) = (event.event_type(), event.stream());
@@ -250,6 +256,36 @@ impl Track {
                 });
                 self.fails(&event.unwrap_or(reason), session.settings.attempts, session).await
             }
+        }
+    }
+
+    /// What comes of an event is added to a batch.
+    pub(super) fn project(
+        &self,
+        event: &Recorded,
+        batch: &mut Batch,
+        session: &Session<'_>,
+        project: &mut impl Project,
+    ) -> Result<(), String> {
+        let mut rows = Rows { batch, generation: self.standing.generation };
+        theirs("apply", session, || project.apply(event, &mut rows))
+    }
+
+    /// The first event is a dead letter, and what is behind it comes next.
+    async fn go_past(&mut self, reason: &str, session: &Session<'_>) -> Result<(), Halt> {
+        let Some(event) = self.held.front() else { return Ok(()) };
+        let to = if self.held.len() == 1 { self.read } else { event.position() };
+        let mut batch = Batch::new(Arc::clone(session.runtime()));
+        let letter = (event, self.standing.generation);
+        letters::go_past(&mut batch, &session.letters, letter, reason).map_err(Halt::Error)?;
+        match self.commit(batch, (to, 0), None, session).await? {
+            Came::Committed => {
+                self.held.pop_front();
+                (self.attempts, self.save) = (0, None);
+                Ok(())
+            }
+            // A letter that cannot be written is no reason to skip it.
+            Came::Refused(reason) => self.fails(&reason, session.settings.attempts, session).await,
         }
     }
 
@@ -299,7 +335,7 @@ impl Track {
     }
 
     /// Commits a batch, and with it that the checkpoint is there.
-    async fn commit(
+    pub(super) async fn commit(
         &mut self,
         batch: Batch,
         (to, handled): (u64, u64),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use millpond::{
-    Error, Event, EventStream, Expected, Failure, From, Log, Origin, Progress, Project, Projected,
+    Error, Event, EventStream, Expected, Failure, From, JobState, Log, Origin, Progress, Project, Projected,
     Projection, Projector, Recorded, Result, Rows, Stopper, Store,
 };
 use tokio::task::JoinHandle;
@@ -28,6 +28,7 @@ each_backend! {
     w3_failures_in_a_row_skip_nothing
     w4_no_wake_up_is_lost
     w5_what_fails_is_seen_and_can_be_mended
+    w5_what_is_gone_past_is_a_dead_letter_and_can_be_projected_later
     w6_a_type_that_cannot_be_read_is_the_failure_of_the_one_that_wants_it
     w11_a_tenants_projection_sees_that_tenant_alone
     w11_rows_without_a_checkpoint_do_not_come_about
@@ -608,5 +609,58 @@ async fn w19_events_of_one_stream_stay_in_order(store: Store) -> Result<()> {
             seen.iter().filter(|it| *it / 1_000 == stream).map(|it| it % 1_000).collect();
         assert_eq!(of_stream, (1..=60).collect::<Vec<_>>());
     }
+    Ok(())
+}
+
+/// One whose third event fails until it is mended.
+fn failing(log: &Log<u64>, mended: &Arc<AtomicU64>) -> impl Project + Send + 'static {
+    let (log, mended) = (log.clone(), Arc::clone(mended));
+    move |event: &Recorded, rows: &mut Rows<'_>| -> Result<(), Failure> {
+        rows.log(&log, &event.position())?;
+        match (event.position(), mended.load(Ordering::SeqCst)) {
+            (3, 0) => Err("no such customer".into()),
+            (3, 1) => {
+                rows.append("c-1", Expected::NoStream, [Event::new("Never", &())?])?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn w5_what_is_gone_past_is_a_dead_letter_and_can_be_projected_later(store: Store) -> Result<()> {
+    let (log, projection, mended) = (store.log::<u64>("seen"), store.projection("all"), Arc::default());
+    let letters = projection.dead_letters();
+    store.events().append("c-1", Expected::Any, (0..5).map(event).collect::<Vec<_>>()).await?;
+    let projector = projection.projector(store.events().read_category("c")).attempts(1).dead_letters();
+    let running = start(projector, failing(&log, &mended));
+    projection.caught_up().await?;
+    assert_eq!(logged(&log).await?, [1, 2, 4, 5], "the others do not wait for it");
+    let Progress { handled, failure, .. } = progress(&projection).await?;
+    assert_eq!((handled, failure), (4, None));
+    let dead =
+        async || Ok::<_, Error>(letters.page(Some(JobState::Dead), 0, 9).await?.jobs.remove(0).unwrap());
+    let record = dead().await?;
+    assert_eq!(record.reason.as_deref(), Some("no such customer"));
+    let letter = letters.decode(&record)?;
+    assert_eq!((letter.position, letter.stream.as_str(), letter.version), (3, "c-1", 3));
+    assert_eq!((letter.event_type.as_str(), letter.generation), ("Counted", 1));
+    // It fails again, whoever refuses it: the user or the store.
+    for (way, reason) in [(0, "no such customer"), (1, "c-1")] {
+        mended.store(way, Ordering::SeqCst);
+        letters.revive(record.sequence).await?;
+        until(async || {
+            let numbers = letters.numbers().await?.unwrap();
+            Ok(numbers.dead == 1 && dead().await?.reason.unwrap().contains(reason))
+        })
+        .await?;
+    }
+    mended.store(2, Ordering::SeqCst);
+    letters.revive(record.sequence).await?;
+    until(async || Ok(progress(&projection).await?.handled == 5)).await?;
+    stop(running).await?;
+    assert_eq!(logged(&log).await?, [1, 2, 4, 5, 3]);
+    let numbers = letters.numbers().await?.unwrap();
+    assert_eq!((numbers.dead, numbers.ready, numbers.claimed), (0, 0, 0));
     Ok(())
 }

@@ -68,7 +68,11 @@ impl Store {
             ended_at: None,
             reason: None,
         };
-        self.put_job(queue, sequence, new.starting(Due::of(job.start, me.now)));
+        let new = match &job.dead {
+            Some(reason) => new.ended(me, State::Dead, Some(reason)),
+            None => new.starting(Due::of(job.start, me.now)),
+        };
+        self.put_job(queue, sequence, new);
         Place { sequence, existed: false }
     }
 

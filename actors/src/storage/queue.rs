@@ -41,6 +41,8 @@ pub struct NewJob {
     pub max_attempts: Option<u32>,
     /// Where it comes from.
     pub origin: Option<Box<Origin>>,
+    /// It is a dead letter from the beginning, for this reason.
+    pub dead: Option<Box<str>>,
 }
 
 /// When a job becomes visible.

@@ -292,7 +292,16 @@ mod tests {
 
     fn push(start: Start) -> Operation {
         let data = Data::Json("7".into());
-        let job = NewJob { data, schema: 1, priority: 0, start, key: None, max_attempts: None, origin: None };
+        let job = NewJob {
+            data,
+            schema: 1,
+            priority: 0,
+            start,
+            key: None,
+            max_attempts: None,
+            origin: None,
+            dead: None,
+        };
         Push { queue: target(), jobs: vec![job] }.into_operation()
     }
 

@@ -21,7 +21,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 pub(crate) fn job(start: Start) -> NewJob {
     let data = Data::Json("7".to_owned());
-    NewJob { data, schema: 1, priority: 0, start, key: None, max_attempts: None, origin: None }
+    NewJob { data, schema: 1, priority: 0, start, key: None, max_attempts: None, origin: None, dead: None }
 }
 
 fn target() -> Target {

@@ -24,6 +24,7 @@ fn set(due_ms: i64) -> Set {
         key: None,
         max_attempts: None,
         origin: None,
+        dead: None,
     };
     let plan = Plan { cron: "* * * * * *".into(), zone: "UTC".into(), missed: Missed::Once, job };
     let queue = Target { name: name("q"), id: None };

@@ -48,6 +48,7 @@ pub(super) fn everything_about_a_job_survives_the_round_trip(stage: &Stage<'_>) 
             key: Some(Key { text: format!("k'\"😀{at}").into(), scope: Scope::Live }),
             max_attempts: Some(at + 1),
             origin: odd_origin([0, 210, 6][at as usize]).kept(),
+            dead: None,
         })
         .collect();
     let pushed_at = stage.now().wall_ms;
@@ -247,6 +248,21 @@ pub(super) fn q4_dead_letters_are_revived(stage: &Stage<'_>) {
     assert_eq!(a.run(revive("q", Which::From(2))), one);
     assert_eq!(a.run(revive("never", Which::From(0))), Revived::default());
     assert_eq!(a.claim_numbers("q"), [2, 3], "in their old places");
+}
+
+pub(super) fn q4_a_job_may_be_a_dead_letter_from_the_beginning(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let key = Some(Key { text: "k".into(), scope: Scope::Kept });
+    let dead = NewJob { key, dead: Some("no use".into()), ..new_job(1) };
+    a.push("q", vec![dead.clone(), new_job(2)]);
+    let again = a.run(push("q", vec![dead]));
+    assert_eq!(again.places, [Place { sequence: 1, existed: true }]);
+    let job = stage.jobs("q", Some(State::Dead)).remove(0);
+    let ended_at = Some(stage.now().wall_ms);
+    assert_eq!((job.attempts, job.reason.as_deref(), job.ended_at), (0, Some("no use"), ended_at));
+    assert_eq!(a.claim_numbers("q"), [2], "nobody has ever been given it");
+    a.run(revive("q", Which::One(1)));
+    assert_eq!(a.claim_numbers("q"), [1]);
 }
 
 pub(super) fn g9_many_are_revived_and_removed_in_steps(stage: &Stage<'_>) {

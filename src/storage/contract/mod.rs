@@ -315,6 +315,7 @@ macro_rules! contract_suite {
                     q6_what_is_kept_may_keep_others_out_too
                     q6_a_dead_letter_is_not_revived_beside_its_successor
                     q4_dead_letters_are_revived
+                    q4_a_job_may_be_a_dead_letter_from_the_beginning
                     g9_many_are_revived_and_removed_in_steps
                     jobs_are_removed_on_request
                     d16_options_live_in_the_row

@@ -8,6 +8,7 @@ mod auditor;
 mod events;
 mod feeds;
 mod jobs;
+mod projections;
 
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::storage::Data;
@@ -16,6 +17,7 @@ use millpond_actors::storage::erase::{Erase, Erased, Step::Begin};
 use millpond_actors::storage::lock::{
     Acquire, Acquired, Break, Broken, Grant, Leave, Line, Renew, Settle, Settled, Was,
 };
+use millpond_actors::storage::projection;
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Query};
 use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
@@ -65,6 +67,8 @@ struct Known {
     streams: [u64; STREAMS.len()],
     locks: [u64; LOCKS.len()],
     jobs: Jobs,
+    /// How they stood after the last group.
+    projections: Vec<projection::Standing>,
 }
 
 /// Both sides, driven alike.
@@ -244,6 +248,7 @@ impl Pair {
             Step::Break { lock } => Operation::LockBreak(Break { lock: target(LOCKS[*lock].0) }),
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
             Step::Feed(step) => return feeds::operation(self, step),
+            Step::Projection(step) => return projections::operation(self, step),
             Step::Queue(step) => return self.known.jobs.operation(step),
             Step::Batch(steps) => {
                 let parts = steps.iter().map(|step| self.operation(player, step)).collect::<Option<_>>()?;
@@ -357,6 +362,7 @@ impl Pair {
         });
         feeds::compare(self);
         jobs::compare(self);
+        projections::compare(self);
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));

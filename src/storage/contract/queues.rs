@@ -19,6 +19,7 @@ pub(super) fn new_job(number: u64) -> NewJob {
         key: None,
         max_attempts: None,
         origin: None,
+        dead: None,
     }
 }
 

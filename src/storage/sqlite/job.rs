@@ -82,7 +82,7 @@ impl SqliteSession {
         "INSERT INTO job (queue, sequence, state, priority, attempts, max_attempts, key, pushed_at,
         due, due_boot, token, process, granted_at, ttl, ended_at, reason, schema, format, crc, data, correlation,
         causation, actor, tenant)
-        VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, NULL, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+        VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, ?18, ?19, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
     /// Writes a new job under the last number of its queue.
     pub(super) fn put_job(&self, queue: &str, found: &Found, job: &NewJob, due: Option<Due>) -> Result<()> {
@@ -90,7 +90,12 @@ impl SqliteSession {
         let key = key.as_ref().map(|key| &*key.text);
         let (name, number, format) = (key.unwrap_or(""), found.sequence, data.format());
         let crc = checksum::record(Kind::Job, queue, number, name, format, *schema, data.bytes());
-        let state = if due.is_some() { State::Delayed } else { State::Ready };
+        let due = due.filter(|_| job.dead.is_none());
+        let state = match due {
+            _ if job.dead.is_some() => State::Dead,
+            Some(_) => State::Delayed,
+            None => State::Ready,
+        };
         let [correlation, causation, actor, tenant] = origin_columns(job.origin.as_deref());
         let mut statement = self.connection.prepare_cached(Self::PUT).map_err(database)?;
         statement
@@ -112,6 +117,8 @@ impl SqliteSession {
                 causation,
                 actor,
                 tenant,
+                job.dead.as_ref().map(|_| self.now.wall_ms),
+                job.dead,
             ])
             .map(drop)
             .map_err(database)

@@ -48,6 +48,7 @@ fn schedule(queue: &str, row: &Row<'_>) -> Result<Schedule> {
         key,
         max_attempts: column(row, 8, queue, &name)?,
         origin: origin_from(row, 15).map_err(|error| odd(&error.to_string()))?,
+        dead: None,
     };
     let (cron, zone): (String, String) = (column(row, 4, queue, &name)?, column(row, 5, queue, &name)?);
     let plan = Plan { cron: cron.into(), zone: zone.into(), missed, job };

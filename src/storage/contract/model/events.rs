@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::super::stage::{name, odd_origin};
 use super::feeds::{FeedStep, feed_queries, feed_steps};
 use super::jobs::{JobStep, job_steps};
+use super::projections::{ProjectionStep, projection_steps};
 
 pub(super) const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
 pub(super) const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
@@ -78,6 +79,7 @@ pub(super) enum Step {
         version: u64,
     },
     Feed(FeedStep),
+    Projection(ProjectionStep),
     Queue(JobStep),
     /// All of them or none.
     Batch(Vec<Step>),
@@ -114,6 +116,7 @@ fn single_steps() -> impl Strategy<Value = Step> {
     let ttl_ms = prop_oneof![Just(20), Just(50), Just(500), Just(20_000)];
     prop_oneof![
         6 => feed_steps().prop_map(Step::Feed),
+        3 => projection_steps().prop_map(Step::Projection),
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }
         ),

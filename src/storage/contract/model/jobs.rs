@@ -44,8 +44,10 @@ fn new_jobs() -> impl Strategy<Value = NewJob> {
     ];
     let scope = prop_oneof![3 => Just(Scope::Live), 1 => Just(Scope::Kept)];
     let key = prop::option::weighted(0.3, (0..3_u8, scope));
-    (0..99_u64, -2..3_i64, start, key, prop::option::of(1..4_u32)).prop_map(
-        |(number, priority, start, key, max_attempts)| NewJob {
+    let dead = prop::option::weighted(0.1, Just("no use".into()));
+    (0..99_u64, -2..3_i64, start, key, prop::option::of(1..4_u32), dead).prop_map(
+        |(number, priority, start, key, max_attempts, dead)| NewJob {
+            dead,
             priority,
             start,
             key: key.map(|(key, scope)| Key { text: format!("k{key}").into(), scope }),

@@ -23,6 +23,7 @@ pub(super) fn push(queue: &str, jobs: &[(&str, i64)]) -> Push {
         key: Some(Key { text: (*key).into(), scope: Scope::Live }),
         max_attempts: None,
         origin: None,
+        dead: None,
     };
     Push { queue: target(queue), jobs: jobs.iter().map(job).collect() }
 }

@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, erase, feed, queue, schedule, sql, stream, subject, subscription,
+    batch, erase, feed, projection, queue, schedule, sql, stream, subject, subscription,
 };
 
 use super::ground::{Ground, State};

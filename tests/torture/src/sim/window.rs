@@ -6,7 +6,8 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, change, feed, queue, schedule, subject, subscription,
+    Moment, Process, Pulse, Summary, Turn, View, change, feed, projection, queue, schedule, subject,
+    subscription,
 };
 use uuid::Uuid;
 
@@ -52,6 +53,16 @@ impl View for Window {
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
         self.clear(50)?;
         self.view.snapshot(stream)
+    }
+
+    fn projection(&mut self, name: &Name) -> Result<Vec<projection::Standing>> {
+        self.clear(800)?;
+        self.view.projection(name)
+    }
+
+    fn projections(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<projection::Standing>> {
+        self.clear(800)?;
+        self.view.projections(after, limit)
     }
 
     fn subject(&mut self, name: &Name) -> Result<Option<subject::KeyState>> {

@@ -1,0 +1,122 @@
+//! Dead letters of a projection: events that it has gone past without having projected them.
+//!
+//! They are jobs of a queue of its own, dead from the beginning, pushed in the commit that goes past the event. So all that can
+//! be done with a dead letter can be done with these; one that is revived is projected by whoever has the projection's lock, and
+//! what comes of it, the projection's place and the end of the job are one commit.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use millpond_actors::error::Result;
+use millpond_actors::name::Name;
+use millpond_actors::storage::projection::Standing;
+use millpond_actors::storage::stream::{Filter, Query, Scope};
+
+use super::Projection;
+use super::project::Project;
+use super::session::Session;
+use super::track::{Came, Halt, Track};
+use crate::batch::Batch;
+use crate::job::{Job, Push};
+use crate::queue::Queue;
+use crate::reading::Recorded;
+
+/// An event that a projection has gone past without having projected it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The event's position in the store.
+    pub position: u64,
+    /// Its stream.
+    pub stream: String,
+    /// Its version there.
+    pub version: u64,
+    /// Its type.
+    pub event_type: String,
+    /// Its id.
+    pub id: Uuid,
+    /// The generation of the projection that has gone past it.
+    pub generation: u64,
+}
+
+impl DeadLetter {
+    fn of(event: &Recorded, generation: u64) -> DeadLetter {
+        DeadLetter {
+            position: event.position(),
+            stream: event.stream().to_owned(),
+            version: event.version(),
+            event_type: event.event_type().to_owned(),
+            id: event.id(),
+            generation,
+        }
+    }
+}
+
+impl Projection {
+    /// The events that were gone past without having been projected, where that is [wanted](crate::Projector::dead_letters):
+    /// dead letters of a queue of this projection, each with the reason. Look at them by [page](Queue::page), and have them
+    /// projected once more by [reviving](Queue::revive) them: whoever projects does so, behind what he has projected meanwhile,
+    /// and they are done, or dead again, with the new reason.
+    #[must_use]
+    pub fn dead_letters(&self) -> Queue<DeadLetter> {
+        let name = self.name.as_ref().map_or(String::new(), queue_name);
+        Queue::new(Arc::clone(&self.runtime), &name)
+    }
+}
+
+/// The name of the queue, which is that of the lock too.
+pub(super) fn queue_name(name: &Name) -> String {
+    // A slash in a name does not end it.
+    format!("projection/{}", name.as_str().replace('%', "%25").replace('/', "%2F"))
+}
+
+/// Goes past an event.
+pub(super) fn go_past(
+    batch: &mut Batch,
+    letters: &Queue<DeadLetter>,
+    (event, generation): (&Recorded, u64),
+    reason: &str,
+) -> Result<()> {
+    let letter = DeadLetter::of(event, generation);
+    // A rebuild that is begun again comes by it again.
+    let once = Push::new().key_once(format!("{generation}/{}", letter.id));
+    batch.push_dead(letters, &letter, once, reason).map(drop)
+}
+
+/// Projects a letter that was revived. `refused` is the one before, if the store has refused what came of it.
+pub(super) async fn project_again(
+    job: Job<DeadLetter>,
+    refused: &mut Option<(u64, String)>,
+    tracks: &mut [Track],
+    session: &Session<'_>,
+    project: &mut impl Project,
+) -> Result<(), Halt> {
+    let (position, generation, sequence) = (job.position, job.generation, job.sequence());
+    if let Some((_, reason)) = refused.take_if(|(refused, _)| *refused == sequence) {
+        return job.bury(reason).await.map_err(Halt::Error);
+    }
+    let track = tracks.iter_mut().find(|track| track.standing().generation == generation);
+    let event = session.runtime().read(move |view| {
+        let (scope, filter) = (Scope::All, Filter::default());
+        let query = Query { scope, backward: false, from: position, to: position, filter, limit: 1 };
+        view.events(&query)?.events.into_iter().next().transpose()
+    });
+    let event = event.await.map_err(Halt::Error)?.map(Recorded::of);
+    let (Some(track), Some(event)) = (track, event) else {
+        // Its generation is gone, or what it was about is erased.
+        return job.done().await.map_err(Halt::Error);
+    };
+    let mut batch = Batch::new(Arc::clone(session.runtime()));
+    if let Err(reason) = track.project(&event, &mut batch, session, project) {
+        return job.bury(reason).await.map_err(Halt::Error);
+    }
+    job.done_in(&mut batch).map_err(Halt::Error)?;
+    let Standing { position, failure, .. } = track.standing().clone();
+    if let Came::Refused(reason) = track.commit(batch, (position, 1), failure, session).await? {
+        // It was given back with its batch, and comes next.
+        *refused = Some((sequence, reason));
+    }
+    Ok(())
+}
