@@ -268,7 +268,9 @@ pub use crate::lock::{Lock, LockGuard};
 pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::log::Log;
 pub use crate::origin::Origin;
-pub use crate::projection::{DeadLetter, Failure, Progress, Project, Projected, Projection, Projector, Rows};
+pub use crate::projection::{
+    Attempt, DeadLetter, Failure, Progress, Project, Projected, Projection, Projector, Reacted, Reactor, Rows,
+};
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};
 pub use crate::repository::{EventStore, Repository};

@@ -16,8 +16,8 @@ use millpond_actors::storage::stream::{Filter, Query, Scope};
 
 use super::Projection;
 use super::project::Project;
-use super::session::Session;
-use super::track::{Came, Halt, Track};
+use super::session::{Halt, Session};
+use super::track::Track;
 use crate::batch::Batch;
 use crate::job::{Job, Push};
 use crate::queue::Queue;
@@ -85,6 +85,17 @@ pub(super) fn go_past(
     batch.push_dead(letters, &letter, once, reason).map(drop)
 }
 
+/// The event of a letter, unless it was erased.
+pub(super) async fn event(letter: &DeadLetter, session: &Session<'_>) -> Result<Option<Recorded>> {
+    let position = letter.position;
+    let event = session.runtime().read(move |view| {
+        let (scope, filter) = (Scope::All, Filter::default());
+        let query = Query { scope, backward: false, from: position, to: position, filter, limit: 1 };
+        view.events(&query)?.events.into_iter().next().transpose()
+    });
+    Ok(event.await?.map(Recorded::of))
+}
+
 /// Projects a letter that was revived. `refused` is the one before, if the store has refused what came of it.
 pub(super) async fn project_again(
     job: Job<DeadLetter>,
@@ -93,18 +104,12 @@ pub(super) async fn project_again(
     session: &Session<'_>,
     project: &mut impl Project,
 ) -> Result<(), Halt> {
-    let (position, generation, sequence) = (job.position, job.generation, job.sequence());
+    let (generation, sequence) = (job.generation, job.sequence());
     if let Some((_, reason)) = refused.take_if(|(refused, _)| *refused == sequence) {
         return job.bury(reason).await.map_err(Halt::Error);
     }
     let track = tracks.iter_mut().find(|track| track.standing().generation == generation);
-    let event = session.runtime().read(move |view| {
-        let (scope, filter) = (Scope::All, Filter::default());
-        let query = Query { scope, backward: false, from: position, to: position, filter, limit: 1 };
-        view.events(&query)?.events.into_iter().next().transpose()
-    });
-    let event = event.await.map_err(Halt::Error)?.map(Recorded::of);
-    let (Some(track), Some(event)) = (track, event) else {
+    let (Some(track), Some(event)) = (track, event(&job, session).await.map_err(Halt::Error)?) else {
         // Its generation is gone, or what it was about is erased.
         return job.done().await.map_err(Halt::Error);
     };
@@ -114,9 +119,7 @@ pub(super) async fn project_again(
     }
     job.done_in(&mut batch).map_err(Halt::Error)?;
     let Standing { position, failure, .. } = track.standing().clone();
-    if let Came::Refused(reason) = track.commit(batch, (position, 1), failure, session).await? {
-        // It was given back with its batch, and comes next.
-        *refused = Some((sequence, reason));
-    }
+    // If it is refused, it was given back with its batch, and comes next.
+    *refused = track.commit(batch, (position, 1), failure, session).await?.map(|reason| (sequence, reason));
     Ok(())
 }

@@ -4,17 +4,25 @@
 //! - `project` what the user makes of an event;
 //! - `letters` what it has gone past without having projected it;
 //! - `projector` who projects: one at a time, under a lock;
-//! - `session` what he does while he has the lock: reads, waits, obeys;
-//! - `track` one generation on its way: its events, its commits, its failures.
+//! - `session` one who has the lock, and what he can do by that;
+//! - `projecting` his life while he has it: brings the generations on, waits, obeys;
+//! - `track` one generation on its way: its events, its commits, its failures;
+//! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him, and
+//!   `breaker` what has him wait after failures in a row.
 //!
 //! A projector is a future that the user's executor drives, as a worker is, and no thread or actor of its own: his code runs
 //! there, and what it takes is his affair.
 
+mod breaker;
 mod letters;
 mod project;
+mod projecting;
 mod projector;
+mod reacting;
+mod reactor;
 mod session;
 mod track;
+mod window;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +37,7 @@ use millpond_actors::storage::projection::{Standing, Want, Wanted};
 pub use self::letters::DeadLetter;
 pub use self::project::{Failure, Project, Rows};
 pub use self::projector::{Projected, Projector};
+pub use self::reactor::{Attempt, Reacted, Reactor};
 use crate::batch::{Batch, Slot};
 
 /// A projection: a named way through the events of the store, whose checkpoint the store keeps. A handle: cheap to clone, no

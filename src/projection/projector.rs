@@ -1,20 +1,15 @@
 //! Who projects: one at a time, over all processes.
 
-use std::fmt;
-use std::sync::Arc;
-
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::stream::Query;
+use std::fmt;
 
-use super::letters::queue_name;
-use super::session::{End, Session};
-use super::{Project, Projection};
-use crate::lock::Lock;
-use crate::patience::{passes, pause};
+use super::session::{Session, Settings, Turns};
+use super::{Project, Projection, projecting};
 use crate::reading::EventStream;
-use crate::stopper::{Stage, Stopper};
+use crate::stopper::Stopper;
 
 /// Projects the events of a projection, as long as [`run`](Projector::run) is polled, on any executor. Made by
 /// [`Projection::projector`].
@@ -32,26 +27,6 @@ pub struct Projector {
     events: EventStream,
     pub(super) settings: Settings,
     stopper: Stopper,
-}
-
-/// How somebody projects.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    /// So many events a commit, at most.
-    pub(super) batch: usize,
-    /// So often an event is tried before it is parked.
-    pub(super) attempts: u32,
-    /// It is not parked then, but is a dead letter.
-    pub(super) dead_letters: bool,
-    /// He ends when there is nothing more.
-    pub(super) drains: bool,
-}
-
-impl Settings {
-    /// Whether an event that has failed so often is a dead letter.
-    pub(super) fn goes_past(&self, attempts: u32) -> bool {
-        self.dead_letters && attempts >= self.attempts
-    }
 }
 
 /// What a projector has done.
@@ -124,31 +99,17 @@ impl Projector {
     /// [`Progress::failure`]: crate::Progress::failure
     pub async fn run(self, project: impl Project) -> Result<Projected> {
         let (name, query) = self.checked()?;
-        let Projector { projection, events: _, settings, stopper } = self;
-        let runtime = &projection.runtime;
-        let lock = Lock::new(Arc::clone(runtime), &queue_name(&name));
-        let (mut project, mut projected, mut failures) = (project, Projected::default(), 0);
-        loop {
-            let ended = match stopper.unless(Stage::Ending, lock.acquire()).await {
-                None => Ok(End::Over),
-                Some(Ok(guard)) => {
-                    let session = Session::new(&projection, &name, &query, &guard, settings);
-                    let ended = session.run(&mut project, &stopper, &mut projected).await;
-                    let _ = guard.release().await;
-                    ended
-                }
-                Some(Err(error)) => Err(error),
-            };
-            match ended {
-                Ok(End::Over) => return Ok(projected),
-                Ok(End::Lost) => failures = 0,
-                Err(error) if passes(&error) => {
-                    failures += 1;
-                    let _ = stopper.unless(Stage::Ending, runtime.timer(pause(failures))).await;
-                }
-                Err(error) => return Err(error),
+        let Projector { projection, settings, stopper, .. } = self;
+        let (mut project, mut projected) = (project, Projected::default());
+        let mut turns = Turns::new(&projection, &name, &stopper);
+        while let Some(guard) = turns.next().await? {
+            let session = Session::new(&projection, (&name, &query), &guard, settings);
+            let ended = projecting::live(&session, &mut project, &stopper, &mut projected).await;
+            if !turns.goes_on(guard, ended).await? {
+                break;
             }
         }
+        Ok(projected)
     }
 
     /// The name, and what is read, if everything is usable.

@@ -1,26 +1,23 @@
-//! What a projector does as long as he has the lock: brings the generations on, waits, and obeys.
+//! One who has the lock of a projection, and what he can do by that.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::name::Name;
 use millpond_actors::projection::Ear;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::lock::Fence;
-use millpond_actors::storage::projection::{Begin, Standing, Wanted};
+use millpond_actors::storage::projection::{
+    Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Wanted,
+};
 use millpond_actors::storage::stream::Query;
+use millpond_actors::storage::{Apply, Outcome};
 
-use super::letters::{self, DeadLetter};
-use super::projector::Settings;
-use super::track::{Halt, Track, Work};
-use super::{Project, Projected, Projection};
-use crate::batch::Batch;
-use crate::job::Job;
-use crate::lock::LockGuard;
+use super::Projection;
+use super::letters::{DeadLetter, queue_name};
+use crate::batch::{Batch, Refused};
+use crate::lock::{Lock, LockGuard};
+use crate::patience::{passes, pause};
 use crate::queue::Queue;
 use crate::stopper::{Stage, Stopper};
 
@@ -32,38 +29,107 @@ pub(super) enum End {
     Lost,
 }
 
-/// One who has the lock of a projection, and what he has to know of it.
+/// Why it does not go on as before.
+pub(super) enum Halt {
+    /// The projection does not stand as it was read any more.
+    Stale,
+    /// The lock was lost.
+    Lost,
+    /// The store cannot be written to or read.
+    Error(Error),
+}
+
+/// What came of a commit.
+pub(super) enum Came {
+    /// All of it was committed, and so it stands now.
+    Committed(Standing),
+    /// Something that the user has added was refused.
+    Refused(String),
+}
+
+/// How somebody projects or reacts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// So many events at once, at most.
+    pub(super) batch: usize,
+    /// So often an event is tried before it is parked.
+    pub(super) attempts: u32,
+    /// It is not parked then, but is a dead letter.
+    pub(super) dead_letters: bool,
+    /// He ends when there is nothing more.
+    pub(super) drains: bool,
+}
+
+impl Settings {
+    /// Whether an event that has failed so often is a dead letter.
+    pub(super) fn goes_past(&self, attempts: u32) -> bool {
+        self.dead_letters && attempts >= self.attempts
+    }
+}
+
+/// The lock of a projection, as often as it is lost on the way or something fails that may pass.
+pub(super) struct Turns<'a> {
+    runtime: &'a Runtime,
+    stopper: &'a Stopper,
+    lock: Lock,
+    failures: u32,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn new(projection: &'a Projection, name: &Name, stopper: &'a Stopper) -> Turns<'a> {
+        let lock = Lock::new(Arc::clone(&projection.runtime), &queue_name(name));
+        Turns { runtime: &projection.runtime, stopper, lock, failures: 0 }
+    }
+
+    /// Waits for the next one; `None` if it is told to stop.
+    pub(super) async fn next(&mut self) -> Result<Option<LockGuard>> {
+        loop {
+            match self.stopper.unless(Stage::Ending, self.lock.acquire()).await.transpose() {
+                Err(error) => self.passes(error).await?,
+                acquired => return acquired,
+            }
+        }
+    }
+
+    /// Whether there is to be another one, after this one has ended so.
+    pub(super) async fn goes_on(&mut self, guard: LockGuard, ended: Result<End>) -> Result<bool> {
+        let _ = guard.release().await;
+        match ended {
+            Ok(End::Over) => Ok(false),
+            Ok(End::Lost) => {
+                self.failures = 0;
+                Ok(true)
+            }
+            Err(error) => self.passes(error).await.map(|()| true),
+        }
+    }
+
+    /// Waits a while after what may pass.
+    async fn passes(&mut self, error: Error) -> Result<()> {
+        if !passes(&error) {
+            return Err(error);
+        }
+        self.failures += 1;
+        let _ = self.stopper.unless(Stage::Ending, self.runtime.timer(pause(self.failures))).await;
+        Ok(())
+    }
+}
+
+/// One who has the lock of a projection.
 pub(super) struct Session<'a> {
     projection: &'a Projection,
     pub(super) name: &'a Name,
-    query: &'a Query,
-    guard: &'a LockGuard,
+    pub(super) query: &'a Query,
+    pub(super) guard: &'a LockGuard,
     pub(super) settings: Settings,
     pub(super) ear: Ear,
     pub(super) letters: Queue<DeadLetter>,
 }
 
-/// What comes next.
-enum Next {
-    Stop,
-    Lost,
-    /// Its rows have changed, or the store is closed.
-    News(Result<()>),
-    /// A dead letter was revived.
-    Letter(Result<Job<DeadLetter>>),
-    /// There is something to do for one of the generations.
-    Work(usize, Work),
-    /// The newer generation has come as far as the one that is read.
-    Promote,
-    /// All has been dealt with that was there at the beginning.
-    Drained,
-}
-
 impl<'a> Session<'a> {
     pub(super) fn new(
         projection: &'a Projection,
-        name: &'a Name,
-        query: &'a Query,
+        (name, query): (&'a Name, &'a Query),
         guard: &'a LockGuard,
         settings: Settings,
     ) -> Session<'a> {
@@ -75,115 +141,8 @@ impl<'a> Session<'a> {
         &self.projection.runtime
     }
 
-    pub(super) fn fence(&self) -> Fence {
-        self.guard.fence()
-    }
-
-    /// Goes on until it is told to stop, has nothing more to do, or has lost the lock.
-    pub(super) async fn run(
-        &self,
-        project: &mut impl Project,
-        stopper: &Stopper,
-        projected: &mut Projected,
-    ) -> Result<End> {
-        let (mut lost, mut stopped) = (pin!(self.guard.lost()), pin!(stopper.reached(Stage::Ending)));
-        let goal = self.runtime().read(|view| view.head()).await?;
-        let mut stands = self.begin().await?;
-        let mut tracks: Vec<Track> = Vec::new();
-        // Which of the generations was asked last, and which letter the store has refused.
-        let (mut turn, mut refused) = (0, None);
-        let pop = || self.settings.dead_letters.then(|| Box::pin(self.letters.pop()));
-        let mut letter = pop();
-        loop {
-            let Some(live) = stands.first() else { return Ok(End::Over) };
-            let paused = live.paused;
-            if stands.len() > 1 && !project.beside() {
-                stands = self.reset_instead(&stands).await?;
-                continue;
-            }
-            self.lay(&mut tracks, &stands)?;
-            // Whoever begins to follow has to be told once how far the events have come.
-            let head = self.runtime().read(|view| view.head()).await?;
-            self.runtime().follow().reaches(head);
-            loop {
-                let next = poll_fn(|context| {
-                    if stopped.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(Next::Stop);
-                    }
-                    if lost.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(Next::Lost);
-                    }
-                    if let Poll::Ready(news) = self.ear.poll_news(context) {
-                        return Poll::Ready(Next::News(news));
-                    }
-                    if paused {
-                        return Poll::Pending;
-                    }
-                    if let [live, newer] = tracks.as_mut_slice()
-                        && newer.is_ahead_of(live)
-                        && newer.poll_rested(context).is_ready()
-                    {
-                        return Poll::Ready(Next::Promote);
-                    }
-                    if let Some(waiting) = &mut letter
-                        && let Poll::Ready(revived) = waiting.as_mut().poll(context)
-                    {
-                        return Poll::Ready(Next::Letter(revived));
-                    }
-                    let all = tracks.len();
-                    for index in (0..all).map(|step| (turn + 1 + step) % all) {
-                        let Some(track) = tracks.get_mut(index) else { continue };
-                        if let Poll::Ready(work) = track.poll_work(self, context) {
-                            return Poll::Ready(Next::Work(index, work));
-                        }
-                    }
-                    let drained = self.settings.drains && tracks.iter().all(|track| track.is_done(goal));
-                    if drained { Poll::Ready(Next::Drained) } else { Poll::Pending }
-                });
-                let done = match next.await {
-                    Next::Stop => {
-                        for track in &mut tracks {
-                            // Its place is where it was, if that cannot be.
-                            let _ = track.save_place(self).await;
-                        }
-                        return Ok(End::Over);
-                    }
-                    Next::Lost => return Ok(End::Lost),
-                    Next::News(news) => news.map_err(Halt::Error).and(Err(Halt::Stale)),
-                    Next::Drained => return self.drained(&tracks),
-                    Next::Promote => match tracks.last_mut() {
-                        // It is read from now on: whatever comes of it, the rows are read again.
-                        Some(newer) => newer.promote(self, project).await.and(Err(Halt::Stale)),
-                        None => Ok(()),
-                    },
-                    Next::Letter(Err(error)) => Err(Halt::Error(error)),
-                    Next::Letter(Ok(job)) => {
-                        letter = pop();
-                        letters::project_again(job, &mut refused, &mut tracks, self, project).await
-                    }
-                    Next::Work(index, work) => {
-                        turn = index;
-                        let is_live = index == 0;
-                        match tracks.get_mut(index) {
-                            Some(track) => track.work(work, is_live, self, project, projected).await,
-                            None => Ok(()),
-                        }
-                    }
-                };
-                match done {
-                    Ok(()) => {}
-                    Err(Halt::Stale) => break,
-                    Err(Halt::Lost) => return Ok(End::Lost),
-                    Err(Halt::Error(error)) => return Err(error),
-                }
-            }
-            let name = self.name.clone();
-            stands = self.runtime().read(move |view| view.projection(&name)).await?;
-        }
-    }
-
     /// How it stands; it is made if the store does not know it.
-    async fn begin(&self) -> Result<Vec<Standing>> {
+    pub(super) async fn begin(&self) -> Result<Vec<Standing>> {
         let (name, start) = (self.name.clone(), self.projection.start);
         let position = self.runtime().read(move |view| start.position(view)).await?;
         let (mut batch, voice) = (Batch::new(Arc::clone(self.runtime())), self.ear.voice());
@@ -192,31 +151,72 @@ impl<'a> Session<'a> {
         Ok(batch.commit().await?.get(stands).cloned().unwrap_or_default())
     }
 
-    /// A track for each generation; those that are on their way go on from where they are.
-    fn lay(&self, tracks: &mut Vec<Track>, stands: &[Standing]) -> Result<()> {
-        let mut before = std::mem::take(tracks);
-        for standing in stands {
-            let known = before.iter().position(|track| track.is_at(standing));
-            tracks.push(match known.map(|index| before.swap_remove(index)) {
-                Some(track) => track.standing_at(standing.clone()),
-                None => Track::new(self.runtime(), self.query, standing.clone())?,
-            });
-        }
-        Ok(())
-    }
-
-    /// Generations that cannot be beside each other: what was to be a rebuild is a reset.
-    async fn reset_instead(&self, stands: &[Standing]) -> Result<Vec<Standing>> {
-        let position = stands.last().map_or(0, |newer| newer.position);
-        self.projection.want(Wanted::Reset(position)).await?;
+    /// How it stands; nothing if it was removed.
+    pub(super) async fn stands(&self) -> Result<Vec<Standing>> {
         let name = self.name.clone();
         self.runtime().read(move |view| view.projection(&name)).await
     }
 
-    fn drained(&self, tracks: &[Track]) -> Result<End> {
-        match tracks.iter().find_map(Track::parked) {
-            Some(reason) => Err(Error::Parked { projection: self.name.to_string(), reason }),
-            None => Ok(End::Over),
+    /// Generations that cannot be beside each other: what was to be a rebuild is a reset.
+    pub(super) async fn reset_instead(&self, stands: &[Standing]) -> Result<Vec<Standing>> {
+        let position = stands.last().map_or(0, |newer| newer.position);
+        self.projection.want(Wanted::Reset(position)).await?;
+        self.stands().await
+    }
+
+    /// Whoever begins to follow has to be told once how far the events have come.
+    pub(super) async fn look_how_far(&self) -> Result<()> {
+        let head = self.runtime().read(|view| view.head()).await?;
+        self.runtime().follow().reaches(head);
+        Ok(())
+    }
+
+    /// Commits a batch, and with it that the checkpoint is there.
+    pub(super) async fn advance(
+        &self,
+        standing: &Standing,
+        batch: Batch,
+        (to, handled): (u64, u64),
+        failure: Option<Failure>,
+    ) -> Result<Came, Halt> {
+        // If it has not begun after a failure, that is what has failed.
+        let begun = standing.begun || failure.is_none();
+        let advance = Advance { seen: self.seen(standing), to, handled, begun, failure: failure.clone() };
+        let refused = self.write(batch, advance).await?;
+        let handled = standing.handled + handled;
+        let stands = || Standing { position: to, handled, begun, failure, ..standing.clone() };
+        Ok(refused.map_or_else(|| Came::Committed(stands()), Came::Refused))
+    }
+
+    /// Commits a batch, and with it that this generation is the one that is read.
+    pub(super) async fn promote(&self, standing: &Standing, batch: Batch) -> Result<Came, Halt> {
+        let refused = self.write(batch, Promote { seen: self.seen(standing) }).await?;
+        Ok(refused.map_or_else(|| Came::Committed(standing.clone()), Came::Refused))
+    }
+
+    /// Commits a batch under a condition, which is looked at before anything else. Why something else of it was refused.
+    async fn write<O>(&self, mut batch: Batch, condition: O) -> Result<Option<String>, Halt>
+    where
+        O: Apply<Outcome = Advanced>,
+    {
+        let voice = self.ear.voice();
+        let part = Part::new(condition, |_| voice());
+        batch.first::<O>(self.runtime(), part, |_| Ok(())).map_err(Halt::Error)?;
+        match batch.commit_unless_refused().await {
+            Ok(Ok(_)) => Ok(None),
+            Ok(Err(Refused {
+                outcome: Outcome::ProjectionAdvance(it) | Outcome::ProjectionPromote(it),
+                ..
+            })) => Err(if it == Advanced::Fenced { Halt::Lost } else { Halt::Stale }),
+            Ok(Err(Refused { error, .. })) | Err(error @ Error::SqlRefused { .. }) => {
+                Ok(Some(error.to_string()))
+            }
+            Err(error) => Err(Halt::Error(error)),
         }
+    }
+
+    fn seen(&self, standing: &Standing) -> Seen {
+        let Standing { generation, revision, position, .. } = *standing;
+        Seen { name: self.name.clone(), generation, revision, position, fence: self.guard.fence() }
     }
 }

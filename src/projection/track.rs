@@ -8,20 +8,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::reply::Answer;
 use millpond_actors::runtime::Runtime;
-use millpond_actors::storage::projection::{Advance, Advanced, Failure as Kept, Promote, Seen, Standing};
+use millpond_actors::storage::projection::{Failure as Kept, Standing};
 use millpond_actors::storage::stream::Query;
-use millpond_actors::storage::{Apply, Outcome};
 use millpond_actors::thread::contain;
 
 use super::project::{Failure, Project, Rows};
-use super::session::Session;
+use super::session::{Came, Halt, Session};
 use super::{Projected, letters};
-use crate::batch::{Batch, Refused};
+use crate::batch::Batch;
 use crate::following::Following;
 use crate::job::cut;
 use crate::patience::pause;
@@ -56,24 +54,6 @@ pub(super) enum Work {
     Save,
     /// It cannot be read.
     Fails(Error),
-}
-
-/// Why it does not go on as before.
-pub(super) enum Halt {
-    /// It does not stand as it was read any more.
-    Stale,
-    /// The lock was lost.
-    Lost,
-    /// The store cannot be written to or read.
-    Error(Error),
-}
-
-/// What came of a commit.
-pub(super) enum Came {
-    /// All of it was committed.
-    Committed,
-    /// Something that the user has added was refused.
-    Refused(String),
 }
 
 impl Track {
@@ -197,13 +177,13 @@ impl Track {
             project.begin(&mut rows)?;
             if is_live { project.switch(&mut rows) } else { Ok(()) }
         });
-        let came = match begun {
+        let refused = match begun {
             Ok(()) => self.commit(batch, (self.standing.position, 0), None, session).await?,
-            Err(reason) => Came::Refused(reason),
+            Err(reason) => Some(reason),
         };
-        match came {
-            Came::Committed => Ok(()),
-            Came::Refused(reason) => self.fails(&reason, session.settings.attempts, session).await,
+        match refused {
+            None => Ok(()),
+            Some(reason) => self.fails(&reason, session.settings.attempts, session).await,
         }
     }
 
@@ -225,16 +205,16 @@ impl Track {
             }
             handled += 1;
         }
-        let came = match (handled.checked_sub(1).and_then(|last| self.held.get(last)), failed) {
+        let refused = match (handled.checked_sub(1).and_then(|last| self.held.get(last)), failed) {
             // It is tried alone before it has failed: the batch may have been full.
             (Some(last), _) => {
                 let to = if handled == self.held.len() { self.read } else { last.position() };
                 self.commit(batch, (to, handled as u64), None, session).await?
             }
-            (None, failed) => Came::Refused(failed.unwrap_or_default()),
+            (None, failed) => Some(failed.unwrap_or_default()),
         };
-        match came {
-            Came::Committed => {
+        match refused {
+            None => {
                 self.held.drain(..handled);
                 (self.attempts, self.save) = (0, None);
                 self.most = self.most.saturating_mul(2);
@@ -242,19 +222,16 @@ impl Track {
                 projected.commits += 1;
                 Ok(())
             }
-            Came::Refused(_) if handled > 1 => {
+            Some(_) if handled > 1 => {
                 self.most = handled / 2;
                 Ok(())
             }
-            Came::Refused(reason) if session.settings.goes_past(self.attempts + 1) => {
+            Some(reason) if session.settings.goes_past(self.attempts + 1) => {
                 self.go_past(&reason, session).await
             }
-            Came::Refused(reason) => {
-                let event = self.held.front().map(|event| {
-                    let (kind, stream) = (event.event_type(), event.stream());
-                    format!("event {} ({kind} of stream \"{stream}\"): {reason}", event.position())
-                });
-                self.fails(&event.unwrap_or(reason), session.settings.attempts, session).await
+            Some(reason) => {
+                let reason = self.held.front().map_or_else(|| reason.clone(), |event| at(event, &reason));
+                self.fails(&reason, session.settings.attempts, session).await
             }
         }
     }
@@ -279,13 +256,13 @@ impl Track {
         let letter = (event, self.standing.generation);
         letters::go_past(&mut batch, &session.letters, letter, reason).map_err(Halt::Error)?;
         match self.commit(batch, (to, 0), None, session).await? {
-            Came::Committed => {
+            None => {
                 self.held.pop_front();
                 (self.attempts, self.save) = (0, None);
                 Ok(())
             }
             // A letter that cannot be written is no reason to skip it.
-            Came::Refused(reason) => self.fails(&reason, session.settings.attempts, session).await,
+            Some(reason) => self.fails(&reason, session.settings.attempts, session).await,
         }
     }
 
@@ -323,62 +300,38 @@ impl Track {
         let generation = self.standing.generation;
         let mut rows = Rows { batch: &mut batch, generation };
         let switched = theirs("switch", session, || project.switch(&mut rows));
-        let promote = Promote { seen: self.seen(session) };
-        let came = match switched {
-            Ok(()) => self.write(batch, promote, session).await?,
+        let promoted = match switched {
+            Ok(()) => session.promote(&self.standing, batch).await?,
             Err(reason) => Came::Refused(reason),
         };
-        match came {
-            Came::Committed => Ok(()),
+        match promoted {
+            Came::Committed(_) => Ok(()),
             Came::Refused(reason) => self.fails(&reason, session.settings.attempts, session).await,
         }
     }
 
-    /// Commits a batch, and with it that the checkpoint is there.
+    /// Commits a batch, and with it that the checkpoint is there. Why something of it was refused.
     pub(super) async fn commit(
         &mut self,
         batch: Batch,
-        (to, handled): (u64, u64),
+        place: (u64, u64),
         failure: Option<Kept>,
         session: &Session<'_>,
-    ) -> Result<Came, Halt> {
-        // If it has not, that is what has failed.
-        let begun = self.standing.begun || failure.is_none();
-        let advance = Advance { seen: self.seen(session), to, handled, begun, failure: failure.clone() };
-        let came = self.write(batch, advance, session).await?;
-        if let Came::Committed = came {
-            let Standing { handled: before, .. } = self.standing;
-            let standing = self.standing.clone();
-            self.standing = Standing { position: to, handled: before + handled, begun, failure, ..standing };
-        }
-        Ok(came)
-    }
-
-    /// Commits a batch if the generation stands as it was read: that is looked at first.
-    async fn write<O>(&self, mut batch: Batch, condition: O, session: &Session<'_>) -> Result<Came, Halt>
-    where
-        O: Apply<Outcome = Advanced>,
-    {
-        let voice = session.ear.voice();
-        let part = Part::new(condition, |_| voice());
-        batch.first::<O>(session.runtime(), part, |_| Ok(())).map_err(Halt::Error)?;
-        match batch.commit_unless_refused().await {
-            Ok(Ok(_)) => Ok(Came::Committed),
-            Ok(Err(Refused {
-                outcome: Outcome::ProjectionAdvance(it) | Outcome::ProjectionPromote(it),
-                ..
-            })) => Err(if it == Advanced::Fenced { Halt::Lost } else { Halt::Stale }),
-            Ok(Err(Refused { error, .. })) | Err(error @ Error::SqlRefused { .. }) => {
-                Ok(Came::Refused(error.to_string()))
+    ) -> Result<Option<String>, Halt> {
+        match session.advance(&self.standing, batch, place, failure).await? {
+            Came::Committed(standing) => {
+                self.standing = standing;
+                Ok(None)
             }
-            Err(error) => Err(Halt::Error(error)),
+            Came::Refused(reason) => Ok(Some(reason)),
         }
     }
+}
 
-    fn seen(&self, session: &Session<'_>) -> Seen {
-        let Standing { generation, revision, position, .. } = self.standing;
-        Seen { name: session.name.clone(), generation, revision, position, fence: session.fence() }
-    }
+/// What went wrong, and at which event.
+pub(super) fn at(event: &Recorded, reason: &str) -> String {
+    let (position, kind, stream) = (event.position(), event.event_type(), event.stream());
+    format!("event {position} ({kind} of stream \"{stream}\"): {reason}")
 }
 
 /// Code of the user's, which may panic.

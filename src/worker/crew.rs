@@ -261,7 +261,7 @@ struct Pace {
 }
 
 /// A handler, whatever it does: that is the user's code, which may panic, also when what is left of it is dropped.
-async fn contained(handled: impl Future<Output = Verdict>) -> Verdict {
+pub(crate) async fn contained(handled: impl Future<Output = Verdict>) -> Verdict {
     let mut handled = Theirs::new(Box::pin(handled));
     let verdict = poll_fn(|context| {
         let polled = contain(|| "the handler of a job".into(), || handled.as_mut().poll(context));

@@ -20,6 +20,7 @@ use millpond_actors::runtime::Runtime;
 use serde::de::DeserializeOwned;
 
 use self::crew::Crew;
+pub(crate) use self::crew::contained;
 pub(crate) use self::task::came_to_nothing;
 pub use self::task::{Task, Verdict};
 use crate::queue::Queue;

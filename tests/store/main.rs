@@ -48,6 +48,7 @@ mod peer;
 mod processes;
 mod projections;
 mod queues;
+mod reactors;
 mod reading;
 #[cfg(feature = "testing")]
 mod scenarios;

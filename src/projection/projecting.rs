@@ -1,0 +1,151 @@
+//! The life of a projector as long as he has the lock: he brings the generations on, waits, and obeys.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::projection::Standing;
+
+use super::letters::{self, DeadLetter};
+use super::session::{End, Halt, Session};
+use super::track::{Track, Work};
+use super::{Project, Projected};
+use crate::job::Job;
+use crate::stopper::{Stage, Stopper};
+
+/// What comes next.
+enum Next {
+    Stop,
+    Lost,
+    /// Its rows have changed, or the store is closed.
+    News(Result<()>),
+    /// A dead letter was revived.
+    Letter(Result<Job<DeadLetter>>),
+    /// There is something to do for one of the generations.
+    Work(usize, Work),
+    /// The newer generation has come as far as the one that is read.
+    Promote,
+    /// All has been dealt with that was there at the beginning.
+    Drained,
+}
+
+/// Goes on until it is told to stop, has nothing more to do, or has lost the lock.
+pub(super) async fn live(
+    session: &Session<'_>,
+    project: &mut impl Project,
+    stopper: &Stopper,
+    projected: &mut Projected,
+) -> Result<End> {
+    let (mut lost, mut stopped) = (pin!(session.guard.lost()), pin!(stopper.reached(Stage::Ending)));
+    let goal = session.runtime().read(|view| view.head()).await?;
+    let mut stands = session.begin().await?;
+    let mut tracks: Vec<Track> = Vec::new();
+    // Which of the generations was asked last, and which letter the store has refused.
+    let (mut turn, mut refused) = (0, None);
+    let pop = || session.settings.dead_letters.then(|| Box::pin(session.letters.pop()));
+    let mut letter = pop();
+    loop {
+        let Some(live) = stands.first() else { return Ok(End::Over) };
+        let paused = live.paused;
+        if stands.len() > 1 && !project.beside() {
+            stands = session.reset_instead(&stands).await?;
+            continue;
+        }
+        lay(session, &mut tracks, &stands)?;
+        session.look_how_far().await?;
+        loop {
+            let next = poll_fn(|context| {
+                if stopped.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Next::Stop);
+                }
+                if lost.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Next::Lost);
+                }
+                if let Poll::Ready(news) = session.ear.poll_news(context) {
+                    return Poll::Ready(Next::News(news));
+                }
+                if paused {
+                    return Poll::Pending;
+                }
+                if let [live, newer] = tracks.as_mut_slice()
+                    && newer.is_ahead_of(live)
+                    && newer.poll_rested(context).is_ready()
+                {
+                    return Poll::Ready(Next::Promote);
+                }
+                if let Some(waiting) = &mut letter
+                    && let Poll::Ready(revived) = waiting.as_mut().poll(context)
+                {
+                    return Poll::Ready(Next::Letter(revived));
+                }
+                let all = tracks.len();
+                for index in (0..all).map(|step| (turn + 1 + step) % all) {
+                    let Some(track) = tracks.get_mut(index) else { continue };
+                    if let Poll::Ready(work) = track.poll_work(session, context) {
+                        return Poll::Ready(Next::Work(index, work));
+                    }
+                }
+                let drained = session.settings.drains && tracks.iter().all(|track| track.is_done(goal));
+                if drained { Poll::Ready(Next::Drained) } else { Poll::Pending }
+            });
+            let done = match next.await {
+                Next::Stop => {
+                    for track in &mut tracks {
+                        // Its place is where it was, if that cannot be.
+                        let _ = track.save_place(session).await;
+                    }
+                    return Ok(End::Over);
+                }
+                Next::Lost => return Ok(End::Lost),
+                Next::News(news) => news.map_err(Halt::Error).and(Err(Halt::Stale)),
+                Next::Drained => return drained(session, &tracks),
+                Next::Promote => match tracks.last_mut() {
+                    // It is read from now on: whatever comes of it, the rows are read again.
+                    Some(newer) => newer.promote(session, project).await.and(Err(Halt::Stale)),
+                    None => Ok(()),
+                },
+                Next::Letter(Err(error)) => Err(Halt::Error(error)),
+                Next::Letter(Ok(job)) => {
+                    letter = pop();
+                    letters::project_again(job, &mut refused, &mut tracks, session, project).await
+                }
+                Next::Work(index, work) => {
+                    turn = index;
+                    let is_live = index == 0;
+                    match tracks.get_mut(index) {
+                        Some(track) => track.work(work, is_live, session, project, projected).await,
+                        None => Ok(()),
+                    }
+                }
+            };
+            match done {
+                Ok(()) => {}
+                Err(Halt::Stale) => break,
+                Err(Halt::Lost) => return Ok(End::Lost),
+                Err(Halt::Error(error)) => return Err(error),
+            }
+        }
+        stands = session.stands().await?;
+    }
+}
+
+/// A track for each generation; those that are on their way go on from where they are.
+fn lay(session: &Session<'_>, tracks: &mut Vec<Track>, stands: &[Standing]) -> Result<()> {
+    let mut before = std::mem::take(tracks);
+    for standing in stands {
+        let known = before.iter().position(|track| track.is_at(standing));
+        tracks.push(match known.map(|index| before.swap_remove(index)) {
+            Some(track) => track.standing_at(standing.clone()),
+            None => Track::new(session.runtime(), session.query, standing.clone())?,
+        });
+    }
+    Ok(())
+}
+
+fn drained(session: &Session<'_>, tracks: &[Track]) -> Result<End> {
+    match tracks.iter().find_map(Track::parked) {
+        Some(reason) => Err(Error::Parked { projection: session.name.to_string(), reason }),
+        None => Ok(End::Over),
+    }
+}
