@@ -45,6 +45,10 @@ const PROGRAMS: &[Row] = &[
     ("locks", ["--grants 4000", "--grants 100000", "--grants 1000000"]),
     ("jobs", ["--jobs 4000 --every-ms 400", "--jobs 100000", "--jobs 1000000"]),
     ("feeds", ["--messages 30000 --every-ms 400", "--messages 1000000", "--messages 10000000"]),
+    (
+        "projections",
+        ["", "--events 857700 --kills 10 --every-ms 3000", "--events 857700 --kills 100 --every-ms 2000"],
+    ),
     ("schedules", ["--seconds 3", "--seconds 200", "--seconds 2000"]),
     ("groups", ["--messages 2500 --every-ms 200", "--messages 100000", "--messages 1000000"]),
     ("aggregates", ["--commands 8000 --every-ms 300", "--commands 500000", "--commands 10000000"]),

@@ -33,6 +33,7 @@ pub mod overload;
 pub mod panicked;
 pub mod panics;
 pub mod power;
+pub mod projections;
 pub mod random;
 pub mod readers;
 pub mod real_time;

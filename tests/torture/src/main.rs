@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups, hands,
-    history, io, jobs, kill, locks, overload, panics, power, readers, report, schedules, serial, sim,
-    stopped, touch, zombies,
+    history, io, jobs, kill, locks, overload, panics, power, projections, readers, report, schedules, serial,
+    sim, stopped, touch, zombies,
 };
 
 use crate::options::usage;
@@ -98,6 +98,11 @@ fn run(arguments: &[String]) -> Result<bool> {
             schedules::child::live(file.as_ref(), keeps, first, seconds.parse()?, run.parse()?)?;
             Ok(true)
         }
+        [name, file, role] if name == projections::CHILD => {
+            let role = projections::child::Role::named(role).ok_or_else(usage)?;
+            projections::child::live(file.as_ref(), role)?;
+            Ok(true)
+        }
         [name, file, orders] if name == aggregates::CHILD => {
             aggregates::child::live(file.as_ref(), &orders.parse()?)?;
             Ok(true)
@@ -141,6 +146,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "feeds" => line!(name, options, feeds, program),
         "schedules" => line!(name, options, schedules, program),
         "groups" => line!(name, options, groups, program),
+        "projections" => line!(name, options, projections, program),
         "aggregates" => line!(name, options, aggregates, program),
         "files" => line!(name, options, files),
         "touch" => line!(name, options, touch, program),

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups,
-    history, io, jobs, kill, locks, overload, panics, power, readers, schedules, serial, sim, stopped, touch,
-    zombies,
+    history, io, jobs, kill, locks, overload, panics, power, projections, readers, schedules, serial, sim,
+    stopped, touch, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -23,6 +23,8 @@ const USAGE: &str = "usage:
   torture schedules [--seed N] [--seconds N] [--mutant lost|twice|often|early|forgetful]
   torture groups  [--seed N] [--messages N] [--every-ms N]
                   [--mutant unpublished|unhandled|again|overtaken|unfenced|back|deaf]
+  torture projections [--seed N] [--events N] [--kills N] [--every-ms N]
+                  [--mutant unprojected|again|swapped|boastful|left|unreacted|overtaken]
   torture aggregates [--seed N] [--commands N] [--tasks N] [--processes N] [--every-ms N] [--part alone|raced|bank]
                   [--mutant outside|snapshot|nameless|untold|other|hole|twice|rejected|panicked|torn|apart|stale|mistaken|
                   denied|short|order|effect|message|minted|unended|again|early]
@@ -149,6 +151,7 @@ options! {
     jobs: jobs = some, every_ms = some, timed;
     feeds: messages = some, every_ms = some, timed;
     schedules: seconds;
+    projections: events, kills, every_ms;
     groups: messages = some, every_ms = some;
     aggregates: commands = some, tasks = some, processes = some, every_ms = some, part = part;
     zombies: rounds, timed;
