@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use millpond_actors::error::{Error, Result};
 
 use super::{
-    Batch, Changes, Channel, Channels, Election, Entity, Events, Inspector, Lock, LockSet, Log, Queue,
-    RwLock, Semaphore, Subject,
+    Batch, Changes, Channel, Channels, Election, Entity, Events, Inspector, Lock, LockSet, Log, Projection,
+    Queue, RwLock, Semaphore, Subject,
 };
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
@@ -143,6 +143,12 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> Events {
         Events { events: self.store.events() }
+    }
+
+    /// See [`crate::Store::projection`].
+    #[must_use]
+    pub fn projection(&self, name: impl AsRef<str>) -> Projection {
+        Projection { projection: self.store.projection(name) }
     }
 
     /// See [`crate::Store::batch`].

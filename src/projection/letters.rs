@@ -16,7 +16,7 @@ use millpond_actors::storage::stream::{Filter, Query, Scope};
 
 use super::Projection;
 use super::project::Project;
-use super::session::{Halt, Session};
+use super::session::{Halt, Session, lock_name};
 use super::track::Track;
 use crate::batch::Batch;
 use crate::job::{Job, Push};
@@ -61,15 +61,9 @@ impl Projection {
     /// and they are done, or dead again, with the new reason.
     #[must_use]
     pub fn dead_letters(&self) -> Queue<DeadLetter> {
-        let name = self.name.as_ref().map_or(String::new(), queue_name);
+        let name = self.name.as_ref().map_or(String::new(), lock_name);
         Queue::new(Arc::clone(&self.runtime), &name)
     }
-}
-
-/// The name of the queue, which is that of the lock too.
-pub(super) fn queue_name(name: &Name) -> String {
-    // A slash in a name does not end it.
-    format!("projection/{}", name.as_str().replace('%', "%25").replace('/', "%2F"))
 }
 
 /// Goes past an event.

@@ -38,6 +38,7 @@ pub use self::letters::DeadLetter;
 pub use self::project::{Failure, Project, Rows};
 pub use self::projector::{Projected, Projector};
 pub use self::reactor::{Attempt, Reacted, Reactor};
+pub(crate) use self::session::lock_name;
 use crate::batch::{Batch, Slot};
 
 /// A projection: a named way through the events of the store, whose checkpoint the store keeps. A handle: cheap to clone, no
@@ -235,20 +236,6 @@ impl Projection {
     pub async fn caught_up(&self) -> Result<()> {
         let head = self.runtime.read(|view| view.head()).await?;
         self.wait_for(head).await
-    }
-
-    pub(crate) fn progress_blocking(&self) -> Result<Option<Progress>> {
-        self.runtime.read_blocking(self.look()?)
-    }
-
-    pub(crate) fn want_blocking(&self, wanted: Wanted) -> Result<bool> {
-        let (batch, known) = self.wish(wanted)?;
-        Ok(batch.commit_blocking()?.get(known).copied().unwrap_or(false))
-    }
-
-    pub(crate) fn place_blocking(&self, start: From) -> Result<u64> {
-        start.check()?;
-        self.runtime.read_blocking(move |view| start.position(view))
     }
 
     fn look(

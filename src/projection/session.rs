@@ -14,7 +14,7 @@ use millpond_actors::storage::stream::Query;
 use millpond_actors::storage::{Apply, Outcome};
 
 use super::Projection;
-use super::letters::{DeadLetter, queue_name};
+use super::letters::DeadLetter;
 use crate::batch::{Batch, Refused};
 use crate::lock::{Lock, LockGuard};
 use crate::patience::{passes, pause};
@@ -67,6 +67,11 @@ impl Settings {
     }
 }
 
+/// The name of the lock of whoever has a projection, and of the queue of its dead letters. A slash in a name does not end it.
+pub(crate) fn lock_name(name: &Name) -> String {
+    format!("projection/{}", name.as_str().replace('%', "%25").replace('/', "%2F"))
+}
+
 /// The lock of a projection, as often as it is lost on the way or something fails that may pass.
 pub(super) struct Turns<'a> {
     runtime: &'a Runtime,
@@ -77,7 +82,7 @@ pub(super) struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     pub(super) fn new(projection: &'a Projection, name: &Name, stopper: &'a Stopper) -> Turns<'a> {
-        let lock = Lock::new(Arc::clone(&projection.runtime), &queue_name(name));
+        let lock = Lock::new(Arc::clone(&projection.runtime), &lock_name(name));
         Turns { runtime: &projection.runtime, stopper, lock, failures: 0 }
     }
 

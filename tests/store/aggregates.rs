@@ -71,6 +71,7 @@ impl Aggregate for Account {
                     store.inspect().summary().err(),
                     store.inspect().actors().err(),
                     store.aggregate::<Account>("other").state().err(),
+                    store.projection("p").caught_up().err(),
                     millpond::blocking::Store::memory().err(),
                     store.close().err(),
                 ];

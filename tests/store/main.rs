@@ -46,6 +46,7 @@ mod past;
 mod patterns;
 mod peer;
 mod processes;
+mod projection_threads;
 mod projections;
 mod queues;
 mod reactors;

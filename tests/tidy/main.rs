@@ -38,7 +38,7 @@ const ACTORS: [&[&str]; 9] = [
     &["storage"],
     &["memory", "reader", "writer"],
     &["watcher", "batch"],
-    &["feed", "follow"],
+    &["feed", "follow", "projection"],
     &["supervisor", "change"],
     &["aggregate", "channel", "lock", "stream", "queue"],
     &["runtime"],
@@ -48,25 +48,15 @@ const ACTORS: [&[&str]; 9] = [
 const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "placed"]);
 
 /// Rooms of `src`, bottom to top. `storage` is a cellar that only `store` has the key of.
-const SRC: [&[&str]; 11] = [
+const SRC: [&[&str]; 12] = [
     &["location"],
     &["storage"],
-    &["codec", "paging", "batch", "watching", "origin"],
+    &["codec", "paging", "batch", "watching", "origin", "patience", "stopper"],
     &["reading", "change", "lock", "job", "sealed"],
-    &["feed"],
+    &["feed", "following"],
+    &["projection"],
     &["inspect"],
-    &[
-        "lock_set",
-        "leader",
-        "semaphore",
-        "rw_lock",
-        "durable",
-        "group",
-        "queue",
-        "events",
-        "following",
-        "subject",
-    ],
+    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue", "events", "subject"],
     &["aggregate", "log", "channel", "channels", "worker", "schedule", "sql"],
     &["repository", "erase"],
     &["store"],
@@ -277,12 +267,15 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/inspect.rs"
             | "src/job.rs"
             | "src/schedule.rs"
+            | "src/projection/mod.rs"
+            | "src/projection/projector.rs"
             | "src/worker/mod.rs"
             | "src/queue.rs" => source
                 .path
                 .replace("src/", "src/blocking/")
                 .replace("/mod.rs", ".rs")
-                .replace("/member.rs", ".rs"),
+                .replace("/member.rs", ".rs")
+                .replace("/projector.rs", ".rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };
