@@ -5,6 +5,7 @@
 mod events;
 mod feed;
 mod lock;
+mod projection;
 mod queue;
 mod status;
 

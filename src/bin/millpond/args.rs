@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::bench::BenchArgs;
 use crate::feed::args::{ChannelCommand, LogCommand};
+use crate::projection::args::ProjectionCommand;
 use crate::queue::args::QueueCommand;
 use crate::time::{check_moment, parse_duration};
 
-/// Durable actors in one file: locks, queues, logs, channels and streams of events.
+/// Durable actors in one file: locks, queues, logs, channels, streams of events and what is made of them.
 #[derive(Debug, Parser)]
 #[command(name = "millpond", version, arg_required_else_help = true)]
 #[command(
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// Queues: jobs that are tried until they are done
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Projections: what is made of the events, by the processes that run them
+    #[command(subcommand)]
+    Projection(ProjectionCommand),
     /// Named locks, semaphores, and locks for readers and writers
     #[command(subcommand)]
     Lock(LockCommand),
@@ -86,6 +90,7 @@ impl Command {
             Command::Log(log) => log.name(),
             Command::Channel(channel) => channel.name(),
             Command::Queue(queue) => queue.name(),
+            Command::Projection(projection) => projection.name(),
             Command::Lock(LockCommand::Run(_)) => "lock run",
             Command::Lock(LockCommand::List) => "lock list",
             Command::Lock(LockCommand::Show { .. }) => "lock show",

@@ -165,7 +165,7 @@ fn lease_left(holder: &Holder) -> String {
 }
 
 /// The holder in a few words.
-fn name_holder(holder: &Holder) -> String {
+pub(crate) fn name_holder(holder: &Holder) -> String {
     let process = holder.grant.process;
     match &holder.identity {
         Some(identity) => {

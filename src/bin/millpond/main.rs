@@ -14,6 +14,7 @@ mod input;
 mod lock;
 mod pages;
 mod progress;
+mod projection;
 mod queue;
 mod show;
 mod signals;
@@ -126,6 +127,7 @@ fn run(args: Args) -> Done<u8> {
         Command::Queue(QueueCommand::Purge { name, state }) => {
             store.read(|store| queue::purge(store, &name, state, &mut show))
         }
+        Command::Projection(command) => store.read(|store| projection::run(store, &command, &mut show)),
         Command::Lock(LockCommand::Run(run)) => store.write(|store| lock::run(store, &run)),
         Command::Lock(LockCommand::List) => store.read(|store| lock::list(store, &mut show)),
         Command::Lock(LockCommand::Break { name }) => {

@@ -1,11 +1,12 @@
 //! `status`: what is in the store, who uses it, who holds what and who waits, and whether all is well.
 
 use millpond::blocking::Store;
-use millpond::{Location, LockLine, Process, QueueNumbers, Summary, WriterState};
+use millpond::{Location, LockLine, Process, Progress, QueueNumbers, Summary, WriterState};
 use serde_json::json;
 
 use crate::failure::{Done, code};
 use crate::lock;
+use crate::projection::{self, Seen};
 use crate::queue;
 use crate::show::{Show, bytes, count, grouped, span};
 
@@ -18,6 +19,9 @@ const LOCKS: usize = 20;
 /// Queues that are shown to people: the first by name.
 const QUEUES: usize = 20;
 
+/// Projections that are shown to people: the first by name.
+const PROJECTIONS: usize = 20;
+
 /// A log is moved into the main file at 8 MB. One that has grown so large is kept from it.
 const LONG_LOG: u64 = 64 << 20;
 
@@ -29,6 +33,7 @@ struct Status {
     processes: Vec<Process>,
     locks: Vec<LockLine>,
     queues: Vec<QueueNumbers>,
+    projections: Vec<Seen>,
     /// What is not as it should be, in words for a person.
     troubles: Vec<String>,
 }
@@ -40,6 +45,7 @@ pub(crate) fn status(store: &Store, show: &mut Show) -> Done<u8> {
     processes.retain(|process| process.id != inspect.process());
     let locks = lock::lines(store)?;
     let queues = queue::lines(store)?;
+    let projections = projection::lines(store)?;
     let file = match store.location() {
         Location::File(path) => path.display().to_string(),
         _ => "memory".to_owned(),
@@ -52,7 +58,7 @@ pub(crate) fn status(store: &Store, show: &mut Show) -> Done<u8> {
             "the log has grown to {log}: a reader that does not end, or checkpoints that fail"
         ));
     }
-    let status = Status { file, summary, processes, locks, queues, troubles };
+    let status = Status { file, summary, processes, locks, queues, projections, troubles };
     if show.is_json() {
         show.json(&as_json(&status))?
     } else {
@@ -102,7 +108,7 @@ fn largest(summary: &Summary) -> Vec<&(String, u64)> {
 }
 
 fn as_json(status: &Status) -> serde_json::Value {
-    let Status { file, summary, processes, locks, queues, troubles } = status;
+    let Status { file, summary, processes, locks, queues, projections, troubles } = status;
     let categories: Vec<_> = largest(summary)
         .into_iter()
         .map(|(category, streams)| json!({"category": category, "streams": streams}))
@@ -135,6 +141,7 @@ fn as_json(status: &Status) -> serde_json::Value {
         "logs": summary.logs,
         "channels": summary.channels,
         "queues": queues.iter().map(queue::numbers_as_json).collect::<Vec<_>>(),
+        "projections": projections.iter().map(projection::as_json).collect::<Vec<_>>(),
         "locks_held": summary.locks_held,
         "tickets_waiting": summary.tickets_waiting,
         "categories": categories,
@@ -145,7 +152,7 @@ fn as_json(status: &Status) -> serde_json::Value {
 }
 
 fn print(status: &Status, show: &mut Show) -> Done<()> {
-    let Status { file, summary, processes, locks, queues, troubles } = status;
+    let Status { file, summary, processes, locks, queues, projections, troubles } = status;
     let log = bytes(summary.log_bytes);
     let facts = [
         ("store", file.to_owned()),
@@ -163,6 +170,7 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
             ),
         ),
         ("queues", queue_fact(queues)),
+        ("projections", projection_fact(projections)),
         ("locks", format!("{} held, {} waiting", summary.locks_held, summary.tickets_waiting)),
         (
             "processes",
@@ -172,7 +180,7 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
     ];
     let more = troubles.iter().skip(1).map(|trouble| ("", trouble.clone()));
     for (name, fact) in facts.into_iter().chain(more) {
-        show.line(&format!("{name:<11}{fact}"))?;
+        show.line(&format!("{name:<13}{fact}"))?;
     }
     print_categories(summary, show)?;
     if !processes.is_empty() {
@@ -187,6 +195,14 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
         let more = queues.len().saturating_sub(QUEUES);
         if more > 0 {
             show.line(&format!("and {}", count(more as u64, "more queue", "more queues")))?;
+        }
+    }
+    if !projections.is_empty() {
+        show.line("")?;
+        projection::table(projections.get(..PROJECTIONS).unwrap_or(projections), show)?;
+        let more = projections.len().saturating_sub(PROJECTIONS);
+        if more > 0 {
+            show.line(&format!("and {}", count(more as u64, "more projection", "more projections")))?;
         }
     }
     if !locks.is_empty() {
@@ -206,6 +222,16 @@ fn queue_fact(queues: &[QueueNumbers]) -> String {
     let (waiting, claimed) = (sum(|queue| queue.ready + queue.delayed), sum(|queue| queue.claimed));
     let dead = sum(|queue| queue.dead);
     format!("{}, with {waiting} waiting, {claimed} claimed, {dead} dead", grouped(queues.len() as u64))
+}
+
+/// All projections in a few words. One that is parked or paused is behind too, unless nothing has come since.
+fn projection_fact(projections: &[Seen]) -> String {
+    let number = |of: fn(&Progress) -> bool| {
+        grouped(projections.iter().filter(|seen| of(seen.progress())).count() as u64)
+    };
+    let (parked, paused) = (number(Progress::is_parked), number(|progress| progress.paused));
+    let (all, behind) = (grouped(projections.len() as u64), number(|progress| progress.lag() > 0));
+    format!("{all}, with {parked} parked, {paused} paused, {behind} behind")
 }
 
 fn print_categories(summary: &Summary, show: &mut Show) -> Done<()> {

@@ -120,7 +120,7 @@ pub(super) fn beside_commits(
 ) -> Figures {
     commits.sort_unstable();
     let commit_p50_us = commits.get(commits.len() / 2).copied().unwrap_or(0);
-    latency(workload, micros, Some(commit_p50_us), commit_p50_us + more_us, u64::MAX)
+    latency(workload, micros, Some(commit_p50_us), commit_p50_us.saturating_add(more_us), u64::MAX)
 }
 
 /// Half and nearly all of some times against their bars; what a commit took is told beside them.

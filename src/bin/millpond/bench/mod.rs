@@ -4,6 +4,7 @@
 //!   from a channel, executes prepared statements, commits them together and answers after the commit;
 //! - `sides` has both sides of each comparison, [`drive`] has callers call, and measures;
 //! - `jobs` and `channels` have the sides of queues and channels, and what has no floor of theirs;
+//! - `projections` has a projection that catches up beside the same scan, and how soon it is as far as what is appended;
 //! - `reads` has all events read and an aggregate loaded, beside `scan`, a bare scan of the same rows;
 //! - `figures` is how such figures look;
 //! - `locks` has what happens between processes and between those who wait, without a floor but with a bar: how fast a
@@ -21,6 +22,7 @@ mod figures;
 mod floor;
 mod jobs;
 mod locks;
+mod projections;
 mod reads;
 mod scan;
 mod sides;
@@ -45,7 +47,8 @@ pub(crate) struct BenchArgs {
     /// claim and done) and publish, if none is named; takeover (of a killed holder's lock), greedy (processes that all want
     /// to write), wake (of another process), handoff (to who waits), pop and receive (how soon what was pushed or published
     /// is there), backlog (claims before many jobs), drain (empty jobs), subscribers (very many of one channel), read (all
-    /// events) and load (an aggregate of many events), both beside a bare scan
+    /// events), load (an aggregate of many events) and catch-up (a projection that does nothing with many events, and how
+    /// soon it has come as far as what is appended), all beside a bare scan
     #[arg(value_enum)]
     workloads: Vec<Workload>,
     /// How many callers, processes or waiters at once, one run each
@@ -80,6 +83,7 @@ enum Workload {
     Subscribers,
     Read,
     Load,
+    CatchUp,
 }
 
 impl BenchArgs {
@@ -232,6 +236,13 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
             let figures = reads::load(&file("load"), events as u64, args.rounds_or(5))?;
             figures.iter().try_for_each(|figures| print(figures, show))?;
         }
+    }
+    if named(Workload::CatchUp) {
+        for events in args.callers_or(&[100_000]) {
+            let file = file(&format!("catch-up-{events}"));
+            print(&projections::catch_up(&file, events as u64, args.rounds_or(5))?, show)?;
+        }
+        print(&projections::wake(&folder.0, args.rounds_or(500))?, show)?;
     }
     Ok(0)
 }

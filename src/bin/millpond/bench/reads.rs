@@ -24,14 +24,7 @@ const WITH_SNAPSHOT_US: u64 = 1_000;
 
 /// Reads all of so many events and decodes them.
 pub(super) fn read_all(file: &Path, events: u64, rounds: usize) -> millpond::Result<Figures> {
-    block_on(async {
-        let store = Store::open(file).await?;
-        for first in (0..events).step_by(CHUNK as usize) {
-            let chunk: Vec<_> = (first..events.min(first + CHUNK)).map(event).collect::<Result<_, _>>()?;
-            store.events().append(format!("order-{}", first % 97), Expected::Any, chunk).await?;
-        }
-        store.close().await
-    })?;
+    fill(file, events)?;
     let ours = || {
         block_on(async {
             let store = Store::open(file).await?;
@@ -51,7 +44,19 @@ pub(super) fn read_all(file: &Path, events: u64, rounds: usize) -> millpond::Res
         let read = scan.all::<Placed>(|event| drop(black_box(event)))?;
         Ok(read as f64 / begun.elapsed().as_secs_f64())
     };
-    compare("read_all", events, rounds, ours, floor)
+    compare(("read_all", BAR), events, rounds, ours, floor)
+}
+
+/// A store of so many events.
+pub(super) fn fill(file: &Path, events: u64) -> millpond::Result<()> {
+    block_on(async {
+        let store = Store::open(file).await?;
+        for first in (0..events).step_by(CHUNK as usize) {
+            let chunk: Vec<_> = (first..events.min(first + CHUNK)).map(event).collect::<Result<_, _>>()?;
+            store.events().append(format!("order-{}", first % 97), Expected::Any, chunk).await?;
+        }
+        store.close().await
+    })
 }
 
 /// Loads an aggregate of so many events: without a snapshot beside a scan, and with one.
@@ -83,7 +88,7 @@ pub(super) fn load(file: &Path, events: u64, rounds: usize) -> millpond::Result<
         black_box(state);
         Ok(read as f64 / begun.elapsed().as_secs_f64())
     };
-    let replayed = compare("load", events, rounds, ours, floor)?;
+    let replayed = compare(("load", BAR), events, rounds, ours, floor)?;
     let micros = block_on(async {
         let store = Store::open(file).await?;
         let mut micros = Vec::new();
@@ -106,9 +111,9 @@ async fn execute<A: Aggregate<Command = u64>>(store: &Store, more: u64) -> millp
     }
 }
 
-/// Rounds of the two alternate, and the ratio is the median of theirs.
-fn compare(
-    workload: &'static str,
+/// Rounds of the two alternate, and the ratio is the median of theirs; it is to reach the bar.
+pub(super) fn compare(
+    (workload, bar): (&'static str, f64),
     size: u64,
     rounds: usize,
     ours: impl Fn() -> millpond::Result<f64>,
@@ -124,7 +129,7 @@ fn compare(
     let (per_second, scan_per_second) = (median(all).round() as u64, median(scans).round() as u64);
     let ratio = (median(ratios) * 1_000.0).round() / 1_000.0;
     let figures = Kind::Scan { per_second, scan_per_second, ratio };
-    Ok(Figures { workload, size, figures, reached: ratio >= BAR })
+    Ok(Figures { workload, size, figures, reached: ratio >= bar })
 }
 
 #[derive(Debug, Serialize, Deserialize)]
