@@ -381,7 +381,7 @@ fn queues_are_listed_shown_and_part_of_the_status() {
     let status = bench.json(&["status"]).remove(0);
     assert_eq!((&status["queues"][1]["queue"], &status["queues"][1]["ready"]), (&"mail".into(), &1.into()));
     let status = bench.printed(&["status"]);
-    assert!(status.contains("queues     2, with 2 waiting, 0 claimed, 0 dead\n"), "{status}");
+    assert!(status.contains("queues       2, with 2 waiting, 0 claimed, 0 dead\n"), "{status}");
 }
 
 #[test]
