@@ -238,6 +238,9 @@ pub const SQL_STEPS: u32 = 10_000_000;
 /// store where much happens that does not concern it, that is not a commit an event.
 pub const PLACE_SAVED: Duration = Duration::from_millis(100);
 
+/// States of processes that a process manager keeps at hand, so that most of them need not be read again for each event.
+pub const STATES_KEPT: usize = 10_000;
+
 /// Rows a reader hands over at once. Larger pages read a little faster and hold more memory.
 pub const PAGE_ROWS: u32 = 1_000;
 

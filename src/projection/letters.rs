@@ -4,18 +4,19 @@
 //! be done with a dead letter can be done with these; one that is revived is projected by whoever has the projection's lock, and
 //! what comes of it, the projection's place and the end of the job are one commit.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use millpond_actors::error::Result;
-use millpond_actors::name::Name;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::projection::Standing;
 use millpond_actors::storage::stream::{Filter, Query, Scope};
 
 use super::Projection;
-use super::project::Project;
+use super::handler::Handler;
+use super::process::Timeout;
 use super::session::{Halt, Session, lock_name};
 use super::track::Track;
 use crate::batch::Batch;
@@ -96,24 +97,71 @@ pub(super) async fn project_again(
     refused: &mut Option<(u64, String)>,
     tracks: &mut [Track],
     session: &Session<'_>,
-    project: &mut impl Project,
+    handler: &mut impl Handler,
 ) -> Result<(), Halt> {
     let (generation, sequence) = (job.generation, job.sequence());
     if let Some((_, reason)) = refused.take_if(|(refused, _)| *refused == sequence) {
-        return job.bury(reason).await.map_err(Halt::Error);
+        return ended(job.bury(reason).await);
     }
     let track = tracks.iter_mut().find(|track| track.standing().generation == generation);
     let (Some(track), Some(event)) = (track, event(&job, session).await.map_err(Halt::Error)?) else {
         // Its generation is gone, or what it was about is erased.
-        return job.done().await.map_err(Halt::Error);
+        return ended(job.done().await);
     };
-    let mut batch = Batch::new(Arc::clone(session.runtime()));
-    if let Err(reason) = track.project(&event, &mut batch, session, project) {
-        return job.bury(reason).await.map_err(Halt::Error);
+    let (events, mut batch) = (VecDeque::from([event]), Batch::new(Arc::clone(session.runtime())));
+    handler.prepare(&events, 1).await.map_err(Halt::Error)?;
+    for event in &events {
+        if let Err(reason) = track.project(event, &mut batch, session, handler) {
+            return ended(job.bury(reason).await);
+        }
     }
+    *refused = end_in(job, batch, 1, track, session, handler).await?.map(|reason| (sequence, reason));
+    Ok(())
+}
+
+/// Has a timeout dealt with. `refused` is the one before, if the store has refused what came of it.
+pub(super) async fn time_out(
+    job: Job<Timeout>,
+    refused: &mut Option<(u64, String)>,
+    live: &mut Track,
+    session: &Session<'_>,
+    handler: &mut impl Handler,
+) -> Result<(), Halt> {
+    let sequence = job.sequence();
+    if let Some((_, reason)) = refused.take_if(|(refused, _)| *refused == sequence) {
+        return ended(job.retry(reason).await);
+    }
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {sequence}", job.queue()).as_bytes());
+    let mut batch = Batch::new(Arc::clone(session.runtime()));
+    if let Err(reason) = handler.time_out(&job, id, &mut batch).await {
+        return ended(job.retry(reason.to_string()).await);
+    }
+    *refused = end_in(job, batch, 0, live, session, handler).await?.map(|reason| (sequence, reason));
+    Ok(())
+}
+
+/// Commits what came of a job with its end. Why that was refused: the job was given back with its batch then, and comes next.
+async fn end_in<T>(
+    job: Job<T>,
+    mut batch: Batch,
+    handled: u64,
+    track: &mut Track,
+    session: &Session<'_>,
+    handler: &mut impl Handler,
+) -> Result<Option<String>, Halt> {
     job.done_in(&mut batch).map_err(Halt::Error)?;
     let Standing { position, failure, .. } = track.standing().clone();
-    // If it is refused, it was given back with its batch, and comes next.
-    *refused = track.commit(batch, (position, 1), failure, session).await?.map(|reason| (sequence, reason));
-    Ok(())
+    let committed = track.commit(batch, (position, handled), failure, session).await;
+    if !matches!(committed, Ok(None)) {
+        handler.forget();
+    }
+    committed
+}
+
+/// A job that is somebody else's by now comes again.
+fn ended(ended: Result<()>) -> Result<(), Halt> {
+    match ended {
+        Err(error) if !matches!(error, Error::StaleClaim { .. }) => Err(Halt::Error(error)),
+        _ => Ok(()),
+    }
 }

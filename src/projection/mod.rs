@@ -7,6 +7,8 @@
 //! - `session` one who has the lock, and what he can do by that;
 //! - `projecting` his life while he has it: brings the generations on, waits, obeys;
 //! - `track` one generation on its way: its events, its commits, its failures;
+//! - `handler` whoever makes something of events, as a projector's life has to do with him;
+//! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
 //! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him, and
 //!   `breaker` what has him wait after failures in a row.
 //!
@@ -14,7 +16,10 @@
 //! there, and what it takes is his affair.
 
 mod breaker;
+mod handler;
 mod letters;
+mod managing;
+mod process;
 mod project;
 mod projecting;
 mod projector;
@@ -35,6 +40,7 @@ use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::projection::{Standing, Want, Wanted};
 
 pub use self::letters::DeadLetter;
+pub use self::process::{Manager, ProcessManager, Steps, Timeout};
 pub use self::project::{Failure, Project, Rows};
 pub use self::projector::{Projected, Projector};
 pub use self::reactor::{Attempt, Reacted, Reactor};

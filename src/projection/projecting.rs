@@ -7,10 +7,13 @@ use std::task::Poll;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::projection::Standing;
 
+use super::Projected;
+use super::handler::Handler;
 use super::letters::{self, DeadLetter};
+use super::process::Timeout;
+use super::project::Project as _;
 use super::session::{End, Halt, Session};
 use super::track::{Track, Work};
-use super::{Project, Projected};
 use crate::job::Job;
 use crate::stopper::{Stage, Stopper};
 
@@ -22,6 +25,8 @@ enum Next {
     News(Result<()>),
     /// A dead letter was revived.
     Letter(Result<Job<DeadLetter>>),
+    /// A timeout has come.
+    Due(Result<Job<Timeout>>),
     /// There is something to do for one of the generations.
     Work(usize, Work),
     /// The newer generation has come as far as the one that is read.
@@ -33,7 +38,7 @@ enum Next {
 /// Goes on until it is told to stop, has nothing more to do, or has lost the lock.
 pub(super) async fn live(
     session: &Session<'_>,
-    project: &mut impl Project,
+    handler: &mut impl Handler,
     stopper: &Stopper,
     projected: &mut Projected,
 ) -> Result<End> {
@@ -42,13 +47,16 @@ pub(super) async fn live(
     let mut stands = session.begin().await?;
     let mut tracks: Vec<Track> = Vec::new();
     // Which of the generations was asked last, and which letter the store has refused.
-    let (mut turn, mut refused) = (0, None);
+    let (mut turn, mut refused, mut refused_timeout) = (0, None, None);
     let pop = || session.settings.dead_letters.then(|| Box::pin(session.letters.pop()));
     let mut letter = pop();
+    let timeouts = handler.timeouts();
+    let wait = || timeouts.as_ref().map(|timeouts| Box::pin(timeouts.pop()));
+    let mut timeout = wait();
     loop {
         let Some(live) = stands.first() else { return Ok(End::Over) };
         let paused = live.paused;
-        if stands.len() > 1 && !project.beside() {
+        if stands.len() > 1 && !handler.project().beside() {
             stands = session.reset_instead(&stands).await?;
             continue;
         }
@@ -79,6 +87,12 @@ pub(super) async fn live(
                 {
                     return Poll::Ready(Next::Letter(revived));
                 }
+                if let Some(waiting) = &mut timeout
+                    && tracks.first().is_some_and(Track::is_going)
+                    && let Poll::Ready(due) = waiting.as_mut().poll(context)
+                {
+                    return Poll::Ready(Next::Due(due));
+                }
                 let all = tracks.len();
                 for index in (0..all).map(|step| (turn + 1 + step) % all) {
                     let Some(track) = tracks.get_mut(index) else { continue };
@@ -102,19 +116,28 @@ pub(super) async fn live(
                 Next::Drained => return drained(session, &tracks),
                 Next::Promote => match tracks.last_mut() {
                     // It is read from now on: whatever comes of it, the rows are read again.
-                    Some(newer) => newer.promote(session, project).await.and(Err(Halt::Stale)),
+                    Some(newer) => newer.promote(session, handler).await.and(Err(Halt::Stale)),
                     None => Ok(()),
                 },
-                Next::Letter(Err(error)) => Err(Halt::Error(error)),
+                Next::Letter(Err(error)) | Next::Due(Err(error)) => Err(Halt::Error(error)),
+                Next::Due(Ok(job)) => {
+                    timeout = wait();
+                    match tracks.first_mut() {
+                        Some(live) => {
+                            letters::time_out(job, &mut refused_timeout, live, session, handler).await
+                        }
+                        None => Ok(()),
+                    }
+                }
                 Next::Letter(Ok(job)) => {
                     letter = pop();
-                    letters::project_again(job, &mut refused, &mut tracks, session, project).await
+                    letters::project_again(job, &mut refused, &mut tracks, session, handler).await
                 }
                 Next::Work(index, work) => {
                     turn = index;
                     let is_live = index == 0;
                     match tracks.get_mut(index) {
-                        Some(track) => track.work(work, is_live, session, project, projected).await,
+                        Some(track) => track.work(work, is_live, session, handler, projected).await,
                         None => Ok(()),
                     }
                 }

@@ -1,11 +1,11 @@
 //! Who projects: one at a time, over all processes.
 
-use millpond_actors::error::{Error, Result};
-use millpond_actors::limits;
+use millpond_actors::error::Result;
 use millpond_actors::name::Name;
 use millpond_actors::storage::stream::Query;
 use std::fmt;
 
+use super::handler::Plain;
 use super::session::{Session, Settings, Turns};
 use super::{Project, Projection, projecting};
 use crate::reading::EventStream;
@@ -43,8 +43,7 @@ impl Projection {
     /// A projector of these events: [all](crate::Events::read_all) or [a category](crate::Events::read_category), of some
     /// [types](EventStream::event_types) or a [tenant](EventStream::tenant) if that is wanted.
     pub fn projector(&self, events: EventStream) -> Projector {
-        let settings =
-            Settings { batch: limits::PAGE_ROWS as usize, attempts: 5, dead_letters: false, drains: false };
+        let settings = Settings::default();
         Projector { projection: self.clone(), events, settings, stopper: Stopper::new(&self.runtime) }
     }
 }
@@ -100,11 +99,11 @@ impl Projector {
     pub async fn run(self, project: impl Project) -> Result<Projected> {
         let (name, query) = self.checked()?;
         let Projector { projection, settings, stopper, .. } = self;
-        let (mut project, mut projected) = (project, Projected::default());
+        let (mut handler, mut projected) = (Plain(project), Projected::default());
         let mut turns = Turns::new(&projection, &name, &stopper);
         while let Some(guard) = turns.next().await? {
             let session = Session::new(&projection, (&name, &query), &guard, settings);
-            let ended = projecting::live(&session, &mut project, &stopper, &mut projected).await;
+            let ended = projecting::live(&session, &mut handler, &stopper, &mut projected).await;
             if !turns.goes_on(guard, ended).await? {
                 break;
             }
@@ -114,12 +113,7 @@ impl Projector {
 
     /// The name, and what is read, if everything is usable.
     fn checked(&self) -> Result<(Name, Query)> {
-        let Settings { batch, attempts, .. } = self.settings;
-        if !(1..=limits::BATCH_WRITES).contains(&batch) {
-            let reason = format!("it must lie between 1 and {}", limits::BATCH_WRITES);
-            return Err(Error::InvalidArgument { what: format!("a batch of {batch} events"), reason });
-        }
-        crate::job::check_attempts(attempts)?;
+        self.settings.check()?;
         self.projection.start.check()?;
         Ok((self.projection.name.clone()?, self.events.endless(&self.projection.runtime)?))
     }

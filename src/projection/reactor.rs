@@ -125,8 +125,7 @@ impl Deref for Attempt {
 impl Projection {
     /// A reactor to these events, which are chosen as those of a [projector](Projection::projector).
     pub fn reactor(&self, events: EventStream) -> Reactor {
-        let settings =
-            Settings { batch: limits::PAGE_ROWS as usize, attempts: 5, dead_letters: false, drains: false };
+        let settings = Settings::default();
         let manner = Manner { streams: 1, timeout: limits::CALL_TIMEOUT, breaker: None };
         Reactor { projection: self.clone(), events, settings, manner, stopper: Stopper::new(&self.runtime) }
     }
@@ -221,9 +220,8 @@ impl Reactor {
                 return Err(Error::InvalidDuration { what, given, min, max });
             }
         }
-        for attempts in [Some(self.settings.attempts), breaker.map(|(failures, _)| failures)] {
-            attempts.map_or(Ok(()), crate::job::check_attempts)?;
-        }
+        breaker.map_or(Ok(()), |(failures, _)| crate::job::check_attempts(failures))?;
+        self.settings.check()?;
         self.projection.start.check()?;
         Ok((self.projection.name.clone()?, self.events.endless(&self.projection.runtime)?))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::projection::Ear;
 use millpond_actors::runtime::Runtime;
@@ -16,6 +17,7 @@ use millpond_actors::storage::{Apply, Outcome};
 use super::Projection;
 use super::letters::DeadLetter;
 use crate::batch::{Batch, Refused};
+use crate::job::check_attempts;
 use crate::lock::{Lock, LockGuard};
 use crate::patience::{passes, pause};
 use crate::queue::Queue;
@@ -60,16 +62,37 @@ pub(super) struct Settings {
     pub(super) drains: bool,
 }
 
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { batch: limits::PAGE_ROWS as usize, attempts: 5, dead_letters: false, drains: false }
+    }
+}
+
 impl Settings {
+    /// Whether all of them are usable.
+    pub(super) fn check(&self) -> Result<()> {
+        if !(1..=limits::BATCH_WRITES).contains(&self.batch) {
+            let reason = format!("it must lie between 1 and {}", limits::BATCH_WRITES);
+            let what = format!("a batch of {} events", self.batch);
+            return Err(Error::InvalidArgument { what, reason });
+        }
+        check_attempts(self.attempts)
+    }
+
     /// Whether an event that has failed so often is a dead letter.
     pub(super) fn goes_past(&self, attempts: u32) -> bool {
         self.dead_letters && attempts >= self.attempts
     }
 }
 
-/// The name of the lock of whoever has a projection, and of the queue of its dead letters. A slash in a name does not end it.
+/// The name of the lock of whoever has a projection, and of the queue of its dead letters.
 pub(crate) fn lock_name(name: &Name) -> String {
-    format!("projection/{}", name.as_str().replace('%', "%25").replace('/', "%2F"))
+    format!("projection/{}", part_of_name(name.as_str()))
+}
+
+/// As a part of a longer name, which a slash in it does not end.
+pub(super) fn part_of_name(name: &str) -> String {
+    name.replace('%', "%25").replace('/', "%2F")
 }
 
 /// The lock of a projection, as often as it is lost on the way or something fails that may pass.
@@ -213,6 +236,8 @@ impl<'a> Session<'a> {
                 outcome: Outcome::ProjectionAdvance(it) | Outcome::ProjectionPromote(it),
                 ..
             })) => Err(if it == Advanced::Fenced { Halt::Lost } else { Halt::Stale }),
+            // It is somebody else's by now, and comes again.
+            Ok(Err(Refused { outcome: Outcome::QueueFinish(_), .. })) => Err(Halt::Stale),
             Ok(Err(Refused { error, .. })) | Err(error @ Error::SqlRefused { .. }) => {
                 Ok(Some(error.to_string()))
             }

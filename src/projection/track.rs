@@ -16,6 +16,7 @@ use millpond_actors::storage::projection::{Failure as Kept, Standing};
 use millpond_actors::storage::stream::Query;
 use millpond_actors::thread::contain;
 
+use super::handler::Handler;
 use super::project::{Failure, Project, Rows};
 use super::session::{Came, Halt, Session};
 use super::{Projected, letters};
@@ -87,6 +88,11 @@ impl Track {
         failure.map(|failure| failure.reason.to_string())
     }
 
+    /// Whether it has begun, and is not parked.
+    pub(super) fn is_going(&self) -> bool {
+        self.standing.begun && !self.standing.is_parked()
+    }
+
     /// Whether it has come as far as this, or does not go on.
     pub(super) fn is_done(&self, goal: u64) -> bool {
         self.standing.is_parked()
@@ -149,12 +155,12 @@ impl Track {
         work: Work,
         is_live: bool,
         session: &Session<'_>,
-        project: &mut impl Project,
+        handler: &mut impl Handler,
         projected: &mut Projected,
     ) -> Result<(), Halt> {
         match work {
-            Work::Begin => self.begin(is_live, session, project).await,
-            Work::Events => self.apply(session, project, projected).await,
+            Work::Begin => self.begin(is_live, session, handler).await,
+            Work::Events => self.apply(session, handler, projected).await,
             Work::Save => self.save_place(session).await,
             Work::Fails(error @ Error::Corrupt { .. }) => {
                 // Whatever is behind it, its place is not passed.
@@ -168,14 +174,14 @@ impl Track {
         &mut self,
         is_live: bool,
         session: &Session<'_>,
-        project: &mut impl Project,
+        handler: &mut impl Handler,
     ) -> Result<(), Halt> {
         let mut batch = Batch::new(Arc::clone(session.runtime()));
         let generation = self.standing.generation;
         let begun = theirs("begin", session, || {
             let mut rows = Rows { batch: &mut batch, generation };
-            project.begin(&mut rows)?;
-            if is_live { project.switch(&mut rows) } else { Ok(()) }
+            handler.project().begin(&mut rows)?;
+            if is_live { handler.project().switch(&mut rows) } else { Ok(()) }
         });
         let refused = match begun {
             Ok(()) => self.commit(batch, (self.standing.position, 0), None, session).await?,
@@ -191,14 +197,21 @@ impl Track {
     async fn apply(
         &mut self,
         session: &Session<'_>,
-        project: &mut impl Project,
+        handler: &mut impl Handler,
         projected: &mut Projected,
     ) -> Result<(), Halt> {
+        match handler.prepare(&self.held, self.most).await {
+            Ok(()) => {}
+            Err(error @ (Error::Corrupt { .. } | Error::Decode { .. })) => {
+                return self.fails(&error.to_string(), session.settings.attempts, session).await;
+            }
+            Err(error) => return Err(Halt::Error(error)),
+        }
         let mut batch = Batch::new(Arc::clone(session.runtime()));
         let (mut handled, mut failed) = (0_usize, None);
         for event in self.held.iter().take(self.most) {
             let mark = batch.mark();
-            if let Err(reason) = self.project(event, &mut batch, session, project) {
+            if let Err(reason) = self.project(event, &mut batch, session, handler) {
                 batch.back_to(mark);
                 failed = Some(reason);
                 break;
@@ -209,7 +222,11 @@ impl Track {
             // It is tried alone before it has failed: the batch may have been full.
             (Some(last), _) => {
                 let to = if handled == self.held.len() { self.read } else { last.position() };
-                self.commit(batch, (to, handled as u64), None, session).await?
+                let committed = self.commit(batch, (to, handled as u64), None, session).await;
+                if !matches!(committed, Ok(None)) {
+                    handler.forget();
+                }
+                committed?
             }
             (None, failed) => Some(failed.unwrap_or_default()),
         };
@@ -242,10 +259,10 @@ impl Track {
         event: &Recorded,
         batch: &mut Batch,
         session: &Session<'_>,
-        project: &mut impl Project,
+        handler: &mut impl Handler,
     ) -> Result<(), String> {
         let mut rows = Rows { batch, generation: self.standing.generation };
-        theirs("apply", session, || project.apply(event, &mut rows))
+        theirs("apply", session, || handler.project().apply(event, &mut rows))
     }
 
     /// The first event is a dead letter, and what is behind it comes next.
@@ -294,12 +311,12 @@ impl Track {
     pub(super) async fn promote(
         &mut self,
         session: &Session<'_>,
-        project: &mut impl Project,
+        handler: &mut impl Handler,
     ) -> Result<(), Halt> {
         let mut batch = Batch::new(Arc::clone(session.runtime()));
         let generation = self.standing.generation;
         let mut rows = Rows { batch: &mut batch, generation };
-        let switched = theirs("switch", session, || project.switch(&mut rows));
+        let switched = theirs("switch", session, || handler.project().switch(&mut rows));
         let promoted = match switched {
             Ok(()) => session.promote(&self.standing, batch).await?,
             Err(reason) => Came::Refused(reason),

@@ -45,6 +45,7 @@ mod origins;
 mod past;
 mod patterns;
 mod peer;
+mod process_managers;
 mod processes;
 mod projection_threads;
 mod projections;

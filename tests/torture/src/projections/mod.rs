@@ -133,8 +133,6 @@ fn gather(program: &Path, settings: &Settings, report: &mut Report) -> Result<Ev
     };
     (0..ROLES.len()).try_for_each(|process| field.start(process))?;
     let projection = store.projection(PROJECTION);
-    let position =
-        |projection: &Projection| Ok::<_, crate::Error>(projection.progress()?.map_or(0, |it| it.position));
     while field.report.kills_catching_up < settings.kills && position(&projection)? < settings.events {
         field.listen_a_while()?;
         field.kill()?;
@@ -287,4 +285,8 @@ fn look(store: &Store, file: &Path, reactions: Vec<(String, u64)>) -> Result<Evi
         evidence.tables.insert(table?.parse()?);
     }
     Ok(evidence)
+}
+
+fn position(projection: &Projection) -> Result<u64> {
+    Ok(projection.progress()?.map_or(0, |progress| progress.position))
 }

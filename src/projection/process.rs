@@ -1,0 +1,286 @@
+//! Long-running processes: what reacts to events with commands, waits, and makes good what went wrong.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use millpond_actors::error::Result;
+use millpond_actors::name::Name;
+use millpond_actors::storage::stream::Query;
+
+use super::managing::Managing;
+use super::project::Failure;
+use super::session::{Session, Settings, Turns, part_of_name};
+use super::{Projected, Projection, projecting};
+use crate::batch::Batch;
+use crate::job::Push;
+use crate::queue::Queue;
+use crate::reading::{EventStream, Recorded};
+use crate::stopper::Stopper;
+
+/// A process manager: for each process that it correlates events to, it keeps a state, and decides what is to be done next.
+///
+/// What it adds to its [`Steps`] is committed together with the state and the checkpoint, **exactly once**: commands for others as
+/// jobs, timeouts, messages, events. It may be called several times for one event, when a commit did not come about; so it must
+/// do nothing else that matters.
+///
+/// The state of a process is kept as the last event of a stream, `NAME-CORRELATION` for the projection NAME, which thereby tells
+/// its history too.
+///
+/// # Examples
+/// A transfer that is undone if it takes too long:
+/// ```
+/// use std::time::Duration;
+/// use millpond::{Event, Expected, Failure, ProcessManager, Queue, Recorded, Steps, Store, Timeout};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Transfer { paid: bool, undone: bool }
+///
+/// struct Transfers { commands: Queue<String> }
+///
+/// impl ProcessManager for Transfers {
+///     type State = Transfer;
+///
+///     fn correlate(&self, event: &Recorded) -> Result<Option<String>, Failure> {
+///         Ok(event.stream().strip_prefix("transfer-").map(str::to_owned))
+///     }
+///
+///     fn handle(&mut self, state: &mut Transfer, event: &Recorded, steps: &mut Steps<'_>) -> Result<(), Failure> {
+///         match event.event_type() {
+///             "Begun" => {
+///                 let transfer = steps.correlation();
+///                 steps.push(&self.commands, &format!("withdraw for {transfer}"))?;
+///                 steps.timeout("paid", Duration::from_millis(5))?;
+///             }
+///             "Paid" => state.paid = true,
+///             _ => {}
+///         }
+///         Ok(())
+///     }
+///
+///     fn timeout(&mut self, state: &mut Transfer, timeout: &Timeout, steps: &mut Steps<'_>) -> Result<(), Failure> {
+///         if !state.paid {
+///             state.undone = true;
+///             steps.push(&self.commands, &format!("undo {}", timeout.correlation))?;
+///         }
+///         Ok(())
+///     }
+/// }
+/// # futures_executor::block_on(async {
+/// let store = Store::memory().await?;
+/// let commands = store.queue::<String>("commands");
+/// let begun = Event::new("Begun", &serde_json::json!({ "cents": 500 }))?;
+/// store.events().append("transfer-7", Expected::NoStream, [begun]).await?;
+/// let transfers = store.projection("transfers");
+/// let manager = transfers.manager(store.events().read_category("transfer"));
+/// let (stopper, process) = (manager.stopper(), Transfers { commands: commands.clone() });
+/// let running = manager.run(process);
+/// let undone = async {
+///     for expected in ["withdraw for 7", "undo 7"] {
+///         let command = commands.pop().await?;
+///         assert_eq!(*command, expected);
+///         command.done().await?;
+///     }
+///     stopper.stop(Duration::from_secs(1));
+///     Ok::<_, millpond::Error>(())
+/// };
+/// let (ran, undone) = futures_util::future::join(running, undone).await;
+/// ran.and(undone)?;
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+pub trait ProcessManager {
+    /// What is kept of one process; the default one before its first event.
+    type State: Serialize + DeserializeOwned + Clone + Default;
+
+    /// Which process an event belongs to, by a name that goes into a stream's; `None` if it is of no interest.
+    ///
+    /// # Errors
+    /// Anything: the event has [failed](crate::Progress::failure) then, and is tried again.
+    fn correlate(&self, event: &Recorded) -> std::result::Result<Option<String>, Failure>;
+
+    /// Moves a process on, and adds what is to be done. A process whose state serializes as before has not moved, and nothing is
+    /// written for it.
+    ///
+    /// # Errors
+    /// As [`correlate`](ProcessManager::correlate).
+    fn handle(
+        &mut self,
+        state: &mut Self::State,
+        event: &Recorded,
+        steps: &mut Steps<'_>,
+    ) -> std::result::Result<(), Failure>;
+
+    /// A [timeout](Steps::timeout) has come. Whether it still matters the state tells: a timeout is not taken back. Does nothing
+    /// unless it is implemented.
+    ///
+    /// # Errors
+    /// Anything: it comes again then, as a job that is [tried again](crate::Job::retry).
+    fn timeout(
+        &mut self,
+        state: &mut Self::State,
+        timeout: &Timeout,
+        steps: &mut Steps<'_>,
+    ) -> std::result::Result<(), Failure> {
+        let _ = (state, timeout, steps);
+        Ok(())
+    }
+}
+
+/// A timeout of a process that has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Timeout {
+    /// The process.
+    pub correlation: String,
+    /// Which of its timeouts.
+    pub name: String,
+}
+
+/// What a process adds to be done: a [`Batch`], which is committed with its state and the checkpoint.
+pub struct Steps<'a> {
+    pub(super) batch: &'a mut Batch,
+    pub(super) timeouts: &'a Queue<Timeout>,
+    pub(super) correlation: &'a str,
+    /// What led to them: an event, or a timeout.
+    pub(super) cause: Uuid,
+    pub(super) ids: u32,
+}
+
+impl<'a> Steps<'a> {
+    /// The process.
+    #[must_use]
+    pub fn correlation(&self) -> &'a str {
+        self.correlation
+    }
+
+    /// An id for a command: another one each time it is asked for, and the same ones when the event comes again. An aggregate that
+    /// is given a command under it ([`Execute::id`](crate::Execute::id)) takes it once, however often it is sent.
+    pub fn next_id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::new_v5(&self.cause, format!("{} {}", self.correlation, self.ids).as_bytes())
+    }
+
+    /// Has [`ProcessManager::timeout`] called after this time, at most 365 days, never before; also if the program is started anew
+    /// meanwhile. One that is set already under this name stays as it is.
+    ///
+    /// # Errors
+    /// A name, together with the process's, above 500 bytes; a time above 365 days; the batch is full.
+    pub fn timeout(&mut self, name: impl Into<String>, after: Duration) -> Result<()> {
+        let timeout = Timeout { correlation: self.correlation.to_owned(), name: name.into() };
+        let key = format!("{}/{}", part_of_name(&timeout.name), self.correlation);
+        self.batch.push_with(self.timeouts, &timeout, Push::new().delay(after).key(key)).map(drop)
+    }
+}
+
+impl Deref for Steps<'_> {
+    type Target = Batch;
+
+    fn deref(&self) -> &Batch {
+        self.batch
+    }
+}
+
+impl DerefMut for Steps<'_> {
+    fn deref_mut(&mut self) -> &mut Batch {
+        self.batch
+    }
+}
+
+impl fmt::Debug for Steps<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steps").field("correlation", &self.correlation).finish_non_exhaustive()
+    }
+}
+
+/// Runs a [`ProcessManager`] over the events of a projection: as a [`Projector`](crate::Projector), one at a time, in order, exactly
+/// once. Made by [`Projection::manager`].
+#[must_use = "it does nothing unless it is run"]
+pub struct Manager {
+    projection: Projection,
+    events: EventStream,
+    settings: Settings,
+    stopper: Stopper,
+}
+
+impl Projection {
+    /// A manager of the processes that these events belong to, which are chosen as those of a [projector](Projection::projector).
+    pub fn manager(&self, events: EventStream) -> Manager {
+        let settings = Settings::default();
+        Manager { projection: self.clone(), events, settings, stopper: Stopper::new(&self.runtime) }
+    }
+}
+
+impl Manager {
+    /// See [`Projector::batch`](crate::Projector::batch).
+    pub fn batch(mut self, events: u32) -> Manager {
+        self.settings.batch = events as usize;
+        self
+    }
+
+    /// See [`Projector::attempts`](crate::Projector::attempts).
+    pub fn attempts(mut self, attempts: u32) -> Manager {
+        self.settings.attempts = attempts;
+        self
+    }
+
+    /// See [`Projector::dead_letters`](crate::Projector::dead_letters).
+    pub fn dead_letters(mut self) -> Manager {
+        self.settings.dead_letters = true;
+        self
+    }
+
+    /// See [`Projector::drain`](crate::Projector::drain). Timeouts are not waited for.
+    pub fn drain(mut self) -> Manager {
+        self.settings.drains = true;
+        self
+    }
+
+    /// See [`Projector::stopper`](crate::Projector::stopper).
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Runs it until it is [stopped](Stopper::stop); see [`Projector::run`](crate::Projector::run).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn run(self, process: impl ProcessManager) -> Result<Projected> {
+        let (name, query) = self.checked()?;
+        let Manager { projection, settings, stopper, .. } = self;
+        let timeouts =
+            Queue::new(Arc::clone(&projection.runtime), &format!("timeouts/{}", part_of_name(name.as_str())));
+        let mut managing = Managing::new(process, &projection.runtime, &name, timeouts);
+        let mut projected = Projected::default();
+        let mut turns = Turns::new(&projection, &name, &stopper);
+        while let Some(guard) = turns.next().await? {
+            let session = Session::new(&projection, (&name, &query), &guard, settings);
+            let ended = projecting::live(&session, &mut managing, &stopper, &mut projected).await;
+            if !turns.goes_on(guard, ended).await? {
+                break;
+            }
+        }
+        Ok(projected)
+    }
+
+    fn checked(&self) -> Result<(Name, Query)> {
+        self.settings.check()?;
+        self.projection.start.check()?;
+        Ok((self.projection.name.clone()?, self.events.endless(&self.projection.runtime)?))
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager")
+            .field("projection", &self.projection)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
