@@ -1,5 +1,7 @@
 //! Guides: from an empty file to something that works. Each is one page of text and programs, and the programs are tests.
 //!
 //! - [`event_sourcing`]: streams, aggregates, the past, old events, and how all of it is tested.
+//! - [`projections`]: the same events read a second way: reports, reactions, and processes that take their time.
 
 pub mod event_sourcing;
+pub mod projections;

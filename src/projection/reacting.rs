@@ -154,7 +154,8 @@ impl<'a> Reacting<'a> {
                     _ => return Ok(None),
                 }
             }
-            let may_begin = !is_stopping && !self.standing.paused;
+            // It may have been told so while something else was looked at.
+            let may_begin = !stopper.is_stopping() && !self.standing.paused;
             while may_begin && self.has_room() {
                 let Some((event, attempt)) = self.window.begin() else { break };
                 self.running += 1;

@@ -341,6 +341,11 @@ impl ProcessManager for Transfers {
 
 /// Carries commands out, and says what came of them: once for each.
 async fn carry_out(store: Store, command: Task<Command>) -> Result<(), String> {
+    let told = Uuid::new_v5(&command.id, b"told");
+    if store.events().find(told).await.map_err(|error| error.to_string())?.is_some() {
+        // A command that was rejected has left no trace in its account, and might be taken now.
+        return Ok(());
+    }
     let account = store.aggregate::<Account>(command.account.to_string());
     let executed = account.execute_with(command.order.clone(), Execute::new().id(command.id)).await;
     let what = match executed {
@@ -348,11 +353,9 @@ async fn carry_out(store: Store, command: Task<Command>) -> Result<(), String> {
         Err(CommandError::Rejected(Refused)) => "Refused",
         Err(error) => return Err(error.to_string()),
     };
-    let told = Event::new(what, &command.id)
-        .map_err(|error| error.to_string())?
-        .id(Uuid::new_v5(&command.id, b"told"));
+    let event = Event::new(what, &command.id).map_err(|error| error.to_string())?.id(told);
     let stream = format!("transfer-{}", command.transfer);
-    match store.events().append(stream, Expected::Any, [told]).await {
+    match store.events().append(stream, Expected::Any, [event]).await {
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
