@@ -10,11 +10,10 @@ use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::{Head, Kind};
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::queue::Numbers;
-use millpond_actors::storage::{Process, Summary, View};
+use millpond_actors::storage::{Process, Summary};
 pub use millpond_actors::writer::WriterState;
 
 use crate::feed::Extent;
-use crate::projection::{Progress, lock_name};
 
 /// Looks at a store without changing it. A handle: cheap to clone.
 #[derive(Clone, Debug)]
@@ -178,22 +177,6 @@ impl Inspector {
         self.runtime.read(move |view| view.queues(after.as_deref(), limit)).await
     }
 
-    /// Up to `limit` projections that have begun, by name, those behind `after`.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn projections(&self, after: Option<&str>, limit: u32) -> Result<Vec<Progress>> {
-        self.runtime.read(projections(after, limit)).await
-    }
-
-    /// The lock of whoever projects: its holder does, and others wait in line to take over. `None` if nobody ever has.
-    ///
-    /// # Errors
-    /// A bad name; what the database said.
-    pub async fn projector(&self, projection: impl AsRef<str>) -> Result<Option<Line>> {
-        self.lock(lock_name(&Name::new(projection.as_ref())?)).await
-    }
-
     /// This process's id in the store.
     #[must_use]
     pub fn process(&self) -> u64 {
@@ -219,21 +202,6 @@ impl Inspector {
     /// How many actors of this process are alive at this moment; idle ones leave.
     pub async fn actors(&self) -> usize {
         self.runtime.actors().await
-    }
-}
-
-/// What looks for projections.
-pub(crate) fn projections(
-    after: Option<&str>,
-    limit: u32,
-) -> impl FnOnce(&mut dyn View) -> Result<Vec<Progress>> + Send + 'static {
-    let after = after.map(str::to_owned);
-    move |view| {
-        let generations = view.projections(after.as_deref(), limit)?;
-        // Read behind the checkpoints, none of which is ahead of it.
-        let head = view.head()?;
-        let of_each = generations.chunk_by(|one, next| one.name == next.name);
-        Ok(of_each.filter_map(|generations| Progress::of(generations, head)).collect())
     }
 }
 

@@ -10,8 +10,7 @@ use millpond_actors::storage::queue::Numbers;
 use millpond_actors::storage::{Process, Summary};
 
 use crate::feed::Extent;
-use crate::inspect::{SnapshotFigures, WriterFigures, projections};
-use crate::projection::{Progress, lock_name};
+use crate::inspect::{SnapshotFigures, WriterFigures};
 
 /// Looks at a store without changing it; see [`crate::Inspector`].
 #[derive(Clone, Debug)]
@@ -80,22 +79,6 @@ impl Inspector {
     pub fn queues(&self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
         let after = after.map(str::to_owned);
         self.inspector.runtime.read_blocking(move |view| view.queues(after.as_deref(), limit))
-    }
-
-    /// See [`crate::Inspector::projections`].
-    ///
-    /// # Errors
-    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
-    pub fn projections(&self, after: Option<&str>, limit: u32) -> Result<Vec<Progress>> {
-        self.inspector.runtime.read_blocking(projections(after, limit))
-    }
-
-    /// See [`crate::Inspector::projector`].
-    ///
-    /// # Errors
-    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
-    pub fn projector(&self, projection: impl AsRef<str>) -> Result<Option<Line>> {
-        self.lock(lock_name(&Name::new(projection.as_ref())?))
     }
 
     /// See [`crate::Inspector::process`].

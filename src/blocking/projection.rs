@@ -5,11 +5,13 @@ use std::pin::pin;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::feed::From;
+use millpond_actors::name::Name;
 use millpond_actors::reply::wait_until;
+use millpond_actors::storage::lock::Line;
 use millpond_actors::thread::is_ours;
 
-use super::EventStream;
-use crate::projection::{Progress, Project, Projected};
+use super::{EventStream, Inspector, Queue};
+use crate::projection::{DeadLetter, Progress, Project, Projected, lock_name, projections};
 use crate::stopper::Stopper;
 
 /// A projection; see [`crate::Projection`].
@@ -115,6 +117,12 @@ impl Projection {
         wait(self.projection.caught_up())
     }
 
+    /// See [`crate::Projection::dead_letters`].
+    #[must_use]
+    pub fn dead_letters(&self) -> Queue<DeadLetter> {
+        Queue { queue: self.projection.dead_letters() }
+    }
+
     /// See [`crate::Projection::projector`].
     pub fn projector(&self, events: EventStream) -> Projector {
         Projector { projector: self.projection.projector(events.stream) }
@@ -139,6 +147,11 @@ impl Projector {
         Projector { projector: self.projector.attempts(attempts) }
     }
 
+    /// See [`crate::Projector::dead_letters`].
+    pub fn dead_letters(self) -> Projector {
+        Projector { projector: self.projector.dead_letters() }
+    }
+
     /// See [`crate::Projector::drain`].
     pub fn drain(self) -> Projector {
         Projector { projector: self.projector.drain() }
@@ -155,6 +168,24 @@ impl Projector {
     /// As there, and [`Error::WouldDeadlock`].
     pub fn run(self, project: impl Project) -> Result<Projected> {
         wait(self.projector.run(project))
+    }
+}
+
+impl Inspector {
+    /// See [`crate::Inspector::projections`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn projections(&self, after: Option<&str>, limit: u32) -> Result<Vec<Progress>> {
+        self.inspector.runtime.read_blocking(projections(after, limit))
+    }
+
+    /// See [`crate::Inspector::projector`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn projector(&self, projection: impl AsRef<str>) -> Result<Option<Line>> {
+        self.lock(lock_name(&Name::new(projection.as_ref())?))
     }
 }
 

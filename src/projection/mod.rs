@@ -10,13 +10,15 @@
 //! - `handler` whoever makes something of events, as a projector's life has to do with him;
 //! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
 //! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him, and
-//!   `breaker` what has him wait after failures in a row.
+//!   `breaker` what has him wait after failures in a row;
+//! - `inspect` all projections of a store, and who runs which.
 //!
 //! A projector is a future that the user's executor drives, as a worker is, and no thread or actor of its own: his code runs
 //! there, and what it takes is his affair.
 
 mod breaker;
 mod handler;
+mod inspect;
 mod letters;
 mod managing;
 mod process;
@@ -39,6 +41,7 @@ use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::projection::{Standing, Want, Wanted};
 
+pub(crate) use self::inspect::projections;
 pub use self::letters::DeadLetter;
 pub use self::process::{Manager, ProcessManager, Steps, Timeout};
 pub use self::project::{Failure, Project, Rows};

@@ -65,6 +65,10 @@ async fn both_faces_of_a_projection(store: Store) -> Result<()> {
         assert!(matches!(projection.reset(From::After(u64::MAX)), Err(Error::InvalidArgument { .. })));
         let refused = projection.projector(all()).batch(0).run(positions(store, "l"));
         assert!(matches!(refused, Err(Error::InvalidArgument { .. })));
+        append(store, 1)?;
+        let poison = |_: &Recorded, _: &mut Rows<'_>| -> Result<(), Failure> { Err("never".into()) };
+        projection.projector(all()).attempts(1).dead_letters().drain().run(poison)?;
+        assert_eq!(projection.dead_letters().numbers()?.unwrap().dead, 1);
         assert!(projection.remove()?);
         assert_eq!(projection.progress()?, None);
         Ok(())

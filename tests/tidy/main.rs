@@ -48,17 +48,27 @@ const ACTORS: [&[&str]; 9] = [
 const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "placed"]);
 
 /// Rooms of `src`, bottom to top. `storage` is a cellar that only `store` has the key of.
-const SRC: [&[&str]; 12] = [
+const SRC: [&[&str]; 11] = [
     &["location"],
     &["storage"],
     &["codec", "paging", "batch", "watching", "origin", "patience", "stopper"],
     &["reading", "change", "lock", "job", "sealed"],
-    &["feed", "following"],
-    &["projection"],
+    &["feed"],
     &["inspect"],
-    &["lock_set", "leader", "semaphore", "rw_lock", "durable", "group", "queue", "events", "subject"],
+    &[
+        "lock_set",
+        "leader",
+        "semaphore",
+        "rw_lock",
+        "durable",
+        "group",
+        "queue",
+        "events",
+        "following",
+        "subject",
+    ],
     &["aggregate", "log", "channel", "channels", "worker", "schedule", "sql"],
-    &["repository", "erase"],
+    &["repository", "erase", "projection"],
     &["store"],
     &["blocking", "guide", "lib", "testing"],
 ];
@@ -269,13 +279,15 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/schedule.rs"
             | "src/projection/mod.rs"
             | "src/projection/projector.rs"
+            | "src/projection/inspect.rs"
             | "src/worker/mod.rs"
             | "src/queue.rs" => source
                 .path
                 .replace("src/", "src/blocking/")
                 .replace("/mod.rs", ".rs")
                 .replace("/member.rs", ".rs")
-                .replace("/projector.rs", ".rs"),
+                .replace("/projector.rs", ".rs")
+                .replace("projection/inspect.rs", "projection.rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),
             _ => continue,
         };
