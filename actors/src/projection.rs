@@ -186,7 +186,6 @@ impl Ear {
     }
 
     /// For whoever writes by himself: what tells all others that something was committed.
-    #[must_use]
     pub fn voice(&self) -> impl FnOnce() + Send + 'static {
         let (board, name, number) = (Arc::clone(&self.board), self.name.clone(), self.number);
         move || board.tell(&name, Some(number))
