@@ -269,8 +269,8 @@ pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::log::Log;
 pub use crate::origin::Origin;
 pub use crate::projection::{
-    Attempt, DeadLetter, Failure, Manager, ProcessManager, Progress, Project, Projected, Projection,
-    Projector, Reacted, Reactor, Rows, Steps, Timeout,
+    Attempt, BusFigures, DeadLetter, EventBus, Failure, Manager, ProcessManager, Progress, Project,
+    Projected, Projection, Projector, Reacted, Reactor, Rows, Steps, Subscriber, Timeout,
 };
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};

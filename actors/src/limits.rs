@@ -238,6 +238,9 @@ pub const SQL_STEPS: u32 = 10_000_000;
 /// store where much happens that does not concern it, that is not a commit an event.
 pub const PLACE_SAVED: Duration = Duration::from_millis(100);
 
+/// Streams whose events an event bus has handled at once.
+pub const BUS_STREAMS: usize = 64;
+
 /// States of processes that a process manager keeps at hand, so that most of them need not be read again for each event.
 pub const STATES_KEPT: usize = 10_000;
 

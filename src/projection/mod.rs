@@ -11,12 +11,14 @@
 //! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
 //! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him, and
 //!   `breaker` what has him wait after failures in a row;
+//! - `bus` handlers that are called for what comes, of which nothing is remembered.
 //! - `inspect` all projections of a store, and who runs which.
 //!
 //! A projector is a future that the user's executor drives, as a worker is, and no thread or actor of its own: his code runs
 //! there, and what it takes is his affair.
 
 mod breaker;
+mod bus;
 mod handler;
 mod inspect;
 mod letters;
@@ -41,6 +43,7 @@ use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::projection::{Standing, Want, Wanted};
 
+pub use self::bus::{BusFigures, EventBus, Subscriber};
 pub(crate) use self::inspect::projections;
 pub use self::letters::DeadLetter;
 pub use self::process::{Manager, ProcessManager, Steps, Timeout};

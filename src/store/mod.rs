@@ -23,7 +23,7 @@ use crate::location::Location;
 use crate::lock::Lock;
 use crate::lock_set::LockSet;
 use crate::log::Log;
-use crate::projection::Projection;
+use crate::projection::{EventBus, Projection};
 use crate::queue::Queue;
 use crate::rw_lock::RwLock;
 use crate::sealed::Sealed;
@@ -158,6 +158,12 @@ impl Store {
     #[must_use]
     pub fn projection(&self, name: impl AsRef<str>) -> Projection {
         Projection::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// A new event bus: handlers of this process that are called for what is appended.
+    #[must_use]
+    pub fn event_bus(&self) -> EventBus {
+        EventBus::new(&self.runtime)
     }
 
     /// The subject of this name: whom data is about, and the key that it is sealed with. A bad name is the first call's error.
