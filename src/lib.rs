@@ -270,7 +270,7 @@ pub use crate::log::Log;
 pub use crate::origin::Origin;
 pub use crate::projection::{
     Attempt, BusFigures, DeadLetter, EventBus, Failure, Manager, ProcessManager, Progress, Project,
-    Projected, Projection, Projector, Reacted, Reactor, Rows, Steps, Subscriber, Timeout,
+    Projected, Projection, Projector, Reacted, Reactor, Rebuild, Rows, Steps, Subscriber, Timeout,
 };
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};

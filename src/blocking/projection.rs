@@ -190,7 +190,7 @@ impl Inspector {
 }
 
 /// Lets this thread wait for a future, unless it is one of those that the future waits for.
-fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     if is_ours() {
         return Err(Error::WouldDeadlock);
     }

@@ -115,8 +115,22 @@ pub struct Progress {
     /// How often that was tried.
     pub attempts: u32,
     parked: bool,
-    /// The generation that is being made beside it: which, and how far it has come.
-    pub rebuilding: Option<(u64, u64)>,
+    /// The generation that is being made beside it.
+    pub rebuilding: Option<Rebuild>,
+}
+
+/// A generation of a projection that is being made beside the one that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rebuild {
+    /// Which generation it is.
+    pub generation: u64,
+    /// All events up to this position have been dealt with in it.
+    pub position: u64,
+    /// Why it does not get on, if it does not.
+    pub failure: Option<String>,
+    /// It waits at an event that it could not project.
+    pub parked: bool,
 }
 
 impl Progress {
@@ -126,7 +140,8 @@ impl Progress {
         self.head.saturating_sub(self.position)
     }
 
-    /// Whether it waits at an event that it could not project, until somebody [resumes](Projection::resume) it.
+    /// Whether it waits at an event that it could not project, until somebody [resumes](Projection::resume) it. One that is being
+    /// rebuilt may wait so in [one of its generations](Rebuild::parked) and go on in the other.
     #[must_use]
     pub fn is_parked(&self) -> bool {
         self.parked
@@ -147,8 +162,16 @@ impl Progress {
             failure: reason,
             attempts: attempts.unwrap_or(0),
             parked: live.is_parked(),
-            rebuilding: newer.first().map(|newer| (newer.generation, newer.position)),
+            rebuilding: newer.first().map(Rebuild::of),
         })
+    }
+}
+
+impl Rebuild {
+    fn of(newer: &Standing) -> Rebuild {
+        let Standing { generation, position, failure, .. } = newer;
+        let failure = failure.as_ref().map(|failure| failure.reason.to_string());
+        Rebuild { generation: *generation, position: *position, failure, parked: newer.is_parked() }
     }
 }
 
@@ -160,7 +183,7 @@ impl fmt::Debug for Projection {
 
 impl Projection {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Projection {
-        Projection { runtime, name: Name::new(name), start: From::Start }
+        Projection { runtime, name: checked(name), start: From::Start }
     }
 
     /// Where it begins if the store does not know it yet: with the first event unless set.
@@ -263,9 +286,16 @@ impl Projection {
         })
     }
 
+    /// Behind which event that is, which there must be.
     async fn place(&self, start: From) -> Result<u64> {
         start.check()?;
-        self.runtime.read(move |view| start.position(view)).await
+        let (position, head) =
+            self.runtime.read(move |view| Ok((start.position(view)?, view.head()?))).await?;
+        if position > head {
+            let what = format!("a projection from behind position {position} on");
+            return Err(Error::InvalidArgument { what, reason: format!("the last event is at {head}") });
+        }
+        Ok(position)
     }
 
     async fn want(&self, wanted: Wanted) -> Result<bool> {
@@ -290,6 +320,18 @@ impl Projection {
                 Err(Error::Parked { projection: name, reason })
             }
             _ => Ok(false),
+        }
+    }
+}
+
+/// A name of a projection, which must leave room for the names of what belongs to it.
+fn checked(name: &str) -> Result<Name> {
+    let name = Name::new(name)?;
+    match Name::new(lock_name(&name)) {
+        Ok(_) => Ok(name),
+        Err(_) => {
+            let reason = "it is too long for the names of its lock and its dead letters".to_owned();
+            Err(Error::InvalidName { what: "projection", name: name.to_string(), reason })
         }
     }
 }

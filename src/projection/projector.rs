@@ -88,14 +88,12 @@ impl Projector {
     /// If the future is dropped, what is being committed may still be; whoever goes on begins behind it.
     ///
     /// What may pass - the store is busy or overloaded, the disk is full, the lease was lost while the process was stopped - is
-    /// waited for. Whatever an event leads to is that event's [failure](Progress::failure). Any other error ends it.
+    /// waited for. Whatever an event leads to is that event's [failure](crate::Progress::failure). Any other error ends it.
     ///
     /// # Errors
     /// A bad name or number; events that are read newest first, up to an end, in a limited number, or of one stream;
     /// [`Error::Parked`], where it is to end with everything; [`Error::Closed`] when the store is closed; a damaged event, which
     /// is not skipped; what the database said.
-    ///
-    /// [`Progress::failure`]: crate::Progress::failure
     pub async fn run(self, project: impl Project) -> Result<Projected> {
         let (name, query) = self.checked()?;
         let Projector { projection, settings, stopper, .. } = self;

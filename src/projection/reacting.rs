@@ -163,7 +163,7 @@ impl<'a> Reacting<'a> {
             }
             if saves.is_empty()
                 && !is_stale
-                && let Some((to, done, dead, failure)) = self.to_be_saved(is_stopping)
+                && let Some((to, done, dead, failure)) = self.next_save(is_stopping)
             {
                 saves.push(save(session, self.standing.clone(), (to, done), dead, failure));
             }
@@ -324,7 +324,7 @@ impl<'a> Reacting<'a> {
 
     /// What is to be told of by a commit now, if anything: how far it has come, dead letters, and why it does not get on.
     #[allow(clippy::type_complexity, reason = "it is taken apart at once")]
-    fn to_be_saved(
+    fn next_save(
         &mut self,
         is_stopping: bool,
     ) -> Option<(u64, usize, Vec<(Recorded, String)>, Option<Failure>)> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name::Name;
+use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::stream::Query;
 
 use super::session::{Session, Settings, Turns};
@@ -203,6 +205,12 @@ impl Reactor {
             }
         }
         Ok(reacted)
+    }
+
+    /// The runtime, and how many handlers there may be at a time, if everything is usable.
+    pub(crate) fn threads(&self) -> Result<(Arc<Runtime>, usize)> {
+        self.checked()?;
+        Ok((Arc::clone(&self.projection.runtime), self.manner.streams))
     }
 
     /// The name, and what is read, if everything is usable.

@@ -142,7 +142,10 @@ fn a_rebuild_is_made_beside_and_a_reset_in_the_place() {
         let paused = "it is paused, and nothing of that is done before it is resumed";
         assert_eq!(&lines[..2], [made, paused]);
         assert!(lines.len() == 3 && lines[2].starts_with("it is run by "), "{said}");
-        assert_eq!(listed(&bench)["rebuilding"], json!({"generation": 2, "position": 3}));
+        assert_eq!(
+            listed(&bench)["rebuilding"],
+            json!({"generation": 2, "position": 3, "failure": null, "parked": false})
+        );
         let table = bench.printed(&["projection", "list"]);
         assert!(row(&table, "sales ").starts_with("sales paused, rebuilding 60 % 5 0 5 "), "{table}");
         bench.printed(&["projection", "resume", "sales"]);

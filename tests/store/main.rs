@@ -48,6 +48,7 @@ mod peer;
 mod process_managers;
 mod processes;
 mod projection_threads;
+mod projection_weaknesses;
 mod projections;
 mod queues;
 mod reactors;

@@ -57,7 +57,7 @@ async fn both_faces_of_a_projection(store: Store) -> Result<()> {
         assert!(progress.paused);
         assert_eq!((progress.position, progress.lag()), (5, 1));
         assert!(projection.resume()? && projection.rebuild(From::After(5))?);
-        assert_eq!(projection.progress()?.unwrap().rebuilding, Some((2, 5)));
+        assert_eq!(rebuilt(projection.progress()?), Some((2, 5)));
         project()?;
         assert!(projection.reset(From::Now)?);
         assert_eq!(project()?.handled, 0);
@@ -169,7 +169,7 @@ async fn projections_are_listed_as_they_are_read(store: Store) -> Result<()> {
         for progress in &listed {
             assert_eq!(store.projection(&progress.name).progress()?.as_ref(), Some(progress));
         }
-        assert_eq!(listed[1].rebuilding, Some((2, 1)), "one line, however many generations");
+        assert_eq!(rebuilt(Some(listed[1].clone())), Some((2, 1)), "one line, however many generations");
         assert_eq!(names(&inspect.projections(None, 2)?), ["a", "b"]);
         assert_eq!(names(&inspect.projections(Some("b"), 2)?), [odd]);
         assert_eq!(inspect.projector("nobody's")?, None);
@@ -178,4 +178,9 @@ async fn projections_are_listed_as_they_are_read(store: Store) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Which generation is being made, and how far it has come.
+fn rebuilt(progress: Option<millpond::Progress>) -> Option<(u64, u64)> {
+    progress.and_then(|progress| progress.rebuilding).map(|newer| (newer.generation, newer.position))
 }

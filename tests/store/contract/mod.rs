@@ -12,6 +12,9 @@
 //! | `outbox` | Outbox: what replaces it, the effects of a commit |
 //! | `locks` | DistributedLock |
 //! | `leader` | LeaderElector |
+//! | `checkpoints` | ProjectionCheckpoints, SubscriptionPositions, CheckpointRepository |
+//! | `dead_letters` | DLQ |
+//! | `event_bus` | EventBus |
 //! | `machine` | StoreStateMachine |
 //! | `weaknesses` | no suite: what that library does wrong, and cannot go wrong here |
 //!
@@ -20,7 +23,10 @@
 
 mod appender;
 mod category;
+mod checkpoints;
 mod close;
+mod dead_letters;
+mod event_bus;
 mod feed;
 mod leader;
 mod locks;

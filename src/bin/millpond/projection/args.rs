@@ -19,6 +19,14 @@ pub(crate) enum ProjectionCommand {
     Rebuild(Again),
     /// Have one begin again, in the place of what is read
     Reset(Again),
+    /// The events that one has gone past without having projected them, and why
+    Dead { name: String },
+    /// Have such events projected once more
+    Revive {
+        name: String,
+        /// The letter's number; all of them unless given
+        letter: Option<u64>,
+    },
     /// Have the store forget one; what it has written stays
     Remove { name: String },
 }
@@ -41,6 +49,8 @@ impl ProjectionCommand {
             ProjectionCommand::Resume { .. } => "projection resume",
             ProjectionCommand::Rebuild(_) => "projection rebuild",
             ProjectionCommand::Reset(_) => "projection reset",
+            ProjectionCommand::Dead { .. } => "projection dead",
+            ProjectionCommand::Revive { .. } => "projection revive",
             ProjectionCommand::Remove { .. } => "projection remove",
         }
     }

@@ -1,7 +1,8 @@
 //! `projection list` and `lag`, and what is wanted of one: `pause`, `resume`, `rebuild`, `reset` and `remove` are written
-//! down in the store, and the process that runs it obeys.
+//! down in the store, and the process that runs it obeys. What it has gone past is in `dead`.
 
 pub(crate) mod args;
+mod dead;
 
 use millpond::blocking::{Projection, Store};
 use millpond::{Holder, Progress};
@@ -46,6 +47,8 @@ pub(crate) fn run(store: &Store, command: &ProjectionCommand, show: &mut Show) -
         ProjectionCommand::Resume { name } => resume(store, name, show),
         ProjectionCommand::Rebuild(again) => rebuild(store, again, show),
         ProjectionCommand::Reset(again) => reset(store, again, show),
+        ProjectionCommand::Dead { name } => dead::dead(store, name, show),
+        ProjectionCommand::Revive { name, letter } => dead::revive(store, name, *letter, show),
         ProjectionCommand::Remove { name } => remove(store, name, show),
     }
 }
@@ -83,7 +86,7 @@ pub(crate) fn table(lines: &[Seen], show: &mut Show) -> Done<()> {
             grouped(seen.progress.lag()),
             grouped(*handled),
             seen.runner.as_ref().map_or_else(|| "nobody".to_owned(), name_holder),
-            failure.as_ref().map_or_else(String::new, tries),
+            failure.as_ref().map_or_else(|| of_newer(&seen.progress), tries),
         ]
     };
     let rows = lines.iter().map(row).collect();
@@ -91,18 +94,29 @@ pub(crate) fn table(lines: &[Seen], show: &mut Show) -> Done<()> {
     Ok(())
 }
 
+/// What keeps the generation that is being made.
+fn of_newer(progress: &Progress) -> String {
+    let newer = progress.rebuilding.as_ref();
+    let failure = newer.and_then(|newer| newer.failure.as_ref().map(|failure| (newer.generation, failure)));
+    failure.map_or_else(String::new, |(generation, failure)| format!("generation {generation}: {failure}"))
+}
+
 /// What it does, or why it does nothing.
 fn state(Seen { progress, runner }: &Seen) -> String {
+    let newer = progress.rebuilding.as_ref();
     let state = match runner {
-        _ if progress.is_parked() => "parked",
+        _ if progress.is_parked() || newer.is_some_and(|newer| newer.parked) => "parked",
         _ if progress.paused => "paused",
         Some(_) => "running",
         None => "waiting",
     };
-    let Some((_, position)) = progress.rebuilding else { return state.to_owned() };
+    let Some(newer) = newer else { return state.to_owned() };
     // It takes over when it has come as far as the one that is read.
-    let percent =
-        position.saturating_mul(100).checked_div(progress.position).map_or(100, |percent| percent.min(100));
+    let percent = newer
+        .position
+        .saturating_mul(100)
+        .checked_div(progress.position)
+        .map_or(100, |percent| percent.min(100));
     match state {
         "running" => format!("rebuilding {percent} %"),
         _ => format!("{state}, rebuilding {percent} %"),
@@ -122,8 +136,13 @@ pub(crate) fn as_json(Seen { progress, runner }: &Seen) -> serde_json::Value {
         "parked": progress.is_parked(),
         "failure": progress.failure,
         "attempts": progress.attempts,
-        "rebuilding": progress.rebuilding.map(|(generation, position)| {
-            json!({"generation": generation, "position": position})
+        "rebuilding": progress.rebuilding.as_ref().map(|newer| {
+            json!({
+                "generation": newer.generation,
+                "position": newer.position,
+                "failure": newer.failure,
+                "parked": newer.parked,
+            })
         }),
         "runner": runner.as_ref().map(|runner| {
             json!({
@@ -165,9 +184,9 @@ fn resume(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
 fn rebuild(store: &Store, Again { name, from }: &Again, show: &mut Show) -> Done<u8> {
     let (_, now) = want(store, name, |projection| projection.rebuild(*from))?;
     let read = now.progress.generation;
-    let done = match now.progress.rebuilding {
-        Some((generation, position)) => {
-            let position = grouped(position);
+    let done = match &now.progress.rebuilding {
+        Some(newer) => {
+            let (generation, position) = (newer.generation, grouped(newer.position));
             format!(
                 "projection \"{name}\" is made anew behind position {position}, as generation {generation}, \
                  while generation {read} is read"
