@@ -9,7 +9,8 @@
 //! - [`Store`] is the door to everything; its methods are `async` and run on any executor.
 //! - [`blocking::Store`] is the same with threads that wait, for programs that are not async.
 //! - Several processes may open the same file. A process that dies loses its locks at once.
-//! - [`guide::event_sourcing`] leads from an empty file to an aggregate, an upcast event and a test.
+//! - [`guide::event_sourcing`] leads from an empty file to an aggregate, an upcast event and a test; [`guide::observing`] says what
+//!   a store tells of itself, and when to worry.
 //!
 //! # Examples
 //! ```
@@ -188,6 +189,7 @@
 //! | --- | --- | --- |
 //! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
 //! | `cli` | yes | the program `millpond`; a library user leaves it out |
+//! | `metrics` | no | what a store does, told to the recorder of the crate `metrics`; see [`guide::observing`] |
 //! | `testing` | no | for tests: the test kit `millpond::testing` (given-when-then for aggregates, a store that remembers and fails when told to, the contract of event stores), a clock that only the test moves; also checkpoints as often as they like, what is done to the log past SQLite, and points at which it fails |
 
 mod store;
@@ -292,6 +294,7 @@ pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result,
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::failpoint;
 pub use millpond_actors::feed::From;
+pub use millpond_actors::observe::{metric, target};
 pub use millpond_actors::storage::change::Primitive;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::queue::{

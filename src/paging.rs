@@ -122,7 +122,10 @@ impl<Q: Paged> Pages<Q> {
                     self.accept(page);
                     self.read_ahead();
                 }
-                Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
+                Err(error) => {
+                    let error = self.runtime.failed(error);
+                    return Poll::Ready(Some(Err(self.fail(error))));
+                }
             }
         }
     }
@@ -134,7 +137,7 @@ impl<Q: Paged> Pages<Q> {
         }
         if let Some(found) = self.ready.pop_front() {
             self.left -= 1;
-            return Some(Some(found));
+            return Some(Some(found.map_err(|error| self.runtime.failed(error))));
         }
         self.ended.then_some(None)
     }

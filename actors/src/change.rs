@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
+use crate::observe::target;
 use crate::reply::Reply;
 use crate::watcher::Watcher;
 
@@ -71,7 +72,7 @@ impl Changes {
         }
         self.watcher.leave(self.key);
         if let Err(error) = self.watcher.watch_changes(false) {
-            tracing::warn!(%error, "changes go on being written down, though nobody watches");
+            tracing::warn!(target: target::WATCH, %error, "changes go on being written down, though nobody watches");
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod failpoint;
 pub mod limits;
 pub mod name;
+pub mod observe;
 pub mod pattern;
 mod rows;
 mod shards;

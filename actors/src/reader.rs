@@ -6,16 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix::prelude::*;
 
-use crate::clock::Spawner;
+use crate::clock::{Clock, Seams};
 use crate::error::Result;
 use crate::failpoint::{Point, reach};
+use crate::observe::{Meter, target};
 use crate::storage::{Backend, View};
 use crate::thread;
 use crate::worker::{Call, Rest, Worker};
 
 /// The way to the readers.
 #[derive(Clone)]
-pub struct Readers(Way);
+pub struct Readers {
+    way: Way,
+    clock: Arc<dyn Clock>,
+    meter: Meter,
+}
 
 #[derive(Clone)]
 enum Way {
@@ -30,19 +35,25 @@ impl Readers {
     ///
     /// # Errors
     /// If the machine has no thread left to give.
-    pub(crate) fn open(backend: Arc<dyn Backend>, threads: usize, spawner: &dyn Spawner) -> Result<Readers> {
-        if !spawner.has_threads() {
+    pub(crate) fn open(
+        backend: Arc<dyn Backend>,
+        threads: usize,
+        seams: &Seams,
+        meter: Meter,
+    ) -> Result<Readers> {
+        let clock = Arc::clone(&seams.clock);
+        if !seams.spawner.has_threads() {
             let line = Arc::new(Line::default());
             let one = One { line: Arc::downgrade(&line), reader: Reader { backend, view: None } };
-            let _ = spawner.employ("millpond-reader", Box::new(one), line.call.clone())?;
-            return Ok(Readers(Way::One(line)));
+            let _ = seams.spawner.employ("millpond-reader", Box::new(one), line.call.clone())?;
+            return Ok(Readers { way: Way::One(line), clock, meter });
         }
         let address = SyncArbiter::start_with_thread_builder(
             threads,
             || std::thread::Builder::new().name("millpond-reader".into()),
             move || ReaderActor(Reader { backend: Arc::clone(&backend), view: None }),
         );
-        Ok(Readers(Way::Pool(address)))
+        Ok(Readers { way: Way::Pool(address), clock, meter })
     }
 
     /// Runs `look` on one of the connections and hands what it found to `then`, on the reader's thread.
@@ -54,7 +65,11 @@ impl Readers {
         L: FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
         F: FnOnce(Result<T>) + Send + 'static,
     {
+        let (clock, meter) = (Arc::clone(&self.clock), self.meter.clone());
+        let asked_us = meter.now_us(&*clock);
         let job: Job = Box::new(move |view| {
+            let began_us = meter.now_us(&*clock);
+            let span = tracing::trace_span!(target: target::READER, "read").entered();
             let found = match view {
                 Ok(view) => {
                     let read = || {
@@ -66,10 +81,13 @@ impl Readers {
                 }
                 Err(error) => Err(error),
             };
+            let ended_us = meter.now_us(&*clock);
+            meter.read(began_us.saturating_sub(asked_us), ended_us.saturating_sub(began_us));
+            drop(span);
             then(found);
         });
         // Bounded by the gate, as every message is.
-        match &self.0 {
+        match &self.way {
             Way::Pool(address) => address.do_send(Look(job)),
             Way::One(line) => line.push(job),
         }

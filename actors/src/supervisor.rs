@@ -20,6 +20,7 @@ use crate::failpoint::{Point, reach};
 use crate::feed::Feeds;
 use crate::limits;
 use crate::name::Name;
+use crate::observe::target;
 use crate::reader::Readers;
 use crate::thread;
 use crate::watcher::Watcher;
@@ -216,13 +217,15 @@ impl Supervisor {
                 found.into_mut()
             }
             std::collections::hash_map::Entry::Occupied(mut failed) => {
-                tracing::warn!(name = %failed.key(), "an actor failed and is started anew");
+                tracing::warn!(target: target::ACTOR, name = %failed.key(), "an actor failed and is started anew");
                 let anew = start(failed.key());
+                house.stats.meter.actor_started(true);
                 failed.insert(anew);
                 failed.into_mut()
             }
             std::collections::hash_map::Entry::Vacant(free) => {
                 let first = start(free.key());
+                house.stats.meter.actor_started(false);
                 free.insert(first)
             }
         };
@@ -244,11 +247,12 @@ impl Supervisor {
     fn sweep(&mut self, context: &mut Context<Self>) {
         let now = self.tick;
         let mut left = 0;
-        let before: usize = self.broods.len();
+        let before: usize = self.broods.values_mut().map(|brood| brood.sweep(now, 0)).sum();
         for brood in self.broods.values_mut() {
             left += brood.sweep(now, limits::SWEEP_SLICE);
         }
-        tracing::trace!(left, types = before, "swept idle actors");
+        self.house.stats.meter.actors_left(before.saturating_sub(left));
+        tracing::trace!(target: target::ACTOR, left, gone = before.saturating_sub(left), "idle actors were let go");
         self.sweeping = false;
         if left > 0 {
             self.arm(context);
@@ -289,7 +293,7 @@ where
         };
         // Nobody starts a supervisor anew, and without one there are no actors: what fails here costs one request.
         if let Err(error) = thread::contain(|| "the supervisor".into(), pass_on).flatten() {
-            tracing::error!(%error, "a request was dropped");
+            tracing::error!(target: target::ACTOR, %error, "a request was dropped");
         }
         self.arm(context);
     }

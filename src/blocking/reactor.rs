@@ -104,7 +104,7 @@ impl Reactor {
         wait(self.reactor.run(async |event| {
             let (reply, answer) = Reply::future();
             let _ = hand_over.send((event, reply));
-            answer.await.unwrap_or_else(|error| came_to_nothing(&error))
+            answer.await.unwrap_or_else(|error| came_to_nothing(&error, &runtime))
         }))
     }
 }

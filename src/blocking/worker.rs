@@ -84,6 +84,7 @@ impl<T: DeserializeOwned + Send + 'static> Worker<T> {
             return Err(Error::WouldDeadlock);
         }
         let (runtime, threads) = self.worker.checked()?;
+        let runtime = Arc::clone(runtime);
         let handler = Arc::new(handler);
         let (hand_over, tasks) = crossbeam_channel::bounded::<(Task<T>, Reply<Verdict>)>(threads as usize);
         for _ in 0..threads {
@@ -100,7 +101,7 @@ impl<T: DeserializeOwned + Send + 'static> Worker<T> {
             let (reply, answer) = Reply::future();
             // It never waits: there are no more of them than threads. Those end when nobody hands over any more.
             let _ = hand_over.send((task, reply));
-            answer.await.unwrap_or_else(|error| came_to_nothing(&error))
+            answer.await.unwrap_or_else(|error| came_to_nothing(&error, &runtime))
         }));
         wait_until(|context| run.as_mut().poll(context))
     }

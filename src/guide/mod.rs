@@ -2,6 +2,8 @@
 //!
 //! - [`event_sourcing`]: streams, aggregates, the past, old events, and how all of it is tested.
 //! - [`projections`]: the same events read a second way: reports, reactions, and processes that take their time.
+//! - [`observing`]: metrics and traces, what they mean, and when to worry.
 
 pub mod event_sourcing;
+pub mod observing;
 pub mod projections;

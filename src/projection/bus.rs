@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
+use millpond_actors::observe::target;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::stream::{Filter, Query, Scope};
 use millpond_actors::thread::{Theirs, contain};
@@ -35,7 +36,7 @@ type Handler = Arc<dyn Fn(Recorded) -> Handled + Send + Sync>;
 ///   streams are handled at once, and of one that takes its time the others get 1,000 events ahead at most.
 /// - **At most once**, and only what is appended while it runs: nothing is remembered. What must not be missed belongs into a
 ///   [`Reactor`](crate::Reactor), and what is written to the store into a [`Projector`](crate::Projector).
-/// - **A handler that fails** or panics disturbs nobody: it is counted, and written to the log.
+/// - **A handler that fails** or panics disturbs nobody: it is counted, and said in the log, without its words.
 /// - **In the background**, with [`run`](EventBus::run) in a task of its own, or **inline**: whoever has appended waits until the
 ///   handlers have [settled](EventBus::settled) that.
 ///
@@ -293,9 +294,9 @@ impl EventBus {
             }
             Err(panic) => Err(panic.into()),
         };
-        if let Err(error) = handled {
+        if handled.is_err() {
             self.0.failures.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(position, %error, "a handler of an event bus has failed");
+            tracing::warn!(target: target::WORKER, position, "a handler of an event bus has failed");
         }
     }
 

@@ -416,7 +416,7 @@ where
     let position = event.position();
     let key = Uuid::new_v5(&event.id(), session.name.as_str().as_bytes());
     let attempted = Attempt { event, attempt, key, token: session.guard.token() };
-    let handled = contained(async { handler(attempted).await.into() });
+    let handled = contained(async { handler(attempted).await.into() }, session.runtime());
     let verdict = match select(pin!(handled), session.runtime().timer(manner.timeout)).await {
         Either::Left((verdict, _)) => verdict,
         Either::Right(_) => Verdict::Retry(format!("it took longer than {:?}", manner.timeout)),

@@ -156,6 +156,7 @@ impl StoreBuilder {
             requests,
             checkpoint_pages: _,
             seams: Seams { .. },
+            meter: _,
         } = &self.settings;
         let counts =
             [("arbiters", *arbiters, 64), ("readers", *readers, 64), ("requests", *requests, 1 << 24)];

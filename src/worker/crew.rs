@@ -18,8 +18,10 @@ use tokio::sync::Semaphore;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
+use millpond_actors::observe::target;
 use millpond_actors::queue::{Held, Wait};
 use millpond_actors::reply::Answer;
+use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::queue::{Finished, How};
 use millpond_actors::thread::{Theirs, contain};
 
@@ -81,6 +83,7 @@ impl<T: DeserializeOwned> Crew<T> {
         H: AsyncFn(Task<T>) -> V,
         V: Into<Verdict>,
     {
+        tracing::info!(target: target::WORKER, hands = self.size, "a worker begins");
         let mut now = Standing::default();
         let (mut claims, mut handlers, mut ends) =
             (FuturesUnordered::new(), FuturesUnordered::new(), FuturesUnordered::new());
@@ -122,6 +125,8 @@ impl<T: DeserializeOwned> Crew<T> {
             if is_over && has_nothing_to_do { Poll::Ready(()) } else { Poll::Pending }
         });
         life.await;
+        let (failed, Tally { done, retried, dead, released, lost, .. }) = (now.error.is_some(), now.tally);
+        tracing::info!(target: target::WORKER, done, retried, dead, released, lost, failed, "a worker has ended");
         now.error.map_or(Ok(now.tally), Err)
     }
 
@@ -226,9 +231,13 @@ impl<T: DeserializeOwned> Crew<T> {
         let how = match self.queue.decode(held.job()) {
             Ok(value) => {
                 let task = Task::new(value, &held, self.stopper.clone());
-                let handled = contained(async { handler(task).await.into() });
+                let runtime = &self.queue.runtime;
+                let (meter, clock) = (&runtime.stats().meter, &*runtime.seams().clock);
+                let began_us = meter.now_us(clock);
+                let handled = contained(async { handler(task).await.into() }, runtime);
                 let verdict = self.stopper.unless(Stage::Over, handled).await.unwrap_or(Verdict::Release);
-                verdict.how(&self.queue.runtime, held.job().attempts)
+                meter.handled(meter.now_us(clock).saturating_sub(began_us));
+                verdict.how(runtime, held.job().attempts)
             }
             Err(error) => how::bury(&error.to_string()),
         };
@@ -261,11 +270,11 @@ struct Pace {
 }
 
 /// A handler, whatever it does: that is the user's code, which may panic, also when what is left of it is dropped.
-pub(crate) async fn contained(handled: impl Future<Output = Verdict>) -> Verdict {
+pub(crate) async fn contained(handled: impl Future<Output = Verdict>, runtime: &Runtime) -> Verdict {
     let mut handled = Theirs::new(Box::pin(handled));
     let verdict = poll_fn(|context| {
         let polled = contain(|| "the handler of a job".into(), || handled.as_mut().poll(context));
-        polled.unwrap_or_else(|error| Poll::Ready(came_to_nothing(&error)))
+        polled.unwrap_or_else(|error| Poll::Ready(came_to_nothing(&error, runtime)))
     });
     verdict.await
 }

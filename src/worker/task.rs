@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_actors::error::Error;
+use millpond_actors::observe::target;
 use millpond_actors::queue::Held;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::queue::{How, Job as Record};
@@ -170,9 +171,14 @@ impl<E: fmt::Display> From<Result<Verdict, E>> for Verdict {
 }
 
 /// What a handler that was broken off by this says about its job.
-pub(crate) fn came_to_nothing(error: &Error) -> Verdict {
+pub(crate) fn came_to_nothing(error: &Error, runtime: &Runtime) -> Verdict {
     Verdict::Retry(match error {
-        Error::Panicked { message, .. } => format!("its handler panicked: {message}"),
+        Error::Panicked { message, .. } => {
+            runtime.stats().meter.handler_panicked();
+            // What it has said may tell of the job: that is written beside the job, and nowhere else.
+            tracing::warn!(target: target::WORKER, "the handler of a job panicked");
+            format!("its handler panicked: {message}")
+        }
         other => other.to_string(),
     })
 }

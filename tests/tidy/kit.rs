@@ -1,9 +1,9 @@
-//! What the test kit (feature `testing`) asks of who uses it, as Cargo sees it.
+//! What features ask of who uses them, as Cargo sees it: the test kit (`testing`), and `metrics`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// What the feature brings: points at which a store fails. It is a library, and no framework.
+/// What the test kit brings: points at which a store fails. It is a library, and no framework.
 const BROUGHT: [&str; 1] = ["fail"];
 
 /// What one of our packages depends on itself, for who uses it: what its own tests need is not among that.
@@ -20,15 +20,25 @@ fn dependencies(package: &str, features: &[&str]) -> BTreeSet<String> {
     tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
-/// In eventsource-py 0.14 `import *` needed pytest on a plain install. That nothing in `src/testing` uses what only our own tests
-/// have, the compiler sees: a program that has Millpond as a dependency has none of that, and `tests/torture` is one.
-#[test]
-fn w22_nothing_of_the_test_kit_needs_a_test_framework() {
+/// What both packages depend on because of a feature.
+fn brought_by(feature: &str) -> BTreeSet<String> {
     let mut brought = BTreeSet::new();
     for package in ["millpond", "millpond-actors"] {
         let without = dependencies(package, &[]);
         assert!(without.contains("tokio") && !without.contains("proptest"), "{without:?}");
-        brought.extend(&dependencies(package, &["--features", "testing"]) - &without);
+        brought.extend(&dependencies(package, &["--features", feature]) - &without);
     }
-    assert_eq!(brought, BROUGHT.map(str::to_owned).into());
+    brought
+}
+
+/// In eventsource-py 0.14 `import *` needed pytest on a plain install. That nothing in `src/testing` uses what only our own tests
+/// have, the compiler sees: a program that has Millpond as a dependency has none of that, and `tests/torture` is one.
+#[test]
+fn w22_nothing_of_the_test_kit_needs_a_test_framework() {
+    assert_eq!(brought_by("testing"), BROUGHT.map(str::to_owned).into());
+}
+
+#[test]
+fn who_wants_no_metrics_gets_nothing_of_them_and_who_does_gets_the_facade_alone() {
+    assert_eq!(brought_by("metrics"), BTreeSet::from(["metrics".to_owned()]));
 }

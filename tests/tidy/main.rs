@@ -33,6 +33,7 @@ const ACTORS: [&[&str]; 9] = [
         "shards",
         "rows",
         "calendar",
+        "observe",
     ],
     &["gate", "reply", "horizon"],
     &["storage"],
@@ -114,7 +115,7 @@ const LINES: usize = 400;
 
 type Rule = fn(&[Source]) -> Vec<String>;
 
-const RULES: [(&str, Rule); 10] = [
+const RULES: [(&str, Rule); 11] = [
     ("every file says in its first lines what it is (//!)", headers),
     ("no file holds more than 400 lines of code", lengths),
     ("imports in actors/ point down, and primitives leave one another alone", actors_point_down),
@@ -127,6 +128,7 @@ const RULES: [(&str, Rule); 10] = [
         formats_in_their_room,
     ),
     ("every async method has its blocking twin", twins),
+    ("whatever is traced names its target, of those in actors/src/observe/target.rs", traces_have_targets),
     ("time, threads and ids come through their seams; nothing unsafe or unfinished", seams),
 ];
 
@@ -303,6 +305,36 @@ fn twins(sources: &[Source]) -> Vec<String> {
                 wrong.push(format!("{}: {name} is not in {twin}", source.path));
             }
         }
+    }
+    wrong
+}
+
+/// The command line speaks to people; what the store traces is filtered by its targets, which the guide lists.
+fn traces_have_targets(sources: &[Source]) -> Vec<String> {
+    const TRACES: [&str; 11] = [
+        "error!(",
+        "warn!(",
+        "info!(",
+        "debug!(",
+        "trace!(",
+        "event!(",
+        "error_span!(",
+        "warn_span!(",
+        "info_span!(",
+        "debug_span!(",
+        "trace_span!(",
+    ];
+    let product =
+        |source: &&Source| source.path.starts_with("src/") || source.path.starts_with("actors/src/");
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(product) {
+        let traces = source
+            .code
+            .split("tracing::")
+            .skip(1)
+            .filter_map(|rest| TRACES.iter().find_map(|call| rest.strip_prefix(call)));
+        let bare = traces.filter(|arguments| !arguments.trim_start().starts_with("target: target::"));
+        wrong.extend(bare.map(|arguments| format!("{}: {:.40}", source.path, arguments.trim_start())));
     }
     wrong
 }

@@ -3,7 +3,7 @@
 use crate::source::Source;
 use crate::{
     Rule, actors_are_pure, actors_point_down, bin_is_a_user, formats_in_their_room, headers, lengths, seams,
-    sql_in_its_room, src_points_down, twins,
+    sql_in_its_room, src_points_down, traces_have_targets, twins,
 };
 
 /// How often a rule complains of one file with this text.
@@ -14,7 +14,7 @@ fn complaints(rule: Rule, path: &str, text: &str) -> usize {
 #[test]
 fn a_planted_violation_of_every_rule_is_found() {
     let long = format!("//! x\n{}", "fn f() {}\n".repeat(401));
-    let rows: [(Rule, &str, &str); 28] = [
+    let rows: [(Rule, &str, &str); 30] = [
         (headers, "src/a.rs", "// no\nfn f() {}"),
         (headers, "tests/store/a.rs", ""),
         (lengths, "src/a.rs", &long),
@@ -37,6 +37,8 @@ fn a_planted_violation_of_every_rule_is_found() {
         (formats_in_their_room, "src/lock.rs", "fn f() { serde_json::to_string(&1); }"),
         (formats_in_their_room, "src/codec.rs", "use chacha20poly1305::XNonce;"),
         (twins, "src/lock.rs", "impl L { pub async fn acquire(&self) {} }"),
+        (traces_have_targets, "src/lock.rs", "fn f() { tracing::warn!(x, \"y\"); }"),
+        (traces_have_targets, "actors/src/lock.rs", "fn f() { tracing::debug_span!(\"y\"); }"),
         (seams, "src/lock.rs", "fn f() { std::time::Instant::now(); }"),
         (seams, "actors/src/supervisor.rs", "fn f() { thread::Builder::new(); }"),
         (seams, "tests/store/a.rs", "fn f() { std::thread::sleep(x); }"),
@@ -54,7 +56,7 @@ fn what_is_allowed_is_not_complained_of() {
     let tests =
         format!("//! x\n#[cfg(test)]\nmod tests {{\n{}\n}}\n", "fn f() { \"}\"; '}'; }\n".repeat(500));
     let comments = format!("//! x\n{}", "// a line of prose, and \"quotes\n\n".repeat(500));
-    let rows: [(Rule, &str, &str); 13] = [
+    let rows: [(Rule, &str, &str); 14] = [
         (lengths, "src/a.rs", &tests),
         (lengths, "src/a.rs", &comments),
         (actors_point_down, "actors/src/aggregate/mod.rs", "use crate::stream::{Placed, placed};"),
@@ -71,6 +73,7 @@ fn what_is_allowed_is_not_complained_of() {
         (sql_in_its_room, "src/storage/sqlite/lock.rs", "const X: &str = \"SELECT 1\";"),
         (sql_in_its_room, "src/lock.rs", "#[cfg(test)]\nmod tests {\n const X: &str = \"SELECT 1\";\n}\n"),
         (formats_in_their_room, "src/aggregate.rs", "fn f() { codec::to_bincode(x); } // serde_json"),
+        (traces_have_targets, "src/lock.rs", "fn f() { tracing::warn!(\n target: target::LOCK, x, \"y\"); }"),
         (
             seams,
             "actors/src/clock.rs",

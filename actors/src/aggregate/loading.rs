@@ -6,6 +6,7 @@ use super::model::{Model, guard};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
+use crate::observe::{Found, kind, target};
 use crate::storage::stream::{Filter, Query, Recorded, Scope};
 use crate::storage::{Data, View};
 use crate::thread::Theirs;
@@ -66,11 +67,13 @@ pub(super) fn load<M: Model>(
     let Some(head) = view.stream(name)? else {
         return Ok(Loaded { state: fresh(name)?, version: 0, id: None });
     };
+    let is_fresh = known.is_none();
     let known = known.map(|known| (known.state, known.version));
     let begun = known.or_else(|| thaw::<M>(view, name, head.version.min(to), stats));
     // Of what was erased nothing is left, and an aggregate starts anew behind it.
     let anew = || fresh(name).map(|state| (state, head.erased.min(to)));
     let (mut state, mut version) = begun.map_or_else(anew, Ok)?;
+    let first = version;
     let reader = guard("the upcasts", name, M::reader)?;
     each_event(view, name, (version + 1, to), |recorded| {
         if recorded.version != version + 1 {
@@ -82,6 +85,9 @@ pub(super) fn load<M: Model>(
         version = recorded.version;
         Ok(true)
     })?;
+    if is_fresh {
+        stats.meter.replayed(version - first);
+    }
     Ok(Loaded { state, version, id: Some(head.id) })
 }
 
@@ -116,22 +122,28 @@ fn fresh<M: Model>(name: &Name) -> Result<Theirs<M>> {
 /// else.
 fn thaw<M: Model>(view: &mut dyn View, name: &Name, to: u64, stats: &Stats) -> Option<(Theirs<M>, u64)> {
     let policy = M::snapshots()?;
-    let why = match view.snapshot(name) {
-        Ok(None) => return None,
-        Ok(Some(kept)) if kept.schema != policy.schema => format!("its schema is {}", kept.schema),
+    // Of what is wrong only the kind is told: the words of a decoder may tell of the state.
+    let (found, why) = match view.snapshot(name) {
+        Ok(None) => {
+            stats.meter.snapshot(Found::None);
+            return None;
+        }
+        Ok(Some(kept)) if kept.schema != policy.schema => (Found::OtherSchema, "its schema is another one"),
         // For a state of the past this is as it should be, and for one of now it cannot be.
         Ok(Some(kept)) if kept.version > to => return None,
         Ok(Some(kept)) => match guard("thawing a snapshot", name, || M::thaw(&kept.data)).flatten() {
             Ok(state) => {
                 stats.snapshots_used.fetch_add(1, Ordering::Relaxed);
+                stats.meter.snapshot(Found::Used);
                 return Some((Theirs::new(state), kept.version));
             }
-            Err(error) => error.to_string(),
+            Err(error) => (Found::Unreadable, kind(&error)),
         },
-        Err(error) => error.to_string(),
+        Err(error) => (Found::Unreadable, kind(&error)),
     };
     stats.snapshots_unusable.fetch_add(1, Ordering::Relaxed);
-    tracing::warn!(stream = %name, why, "a snapshot cannot be used, all events are replayed");
+    stats.meter.snapshot(found);
+    tracing::warn!(target: target::ACTOR, stream = %name, why, "a snapshot cannot be used, all events are replayed");
     None
 }
 

@@ -40,6 +40,7 @@ use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
+use crate::observe::{kind, target};
 use crate::reply::Reply;
 use crate::storage::stream::{Append, Appended, Check};
 use crate::storage::{Target, View, snapshot};
@@ -396,11 +397,14 @@ impl<M: Model> AggregateActor<M> {
                 let save = snapshot::Save { stream, version: loaded.version, schema: policy.schema, data };
                 self.house.writer.apply(save, None, |saved| {
                     if let Err(error) = saved {
-                        tracing::warn!(%error, "a snapshot was not kept");
+                        tracing::warn!(target: target::ACTOR, %error, "a snapshot was not kept");
                     }
                 });
             }
-            Err(error) => tracing::warn!(%error, "a snapshot was not made"),
+            // By its kind: the words of a serializer may tell of the state.
+            Err(error) => {
+                tracing::warn!(target: target::ACTOR, stream = %self.name, kind = kind(&error), "a snapshot was not made");
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result, WriteOutcome};
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
+use crate::observe::target;
 use crate::reply::Reply;
 use crate::storage::Target;
 use crate::storage::lock::{Acquire as Take, Acquired, Fence, Grant, Leave, Left, Renew, Renewed, Was, kind};
@@ -171,7 +172,12 @@ impl Desk {
                 desk.writer.let_go(leave.ticket);
             }
             then(match outcome {
-                Ok(left) => desk.left(leave.ticket, left, stay),
+                Ok(left) => {
+                    if held && left.was == Was::Gone {
+                        desk.was_lost(leave.ticket);
+                    }
+                    desk.left(leave.ticket, left, stay)
+                }
                 Err(error) => {
                     if error.may_pass() {
                         desk.tell(LeaveAgain(leave, stay));
@@ -180,6 +186,12 @@ impl Desk {
                 }
             });
         });
+    }
+
+    /// Every holder leaves, so each loss is told here, once.
+    fn was_lost(&self, ticket: u64) {
+        self.writer.meter().lock_lost();
+        tracing::warn!(target: target::LOCK, lock = %self.name, ticket, "a lock was lost before it was released");
     }
 
     fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {

@@ -16,6 +16,7 @@ use crate::clock::Moment;
 use crate::gate::Passage;
 use crate::limits;
 use crate::name::Name;
+use crate::observe::target;
 use crate::reply::Reply;
 use crate::storage::View;
 use crate::storage::queue::Outlook;
@@ -80,7 +81,9 @@ fn due(view: &mut dyn View, name: &Name, now: Moment, queue: u64) -> Vec<Fire> {
                 let queue = crate::storage::Target { name: name.clone(), id: Some(queue) };
                 fires.push(Fire { queue, name: named, revision: schedule.revision, next });
             }
-            Err(error) => tracing::warn!(queue = %name, schedule = %named, %error, "a schedule waits"),
+            Err(error) => {
+                tracing::warn!(target: target::WORKER, queue = %name, schedule = %named, %error, "a schedule waits")
+            }
         }
     }
     fires
@@ -114,7 +117,7 @@ impl Desk {
                     desk.tell(Changed { ready: false });
                 }
                 // It is looked at again before long.
-                Err(error) => tracing::warn!(queue = %desk.name, %error, "a schedule that is due waits"),
+                Err(error) => tracing::warn!(target: target::WORKER, queue = %desk.name, %error, "a schedule that is due waits"),
             });
         }
     }

@@ -14,6 +14,7 @@ use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::name::Name;
+use crate::observe::{kind, target};
 use crate::reply::{Answer, Reply};
 use crate::storage::batch::Applied;
 use crate::storage::{Apply, View};
@@ -120,7 +121,7 @@ impl Runtime {
             let time = if over { Duration::ZERO } else { self.settings.call_timeout / 4 };
             match waiting.wait_for(time) {
                 Some(answer) => return self.honest(answer),
-                None if over => return Err(patience.error()),
+                None if over => return Err(self.failed(patience.error())),
                 None => {}
             }
         }
@@ -207,7 +208,8 @@ impl Runtime {
         look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
     ) -> Result<Answer<T>> {
         self.check_not_forked()?;
-        let passage = self.gate.try_enter()?.ok_or_else(|| self.overloaded())?;
+        let passage = self.gate.try_enter().and_then(|passage| passage.ok_or_else(|| self.overloaded()));
+        let passage = passage.map_err(|error| self.failed(error))?;
         let (reply, answer) = Reply::future();
         self.start_read(passage, look, reply);
         Ok(answer)
@@ -253,6 +255,14 @@ impl Runtime {
     }
 
     async fn enter(&self) -> Result<Passage> {
+        self.let_in().await.map_err(|error| self.failed(error))
+    }
+
+    fn enter_blocking(&self) -> Result<Passage> {
+        self.let_in_blocking().map_err(|error| self.failed(error))
+    }
+
+    async fn let_in(&self) -> Result<Passage> {
         self.check_not_forked()?;
         if let Some(passage) = self.gate.try_enter()? {
             return Ok(passage);
@@ -264,7 +274,7 @@ impl Runtime {
         }
     }
 
-    fn enter_blocking(&self) -> Result<Passage> {
+    fn let_in_blocking(&self) -> Result<Passage> {
         self.check_not_forked()?;
         if thread::is_ours() {
             return Err(Error::WouldDeadlock);
@@ -287,10 +297,19 @@ impl Runtime {
 
     /// A request that was dropped because the store is closing says so.
     pub(super) fn honest<T>(&self, answer: Result<T>) -> Result<T> {
-        match answer {
-            Err(Error::ActorFailed { .. }) if self.gate.is_closed() => Err(Error::Closed),
-            answer => answer,
-        }
+        answer.map_err(|error| {
+            let is_closed = matches!(error, Error::ActorFailed { .. }) && self.gate.is_closed();
+            self.failed(if is_closed { Error::Closed } else { error })
+        })
+    }
+
+    /// A call ends with this error. It is told on the thread and in the span of whoever called, so that it can be seen whose it
+    /// was.
+    #[cold]
+    pub fn failed(&self, error: Error) -> Error {
+        self.stats.meter.failed(&error);
+        tracing::debug!(target: target::CALL, kind = kind(&error), "a call failed");
+        error
     }
 }
 

@@ -13,6 +13,7 @@ use crate::follow::Follow;
 use crate::gate::Gate;
 use crate::horizon::Horizon;
 use crate::limits;
+use crate::observe::target;
 use crate::projection::Projections;
 use crate::reader::Readers;
 use crate::reply::Reply;
@@ -35,7 +36,8 @@ pub(super) struct Building {
 
 impl Building {
     pub(super) fn new(backend: Arc<dyn Backend>, identity: Identity, settings: Settings) -> Building {
-        let (gate, stats) = (Gate::new(settings.requests), Arc::default());
+        let stats = Stats { meter: settings.meter.clone(), ..Stats::default() };
+        let (gate, stats) = (Gate::new(settings.requests), Arc::new(stats));
         Building { backend, identity, settings, gate, stats }
     }
 
@@ -98,22 +100,27 @@ impl Building {
             let _ = tokio::time::timeout(limits::CLOSE_WAIT, self.gate.emptied()).await;
             house.writer.close().await;
         }
+        let whole = answer.is_some();
+        tracing::info!(target: target::STORE, process = house.writer.process(), whole, "the store is closed");
         house.watcher.close();
         doors.changes.close();
         // By hand: the system's own way to stop them is a message to a task of this thread, which runs no more.
         for arbiter in doors.others {
             arbiter.stop();
         }
+        self.settings.meter.ended();
         answer
     }
 
     async fn open(&self) -> Result<(Doors, House)> {
         let seams = self.settings.seams.clone();
-        let session = self.backend.join(&self.identity, &|| seams.clock.now())?;
+        let join = || self.backend.join(&self.identity, &|| seams.clock.now());
+        let session = tracing::debug_span!(target: target::STORE, "join").in_scope(join)?;
         let (process, presence) = (session.process(), session.presence());
+        let meter = self.settings.meter.clone();
         let readers =
-            Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1), &*seams.spawner)?;
-        let watcher = Watcher::open(Arc::clone(&self.backend), session.bell(), process, &seams)?;
+            Readers::open(Arc::clone(&self.backend), self.settings.readers.max(1), &seams, meter.clone())?;
+        let watcher = Watcher::open(Arc::clone(&self.backend), session.bell(), process, &seams, meter)?;
         let call_all = {
             let watcher = watcher.clone();
             Box::new(move || watcher.call_all())
@@ -140,6 +147,7 @@ impl Building {
         let (writer, arbiter) = (house.writer.clone(), Arbiter::current());
         let (streams, changes) = (Streams::new(writer.clone()), Changes::new(house.watcher.clone()));
         let post = Post::new(supervisors);
+        tracing::info!(target: target::STORE, process, "the store is open");
         let doors = Doors {
             post,
             streams,

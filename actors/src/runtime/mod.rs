@@ -27,6 +27,7 @@ use crate::feed::Feeds;
 use crate::follow::Follow;
 use crate::gate::Gate;
 use crate::limits;
+use crate::observe::Meter;
 use crate::projection::Projections;
 use crate::reader::Readers;
 use crate::reply::Reply;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub checkpoint_pages: u32,
     /// Time, ids, threads.
     pub seams: Seams,
+    /// Who tells what happens to the recorder of metrics.
+    pub meter: Meter,
 }
 
 impl Default for Settings {
@@ -65,6 +68,7 @@ impl Default for Settings {
             requests: limits::REQUESTS,
             checkpoint_pages: limits::CHECKPOINT_PAGES,
             seams: Seams::default(),
+            meter: Meter::here(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::failpoint::{Point, reach};
 use crate::limits;
+use crate::observe::{Meter, kind, target};
 use crate::storage::{Backend, Pulse, View};
 use crate::thread;
 use crate::worker::{Call, Rest, Worker};
@@ -243,6 +244,7 @@ pub(super) struct Eye {
     /// Our own process, whose commits are no news.
     pub(super) own: u64,
     pub(super) view: Option<Box<dyn View>>,
+    pub(super) meter: Meter,
 }
 
 impl Sight for Eye {
@@ -254,7 +256,11 @@ impl Sight for Eye {
             let mut view = kept.map_or_else(|| backend.view(), Ok)?;
             view.pulse(own).map(|pulse| (pulse, view))
         };
-        let (pulse, view) = thread::contain(|| "a look".into(), look).flatten()?;
+        let looked = thread::contain(|| "a look".into(), look).flatten();
+        self.meter.looked(looked.is_ok());
+        let (pulse, view) = looked.inspect_err(|error| {
+            tracing::debug!(target: target::WATCH, kind = kind(error), "a look at the other processes failed");
+        })?;
         self.view = Some(view);
         Ok(pulse)
     }
@@ -496,7 +502,7 @@ mod tests {
             })
         };
         let backend = Arc::new(crate::memory::Memory::new());
-        let mut eye = Eye { backend, own: 1, view: None };
+        let mut eye = Eye { backend, own: 1, view: None, meter: Meter::default() };
         eye.pulse().unwrap();
         eye.show(vec![look(1, false), look(2, true), look(3, false)]);
         eye.pulse().unwrap();

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::lookout::{Eye, Lookout, Rounds};
 use crate::clock::Seams;
 use crate::error::Result;
+use crate::observe::{Meter, target};
 use crate::reader::Readers;
 use crate::storage::{Backend, Bell, View};
 
@@ -61,13 +62,14 @@ impl Watcher {
         bell: Box<dyn Bell>,
         process: u64,
         seams: &Seams,
+        meter: Meter,
     ) -> Result<Watcher> {
         let lookout = Arc::new(Lookout::default());
         let ring = Arc::clone(&lookout);
         if let Err(error) = bell.listen(Box::new(move || ring.ring())) {
-            tracing::warn!(%error, "the bell cannot be heard, the slow poll has to do");
+            tracing::warn!(target: target::WATCH, %error, "the bell cannot be heard, the slow poll has to do");
         }
-        let eye = Box::new(Eye { backend, own: process, view: None });
+        let eye = Box::new(Eye { backend, own: process, view: None, meter });
         let rounds = Rounds::new(Arc::clone(&lookout), Arc::clone(&seams.clock), eye);
         let _ = seams.spawner.employ("millpond-watch", Box::new(rounds), lookout.call())?;
         Ok(Watcher(Arc::new(Watch { bell: Mutex::new(bell), lookout })))
@@ -98,7 +100,7 @@ impl Watcher {
         if self.0.lookout.add(key, look, each_time)
             && let Err(error) = bell.waiting(true)
         {
-            tracing::warn!(%error, "the bell cannot be used, the slow poll has to do");
+            tracing::warn!(target: target::WATCH, %error, "the bell cannot be used, the slow poll has to do");
         }
     }
 
@@ -108,7 +110,7 @@ impl Watcher {
         if self.0.lookout.remove(key)
             && let Err(error) = bell.waiting(false)
         {
-            tracing::warn!(%error, "the bell cannot be told that nobody waits");
+            tracing::warn!(target: target::WATCH, %error, "the bell cannot be told that nobody waits");
         }
     }
 

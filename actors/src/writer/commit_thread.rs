@@ -13,6 +13,7 @@ use crate::clock::{Clock, millis};
 use crate::failpoint::{Point, pass, reach};
 use crate::gate::Gate;
 use crate::limits;
+use crate::observe::target;
 use crate::thread;
 use crate::worker::{Rest, Worker};
 
@@ -99,7 +100,7 @@ impl Worker for CommitThread {
     fn work(&mut self, rested: bool) -> Rest {
         // Storage and answers are contained one by one; this is for what nobody thought of.
         thread::contain(|| "the writer".into(), || self.turn(rested)).unwrap_or_else(|error| {
-            tracing::error!(%error, "the writer goes on with a new connection");
+            tracing::error!(target: target::WRITER, %error, "the writer goes on with a new connection");
             (self.well, self.likely) = (false, 0);
             self.batch.clear();
             Rest::No
@@ -141,7 +142,7 @@ impl Work {
     pub(super) fn commit_here(&self) -> bool {
         let Some(_inline) = self.intake.begin_inline() else { return false };
         thread::contain(|| "the writer".into(), || self.commit_alone()).unwrap_or_else(|error| {
-            tracing::error!(%error, "the writer goes on with a new connection");
+            tracing::error!(target: target::WRITER, %error, "the writer goes on with a new connection");
             self.tell_whoever_was_with_it();
             false
         })
@@ -171,7 +172,9 @@ impl Work {
     /// so that answers go out in the order of the commits.
     fn finish(&self, committer: &mut Committer) -> usize {
         let size = committer.group_size();
-        committer.finish();
+        // What is told of the group until it is settled is told within its span.
+        tracing::debug_span!(target: target::WRITER, "group", operations = size)
+            .in_scope(|| committer.finish());
         self.intake.landed();
         if !committer.keeps_turn() {
             committer.pass_on();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Terms;
 use crate::error::{Error, Occupant, Result};
 use crate::gate::Passage;
+use crate::observe::Meter;
 use crate::storage::{Operation, Outcome, Turn};
 use crate::worker::{Call, Rest};
 
@@ -83,6 +84,8 @@ pub struct Stats {
     pub snapshots_unusable: AtomicU64,
     /// Why nothing is written any more, once that is so.
     pub poisoned: OnceLock<Error>,
+    /// Who tells all of it, and more, to whoever watches over the program.
+    pub meter: Meter,
 }
 
 /// What the writer is doing, as seen without asking the storage.

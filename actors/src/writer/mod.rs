@@ -34,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
 use crate::horizon::Horizon;
 use crate::limits;
+use crate::observe::Meter;
 use crate::storage::{Apply, Session, Turn};
 
 /// What one caller does may be this many operations and still be committed on the arbiter: a push, and the claim for who
@@ -152,6 +153,12 @@ impl Writer {
         self.0.stats.poisoned.get()
     }
 
+    /// Who tells what happens here.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.0.stats.meter
+    }
+
     /// What the writer is doing, as far as can be told without waiting for it.
     #[must_use]
     pub fn doing(&self) -> WriterState {
@@ -210,6 +217,7 @@ pub struct WriterActor {
     thread: Option<Started>,
     watched: Arc<AtomicBool>,
     process: Arc<AtomicU64>,
+    stats: Arc<Stats>,
     ask_turn: AskTurn,
     /// A reader has been asked and has not answered: one question at a time, however long the storage takes.
     asked_turn: Arc<AtomicBool>,
@@ -285,6 +293,7 @@ impl WriterActor {
             thread: Some(Started { handle, ended }),
             watched: Arc::clone(&watched),
             process: Arc::clone(&process),
+            stats: Arc::clone(&stats),
             ask_turn,
             asked_turn: Arc::default(),
             yields: 0,
@@ -337,6 +346,7 @@ impl WriterActor {
             // Before the look, so that a write that comes after it asks for the next one.
             actor.watched.store(false, Ordering::SeqCst);
             actor.work.watch();
+            actor.stats.meter.requests(actor.work.gate.inside());
             if actor.work.intake.is_stuck() {
                 actor.look_at_the_turn();
             }

@@ -2,7 +2,7 @@
 //!
 //! Each test is named after the promise that it holds to (RELIABILITY.md, section b). Nothing sleeps: a test
 //! waits for a signal, holds commits back at a gate, or moves the clock. [`world`] is what they all use,
-//! [`ledger`] the aggregate, [`fragile`] an actor that fails when told.
+//! [`ledger`] the aggregate, [`fragile`] an actor that fails when told, [`figures`] what metrics tell.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,8 @@
     reason = "a test that fails says so by a panic"
 )]
 
+#[path = "../../../tests/store/figures.rs"]
+mod figures;
 mod fragile;
 mod ledger;
 mod world;
@@ -29,6 +31,7 @@ mod lock_rows;
 mod lock_shared;
 mod lock_shortcut;
 mod lock_take_up;
+mod observe;
 mod queue;
 mod queue_line;
 mod runtime;

@@ -17,6 +17,7 @@ use std::path::Path;
 
 use millpond_actors::error::Result;
 use millpond_actors::failpoint::{Point, reach};
+use millpond_actors::observe::target;
 use nix::libc;
 
 use super::error::system;
@@ -70,7 +71,7 @@ fn bring(path: &Path) -> io::Result<bool> {
         at = end;
     }
     if written {
-        tracing::warn!(log = %path.display(), "part of the log was not on disk, and was written again");
+        tracing::warn!(target: target::STORE, log = %path.display(), "part of the log was not on disk, and was written again");
         sync(&log, path)?;
     }
     Ok(written)

@@ -3,6 +3,7 @@
 use millpond_actors::clock::{Clock, Rng, SystemClock, SystemRng};
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
+use millpond_actors::observe::target;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::Options;
@@ -131,7 +132,9 @@ fn run_scripts(connection: &mut Connection, place: &Place, sidecar: &Sidecar) ->
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(database)?;
     transaction.pragma_update(None, "user_version", SCHEMA).map_err(database)?;
     reach(Point::WithinMigrate)?;
-    transaction.commit().map_err(database)
+    transaction.commit().map_err(database)?;
+    tracing::info!(target: target::STORE, found, schema = SCHEMA, "the store was brought to this schema");
+    Ok(())
 }
 
 const FIRST_ROW: &str = "INSERT INTO store (id, uuid, created, position, token, process, recorded_at)

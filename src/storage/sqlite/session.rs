@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
+use millpond_actors::observe::target;
 use millpond_actors::storage::{self, Identity, Moment, Session, Standing, Turn};
 use rusqlite::{Connection, params};
 
@@ -307,7 +308,7 @@ impl SqliteSession {
         }
         self.sidecar = Arc::new(fresh);
         if let Err(error) = self.rope.move_to(&self.sidecar) {
-            tracing::debug!(%error, "the others do not know that somebody waits here");
+            tracing::debug!(target: target::WATCH, %error, "the others do not know that somebody waits here");
         }
         self.presence.move_to(slot);
         Ok(claimed)
@@ -425,7 +426,7 @@ impl Session for SqliteSession {
         self.forget();
         if self.in_transaction() && self.run("ROLLBACK").is_err() {
             // SQLite refuses this only when it has rolled back by itself.
-            tracing::debug!("the transaction was gone already");
+            tracing::debug!(target: target::WRITER, "the transaction was gone already");
         }
     }
 
@@ -458,7 +459,7 @@ impl Session for SqliteSession {
     fn ring(&self) {
         if let Err(error) = self.sidecar.ring() {
             // The others look from time to time anyway.
-            tracing::debug!(%error, "the bell could not be rung");
+            tracing::debug!(target: target::WATCH, %error, "the bell could not be rung");
         }
     }
 

@@ -3,18 +3,26 @@
 //! There is no savepoint an operation: it would cost 70 % more an operation, for a case that hardly occurs,
 //! because an operation that is refused has written nothing. When one really fails, the whole group is rolled
 //! back and done again with a savepoint an operation, so that the bad one does not undo its neighbours.
+//!
+//! - `log` moves the log into the main file, and leaves the store;
+//! - `telling` says what a group has done to whoever watches over the program.
+
+mod log;
+mod telling;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use self::telling::Timing;
 use super::Told;
 use super::intake::{Stats, Write};
 use crate::clock::{Clock, millis};
 use crate::error::{Error, Occupant, Result};
 use crate::failpoint::{Point, pass, reach};
 use crate::limits;
+use crate::observe::{kind, target};
 use crate::storage::{Operation, Outcome, Session, Standing, Turn, change};
 use crate::thread;
 
@@ -54,6 +62,7 @@ pub(super) struct Committer {
     /// The turn is kept until then, by the boot clock, for one who insists.
     kept_until_ms: Option<u64>,
     groups: u64,
+    timing: Timing,
     failures: Vec<u64>,
     /// Why nothing is written any more.
     poisoned: Option<Error>,
@@ -88,6 +97,7 @@ impl Committer {
             locked_by: None,
             kept_until_ms: None,
             groups: 0,
+            timing: Timing::default(),
             failures: Vec::new(),
             poisoned: None,
         }
@@ -103,7 +113,9 @@ impl Committer {
         }
         self.locked_by = None;
         self.beats = beats;
+        self.begin_timing();
         let begun = reach(Point::BeforeBegin).and_then(|()| self.session.take_turn(wait));
+        self.has_turn(wait);
         let mut open = || reach(Point::AfterTurn).and_then(|()| self.open()).map(|()| true);
         match begun.and_then(|had| if had { open() } else { Ok(false) }) {
             Ok(had) => had,
@@ -125,12 +137,15 @@ impl Committer {
         if self.suspect {
             self.session.reopen()?;
             self.suspect = false;
+            tracing::debug!(target: target::WRITER, "the store goes on with a new connection");
         }
         let now = self.clock.now();
         self.began_ms = now.boot_ms;
         let standing = if self.beats { self.session.begin_beat(now) } else { self.session.begin(now) };
         if standing? == Standing::Lapsed {
             self.process.store(self.session.process(), Ordering::Relaxed);
+            self.stats.meter.lapsed();
+            tracing::warn!(target: target::WRITER, "this process was silent for too long, and has lost leases");
             (self.told.call_all)();
         }
         reach(Point::AfterBegin)
@@ -144,7 +159,10 @@ impl Committer {
             }
             match self.apply(write) {
                 Ok(outcome) => self.outcomes.push(Ok(outcome)),
-                Err(_) => self.spoil(),
+                Err(error) => {
+                    tracing::debug!(target: target::WRITER, kind = kind(&error), "a write failed");
+                    self.spoil();
+                }
             }
         }
         if self.writes.is_empty() {
@@ -207,7 +225,7 @@ impl Committer {
         for (write, answer) in self.writes.drain(..).zip(self.answers.drain(..)) {
             // An answer that panics is a defect of ours; it must not take the rest of the group with it.
             if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
-                tracing::error!(%error, "a caller was not answered");
+                tracing::error!(target: target::WRITER, %error, "a caller was not answered");
             }
         }
         pass(Point::AfterReply);
@@ -255,7 +273,7 @@ impl Committer {
         self.session.leave_turn();
         if let Err(error) = reach(Point::BeforeRing) {
             // A bell that is missed costs the others a moment.
-            return tracing::warn!(%error, "the other processes are not told");
+            return tracing::warn!(target: target::WRITER, %error, "the other processes are not told");
         }
         self.session.ring();
     }
@@ -268,6 +286,8 @@ impl Committer {
         }
         if self.spoilt {
             self.stats.redone.fetch_add(1, Ordering::Relaxed);
+            self.stats.meter.redone();
+            tracing::debug!(target: target::WRITER, operations = size, "a group is done again, a write at a time");
             return self.redo().unwrap_or_else(|error| {
                 self.session.rollback();
                 vec![Err(error); size]
@@ -333,6 +353,7 @@ impl Committer {
     fn commit(&mut self, answers: Vec<Result<Outcome>>) -> Vec<Result<Outcome>> {
         self.groups += 1;
         let group = self.groups;
+        self.begin_commit();
         let committed =
             thread::contain(|| "the storage".into(), || self.commit_as(group, &answers)).flatten();
         let error = match committed {
@@ -340,6 +361,7 @@ impl Committer {
                 self.beat_ms.store(self.began_ms, Ordering::Relaxed);
                 self.stats.groups.fetch_add(1, Ordering::Relaxed);
                 self.stats.operations.fetch_add(answers.len() as u64, Ordering::Relaxed);
+                self.tell(group, &answers);
                 self.told.horizon.reaches(|| self.session.position());
                 if changed {
                     // Who watches for it may be in this process.
@@ -350,14 +372,19 @@ impl Committer {
             Err(error) => error,
         };
         self.stats.failed_commits.fetch_add(1, Ordering::Relaxed);
+        self.stats.meter.commit_failed();
+        tracing::warn!(target: target::WRITER, group, %error, "a commit failed");
         let size = answers.len();
         if matches!(error, Error::FileReplaced { .. }) {
             self.poison(error.clone());
             return vec![Err(error); size];
         }
         let settled = self.was_committed(self.groups);
+        let applied = settled.as_ref().ok();
+        tracing::warn!(target: target::WRITER, group, applied, "what became of it was looked up");
         let answers = match (settled, &error) {
             (Ok(true), _) => {
+                self.tell(group, &answers);
                 // What was written down is there as well.
                 (self.told.call_all)();
                 answers
@@ -436,41 +463,11 @@ impl Committer {
     /// From now on nothing is written any more, and everybody is told why.
     fn poison(&mut self, error: Error) {
         let _ = self.stats.poisoned.set(error.clone());
+        self.stats.meter.poisoned();
+        tracing::error!(target: target::WRITER, %error, "nothing is written any more");
         self.poisoned = Some(error);
         // Whoever waits would wait for ever.
         (self.told.call_all)();
-    }
-
-    pub(super) fn checkpoint_due(&self) -> bool {
-        self.session.log_pages() >= self.checkpoint_pages
-    }
-
-    /// Moves what readers do not need any more out of the log. Under the turn, so that two processes never do
-    /// it at once.
-    ///
-    /// A log begins anew if nobody reads in it at the moment of a commit. Where pages are read all the time that moment
-    /// does not come by itself; so a log that has become long waits for it. If it waited for nothing (a process may be
-    /// stopped in the middle of a page), it waits again only when it has become longer by an eighth.
-    pub(super) fn checkpoint(&mut self) {
-        if self.poisoned.is_some() || !matches!(self.session.take_turn(false), Ok(true)) {
-            return;
-        }
-        let length = self.session.log_length();
-        let short = limits::LONG_LOG.saturating_mul(self.checkpoint_pages);
-        if length < short {
-            self.long = short;
-        }
-        let is_long = length >= self.long;
-        if is_long {
-            self.long = length.saturating_add(length / 8);
-        }
-        let moved = reach(Point::BeforeCheckpoint)
-            .and_then(|()| if is_long { self.session.clear_log() } else { self.session.checkpoint(false) })
-            .and_then(|()| reach(Point::AfterCheckpoint));
-        if moved.is_err() {
-            self.stats.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
-        }
-        self.session.leave_turn();
     }
 
     /// What kept [`begin`](Committer::begin) from beginning.
@@ -480,23 +477,6 @@ impl Committer {
             Some(occupant) => nameless(occupant.clone()),
             None => self.session.turn_holder().unwrap_or_else(|| nameless(Occupant::Unknown)),
         }
-    }
-
-    /// Leaves the store in order: what is held is given up, the log is emptied. Whatever fails here, the next
-    /// process puts right.
-    pub(super) fn leave(&mut self) {
-        if self.poisoned.is_some() || !matches!(self.session.take_turn(false), Ok(true)) {
-            return;
-        }
-        let left = reach(Point::BeforeLeave)
-            .and_then(|()| self.session.leave(self.clock.now()))
-            .and_then(|()| self.session.checkpoint(true))
-            .and_then(|()| reach(Point::AfterLeave));
-        if left.is_err() {
-            self.stats.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
-        }
-        self.session.leave_turn();
-        self.session.ring();
     }
 }
 
