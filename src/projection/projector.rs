@@ -92,8 +92,8 @@ impl Projector {
     ///
     /// # Errors
     /// A bad name or number; events that are read newest first, up to an end, in a limited number, or of one stream;
-    /// [`Error::Parked`], where it is to end with everything; [`Error::Closed`] when the store is closed; a damaged event, which
-    /// is not skipped; what the database said.
+    /// [`Parked`](crate::Error::Parked), where it is to end with everything; [`Closed`](crate::Error::Closed) when the store is
+    /// closed; what the database said. An event that is damaged parks the projection, and is not passed.
     pub async fn run(self, project: impl Project) -> Result<Projected> {
         let (name, query) = self.checked()?;
         let Projector { projection, settings, stopper, .. } = self;

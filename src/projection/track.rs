@@ -43,6 +43,8 @@ pub(super) struct Track {
     rest: Option<Answer<()>>,
     /// When a place is to be saved at which nothing was of interest.
     save: Option<Answer<()>>,
+    /// What is read next is not what comes next: something could not be read.
+    is_broken: bool,
 }
 
 /// What there is to do for it.
@@ -62,13 +64,14 @@ impl Track {
         let query = Query { from: standing.position.saturating_add(1), ..query.clone() };
         let following = EventStream::of(runtime, query).follow()?;
         let (held, read) = (VecDeque::new(), standing.position);
-        let (most, attempts, rest, save) = (usize::MAX, 0, None, None);
-        Ok(Track { standing, following, held, read, most, attempts, rest, save })
+        let (most, attempts, rest, save, is_broken) = (usize::MAX, 0, None, None, false);
+        Ok(Track { standing, following, held, read, most, attempts, rest, save, is_broken })
     }
 
     /// Whether it is this one, as far as this.
     pub(super) fn is_at(&self, standing: &Standing) -> bool {
-        self.standing.generation == standing.generation && self.standing.position == standing.position
+        let is_same = self.standing.generation == standing.generation;
+        is_same && self.standing.position == standing.position && !self.is_broken
     }
 
     /// It has been read anew. If something is wanted of it, it goes on at once.
@@ -164,6 +167,7 @@ impl Track {
             Work::Save => self.save_place(session).await,
             Work::Fails(error @ Error::Corrupt { .. }) => {
                 // Whatever is behind it, its place is not passed.
+                self.is_broken = true;
                 self.fails(&error.to_string(), u32::MAX, session).await
             }
             Work::Fails(error) => Err(Halt::Error(error)),

@@ -9,7 +9,8 @@ use millpond::{
     Error, Event, Expected, Failure, JobState, Log, Origin, Progress, Project, Recorded, Result, Rows, Store,
 };
 
-use crate::backends::{event, until};
+use crate::backends::{event, until, wait};
+use crate::peer::{Peer, file};
 use crate::projections::{logged, positions, progress, start, stop, there, write};
 
 each_backend! {
@@ -328,4 +329,89 @@ async fn w19_events_of_one_stream_stay_in_order(store: Store) -> Result<()> {
         assert_eq!(of_stream, (1..=60).collect::<Vec<_>>());
     }
     Ok(())
+}
+
+#[test]
+fn w1_no_event_is_skipped_whichever_process_writes() {
+    let (_folder, file) = file();
+    let mut peers = [Peer::start(&file), Peer::start(&file)];
+    let store = wait(Store::open(file)).unwrap();
+    wait(async {
+        let (log, projection) = (store.log::<u64>("seen"), store.projection("all"));
+        let running = start(projection.projector(store.events().read_all()), positions(&log));
+        peers[0].tell("append a-1 1 150");
+        peers[1].tell("append b-1 1001 1150");
+        write(&store, 4, 30).await?;
+        for peer in &mut peers {
+            peer.hear();
+        }
+        projection.caught_up().await?;
+        let seen = logged(&log).await?;
+        assert_eq!(seen, (1..=store.events().head().await?).collect::<Vec<_>>());
+        assert!(seen.len() >= 300 + 120);
+        // And one that nobody wakes but the other process.
+        peers[0].tell("append a-1 151 151");
+        projection.wait_for(seen.len() as u64 + 1).await?;
+        peers[0].hear();
+        stop(running).await?;
+        store.close().await
+    })
+    .unwrap();
+}
+
+#[test]
+fn w3_a_damaged_event_is_not_passed() {
+    let (_folder, file) = file();
+    let store = wait(Store::open(file.clone())).unwrap();
+    wait(async {
+        let (log, projection) = (store.log::<u64>("seen"), store.projection("all"));
+        store.events().append("c-1", Expected::Any, (0..5).map(event).collect::<Vec<_>>()).await?;
+        let harm = |data: &str| {
+            let vandal = rusqlite::Connection::open(&file).unwrap();
+            vandal.execute("UPDATE event SET data = ?1 WHERE position = 3", [data]).unwrap();
+        };
+        harm("{\"n\":9}");
+        let running = start(projection.projector(store.events().read_all()), positions(&log));
+        for _ in 0..2 {
+            let error = projection.caught_up().await.unwrap_err();
+            assert!(matches!(error, Error::Parked { .. }), "{error}");
+            assert!(error.to_string().contains("damaged record"), "{error}");
+            assert_eq!(logged(&log).await?, [1, 2]);
+            projection.resume().await?;
+            until(async || Ok(progress(&projection).await?.is_parked())).await?;
+        }
+        harm("{\"n\":2}");
+        projection.resume().await?;
+        projection.caught_up().await?;
+        assert_eq!(logged(&log).await?, [1, 2, 3, 4, 5]);
+        stop(running).await?;
+        store.close().await
+    })
+    .unwrap();
+}
+
+#[test]
+fn w7_an_open_transaction_delays_nobody() {
+    let (folder, file) = file();
+    let store = wait(Store::open(file.clone())).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE t (a); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)").unwrap();
+    let reader =
+        rusqlite::Connection::open_with_flags(&file, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM event").unwrap();
+    let count = || reader.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(), 0);
+    wait(async {
+        let (log, projection) = (store.log::<u64>("seen"), store.projection("all"));
+        let running = start(projection.projector(store.events().read_all()), positions(&log));
+        for n in 0..6 {
+            let appended = store.events().append("c-1", Expected::Any, [event(n)]).await?;
+            projection.wait_for(appended.position).await?;
+        }
+        assert_eq!(logged(&log).await?, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(count(), 0, "it is still open");
+        stop(running).await?;
+        store.close().await
+    })
+    .unwrap();
 }
