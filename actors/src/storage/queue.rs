@@ -41,7 +41,7 @@ pub struct NewJob {
     pub max_attempts: Option<u32>,
     /// Where it comes from.
     pub origin: Option<Box<Origin>>,
-    /// It is a dead letter from the beginning, for this reason.
+    /// It is a dead letter from the beginning, for this reason. A job of a schedule never is.
     pub dead: Option<Box<str>>,
 }
 

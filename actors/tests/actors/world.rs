@@ -24,7 +24,7 @@ use millpond_actors::worker::{Call, Worker};
 use uuid::Uuid;
 
 /// The thread on which actors run.
-pub(crate) const ARBITER: &str = "millpond-actors";
+const ARBITER: &str = "millpond-actors";
 
 /// A clock that stands still until it is moved, and that can be told to panic: the one way to make an actor of
 /// the house itself fail.
