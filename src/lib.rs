@@ -190,6 +190,7 @@
 //! | `sqlite` | yes | stores in SQLite files, with SQLite compiled in |
 //! | `cli` | yes | the program `millpond`; a library user leaves it out |
 //! | `metrics` | no | what a store does, told to the recorder of the crate `metrics`; see [`guide::observing`] |
+//! | `nats` | no | `NatsSink`: events are [relayed](Reactor::relay) to NATS JetStream |
 //! | `testing` | no | for tests: the test kit `millpond::testing` (given-when-then for aggregates, a store that remembers and fails when told to, the contract of event stores), a clock that only the test moves; also checkpoints as often as they like, what is done to the log past SQLite, and points at which it fails |
 
 mod store;
@@ -211,6 +212,7 @@ mod lock_set;
 mod log;
 mod projection;
 mod queue;
+mod relay;
 mod repository;
 mod rw_lock;
 mod schedule;
@@ -276,6 +278,9 @@ pub use crate::projection::{
 };
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};
+#[cfg(feature = "nats")]
+pub use crate::relay::NatsSink;
+pub use crate::relay::Sink;
 pub use crate::repository::{EventStore, Repository};
 pub use crate::rw_lock::RwLock;
 pub use crate::schedule::Every;

@@ -70,7 +70,7 @@ const SRC: [&[&str]; 11] = [
     ],
     &["aggregate", "log", "channel", "channels", "worker", "schedule", "sql"],
     &["repository", "erase", "projection"],
-    &["store"],
+    &["store", "relay"],
     &["blocking", "guide", "lib", "testing"],
 ];
 
