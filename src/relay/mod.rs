@@ -11,6 +11,7 @@ mod nats;
 mod subject;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use millpond_actors::error::Result;
 
@@ -90,6 +91,11 @@ impl Reactor {
     /// # Errors
     /// As [`run`](Reactor::run).
     pub async fn relay(self, sink: impl Sink) -> Result<Reacted> {
-        self.run(async |event: Attempt| sink.deliver(&event).await).await
+        let sink = Arc::new(sink);
+        let deliver = move |event: Attempt| {
+            let sink = Arc::clone(&sink);
+            async move { sink.deliver(&event).await }
+        };
+        self.run(deliver).await
     }
 }
