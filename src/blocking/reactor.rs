@@ -10,6 +10,7 @@ use millpond_actors::thread::contain;
 use super::EventStream;
 use super::projection::{Projection, wait};
 use crate::projection::{Attempt, Reacted};
+use crate::relay::Sink;
 use crate::stopper::Stopper;
 use crate::worker::{Verdict, came_to_nothing};
 
@@ -106,5 +107,38 @@ impl Reactor {
             let _ = hand_over.send((event, reply));
             answer.await.unwrap_or_else(|error| came_to_nothing(&error, &runtime))
         }))
+    }
+
+    /// See [`crate::Reactor::relay`]. It all happens on this thread, which drives the sink, up to so many
+    /// [streams](Reactor::streams) at a time. A sink that needs a runtime finds the one that the thread has entered.
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Mutex;
+    /// use millpond::blocking::Store;
+    /// use millpond::{Attempt, Event, Expected, Failure, Sink};
+    ///
+    /// #[derive(Default)]
+    /// struct List(Mutex<Vec<String>>);
+    ///
+    /// impl Sink for &List {
+    ///     async fn deliver(&self, event: &Attempt) -> Result<(), Failure> {
+    ///         self.0.lock().map_err(|_| "somebody has panicked")?.push(event.event_type().to_owned());
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let (store, list) = (Store::memory()?, List::default());
+    /// store.events().append("order-1", Expected::NoStream, [Event::new("Placed", &3)?, Event::new("Paid", &3)?])?;
+    /// store.projection("list").reactor(store.events().read_all()).drain().relay(&list)?;
+    /// assert_eq!(*list.0.lock().unwrap(), ["Placed", "Paid"]);
+    /// store.close()?;
+    /// # Ok::<(), millpond::Error>(())
+    /// ```
+    pub fn relay(self, sink: impl Sink) -> Result<Reacted> {
+        wait(self.reactor.relay(sink))
     }
 }

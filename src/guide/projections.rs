@@ -149,6 +149,13 @@
 //! [token](crate::Attempt::token) than it has seen, and thereby whoever was stopped for a while and goes on as if nothing had
 //! happened.
 //!
+//! Where the world outside is to have the events themselves, a reactor [relays](crate::Reactor::relay) them to a
+//! [`Sink`](crate::Sink): a broker, another database, a file. A sink is one method, which brings an event there and comes back when
+//! it is kept. What arrives twice is told by the event's id, and of a stream nothing arrives before its predecessor is kept. With the
+//! feature `nats` there is one for NATS JetStream, `NatsSink`, where the id of the event is the id by which JetStream itself leaves out
+//! duplicates. A place that is away for a while has missed nothing when it is back; give such a relay as many
+//! [attempts](crate::Reactor::attempts) as it is to wait. Events that are deleted here afterwards are not deleted there.
+//!
 //! # 5. Long-running processes
 //!
 //! A booking is reserved, then paid, then a ticket is sent; if it is not paid within a day the seats are given back. Somebody has

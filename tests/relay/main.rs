@@ -134,7 +134,6 @@ fn each_event_arrives_once_in_the_order_of_its_stream_though_the_relay_is_broken
         }
         each_once_in_order(&messages(&mut stream).await, 100);
         let acknowledged = acknowledged.into_inner();
-        println!("{broken_off} times, {acknowledged} acknowledged");
         assert!(broken_off > 5 && acknowledged > 300, "{broken_off} times, {acknowledged} acknowledged");
         Ok(())
     });
