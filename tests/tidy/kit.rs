@@ -1,4 +1,4 @@
-//! What features ask of who uses them, as Cargo sees it: the test kit (`testing`), and `metrics`.
+//! What features ask of who uses them, as Cargo sees it: the test kit (`testing`), `metrics` and `nats`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -41,4 +41,10 @@ fn w22_nothing_of_the_test_kit_needs_a_test_framework() {
 #[test]
 fn who_wants_no_metrics_gets_nothing_of_them_and_who_does_gets_the_facade_alone() {
     assert_eq!(brought_by("metrics"), BTreeSet::from(["metrics".to_owned()]));
+}
+
+#[test]
+fn who_relays_to_nobody_has_no_client_of_a_broker() {
+    let brought = &dependencies("millpond", &["--features", "nats"]) - &dependencies("millpond", &[]);
+    assert_eq!(brought, BTreeSet::from(["async-nats".to_owned()]));
 }
