@@ -19,6 +19,7 @@ each_backend! {
     a_handler_that_takes_too_long_has_failed
     an_event_that_fails_holds_up_its_stream_alone
     w3_a_breaker_that_is_open_waits_and_skips_nothing
+    w3_a_breaker_that_is_open_calls_nobody
     w16_a_stopped_reactor_lets_handlers_end_and_saves_its_place
     a_reactor_whose_lock_is_broken_begins_again
     a_reactor_is_paused_and_reset
@@ -253,6 +254,29 @@ async fn w3_a_breaker_that_is_open_waits_and_skips_nothing(store: Store) -> Resu
     seen.sort_unstable();
     assert_eq!(seen, (1..=100).collect::<Vec<_>>());
     assert_eq!(calls.load(Ordering::SeqCst), 108);
+    Ok(())
+}
+
+async fn w3_a_breaker_that_is_open_calls_nobody(store: Store) -> Result<()> {
+    append(&store, 4, 1).await?;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let reactor = reactor(&store).breaker(3, LONG).attempts(1_000_000).streams(1);
+    let (running, stopper) = start!(reactor, async move |_: Attempt| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Verdict::RetryIn(Duration::ZERO, "not now".into())
+    });
+    until(async || Ok(calls.load(Ordering::SeqCst) >= 3)).await?;
+    // As long as it takes to tell of it, and of more that comes.
+    for _ in 0..20 {
+        append(&store, 4, 1).await?;
+    }
+    let projection = store.projection("mails");
+    until(async || Ok(projection.progress().await?.is_some_and(|progress| progress.failure.is_some())))
+        .await?;
+    stopper.stop(LONG);
+    assert_eq!(running.await.unwrap()?.done, 0);
+    assert_eq!((calls.load(Ordering::SeqCst), position(&store).await?), (3, 0));
     Ok(())
 }
 
