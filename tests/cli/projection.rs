@@ -285,3 +285,31 @@ fn status_shows_projections() {
     assert_eq!(status["projections"].as_array().unwrap().len(), 23);
     assert_eq!(status["projections"][1]["parked"], true);
 }
+
+#[test]
+fn what_was_gone_past_is_listed_and_projected_once_more() {
+    let bench = Bench::new();
+    let store = open(&bench);
+    append(&store, 3);
+    let fails_at_two = |event: &Recorded, _: &mut Rows<'_>| -> Result<(), Failure> {
+        if event.position() == 2 { Err("no such \"customer\"".into()) } else { Ok(()) }
+    };
+    let projector = || store.projection(ODD).projector(store.events().read_all()).attempts(1).dead_letters();
+    projector().drain().run(fails_at_two).unwrap();
+    let dead = bench.json(&["projection", "dead", ODD]);
+    assert_eq!(dead.len(), 1);
+    assert_eq!((&dead[0]["position"], &dead[0]["stream"]), (&json!(2), &json!("c-1")));
+    assert_eq!(dead[0]["reason"], json!("no such \"customer\""));
+    let table = bench.printed(&["projection", "dead", ODD]);
+    assert!(row(&table, "1 ").starts_with("1 2 c-1 2 Counted"), "{table}");
+    let none = bench.run(&["projection", "revive", ODD, "7"]);
+    assert!(none.code() == 1 && none.error().contains("has no dead letter 7"), "{}", none.error());
+    while_it_runs(projector(), nothing, || {
+        let said = bench.printed(&["projection", "revive", ODD]);
+        assert!(said.contains("1 event is projected once more"), "{said}");
+        until("it was projected", || listed(&bench)["handled"] == json!(3));
+    });
+    let said = bench.printed(&["projection", "dead", ODD]);
+    assert!(said.contains("has no dead letters"), "{said}");
+    store.close().unwrap();
+}

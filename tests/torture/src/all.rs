@@ -49,6 +49,7 @@ const PROGRAMS: &[Row] = &[
         "projections",
         ["", "--events 857700 --kills 10 --every-ms 3000", "--events 857700 --kills 100 --every-ms 2000"],
     ),
+    ("transfers", ["", "--transfers 20000 --processes 8", "--transfers 200000 --processes 8"]),
     ("schedules", ["--seconds 3", "--seconds 200", "--seconds 2000"]),
     ("groups", ["--messages 2500 --every-ms 200", "--messages 100000", "--messages 1000000"]),
     ("aggregates", ["--commands 8000 --every-ms 300", "--commands 500000", "--commands 10000000"]),

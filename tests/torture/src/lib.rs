@@ -46,6 +46,7 @@ pub mod sidecar;
 pub mod sim;
 pub mod stopped;
 pub mod touch;
+pub mod transfers;
 pub mod vfs;
 pub mod within;
 pub mod workload;

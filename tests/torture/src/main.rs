@@ -9,7 +9,7 @@ use torture::hands::child::Fault;
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups, hands,
     history, io, jobs, kill, locks, overload, panics, power, projections, readers, report, schedules, serial,
-    sim, stopped, touch, zombies,
+    sim, stopped, touch, transfers, zombies,
 };
 
 use crate::options::usage;
@@ -103,6 +103,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             projections::child::live(file.as_ref(), role)?;
             Ok(true)
         }
+        [name, file] if name == transfers::CHILD => {
+            transfers::child::live(file.as_ref())?;
+            Ok(true)
+        }
         [name, file, orders] if name == aggregates::CHILD => {
             aggregates::child::live(file.as_ref(), &orders.parse()?)?;
             Ok(true)
@@ -146,6 +150,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "feeds" => line!(name, options, feeds, program),
         "schedules" => line!(name, options, schedules, program),
         "groups" => line!(name, options, groups, program),
+        "transfers" => line!(name, options, transfers, program),
         "projections" => line!(name, options, projections, program),
         "aggregates" => line!(name, options, aggregates, program),
         "files" => line!(name, options, files),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups,
     history, io, jobs, kill, locks, overload, panics, power, projections, readers, schedules, serial, sim,
-    stopped, touch, zombies,
+    stopped, touch, transfers, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -25,6 +25,8 @@ const USAGE: &str = "usage:
                   [--mutant unpublished|unhandled|again|overtaken|unfenced|back|deaf]
   torture projections [--seed N] [--events N] [--kills N] [--every-ms N]
                   [--mutant unprojected|again|swapped|boastful|left|unreacted|overtaken]
+  torture transfers [--seed N] [--transfers N] [--processes N] [--every-ms N]
+                  [--mutant undone|twice|mistaken|unended]
   torture aggregates [--seed N] [--commands N] [--tasks N] [--processes N] [--every-ms N] [--part alone|raced|bank]
                   [--mutant outside|snapshot|nameless|untold|other|hole|twice|rejected|panicked|torn|apart|stale|mistaken|
                   denied|short|order|effect|message|minted|unended|again|early]
@@ -152,6 +154,7 @@ options! {
     feeds: messages = some, every_ms = some, timed;
     schedules: seconds;
     projections: events, kills, every_ms;
+    transfers: transfers, processes = some, every_ms;
     groups: messages = some, every_ms = some;
     aggregates: commands = some, tasks = some, processes = some, every_ms = some, part = part;
     zombies: rounds, timed;
