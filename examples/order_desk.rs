@@ -140,7 +140,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // As long as the program runs, in a task of its own; here until there is nothing more.
     let orders = || store.events().read_category("order");
     let (delivery, open) = (store.projection("delivery"), store.projection("open"));
-    delivery.manager(orders()).drain().run(Delivery(picking.clone())).await?;
+    delivery.projector(orders()).drain().manage(Delivery(picking.clone())).await?;
     open.projector(orders()).drain().run(Open).await?;
     let items = store.sql(Sql::new("SELECT * FROM desk_open WHERE items > 0")).await?;
     println!("orders to be picked: {}", items.first().copied().unwrap_or(0));
@@ -156,7 +156,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         batch.commit().await?;
     }
 
-    delivery.manager(orders()).drain().run(Delivery(picking.clone())).await?;
+    delivery.projector(orders()).drain().manage(Delivery(picking.clone())).await?;
     open.projector(orders()).drain().run(Open).await?;
     store.sql(Sql::new("SELECT * FROM desk_open").rows(0)).await?;
     let mut deliveries = store.events().read_category("delivery");

@@ -273,8 +273,8 @@ pub use crate::lock_set::{LockSet, LockSetGuard};
 pub use crate::log::Log;
 pub use crate::origin::Origin;
 pub use crate::projection::{
-    Attempt, BusFigures, DeadLetter, EventBus, Failure, Manager, ProcessManager, Progress, Project,
-    Projected, Projection, Projector, Reacted, Reactor, Rebuild, Rows, Steps, Subscriber, Timeout,
+    Attempt, BusFigures, DeadLetter, EventBus, Failure, ProcessManager, Progress, Project, Projected,
+    Projection, Projector, Reacted, Reactor, Rebuild, Rows, Steps, Subscriber, Timeout,
 };
 pub use crate::queue::{Pushed, Queue};
 pub use crate::reading::{EventStream, Recorded};

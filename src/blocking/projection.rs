@@ -11,7 +11,7 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::thread::is_ours;
 
 use super::{EventStream, Inspector, Queue};
-use crate::projection::{DeadLetter, Progress, Project, Projected, lock_name, projections};
+use crate::projection::{DeadLetter, ProcessManager, Progress, Project, Projected, lock_name, projections};
 use crate::stopper::Stopper;
 
 /// A projection; see [`crate::Projection`].
@@ -168,6 +168,14 @@ impl Projector {
     /// As there, and [`Error::WouldDeadlock`].
     pub fn run(self, project: impl Project) -> Result<Projected> {
         wait(self.projector.run(project))
+    }
+
+    /// See [`crate::Projector::manage`]. It all happens on this thread.
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn manage(self, process: impl ProcessManager) -> Result<Projected> {
+        wait(self.projector.manage(process))
     }
 }
 

@@ -667,10 +667,9 @@
 //! Any number of processes of one machine may open the same file and use the same aggregates, the command line among them.
 //! None of them is the master. Each append rests on a version, and whoever was overtaken decides again.
 //!
-//! What is read more often than it is written, or over many aggregates, wants a table of its own, made from the events. Today
-//! that is a loop of yours: [follow](crate::EventStream::follow) the events from where you were, whoever appends them. Keep the
-//! position together with what you have made of the events, and a crash costs nothing: a table of yours in the same file, and the
-//! position in it, can be written in one commit ([`Batch::sql`](crate::Batch::sql)).
+//! What is read more often than it is written, or over many aggregates, wants a table of its own, made from the events: that is a
+//! projection, which has [a page of its own](super::projections). What is only kept in memory, for as long as the program runs, is
+//! made by whoever [follows](crate::EventStream::follow) the events, whoever appends them.
 //!
 //! ```
 //! use millpond::{Event, Expected, Store};
@@ -749,11 +748,12 @@
 //! | idempotency key, command id | [`Execute::id`](crate::Execute::id); of an append, [`Event::id`](crate::Event::id) |
 //! | correlation and causation id, metadata | [`Origin`](crate::Origin), [`Event::metadata`](crate::Event::metadata) |
 //! | transactional outbox, inbox | effects: [`Decision::push`](crate::Decision::push), [`publish`](crate::Decision::publish); [`Job::done_in`](crate::Job::done_in) |
-//! | saga, process manager, policy | a [`Worker`](crate::Worker) whose jobs were pushed by events, and which commands on |
+//! | saga, process manager | [`ProcessManager`](crate::ProcessManager), with commands that are jobs |
+//! | projection, read model, catch-up subscription | [`Projection`](crate::Projection), on [a page of its own](super::projections) |
+//! | policy, reaction | [`Reactor`](crate::Reactor); or a [`Worker`](crate::Worker) whose jobs were pushed by events |
 //! | upcaster, schema evolution, weak schema | [`Upcasts`](crate::Upcasts) |
 //! | temporal query, time travel | [`at_version`](crate::Entity::at_version), [`at_time`](crate::Entity::at_time) |
-//! | event bus, subscription | [`Channel`](crate::Channel); to events themselves, [`EventStream::follow`](crate::EventStream::follow) |
+//! | event bus | [`EventBus`](crate::EventBus); with a memory, [`Channel`](crate::Channel) |
 //! | crypto-shredding, forgettable payload | [`Sealed`](crate::Sealed), [`Subject::shred`](crate::Subject::shred) |
 //! | soft delete; tombstone, hard delete | [`Events::delete`](crate::Events::delete), [`tombstone`](crate::Events::tombstone) |
-//! | projection, read model | a loop of yours as in chapter 9; projections are not there yet |
 //! | given, when, then | `millpond::testing::Scenario` |

@@ -8,7 +8,7 @@
 //! | | what it does | how often |
 //! | --- | --- | --- |
 //! | [`Projector`](crate::Projector) | writes to this store: tables, jobs, messages | exactly once |
-//! | [`Manager`](crate::Manager) | the same, with a state for each process and timeouts | exactly once |
+//! | [its `manage`](crate::Projector::manage) | the same, with a state for each process and timeouts | exactly once |
 //! | [`Reactor`](crate::Reactor) | something in the world outside | at least once |
 //!
 //! 1. [Reading it a second way](#1-reading-it-a-second-way)
@@ -210,9 +210,9 @@
 //! async fn main() -> millpond::Result<()> {
 //!     let store = Store::memory().await?;
 //!     let (events, commands) = (store.events(), store.queue::<String>("commands"));
-//!     let manager = store.projection("bookings").manager(events.read_category("booking"));
-//!     let stopper = manager.stopper();
-//!     let running = tokio::spawn(manager.run(Bookings { commands: commands.clone() }));
+//!     let projector = store.projection("bookings").projector(events.read_category("booking"));
+//!     let stopper = projector.stopper();
+//!     let running = tokio::spawn(projector.manage(Bookings { commands: commands.clone() }));
 //!
 //!     let happened = |what: &'static str| Event::new(what, &());
 //!     events.append("booking-1", Expected::NoStream, [happened("Reserved")?, happened("Paid")?]).await?;

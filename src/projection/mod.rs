@@ -46,7 +46,7 @@ use millpond_actors::storage::projection::{Standing, Want, Wanted};
 pub use self::bus::{BusFigures, EventBus, Subscriber};
 pub(crate) use self::inspect::projections;
 pub use self::letters::DeadLetter;
-pub use self::process::{Manager, ProcessManager, Steps, Timeout};
+pub use self::process::{ProcessManager, Steps, Timeout};
 pub use self::project::{Failure, Project, Rows};
 pub use self::projector::{Projected, Projector};
 pub use self::reactor::{Attempt, Reacted, Reactor};

@@ -11,19 +11,19 @@ use uuid::Uuid;
 
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
-use millpond_actors::storage::stream::Query;
+use millpond_actors::runtime::Runtime;
 
 use super::managing::Managing;
 use super::project::Failure;
-use super::session::{Session, Settings, Turns, part_of_name};
-use super::{Projected, Projection, projecting};
+use super::session::part_of_name;
+use super::{Projected, Projector};
 use crate::batch::Batch;
 use crate::job::Push;
 use crate::queue::Queue;
-use crate::reading::{EventStream, Recorded};
-use crate::stopper::Stopper;
+use crate::reading::Recorded;
 
-/// A process manager: for each process that it correlates events to, it keeps a state, and decides what is to be done next.
+/// A process manager: for each process that it correlates events to, it keeps a state, and decides what is to be done next. It is
+/// run by [`Projector::manage`].
 ///
 /// What it adds to its [`Steps`] is committed together with the state and the checkpoint, **exactly once**: commands for others as
 /// jobs, timeouts, messages, events. It may be called several times for one event, when a commit did not come about; so it must
@@ -78,9 +78,9 @@ use crate::stopper::Stopper;
 /// let begun = Event::new("Begun", &serde_json::json!({ "cents": 500 }))?;
 /// store.events().append("transfer-7", Expected::NoStream, [begun]).await?;
 /// let transfers = store.projection("transfers");
-/// let manager = transfers.manager(store.events().read_category("transfer"));
-/// let (stopper, process) = (manager.stopper(), Transfers { commands: commands.clone() });
-/// let running = manager.run(process);
+/// let projector = transfers.projector(store.events().read_category("transfer"));
+/// let (stopper, process) = (projector.stopper(), Transfers { commands: commands.clone() });
+/// let running = projector.manage(process);
 /// let undone = async {
 ///     for expected in ["withdraw for 7", "undo 7"] {
 ///         let command = commands.pop().await?;
@@ -199,88 +199,18 @@ impl fmt::Debug for Steps<'_> {
     }
 }
 
-/// Runs a [`ProcessManager`] over the events of a projection: as a [`Projector`](crate::Projector), one at a time, in order, exactly
-/// once. Made by [`Projection::manager`].
-#[must_use = "it does nothing unless it is run"]
-pub struct Manager {
-    projection: Projection,
-    events: EventStream,
-    settings: Settings,
-    stopper: Stopper,
-}
-
-impl Projection {
-    /// A manager of the processes that these events belong to, which are chosen as those of a [projector](Projection::projector).
-    pub fn manager(&self, events: EventStream) -> Manager {
-        let settings = Settings::default();
-        Manager { projection: self.clone(), events, settings, stopper: Stopper::new(&self.runtime) }
-    }
-}
-
-impl Manager {
-    /// See [`Projector::batch`](crate::Projector::batch).
-    pub fn batch(mut self, events: u32) -> Manager {
-        self.settings.batch = events as usize;
-        self
-    }
-
-    /// See [`Projector::attempts`](crate::Projector::attempts).
-    pub fn attempts(mut self, attempts: u32) -> Manager {
-        self.settings.attempts = attempts;
-        self
-    }
-
-    /// See [`Projector::dead_letters`](crate::Projector::dead_letters).
-    pub fn dead_letters(mut self) -> Manager {
-        self.settings.dead_letters = true;
-        self
-    }
-
-    /// See [`Projector::drain`](crate::Projector::drain). Timeouts are not waited for.
-    pub fn drain(mut self) -> Manager {
-        self.settings.drains = true;
-        self
-    }
-
-    /// See [`Projector::stopper`](crate::Projector::stopper).
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
-    }
-
-    /// Runs it until it is [stopped](Stopper::stop); see [`Projector::run`](crate::Projector::run).
+impl Projector {
+    /// Runs a process manager over the events, as [`run`](Projector::run) runs a projection: one at a time, in order, exactly once.
+    /// A projector that [drains](Projector::drain) does not wait for timeouts. Behind a [reset](crate::Projection::reset) it sends
+    /// once more what it had sent, under the same [ids](Steps::next_id), and from the states that the processes have.
     ///
     /// # Errors
-    /// As there.
-    pub async fn run(self, process: impl ProcessManager) -> Result<Projected> {
-        let (name, query) = self.checked()?;
-        let Manager { projection, settings, stopper, .. } = self;
-        let timeouts =
-            Queue::new(Arc::clone(&projection.runtime), &format!("timeouts/{}", part_of_name(name.as_str())));
-        let mut managing = Managing::new(process, &projection.runtime, &name, timeouts);
-        let mut projected = Projected::default();
-        let mut turns = Turns::new(&projection, &name, &stopper);
-        while let Some(guard) = turns.next().await? {
-            let session = Session::new(&projection, (&name, &query), &guard, settings);
-            let ended = projecting::live(&session, &mut managing, &stopper, &mut projected).await;
-            if !turns.goes_on(guard, ended).await? {
-                break;
-            }
-        }
-        Ok(projected)
-    }
-
-    fn checked(&self) -> Result<(Name, Query)> {
-        self.settings.check()?;
-        self.projection.start.check()?;
-        Ok((self.projection.name.clone()?, self.events.endless(&self.projection.runtime)?))
-    }
-}
-
-impl fmt::Debug for Manager {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Manager")
-            .field("projection", &self.projection)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+    /// As [`run`](Projector::run).
+    pub async fn manage(self, process: impl ProcessManager) -> Result<Projected> {
+        let managing = |runtime: &Arc<Runtime>, name: &Name| {
+            let timeouts = format!("timeouts/{}", part_of_name(name.as_str()));
+            Managing::new(process, runtime, name, Queue::new(Arc::clone(runtime), &timeouts))
+        };
+        self.drive(managing).await
     }
 }

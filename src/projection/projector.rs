@@ -2,10 +2,12 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
+use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::stream::Query;
 use std::fmt;
+use std::sync::Arc;
 
-use super::handler::Plain;
+use super::handler::{Handler, Plain};
 use super::session::{Session, Settings, Turns};
 use super::{Project, Projection, projecting};
 use crate::reading::EventStream;
@@ -95,9 +97,17 @@ impl Projector {
     /// [`Parked`](crate::Error::Parked), where it is to end with everything; [`Closed`](crate::Error::Closed) when the store is
     /// closed; what the database said. An event that is damaged parks the projection, and is not passed.
     pub async fn run(self, project: impl Project) -> Result<Projected> {
+        self.drive(|_, _| Plain(project)).await
+    }
+
+    /// Has a handler brought on, which is made once everything is known to be usable.
+    pub(super) async fn drive<H: Handler>(
+        self,
+        make: impl FnOnce(&Arc<Runtime>, &Name) -> H,
+    ) -> Result<Projected> {
         let (name, query) = self.checked()?;
         let Projector { projection, settings, stopper, .. } = self;
-        let (mut handler, mut projected) = (Plain(project), Projected::default());
+        let (mut handler, mut projected) = (make(&projection.runtime, &name), Projected::default());
         let mut turns = Turns::new(&projection, &name, &stopper);
         while let Some(guard) = turns.next().await? {
             let session = Session::new(&projection, (&name, &query), &guard, settings);

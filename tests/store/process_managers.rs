@@ -77,8 +77,8 @@ fn counting(store: &Store) -> Counting {
     Counting { commands: store.queue("commands"), fails: Arc::default() }
 }
 
-fn manager(store: &Store) -> millpond::Manager {
-    store.projection("orders").manager(store.events().read_all())
+fn manager(store: &Store) -> millpond::Projector {
+    store.projection("orders").projector(store.events().read_all())
 }
 
 async fn append(store: &Store, order: u64, kind: &'static str) -> Result<u64> {
@@ -111,7 +111,7 @@ async fn a3_states_and_commands_come_about_once_whatever_is_broken_off(store: St
     }
     let projection = store.projection("orders");
     for round in 0..25 {
-        let running = tokio::spawn(manager(&store).batch(2).run(counting(&store)));
+        let running = tokio::spawn(manager(&store).batch(2).manage(counting(&store)));
         let begun = projection.progress().await?.map_or(0, |progress| progress.handled);
         until(async || {
             let handled = projection.progress().await?.map_or(0, |progress| progress.handled);
@@ -121,7 +121,7 @@ async fn a3_states_and_commands_come_about_once_whatever_is_broken_off(store: St
         running.abort();
         let _ = running.await;
     }
-    manager(&store).drain().run(counting(&store)).await?;
+    manager(&store).drain().manage(counting(&store)).await?;
     let mut sent = commands(&store).await?;
     sent.sort_by_key(|command| {
         command.split(' ').map(|part| part.parse::<u64>().unwrap()).collect::<Vec<_>>()
@@ -146,12 +146,12 @@ async fn a_process_that_fails_is_where_it_was(store: Store) -> Result<()> {
     append(&store, 1, "Placed").await?;
     append(&store, 1, "Odd").await?;
     append(&store, 2, "Placed").await?;
-    let error = manager(&store).attempts(1).drain().run(counting.clone()).await.unwrap_err();
+    let error = manager(&store).attempts(1).drain().manage(counting.clone()).await.unwrap_err();
     assert!(error.to_string().contains("event 2 (Odd of stream \"order-1\"): it is odd"), "{error}");
     assert_eq!((commands(&store).await?, state(&store, 1).await?.0.seen), (vec!["1 1".to_owned()], 1));
     counting.fails.store(false, Ordering::SeqCst);
     store.projection("orders").resume().await?;
-    manager(&store).drain().run(counting).await?;
+    manager(&store).drain().manage(counting).await?;
     assert_eq!(commands(&store).await?, ["1 2", "2 1"]);
     Ok(())
 }
@@ -160,7 +160,7 @@ async fn a_state_that_somebody_else_has_moved_is_read_again(store: Store) -> Res
     append(&store, 1, "Placed").await?;
     let (manager, counting) = (manager(&store), counting(&store));
     let stopper = manager.stopper();
-    let running = tokio::spawn(manager.run(counting));
+    let running = tokio::spawn(manager.manage(counting));
     store.projection("orders").caught_up().await?;
     let moved = Event::new("Moved", &Count { seen: 41 })?;
     store.events().append("orders-1", Expected::Version(1), [moved]).await?;
@@ -176,11 +176,11 @@ async fn a_timeout_comes_once_and_not_before_its_time(store: Store) -> Result<()
     append(&store, 1, "Timed").await?;
     append(&store, 2, "Timed").await?;
     // Whoever has set it need not be there when it comes.
-    manager(&store).drain().run(counting(&store)).await?;
+    manager(&store).drain().manage(counting(&store)).await?;
     assert_eq!(commands(&store).await?.len(), 2);
     let (manager, counting) = (manager(&store), counting(&store));
     let stopper = manager.stopper();
-    let running = tokio::spawn(manager.run(counting));
+    let running = tokio::spawn(manager.manage(counting));
     let mut late = Vec::new();
     for _ in 0..2 {
         let command = store.queue::<String>("commands").pop().await?;
@@ -207,7 +207,7 @@ async fn a_timeout_that_fails_is_tried_again(store: Store) -> Result<()> {
     counting.fails.store(true, Ordering::SeqCst);
     let manager = manager(&store);
     let stopper = manager.stopper();
-    let running = tokio::spawn(manager.run(counting.clone()));
+    let running = tokio::spawn(manager.manage(counting.clone()));
     until(async || Ok(!counting.fails.load(Ordering::SeqCst))).await?;
     let queue = store.queue::<Timeout>("timeouts/orders");
     until(async || Ok(queue.numbers().await?.is_some_and(|numbers| numbers.delayed == 1))).await?;
@@ -401,7 +401,7 @@ async fn a3_transfers_conserve_the_sum_whoever_dies(store: Store) -> Result<()> 
         // Both are broken off in the midst of whatever they are at, but for a while every now and then.
         round += 1;
         let manager = tokio::spawn(
-            store.projection("transfers").manager(read()).batch(5).run(Transfers(commands.clone())),
+            store.projection("transfers").projector(read()).batch(5).manage(Transfers(commands.clone())),
         );
         let (own, worker) = (store.clone(), commands.worker().concurrency(4));
         let worker = tokio::spawn(worker.run(async move |command| carry_out(own.clone(), command).await));

@@ -193,8 +193,8 @@ pub fn live(file: &Path) -> Result<()> {
 async fn work(file: &Path) -> Result<()> {
     let store = Store::open(file).await?;
     let bank = store.queue::<Command>(BANK);
-    let manager = store.projection(MANAGED).manager(store.events().read_category(ASKED));
-    let managing = std::pin::pin!(manager.run(Transfers(bank.clone())));
+    let manager = store.projection(MANAGED).projector(store.events().read_category(ASKED));
+    let managing = std::pin::pin!(manager.manage(Transfers(bank.clone())));
     let own = &store;
     let worker = bank.worker().concurrency(HANDS);
     let working = std::pin::pin!(worker.run(async |command: Task<Command>| {
