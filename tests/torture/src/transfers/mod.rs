@@ -40,9 +40,6 @@ const CENTS: i64 = 10_000;
 /// Transfers that are asked for in one commit.
 const TOGETHER: u64 = 50;
 
-/// All of them have ended within this time after the last kill.
-const DRAIN: Duration = Duration::from_secs(300);
-
 /// How long and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -124,32 +121,23 @@ fn gather(program: &Path, settings: &Settings, report: &mut Report) -> Result<Ev
     let size = usize::try_from(settings.processes)?;
     let mut field = Field { crew: Crew::new(program, size), file: &file, report };
     (0..size).try_for_each(|process| field.start(process))?;
-    let (mut asked, mut since) = (0, clock::now());
-    loop {
-        while asked < settings.transfers && store.events().head()? < asked * 6 + 1_000 {
-            let mut batch = store.batch();
-            for n in asked..(asked + TOGETHER).min(settings.transfers) {
-                let to = if random.below(10) == 0 { CLOSED } else { random.below(ACCOUNTS) };
-                let cents = random.below(3_000).cast_signed() + 1;
-                let asked = Event::new("Asked", &Transfer { from: random.below(ACCOUNTS), to, cents })?;
-                batch.append(format!("{ASKED}-{n}"), Expected::NoStream, [asked])?;
-            }
-            batch.commit()?;
-            asked = (asked + TOGETHER).min(settings.transfers);
+    for first in (0..settings.transfers).step_by(TOGETHER as usize) {
+        let mut batch = store.batch();
+        for n in first..(first + TOGETHER).min(settings.transfers) {
+            let to = if random.below(10) == 0 { CLOSED } else { random.below(ACCOUNTS) };
+            let cents = random.below(3_000).cast_signed() + 1;
+            let asked = Event::new("Asked", &Transfer { from: random.below(ACCOUNTS), to, cents })?;
+            batch.append(format!("{ASKED}-{n}"), Expected::NoStream, [asked])?;
         }
-        if asked == settings.transfers && ended(&store, settings.transfers)? {
-            break;
-        }
-        if asked == settings.transfers && since.elapsed() > DRAIN {
-            break;
-        }
+        batch.commit()?;
+    }
+    let (mut head, mut moved) = (0, clock::now());
+    while !ended(&store, settings.transfers)? && moved.elapsed() < PATIENCE {
         field.listen(Duration::from_millis(settings.every_ms))?;
-        // In the end they are left alone, so that it comes to an end.
-        if asked < settings.transfers || since.elapsed() < Duration::from_secs(2) {
-            field.kill(&mut random, size)?;
-        }
-        if asked < settings.transfers {
-            since = clock::now();
+        field.kill(&mut random, size)?;
+        let now = store.events().head()?;
+        if now != head {
+            (head, moved) = (now, clock::now());
         }
     }
     (0..size).try_for_each(|process| field.end(process))?;
