@@ -29,6 +29,8 @@ struct Entry {
     event: Recorded,
     state: State,
     attempts: u32,
+    /// Why the last attempt came to nothing, as long as nothing else has come of it.
+    failed: Option<String>,
 }
 
 /// Events in order of their positions.
@@ -47,7 +49,7 @@ impl Window {
     }
 
     pub(super) fn push(&mut self, event: Recorded) {
-        self.entries.push_back(Entry { event, state: State::Waiting, attempts: 0 });
+        self.entries.push_back(Entry { event, state: State::Waiting, attempts: 0, failed: None });
     }
 
     /// The first that may begin: nothing before it in its stream is not done. Which attempt it is.
@@ -69,6 +71,11 @@ impl Window {
     /// It stands so with the event at this position.
     pub(super) fn set(&mut self, position: u64, state: State) {
         if let Some(entry) = self.at(position) {
+            entry.failed = match &state {
+                State::Resting(reason) | State::Parked(reason) => Some(reason.clone()),
+                State::Waiting | State::Running => entry.failed.take(),
+                State::Dead(_) | State::Done => None,
+            };
             entry.state = state;
         }
     }
@@ -95,6 +102,7 @@ impl Window {
     /// What has failed is tried again, as if it had never been tried.
     pub(super) fn try_again(&mut self) {
         for entry in &mut self.entries {
+            entry.failed = None;
             if matches!(entry.state, State::Resting(_) | State::Parked(_) | State::Dead(_)) {
                 (entry.state, entry.attempts) = (State::Waiting, 0);
             }
@@ -125,12 +133,9 @@ impl Window {
     /// Why it does not get on, as it is told to others: what is parked, or else the first that has failed.
     pub(super) fn failure(&self) -> Option<Failure> {
         let failure = |entry: &Entry| {
-            let (reason, parked) = match &entry.state {
-                State::Parked(reason) => (reason, true),
-                State::Resting(reason) => (reason, false),
-                _ => return None,
-            };
-            Some(Failure { reason: cut(&at(&entry.event, reason)), attempts: entry.attempts, parked })
+            let parked = matches!(entry.state, State::Parked(_));
+            let reason = cut(&at(&entry.event, entry.failed.as_ref()?));
+            Some(Failure { reason, attempts: entry.attempts, parked })
         };
         let failures = || self.entries.iter().filter_map(failure);
         failures().find(|failure| failure.parked).or_else(|| failures().next())
@@ -199,6 +204,11 @@ mod tests {
         let told =
             |window: &Window| window.failure().map(|failure| (failure.reason.to_string(), failure.parked));
         assert_eq!(told(&window), Some(("event 1 (Happened of stream \"s-1\"): later".into(), false)));
+        // Whatever keeps it from being tried again, and while it is.
+        window.wake(1);
+        assert!(told(&window).is_some());
+        window.begin();
+        assert!(told(&window).is_some());
         window.set(3, State::Parked("never".into()));
         assert_eq!(told(&window), Some(("event 3 (Happened of stream \"s-3\"): never".into(), true)));
         window.set(2, State::Dead("no use".into()));
