@@ -37,8 +37,9 @@ const CLOSED: u64 = 99;
 /// What each account has in the beginning.
 const CENTS: i64 = 10_000;
 
-/// Transfers that are asked for in one commit.
+/// Transfers that are asked for in one commit, and that are open at a time.
 const TOGETHER: u64 = 50;
+const OPEN: u64 = 200;
 
 /// How long and how.
 #[derive(Clone, Debug)]
@@ -121,23 +122,17 @@ fn gather(program: &Path, settings: &Settings, report: &mut Report) -> Result<Ev
     let size = usize::try_from(settings.processes)?;
     let mut field = Field { crew: Crew::new(program, size), file: &file, report };
     (0..size).try_for_each(|process| field.start(process))?;
-    for first in (0..settings.transfers).step_by(TOGETHER as usize) {
-        let mut batch = store.batch();
-        for n in first..(first + TOGETHER).min(settings.transfers) {
-            let to = if random.below(10) == 0 { CLOSED } else { random.below(ACCOUNTS) };
-            let cents = random.below(3_000).cast_signed() + 1;
-            let asked = Event::new("Asked", &Transfer { from: random.below(ACCOUNTS), to, cents })?;
-            batch.append(format!("{ASKED}-{n}"), Expected::NoStream, [asked])?;
+    let (mut book, mut asked, mut moved) = (Book::default(), 0, clock::now());
+    while book.ended < settings.transfers && moved.elapsed() < PATIENCE {
+        while asked < settings.transfers && asked < book.ended + OPEN {
+            let together = asked..(asked + TOGETHER).min(settings.transfers);
+            asked = together.end;
+            ask(&store, together, &mut random)?;
         }
-        batch.commit()?;
-    }
-    let (mut head, mut moved) = (0, clock::now());
-    while !ended(&store, settings.transfers)? && moved.elapsed() < PATIENCE {
         field.listen(Duration::from_millis(settings.every_ms))?;
         field.kill(&mut random, size)?;
-        let now = store.events().head()?;
-        if now != head {
-            (head, moved) = (now, clock::now());
+        if book.read(&store)? {
+            moved = clock::now();
         }
     }
     (0..size).try_for_each(|process| field.end(process))?;
@@ -150,24 +145,41 @@ fn gather(program: &Path, settings: &Settings, report: &mut Report) -> Result<Ev
     Ok(evidence)
 }
 
-/// Whether all have come to their end, as far as the manager knows.
-fn ended(store: &Store, transfers: u64) -> Result<bool> {
-    Ok(stages(store)?.values().filter(|step| is_end(**step)).count() as u64 == transfers)
-}
-
-fn is_end(step: Step) -> bool {
-    matches!(step, Step::Done | Step::Undone | Step::Refused)
-}
-
-/// Where each transfer is.
-fn stages(store: &Store) -> Result<BTreeMap<String, Step>> {
-    let mut stages = BTreeMap::new();
-    for event in store.events().read_category(MANAGED) {
-        let event = event?;
-        let name = event.stream().strip_prefix("stages-").unwrap_or_default().to_owned();
-        stages.insert(name, event.decode::<Stage>()?.step);
+/// Asks for transfers, in one commit.
+fn ask(store: &Store, which: std::ops::Range<u64>, random: &mut Random) -> Result<()> {
+    let mut batch = store.batch();
+    for n in which {
+        let to = if random.below(10) == 0 { CLOSED } else { random.below(ACCOUNTS) };
+        let cents = random.below(3_000).cast_signed() + 1;
+        let asked = Event::new("Asked", &Transfer { from: random.below(ACCOUNTS), to, cents })?;
+        batch.append(format!("{ASKED}-{n}"), Expected::NoStream, [asked])?;
     }
-    Ok(stages)
+    batch.commit()?;
+    Ok(())
+}
+
+/// Where each transfer is, as far as its manager knows.
+#[derive(Default)]
+struct Book {
+    steps: BTreeMap<String, Step>,
+    position: u64,
+    ended: u64,
+}
+
+impl Book {
+    /// Reads on. Whether there was anything new.
+    fn read(&mut self, store: &Store) -> Result<bool> {
+        let before = self.position;
+        for event in store.events().read_category(MANAGED).after(before) {
+            let event = event?;
+            let name = event.stream().strip_prefix("stages-").unwrap_or_default().to_owned();
+            let step = event.decode::<Stage>()?.step;
+            self.ended += u64::from(matches!(step, Step::Done | Step::Undone | Step::Refused));
+            self.steps.insert(name, step);
+            self.position = event.position();
+        }
+        Ok(self.position > before)
+    }
 }
 
 /// What is there in the end.
@@ -184,12 +196,13 @@ fn look(store: &Store) -> Result<Evidence> {
         };
         evidence.bookings.push(Booking { account, command: event.causation(), cents });
     }
-    let stages = stages(store)?;
+    let mut book = Book::default();
+    book.read(store)?;
     for event in store.events().read_category(ASKED) {
         let event = event?;
         let name = event.stream().strip_prefix("transfer-").unwrap_or_default().to_owned();
         if event.event_type() == "Asked" {
-            let step = stages.get(&name).copied().unwrap_or_default();
+            let step = book.steps.get(&name).copied().unwrap_or_default();
             let tale = Tale { transfer: event.decode()?, done: Vec::new(), step };
             evidence.tales.insert(name, tale);
         } else if event.event_type() == "Done" {
