@@ -46,9 +46,10 @@ pub type Failure = Box<dyn StdError + Send + Sync>;
 ///     }
 ///
 ///     fn switch(&mut self, rows: &mut Rows<'_>) -> Result<(), Failure> {
+///         let generation = rows.generation();
 ///         rows.sql(Sql::new("DROP VIEW IF EXISTS sales"))?;
-///         rows.sql(Sql::new(format!("CREATE VIEW sales AS SELECT * FROM sales_{}", rows.generation())))?;
-///         for older in 1..rows.generation() {
+///         rows.sql(Sql::new(format!("CREATE VIEW sales AS SELECT * FROM sales_{generation}")))?;
+///         for older in 1..generation {
 ///             rows.sql(Sql::new(format!("DROP TABLE IF EXISTS sales_{older}")))?;
 ///         }
 ///         Ok(())
