@@ -36,8 +36,20 @@ impl Name {
     /// The part before the first `-`, or the whole name if it has none: the category of a stream.
     #[must_use]
     pub fn category(&self) -> &str {
-        self.0.split_once('-').map_or(&*self.0, |(category, _)| category)
+        category(&self.0)
     }
+}
+
+/// The category of a stream of this name; see [`Name::category`].
+#[must_use]
+pub fn category(stream: &str) -> &str {
+    stream.split_once('-').map_or(stream, |(category, _)| category)
+}
+
+/// A name as a part of a longer one, whose parts have slashes between them: a slash in it does not end it.
+#[must_use]
+pub fn part(name: &str) -> String {
+    name.replace('%', "%25").replace('/', "%2F")
 }
 
 /// Checks a text that will be stored as a name of some sort; `what` says which sort in the error.

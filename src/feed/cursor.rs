@@ -2,7 +2,7 @@
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::feed::{From, Place};
-use millpond_actors::name::Name;
+use millpond_actors::name::{Name, part};
 use millpond_actors::storage::Target;
 use millpond_actors::storage::subscription::{Subscribe, Unsubscribe};
 
@@ -25,12 +25,9 @@ impl Cursor {
 
     /// The name of its lock. Whatever belongs to it has a slash more.
     pub(crate) fn lock_name(&self) -> String {
-        // A slash in a name does not end it.
-        let part = |name: &Result<Name>| {
-            name.as_ref()
-                .map_or_else(|_| String::new(), |name| name.as_str().replace('%', "%25").replace('/', "%2F"))
-        };
-        format!("channel/{}/{}", part(&self.feed.name), part(&self.name))
+        let named =
+            |name: &Result<Name>| name.as_ref().map_or_else(|_| String::new(), |name| part(name.as_str()));
+        format!("channel/{}/{}", named(&self.feed.name), named(&self.name))
     }
 
     /// Whether its names and its beginning can be.

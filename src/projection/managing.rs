@@ -11,7 +11,7 @@ use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::View;
-use millpond_actors::storage::stream::{Filter, Query, Scope};
+use millpond_actors::storage::stream::{self, Filter, Query, Scope};
 use millpond_actors::thread::contain;
 
 use super::handler::Handler;
@@ -66,11 +66,12 @@ impl<P: ProcessManager> Managing<P> {
         if self.known.len() > limits::STATES_KEPT {
             self.known.clear();
         }
-        let mut missing = Vec::new();
+        // Several events of a stretch may be of one process.
+        let mut missing = HashMap::new();
         for correlation in correlations {
             // A name that cannot be is that event's failure, and is found again when it is applied.
             if let (false, Ok(stream)) = (self.known.contains_key(&correlation), self.stream(&correlation)) {
-                missing.push((correlation, stream));
+                missing.insert(correlation, stream);
             }
         }
         if missing.is_empty() {
@@ -119,7 +120,7 @@ impl<P: ProcessManager> Managing<P> {
 }
 
 /// The last event of a stream.
-fn last(view: &mut dyn View, stream: Name) -> Result<Option<millpond_actors::storage::stream::Recorded>> {
+fn last(view: &mut dyn View, stream: Name) -> Result<Option<stream::Recorded>> {
     let (filter, to) = (Filter::default(), limits::LAST_SEQUENCE);
     let query = Query { scope: Scope::Stream(stream), backward: true, from: 1, to, filter, limit: 1 };
     view.events(&query)?.events.into_iter().next().transpose()
@@ -162,8 +163,9 @@ impl<P: ProcessManager> Handler for Managing<P> {
     async fn time_out(&mut self, timeout: &Timeout, id: Uuid, batch: &mut Batch) -> Result<(), Failure> {
         self.learn(vec![timeout.correlation.clone()]).await?;
         let about = (timeout.correlation.clone(), id, Origin::new().causation(id));
+        let projection = self.name.clone();
         let act =
             || self.advance(about, batch, |process, state, steps| process.timeout(state, timeout, steps));
-        contain(|| format!("`timeout` of projection \"{}\"", timeout.name), act).map_err(Failure::from)?
+        contain(|| format!("`timeout` of projection \"{projection}\""), act).map_err(Failure::from)?
     }
 }

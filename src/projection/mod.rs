@@ -2,7 +2,7 @@
 //!
 //! - `mod` a projection as whoever looks after it has it: how far it is, and what is wanted of it;
 //! - `project` what the user makes of an event;
-//! - `letters` what it has gone past without having projected it;
+//! - `letters` what it has gone past without having projected it, and `due` what becomes of one that is revived, and of timeouts;
 //! - `projector` who projects: one at a time, under a lock;
 //! - `session` one who has the lock, and what he can do by that;
 //! - `projecting` his life while he has it: brings the generations on, waits, obeys;
@@ -11,7 +11,7 @@
 //! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
 //! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him, and
 //!   `breaker` what has him wait after failures in a row;
-//! - `bus` handlers that are called for what comes, of which nothing is remembered.
+//! - `bus` handlers that are called for what comes, of which nothing is remembered;
 //! - `inspect` all projections of a store, and who runs which.
 //!
 //! A projector is a future that the user's executor drives, as a worker is, and no thread or actor of its own: his code runs
@@ -19,6 +19,7 @@
 
 mod breaker;
 mod bus;
+mod due;
 mod handler;
 mod inspect;
 mod letters;
@@ -41,6 +42,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::feed::From;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::View;
 use millpond_actors::storage::projection::{Standing, Want, Wanted};
 
 pub use self::bus::{BusFigures, EventBus, Subscriber};
@@ -61,8 +63,8 @@ use crate::batch::{Batch, Slot};
 ///   what was read, and the lock of whoever projects with the one that is held.
 /// - **Nothing is skipped.** An event that cannot be projected is tried again, later and later; then it is
 ///   [parked](Progress::is_parked): the projection waits there for somebody to [resume](Projection::resume) it, and holds up
-///   nobody else. Or it is a [dead letter](Projection::dead_letters), where that is wanted. Its place is kept whatever happens, and what it wants of the events is no matter to the others: a type that
-///   only one projection cannot read is that one's failure.
+///   nobody else: a type that only one projection cannot read is that one's failure. Or the event is a
+///   [dead letter](Projection::dead_letters), where that is wanted.
 /// - **What is wanted** (pause, resume, reset, rebuild) may be said in any process. It holds from the moment on that the call
 ///   has returned: nothing is committed any more by a projector that has not read it.
 /// - **A rebuild** makes a new generation beside the one that is read, and takes its place when it has come as far
@@ -273,13 +275,9 @@ impl Projection {
         self.wait_for(head).await
     }
 
-    fn look(
-        &self,
-    ) -> Result<
-        impl FnOnce(&mut dyn millpond_actors::storage::View) -> Result<Option<Progress>> + Send + 'static,
-    > {
+    fn look(&self) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<Progress>> + Send + 'static> {
         let name = self.name.clone()?;
-        Ok(move |view: &mut dyn millpond_actors::storage::View| {
+        Ok(move |view: &mut dyn View| {
             // The head is read behind the checkpoint, which is never ahead of it.
             let generations = view.projection(&name)?;
             Ok(Progress::of(&generations, view.head()?))

@@ -10,12 +10,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use millpond_actors::error::Result;
-use millpond_actors::name::Name;
+use millpond_actors::name::{Name, part};
 use millpond_actors::runtime::Runtime;
 
 use super::managing::Managing;
 use super::project::Failure;
-use super::session::part_of_name;
 use super::{Projected, Projector};
 use crate::batch::Batch;
 use crate::job::Push;
@@ -174,7 +173,7 @@ impl<'a> Steps<'a> {
     /// A name, together with the process's, above 500 bytes; a time above 365 days; the batch is full.
     pub fn timeout(&mut self, name: impl Into<String>, after: Duration) -> Result<()> {
         let timeout = Timeout { correlation: self.correlation.to_owned(), name: name.into() };
-        let key = format!("{}/{}", part_of_name(&timeout.name), self.correlation);
+        let key = format!("{}/{}", part(&timeout.name), self.correlation);
         self.batch.push_with(self.timeouts, &timeout, Push::new().delay(after).key(key)).map(drop)
     }
 }
@@ -208,7 +207,7 @@ impl Projector {
     /// As [`run`](Projector::run).
     pub async fn manage(self, process: impl ProcessManager) -> Result<Projected> {
         let managing = |runtime: &Arc<Runtime>, name: &Name| {
-            let timeouts = format!("timeouts/{}", part_of_name(name.as_str()));
+            let timeouts = format!("timeouts/{}", part(name.as_str()));
             Managing::new(process, runtime, name, Queue::new(Arc::clone(runtime), &timeouts))
         };
         self.drive(managing).await

@@ -7,13 +7,13 @@ use std::task::Poll;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::projection::Standing;
 
-use super::Projected;
 use super::handler::Handler;
-use super::letters::{self, DeadLetter};
+use super::letters::DeadLetter;
 use super::process::Timeout;
 use super::project::Project as _;
 use super::session::{End, Halt, Session};
 use super::track::{Track, Work};
+use super::{Projected, due};
 use crate::job::Job;
 use crate::stopper::{Stage, Stopper};
 
@@ -123,15 +123,13 @@ pub(super) async fn live(
                 Next::Due(Ok(job)) => {
                     timeout = wait();
                     match tracks.first_mut() {
-                        Some(live) => {
-                            letters::time_out(job, &mut refused_timeout, live, session, handler).await
-                        }
+                        Some(live) => due::time_out(job, &mut refused_timeout, live, session, handler).await,
                         None => Ok(()),
                     }
                 }
                 Next::Letter(Ok(job)) => {
                     letter = pop();
-                    letters::project_again(job, &mut refused, &mut tracks, session, handler).await
+                    due::project_again(job, &mut refused, &mut tracks, session, handler).await
                 }
                 Next::Work(index, work) => {
                     turn = index;

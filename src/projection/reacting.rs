@@ -57,6 +57,18 @@ enum Next {
     Over,
 }
 
+/// What a commit is to tell of.
+struct Save {
+    /// All up to this position has been dealt with.
+    to: u64,
+    /// So many of the first events are done.
+    done: usize,
+    /// These are dead letters, and why.
+    dead: Vec<(Recorded, String)>,
+    /// Why it does not get on.
+    failure: Option<Failure>,
+}
+
 /// What a commit has told of.
 struct Saved {
     standing: Standing,
@@ -163,9 +175,9 @@ impl<'a> Reacting<'a> {
             }
             if saves.is_empty()
                 && !is_stale
-                && let Some((to, done, dead, failure)) = self.next_save(is_stopping)
+                && let Some(told) = self.next_save(is_stopping)
             {
-                saves.push(save(session, self.standing.clone(), (to, done), dead, failure));
+                saves.push(save(session, self.standing.clone(), told));
             }
             let next = poll_fn(|context| {
                 if lost.as_mut().poll(context).is_ready() {
@@ -323,11 +335,7 @@ impl<'a> Reacting<'a> {
     }
 
     /// What is to be told of by a commit now, if anything: how far it has come, dead letters, and why it does not get on.
-    #[allow(clippy::type_complexity, reason = "it is taken apart at once")]
-    fn next_save(
-        &mut self,
-        is_stopping: bool,
-    ) -> Option<(u64, usize, Vec<(Recorded, String)>, Option<Failure>)> {
+    fn next_save(&mut self, is_stopping: bool) -> Option<Save> {
         let ((to, done), dead, failure) =
             (self.window.done(self.read), self.window.dead(), self.window.failure());
         let ahead = to - self.standing.position;
@@ -336,7 +344,7 @@ impl<'a> Reacting<'a> {
         let is_news = !dead.is_empty() || failure != self.standing.failure || !self.standing.begun;
         if is_news || (ahead > 0 && at_once) {
             (self.save, self.save_now) = (None, false);
-            return Some((to, done, dead, failure));
+            return Some(Save { to, done, dead, failure });
         }
         if ahead > 0 && self.save.is_none() {
             self.save = Some(self.session.runtime().timer(limits::PLACE_SAVED));
@@ -383,9 +391,7 @@ impl<'a> Reacting<'a> {
 async fn save(
     session: &Session<'_>,
     standing: Standing,
-    (to, done): (u64, usize),
-    dead: Vec<(Recorded, String)>,
-    failure: Option<Failure>,
+    Save { to, done, dead, failure }: Save,
 ) -> Result<Saved, Halt> {
     let mut batch = Batch::new(Arc::clone(session.runtime()));
     for (event, reason) in &dead {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
-use millpond_actors::name::Name;
+use millpond_actors::name::{Name, part};
 use millpond_actors::projection::Ear;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::projection::{
@@ -87,12 +87,7 @@ impl Settings {
 
 /// The name of the lock of whoever has a projection, and of the queue of its dead letters.
 pub(crate) fn lock_name(name: &Name) -> String {
-    format!("projection/{}", part_of_name(name.as_str()))
-}
-
-/// As a part of a longer name, which a slash in it does not end.
-pub(super) fn part_of_name(name: &str) -> String {
-    name.replace('%', "%25").replace('/', "%2F")
+    format!("projection/{}", part(name.as_str()))
 }
 
 /// The lock of a projection, as often as it is lost on the way or something fails that may pass.

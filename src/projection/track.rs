@@ -166,9 +166,9 @@ impl Track {
             Work::Events => self.apply(session, handler, projected).await,
             Work::Save => self.save_place(session).await,
             Work::Fails(error @ Error::Corrupt { .. }) => {
-                // Whatever is behind it, its place is not passed.
+                // Whatever is behind it, its place is not passed; and what is damaged does not get better.
                 self.is_broken = true;
-                self.fails(&error.to_string(), u32::MAX, session).await
+                self.fails_with(&error.to_string(), true, session).await
             }
             Work::Fails(error) => Err(Halt::Error(error)),
         }
@@ -193,7 +193,7 @@ impl Track {
         };
         match refused {
             None => Ok(()),
-            Some(reason) => self.fails(&reason, session.settings.attempts, session).await,
+            Some(reason) => self.fails(&reason, session).await,
         }
     }
 
@@ -207,7 +207,7 @@ impl Track {
         match handler.prepare(&self.held, self.most).await {
             Ok(()) => {}
             Err(error @ (Error::Corrupt { .. } | Error::Decode { .. })) => {
-                return self.fails(&error.to_string(), session.settings.attempts, session).await;
+                return self.fails(&error.to_string(), session).await;
             }
             Err(error) => return Err(Halt::Error(error)),
         }
@@ -226,11 +226,7 @@ impl Track {
             // It is tried alone before it has failed: the batch may have been full.
             (Some(last), _) => {
                 let to = if handled == self.held.len() { self.read } else { last.position() };
-                let committed = self.commit(batch, (to, handled as u64), None, session).await;
-                if !matches!(committed, Ok(None)) {
-                    handler.forget();
-                }
-                committed?
+                self.commit_handled(batch, (to, handled as u64), None, session, handler).await?
             }
             (None, failed) => Some(failed.unwrap_or_default()),
         };
@@ -252,7 +248,7 @@ impl Track {
             }
             Some(reason) => {
                 let reason = self.held.front().map_or_else(|| reason.clone(), |event| at(event, &reason));
-                self.fails(&reason, session.settings.attempts, session).await
+                self.fails(&reason, session).await
             }
         }
     }
@@ -283,7 +279,7 @@ impl Track {
                 Ok(())
             }
             // A letter that cannot be written is no reason to skip it.
-            Some(reason) => self.fails(&reason, session.settings.attempts, session).await,
+            Some(reason) => self.fails(&reason, session).await,
         }
     }
 
@@ -298,10 +294,13 @@ impl Track {
     }
 
     /// What comes first has failed once more: it is tried again after a while, or it is parked.
-    async fn fails(&mut self, reason: &str, attempts: u32, session: &Session<'_>) -> Result<(), Halt> {
+    async fn fails(&mut self, reason: &str, session: &Session<'_>) -> Result<(), Halt> {
+        let parked = self.attempts + 1 >= session.settings.attempts;
+        self.fails_with(reason, parked, session).await
+    }
+
+    async fn fails_with(&mut self, reason: &str, parked: bool, session: &Session<'_>) -> Result<(), Halt> {
         self.attempts += 1;
-        // What is damaged does not get better.
-        let parked = attempts == u32::MAX || self.attempts >= attempts;
         let reason = cut(reason);
         let failure = Kept { reason, attempts: self.attempts, parked };
         let batch = Batch::new(Arc::clone(session.runtime()));
@@ -327,12 +326,28 @@ impl Track {
         };
         match promoted {
             Came::Committed(_) => Ok(()),
-            Came::Refused(reason) => self.fails(&reason, session.settings.attempts, session).await,
+            Came::Refused(reason) => self.fails(&reason, session).await,
         }
     }
 
+    /// Commits what a handler has made, who forgets it if it was not committed.
+    pub(super) async fn commit_handled(
+        &mut self,
+        batch: Batch,
+        place: (u64, u64),
+        failure: Option<Kept>,
+        session: &Session<'_>,
+        handler: &mut impl Handler,
+    ) -> Result<Option<String>, Halt> {
+        let committed = self.commit(batch, place, failure, session).await;
+        if !matches!(committed, Ok(None)) {
+            handler.forget();
+        }
+        committed
+    }
+
     /// Commits a batch, and with it that the checkpoint is there. Why something of it was refused.
-    pub(super) async fn commit(
+    async fn commit(
         &mut self,
         batch: Batch,
         place: (u64, u64),

@@ -1,6 +1,7 @@
 //! The subject of an event in NATS: what is a name here is one token there.
 
 use millpond_actors::error::{Error, Result};
+use millpond_actors::name::category;
 
 /// Most bytes of a prefix. With the longest of names, every byte of which is escaped, a subject still fits into the 4,096
 /// bytes that a server takes for a line.
@@ -32,8 +33,7 @@ impl Prefix {
 
     /// The subject of an event of this stream.
     pub(super) fn subject(&self, stream: &str) -> String {
-        let category = stream.split_once('-').map_or(stream, |(category, _)| category);
-        format!("{}.{}.{}", self.0, token(category), token(stream))
+        format!("{}.{}.{}", self.0, token(category(stream)), token(stream))
     }
 }
 
