@@ -229,6 +229,7 @@ mod paging;
 mod patience;
 mod reading;
 mod sealed;
+mod sharing;
 mod stopper;
 
 mod codec;

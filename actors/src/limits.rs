@@ -234,6 +234,14 @@ pub const SQL_PARAMETERS: usize = 32_766;
 /// others of the group wait for it.
 pub const SQL_STEPS: u32 = 10_000_000;
 
+/// Partitions that the events of a projection may be divided into among its reactors. Each reads the events by itself, and is a lock
+/// that one of them holds.
+pub const PARTITIONS: u32 = 64;
+
+/// Reactors that share the partitions of one projection. Those above the number of partitions have nothing to do but to be there
+/// when another one goes.
+pub const PROJECTION_MEMBERS: u32 = 1_000;
+
 /// A projection that has found nothing of interest saves its place after this, or at once after [`PAGE_ROWS`] events: in a
 /// store where much happens that does not concern it, that is not a commit an event.
 pub const PLACE_SAVED: Duration = Duration::from_millis(100);

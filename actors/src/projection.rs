@@ -49,19 +49,22 @@ struct Known {
 /// Of somebody who has an ear for it.
 #[derive(Default)]
 struct Flag {
+    /// What is news to him: what concerns this partition, or all.
+    partition: Option<u32>,
     /// There was news since he was told last.
     news: bool,
     waker: Option<Waker>,
 }
 
 impl Known {
-    /// There is news, for all but one. Who is to be woken.
-    fn tell(&mut self, except: Option<u64>) -> impl Iterator<Item = Waker> {
-        let others = self.ears.iter_mut().filter(move |(number, _)| Some(**number) != except);
-        others.filter_map(|(_, ear)| {
+    /// There is news, for those whom it concerns. Who is to be woken.
+    fn tell(&mut self, concerns: impl Fn(u64, Option<u32>) -> bool) -> Vec<Waker> {
+        let concerned = self.ears.iter_mut().filter(|(number, ear)| concerns(**number, ear.partition));
+        let woken = concerned.filter_map(|(_, ear)| {
             ear.news = true;
             ear.waker.take()
-        })
+        });
+        woken.collect()
     }
 }
 
@@ -71,34 +74,40 @@ impl Projections {
         Projections(Arc::new(Board { watcher, readers, key, state, ears }))
     }
 
-    /// Somebody has an ear for this projection from now on. How it stands he has to read after this.
+    /// Somebody has an ear for this projection from now on, or for what concerns one of its partitions. How it stands he has to
+    /// read after this.
     #[must_use]
-    pub fn hear(&self, name: &Name) -> Ear {
+    pub fn hear(&self, name: &Name, partition: Option<u32>) -> Ear {
         let board = &self.0;
         let mut ears = locked(&board.ears);
         let mut state = board.state();
         state.last_number += 1;
         let number = state.last_number;
-        state.names.entry(name.clone()).or_default().ears.insert(number, Flag::default());
+        state
+            .names
+            .entry(name.clone())
+            .or_default()
+            .ears
+            .insert(number, Flag { partition, ..Flag::default() });
         drop(state);
         if *ears == 0 {
             let state = Arc::clone(&board.state);
             board.watcher.watch(board.key, looking(&board.readers, move |view| look(&state, view)));
         }
         *ears += 1;
-        Ear { board: Arc::clone(board), name: name.clone(), number }
+        Ear { board: Arc::clone(board), name: name.clone(), partition, number }
     }
 
-    /// Something of this projection was committed here.
+    /// Something that concerns all of this projection was committed here.
     pub fn tell(&self, name: &Name) {
-        self.0.tell(name, None);
+        self.0.tell(name, |_, _| true);
     }
 
     /// Nothing more comes: whoever waits is told so.
     pub(crate) fn close(&self) {
         let mut state = self.0.state();
         state.closed = true;
-        let woken: Vec<Waker> = state.names.values_mut().flat_map(|known| known.tell(None)).collect();
+        let woken: Vec<Waker> = state.names.values_mut().flat_map(|known| known.tell(|_, _| true)).collect();
         drop(state);
         thread::wake(woken);
     }
@@ -115,9 +124,9 @@ impl Board {
         locked(&self.state)
     }
 
-    fn tell(&self, name: &Name, except: Option<u64>) {
-        let woken: Vec<Waker> = match self.state().names.get_mut(name) {
-            Some(known) => known.tell(except).collect(),
+    fn tell(&self, name: &Name, concerns: impl Fn(u64, Option<u32>) -> bool) {
+        let woken = match self.state().names.get_mut(name) {
+            Some(known) => known.tell(concerns),
             None => return,
         };
         thread::wake(woken);
@@ -139,17 +148,26 @@ fn look(state: &Mutex<State>, view: &mut dyn View) {
         if known.stood.as_ref() == Some(&stands) {
             continue;
         }
-        known.stood = Some(stands);
-        let woken: Vec<Waker> = known.tell(None).collect();
+        let stood = known.stood.replace(stands.clone());
+        let woken = known.tell(|_, partition| {
+            let stood = stood.as_ref().map(|stood| of_partition(stood, partition));
+            stood != Some(of_partition(&stands, partition))
+        });
         drop(state);
         thread::wake(woken);
     }
+}
+
+/// What of it concerns a partition, or all.
+fn of_partition(all: &[Standing], partition: Option<u32>) -> Vec<&Standing> {
+    all.iter().filter(|it| partition.is_none_or(|partition| it.partition.index == partition)).collect()
 }
 
 /// Somebody's ear for a projection.
 pub struct Ear {
     board: Arc<Board>,
     name: Name,
+    partition: Option<u32>,
     number: u64,
 }
 
@@ -185,10 +203,16 @@ impl Ear {
         std::future::poll_fn(|context| self.poll_news(context)).await
     }
 
-    /// For whoever writes by himself: what tells all others that something was committed.
+    /// For whoever writes by himself: what tells all others whom it concerns that something was committed.
     pub fn voice(&self) -> impl FnOnce() + Send + 'static {
-        let (board, name, number) = (Arc::clone(&self.board), self.name.clone(), self.number);
-        move || board.tell(&name, Some(number))
+        let (board, name) = (Arc::clone(&self.board), self.name.clone());
+        let (me, mine) = (self.number, self.partition);
+        move || {
+            board.tell(&name, |number, partition| {
+                let concerns = mine.is_none() || partition.is_none() || partition == mine;
+                number != me && concerns
+            });
+        }
     }
 }
 

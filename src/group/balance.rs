@@ -1,9 +1,7 @@
 //! Whoever sees to the parts of one consumer: he takes those that are his share and gives up those that are others'.
 //!
-//! The members of a group are the holders of a lock that is shared, so everybody sees who they are, is told when that
-//! changes, and notices at once who dies. Each part is a lock of its own. Nobody agrees with anybody on anything: each
-//! knows from the list which parts are his, waits in line for them, and gives up the others as soon as nothing of them is
-//! handed out. As long as not all see the same list a part may be wanted by two, and its lock lets in one.
+//! Which are his his membership tells. He waits in line for the locks of those, and gives up the others as soon as nothing of
+//! them is handed out.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,12 +14,11 @@ use millpond_actors::name::Name;
 use millpond_actors::reply::{Answer, Reply};
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::Kind;
-use millpond_actors::storage::lock::Holder;
 use millpond_actors::storage::subscription::Span;
 
 use super::hand::Shared;
-use super::share::parts_of;
 use crate::lock::{Lock, LockGuard};
+use crate::sharing::Membership;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -59,18 +56,15 @@ pub(super) struct Balancer {
     locks: Locks,
     shared: Shared,
     membership: LockGuard,
-    members: Vec<u64>,
-    share: [bool; GROUP_PARTS],
-    news: Boxed<Result<Vec<Holder>>>,
+    members: Membership,
     slots: Vec<Slot>,
 }
 
 impl Balancer {
     pub(super) fn new(locks: Locks, shared: Shared, membership: LockGuard) -> Balancer {
         let slots = (0..GROUP_PARTS).map(|_| Slot::Free).collect();
-        // No token is 0, so the first answer comes at once, whoever is there: it may be nobody already.
-        let (members, share, news) = (Vec::new(), [false; GROUP_PARTS], ask(&locks, vec![0]));
-        Balancer { locks, shared, membership, members, share, news, slots }
+        let members = Membership::new(&locks.members, &membership, GROUP_PARTS);
+        Balancer { locks, shared, membership, members, slots }
     }
 
     /// Its life. `done` is told whether the membership was held to the end.
@@ -86,7 +80,9 @@ impl Balancer {
         loop {
             // Before the look, so that nothing is missed that changes after it.
             self.shared.hand().balancer = Some(context.waker().clone());
-            self.look_who_is_there(context);
+            if let Err(error) = self.members.look(context) {
+                self.end(error);
+            }
             let mut again = false;
             for part in 0..GROUP_PARTS {
                 again |= self.see_to(part, context);
@@ -100,37 +96,14 @@ impl Balancer {
         }
     }
 
-    fn look_who_is_there(&mut self, context: &mut Context<'_>) {
-        while let Poll::Ready(found) = self.news.as_mut().poll(context) {
-            match found {
-                Ok(holders) => {
-                    self.members = holders.iter().map(|holder| holder.grant.token).collect();
-                    let own = self.membership.token();
-                    if !self.members.contains(&own) {
-                        let lock = self.membership.name().to_owned();
-                        // A store that is closing gives up what it holds.
-                        let is_closed = self.locks.runtime.is_closed();
-                        let lost = Error::Lost { lock, ticket: own };
-                        return self.end(if is_closed { Error::Closed } else { lost });
-                    }
-                    self.share = parts_of(&self.members, own);
-                    self.news = ask(&self.locks, self.members.clone());
-                }
-                Err(_) if self.locks.runtime.is_closed() => return self.end(Error::Closed),
-                Err(_) => self.news = ask_later(&self.locks, self.members.clone()),
-            }
-        }
-    }
-
     fn end(&self, error: Error) {
         self.shared.change(|hand| hand.end(error));
     }
 
     /// Moves one part on. Whether it has to be looked at again at once.
     fn see_to(&mut self, part: usize, context: &mut Context<'_>) -> bool {
-        let (Some(slot), Some(is_ours)) = (self.slots.get_mut(part), self.share.get(part).copied()) else {
-            return false;
-        };
+        let is_ours = self.members.has(part);
+        let Some(slot) = self.slots.get_mut(part) else { return false };
         match slot {
             Slot::Free if is_ours => *slot = Slot::Asked(take(&self.locks, part)),
             Slot::Free => return false,
@@ -172,21 +145,6 @@ impl Balancer {
         }
         true
     }
-}
-
-/// Who the members are, as soon as they are others than those that are known.
-fn ask(locks: &Locks, known: Vec<u64>) -> Boxed<Result<Vec<Holder>>> {
-    let members = locks.members.clone();
-    Box::pin(async move { members.changed(known).await })
-}
-
-/// The same in a while: it could not be asked for now.
-fn ask_later(locks: &Locks, known: Vec<u64>) -> Boxed<Result<Vec<Holder>>> {
-    let (timer, asked) = (locks.runtime.timer(limits::TRY_AGAIN), ask(locks, known));
-    Box::pin(async move {
-        let _ = timer.await;
-        asked.await
-    })
 }
 
 /// Waits for a part, and looks where it stands once it is held: from then on only its holder acknowledges.

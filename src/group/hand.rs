@@ -14,7 +14,7 @@ use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::subscription::Acknowledged;
 use millpond_actors::thread;
 
-use super::share::part_of;
+use super::part::part_of;
 
 /// A message, or what is wrong with it.
 type Entry = Result<Arc<Record>>;

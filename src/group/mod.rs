@@ -1,6 +1,6 @@
 //! Groups: a durable subscription that several consumers share, each message for one of them, those of a key in order.
 //!
-//! - `share`: which part of the channel a message belongs to, and who of the members has which parts;
+//! - `part`: which part of the channel a message belongs to;
 //! - `balance`: whoever sees to a consumer's parts;
 //! - `hand`: what a consumer has at hand;
 //! - `member`: the consumer.
@@ -10,7 +10,7 @@ mod hand;
 mod member;
 #[cfg(test)]
 mod model;
-mod share;
+mod part;
 
 use std::fmt;
 use std::marker::PhantomData;

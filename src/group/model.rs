@@ -12,7 +12,7 @@ use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::subscription::{Acknowledged, Span};
 
 use super::hand::{Hand, Handed, Read};
-use super::share::part_of;
+use super::part::part_of;
 
 const MEMBERS: usize = 3;
 const KEYS: u64 = 6;

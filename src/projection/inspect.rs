@@ -5,7 +5,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::View;
 use millpond_actors::storage::lock::Line;
 
-use super::{Progress, lock_name};
+use super::{Progress, lock_name, members_name};
 use crate::inspect::Inspector;
 
 impl Inspector {
@@ -17,12 +17,17 @@ impl Inspector {
         self.runtime.read(projections(after, limit)).await
     }
 
-    /// The lock of whoever runs a projection: its holder does, and others wait in line to take over. `None` if nobody ever has.
+    /// The lock of whoever runs a projection: its holder does, and others wait in line to take over; or of one in
+    /// [partitions](crate::Reactor::partitions) all holders do. `None` if nobody ever has.
     ///
     /// # Errors
     /// A bad name; what the database said.
     pub async fn projector(&self, projection: impl AsRef<str>) -> Result<Option<Line>> {
-        self.lock(lock_name(&Name::new(projection.as_ref())?)).await
+        let name = Name::new(projection.as_ref())?;
+        match self.lock(members_name(&name)).await? {
+            Some(members) if !members.holders.is_empty() => Ok(Some(members)),
+            _ => self.lock(lock_name(&name)).await,
+        }
     }
 }
 

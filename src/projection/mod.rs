@@ -9,8 +9,8 @@
 //! - `track` one generation on its way: its events, its commits, its failures;
 //! - `handler` whoever makes something of events, as a projector's life has to do with him;
 //! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
-//! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him, and
-//!   `breaker` what has him wait after failures in a row;
+//! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him,
+//!   `breaker` what has him wait after failures in a row, and `partitions` several of them who share the work;
 //! - `bus` handlers that are called for what comes, of which nothing is remembered;
 //! - `inspect` all projections of a store, and who runs which.
 //!
@@ -24,6 +24,7 @@ mod handler;
 mod inspect;
 mod letters;
 mod managing;
+mod partitions;
 mod process;
 mod project;
 mod projecting;
@@ -52,8 +53,9 @@ pub use self::process::{ProcessManager, Steps, Timeout};
 pub use self::project::{Failure, Project, Rows};
 pub use self::projector::{Projected, Projector};
 pub use self::reactor::{Attempt, Reacted, Reactor};
-pub(crate) use self::session::lock_name;
+pub(crate) use self::session::{lock_name, members_name};
 use crate::batch::{Batch, Slot};
+use crate::lock::Lock;
 
 /// A projection: a named way through the events of the store, whose checkpoint the store keeps. A handle: cheap to clone, no
 /// I/O to make one.
@@ -116,6 +118,9 @@ pub struct Progress {
     pub failure: Option<String>,
     /// How often that was tried.
     pub attempts: u32,
+    /// Into how many [partitions](Reactor::partitions) it is divided; 1 if it is not. Its position is that of the one that is
+    /// furthest back, and its failure that of one of them.
+    pub partitions: u32,
     parked: bool,
     /// The generation that is being made beside it.
     pub rebuilding: Option<Rebuild>,
@@ -151,19 +156,24 @@ impl Progress {
 
     /// Out of the generations of one projection, the one that is read first.
     pub(crate) fn of(generations: &[Standing], head: u64) -> Option<Progress> {
-        let (live, newer) = generations.split_first()?;
-        let Standing { name, generation, position, handled, paused, failure, .. } = live.clone();
+        let Standing { name, generation, partition, paused, .. } = generations.first()?.clone();
+        let (live, newer) =
+            generations.split_at(generations.partition_point(|it| it.generation == generation));
+        let failed =
+            live.iter().find(|it| it.is_parked()).or_else(|| live.iter().find(|it| it.failure.is_some()));
+        let failure = failed.and_then(|it| it.failure.clone());
         let (reason, attempts) = failure.map(|failure| (failure.reason.into(), failure.attempts)).unzip();
         Some(Progress {
             name,
             generation,
-            position,
-            handled,
+            position: live.iter().map(|it| it.position).min().unwrap_or(0),
+            handled: live.iter().map(|it| it.handled).sum(),
             head,
             paused,
             failure: reason,
             attempts: attempts.unwrap_or(0),
-            parked: live.is_parked(),
+            partitions: partition.of,
+            parked: live.iter().any(Standing::is_parked),
             rebuilding: newer.first().map(Rebuild::of),
         })
     }
@@ -259,7 +269,7 @@ impl Projection {
     /// # Errors
     /// [`Error::Parked`] if it has been parked before that; a bad name; [`Error::Closed`]; what the database said.
     pub async fn wait_for(&self, position: u64) -> Result<()> {
-        let ear = self.runtime.projections().hear(self.name.as_ref().map_err(Error::clone)?);
+        let ear = self.runtime.projections().hear(self.name.as_ref().map_err(Error::clone)?, None);
         while !self.has_come_to(position, self.progress().await?)? {
             ear.news().await?;
         }
@@ -273,6 +283,11 @@ impl Projection {
     pub async fn caught_up(&self) -> Result<()> {
         let head = self.runtime.read(|view| view.head()).await?;
         self.wait_for(head).await
+    }
+
+    /// One of the locks of whoever projects.
+    fn lock(&self, name: &str) -> Lock {
+        Lock::new(Arc::clone(&self.runtime), name)
     }
 
     fn look(&self) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<Progress>> + Send + 'static> {
@@ -325,10 +340,10 @@ impl Projection {
 /// A name of a projection, which must leave room for the names of what belongs to it.
 fn checked(name: &str) -> Result<Name> {
     let name = Name::new(name)?;
-    match Name::new(lock_name(&name)) {
+    match Name::new(members_name(&name)) {
         Ok(_) => Ok(name),
         Err(_) => {
-            let reason = "it is too long for the names of its lock and its dead letters".to_owned();
+            let reason = "it is too long for the names of its locks and its dead letters".to_owned();
             Err(Error::InvalidName { what: "projection", name: name.to_string(), reason })
         }
     }

@@ -3,12 +3,13 @@
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::Query;
 use std::fmt;
 use std::sync::Arc;
 
 use super::handler::{Handler, Plain};
-use super::session::{Session, Settings, Turns};
+use super::session::{Session, Settings, Turns, lock_name};
 use super::{Project, Projection, projecting};
 use crate::reading::EventStream;
 use crate::stopper::Stopper;
@@ -108,9 +109,9 @@ impl Projector {
         let (name, query) = self.checked()?;
         let Projector { projection, settings, stopper, .. } = self;
         let (mut handler, mut projected) = (make(&projection.runtime, &name), Projected::default());
-        let mut turns = Turns::new(&projection, &name, &stopper);
+        let mut turns = Turns::new(projection.lock(&lock_name(&name)), &stopper);
         while let Some(guard) = turns.next().await? {
-            let session = Session::new(&projection, (&name, &query), &guard, settings);
+            let session = Session::new(&projection, (&name, Partition::WHOLE, &query), &guard, settings);
             let ended = projecting::live(&session, &mut handler, &stopper, &mut projected).await;
             if !turns.goes_on(guard, ended).await? {
                 break;

@@ -24,7 +24,7 @@ use millpond_actors::storage::stream::Query;
 
 use super::breaker::Breaker;
 use super::letters::{self, DeadLetter};
-use super::reactor::{Attempt, Manner, Reacted};
+use super::reactor::{Attempt, Calls, Manner, Reacted};
 use super::session::{Came, End, Halt, Session};
 use super::window::{State, Window};
 use crate::batch::Batch;
@@ -32,7 +32,7 @@ use crate::following::Following;
 use crate::job::Job;
 use crate::patience::pause;
 use crate::reading::{EventStream, Recorded};
-use crate::stopper::{Stage, Stopper};
+use crate::stopper::Stage;
 use crate::worker::{Verdict, contained};
 
 /// What comes next.
@@ -97,9 +97,7 @@ struct Reacting<'a> {
 /// Goes on until it is told to stop, has nothing more to do, or has lost the lock.
 pub(super) async fn live<H, V>(
     session: &Session<'_>,
-    manner: Manner,
-    handler: &H,
-    stopper: &Stopper,
+    calls: Calls<'_, H>,
     reacted: &mut Reacted,
 ) -> Result<End>
 where
@@ -114,9 +112,9 @@ where
             stands = session.reset_instead(&stands).await?;
             continue;
         }
-        let mut reacting = Reacting::new(session, manner, standing.clone())?;
+        let mut reacting = Reacting::new(session, calls.manner, standing.clone())?;
         session.look_how_far().await?;
-        match reacting.react(handler, stopper, goal, reacted).await? {
+        match reacting.react(calls, goal, reacted).await? {
             Some(end) => return Ok(end),
             // It begins somewhere else.
             None => stands = session.stands().await?,
@@ -136,8 +134,7 @@ impl<'a> Reacting<'a> {
     /// Reacts from where it stands on; `None` if it is to begin somewhere else.
     async fn react<H, V>(
         &mut self,
-        handler: &H,
-        stopper: &Stopper,
+        calls: Calls<'_, H>,
         goal: u64,
         reacted: &mut Reacted,
     ) -> Result<Option<End>>
@@ -145,7 +142,7 @@ impl<'a> Reacting<'a> {
         H: AsyncFn(Attempt) -> V,
         V: Into<Verdict>,
     {
-        let session = self.session;
+        let (session, stopper) = (self.session, calls.stopper);
         let (mut lost, mut over) = (pin!(session.guard.lost()), pin!(stopper.reached(Stage::Over)));
         let mut stopped = pin!(stopper.reached(Stage::Ending));
         let (mut handlers, mut rests, mut saves, mut revived) = (
@@ -154,7 +151,7 @@ impl<'a> Reacting<'a> {
             FuturesUnordered::new(),
             FuturesUnordered::new(),
         );
-        let pop = || session.settings.dead_letters.then(|| Box::pin(session.letters.pop()));
+        let pop = || session.settings.dead_letters.then(|| Box::pin(session.own_letter()));
         let (mut letter, mut coming, mut is_stopping) = (pop(), VecDeque::new(), false);
         let mut is_stale = false;
         loop {
@@ -171,7 +168,7 @@ impl<'a> Reacting<'a> {
             while may_begin && self.has_room() {
                 let Some((event, attempt)) = self.window.begin() else { break };
                 self.running += 1;
-                handlers.push(handle(session, self.manner, handler, event, attempt));
+                handlers.push(handle(session, calls, event, attempt));
             }
             if saves.is_empty()
                 && !is_stale
@@ -247,7 +244,7 @@ impl<'a> Reacting<'a> {
                 Next::Letter(Err(error)) | Next::LetterEnded(Err(error)) => Err(Halt::Error(error)),
                 Next::Letter(Ok(job)) => {
                     letter = pop();
-                    revived.push(handle_again(session, self.manner, handler, job));
+                    revived.push(handle_again(session, calls, job));
                     Ok(())
                 }
                 Next::LetterEnded(Ok(())) | Next::Look => Ok(()),
@@ -410,8 +407,7 @@ async fn save(
 /// Has an event handled.
 async fn handle<H, V>(
     session: &Session<'_>,
-    manner: Manner,
-    handler: &H,
+    calls: Calls<'_, H>,
     event: Recorded,
     attempt: u32,
 ) -> (u64, u32, Verdict)
@@ -422,27 +418,27 @@ where
     let position = event.position();
     let key = Uuid::new_v5(&event.id(), session.name.as_str().as_bytes());
     let attempted = Attempt { event, attempt, key, token: session.guard.token() };
-    let handled = contained(async { handler(attempted).await.into() }, session.runtime());
-    let verdict = match select(pin!(handled), session.runtime().timer(manner.timeout)).await {
+    // Other partitions may have all of them. Nobody closes them.
+    let Some(Ok(_permit)) = calls.stopper.unless(Stage::Ending, calls.permits.acquire()).await else {
+        return (position, attempt, Verdict::Release);
+    };
+    let handled = contained(async { (calls.handler)(attempted).await.into() }, session.runtime());
+    let timeout = calls.manner.timeout;
+    let verdict = match select(pin!(handled), session.runtime().timer(timeout)).await {
         Either::Left((verdict, _)) => verdict,
-        Either::Right(_) => Verdict::Retry(format!("it took longer than {:?}", manner.timeout)),
+        Either::Right(_) => Verdict::Retry(format!("it took longer than {timeout:?}")),
     };
     (position, attempt, verdict)
 }
 
 /// Has a dead letter handled that was revived.
-async fn handle_again<H, V>(
-    session: &Session<'_>,
-    manner: Manner,
-    handler: &H,
-    job: Job<DeadLetter>,
-) -> Result<()>
+async fn handle_again<H, V>(session: &Session<'_>, calls: Calls<'_, H>, job: Job<DeadLetter>) -> Result<()>
 where
     H: AsyncFn(Attempt) -> V,
     V: Into<Verdict>,
 {
     let Some(event) = letters::event(&job, session).await? else { return job.done().await };
-    match handle(session, manner, handler, event, job.attempt()).await.2 {
+    match handle(session, calls, event, job.attempt()).await.2 {
         Verdict::Done => job.done().await,
         Verdict::Release => job.release().await,
         Verdict::Retry(reason) | Verdict::RetryIn(_, reason) | Verdict::Bury(reason) => {

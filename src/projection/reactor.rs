@@ -1,20 +1,23 @@
 //! Who reacts to events: in the world outside, at least once.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{AddAssign, Deref};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::Query;
 
-use super::session::{Session, Settings, Turns};
-use super::{Projection, reacting};
+use super::session::{Session, Settings, Turns, partition_lock};
+use super::{Projection, partitions, reacting};
+use crate::lock::Lock;
 use crate::reading::{EventStream, Recorded};
 use crate::stopper::Stopper;
 use crate::worker::Verdict;
@@ -31,7 +34,8 @@ use crate::worker::Verdict;
 ///   then [parked](crate::Progress::is_parked), or a [dead letter](Projection::dead_letters); its stream waits meanwhile, and
 ///   others go on, as far as 1,000 events ahead. A panic is an `Err`, and so is what takes longer than it
 ///   [may](Reactor::timeout).
-/// - **One at a time**, over all processes, as with a projector; [`Attempt::token`] fences off whoever was stopped.
+/// - **One at a time**, over all processes, as with a projector; or several that share the work, each with some of the
+///   [partitions](Reactor::partitions). [`Attempt::token`] fences off whoever was stopped.
 ///
 /// # Examples
 /// ```
@@ -59,6 +63,7 @@ pub struct Reactor {
     events: EventStream,
     settings: Settings,
     manner: Manner,
+    partitions: u32,
     stopper: Stopper,
 }
 
@@ -108,8 +113,8 @@ impl Attempt {
         self.key
     }
 
-    /// The fencing token of whoever reacts: larger than that of everybody before. For a place outside that remembers the largest
-    /// it has seen and refuses smaller ones.
+    /// The fencing token of whoever reacts: larger than that of everybody before, in this [partition](Reactor::partitions) if there
+    /// are several. For a place outside that remembers the largest it has seen, of this stream, and refuses smaller ones.
     #[must_use]
     pub fn token(&self) -> u64 {
         self.token
@@ -129,15 +134,38 @@ impl Projection {
     pub fn reactor(&self, events: EventStream) -> Reactor {
         let settings = Settings::default();
         let manner = Manner { streams: 1, timeout: limits::CALL_TIMEOUT, breaker: None };
-        Reactor { projection: self.clone(), events, settings, manner, stopper: Stopper::new(&self.runtime) }
+        let (projection, partitions, stopper) = (self.clone(), 1, Stopper::new(&self.runtime));
+        Reactor { projection, events, settings, manner, partitions, stopper }
     }
 }
 
 impl Reactor {
     /// Events of so many streams at a time: 1 to 10,000; 1 unless set, which is strict order over all streams, but for those
-    /// that have failed.
+    /// that have failed, and for other [partitions](Reactor::partitions).
     pub fn streams(mut self, streams: u32) -> Reactor {
         self.manner.streams = streams as usize;
+        self
+    }
+
+    /// Divides the events into so many partitions, by their streams, and shares them with the other reactors of this projection, in
+    /// whatever processes: 1 to 64; 1 unless set, where one reacts and others stand by. How many there are is settled for a
+    /// projection when it begins, and it is in one piece or in partitions until it is [removed](Projection::remove).
+    ///
+    /// - **Each reactor has as many as the others, or one more**, and anew whenever one comes or goes. A partition that goes to
+    ///   another one goes when the handlers that run in it have ended; nothing new is begun in it meanwhile. Whoever dies is
+    ///   followed at once.
+    /// - **Order a stream stays**: a stream is in one partition, and a partition is one reactor's, by a lock with a fencing token.
+    /// - **Each has a checkpoint** of its own. What is wanted of the projection (pause, resume, reset, remove) is wanted of all; a
+    ///   rebuild is a reset. It [has come](Projection::wait_for) as far as the one that is furthest back, and is
+    ///   [parked](crate::Progress::is_parked) if one of them is, while the others go on.
+    /// - **[`breaker`](Reactor::breaker) and [batches](crate::Projector::batch) are a partition's; [`streams`](Reactor::streams) is
+    ///   this reactor's**, over all the partitions that it has.
+    /// - **Each partition reads the events by itself**: some more than there are processes is enough.
+    ///
+    /// The reactors are the holders of a semaphore named `projection/NAME/members`, and each partition is a lock,
+    /// `projection/NAME/00` and so on.
+    pub fn partitions(mut self, partitions: u32) -> Reactor {
+        self.partitions = partitions;
         self
     }
 
@@ -194,17 +222,14 @@ impl Reactor {
         V: Into<Verdict>,
     {
         let (name, query) = self.checked()?;
-        let Reactor { projection, settings, manner, stopper, .. } = self;
-        let mut reacted = Reacted::default();
-        let mut turns = Turns::new(&projection, &name, &stopper);
-        while let Some(guard) = turns.next().await? {
-            let session = Session::new(&projection, (&name, &query), &guard, settings);
-            let ended = reacting::live(&session, manner, &handler, &stopper, &mut reacted).await;
-            if !turns.goes_on(guard, ended).await? {
-                break;
-            }
+        let Reactor { projection, settings, manner, partitions, stopper, .. } = self;
+        let permits = Semaphore::new(manner.streams);
+        let (projection, name, query, handler) = (&projection, &name, &query, &handler);
+        let reaction = Reaction { projection, name, query, settings, manner, permits, handler };
+        match partitions {
+            1 => reaction.run(Partition::WHOLE, &stopper).await,
+            of => partitions::share(&reaction, of, &stopper).await,
         }
-        Ok(reacted)
     }
 
     /// The runtime, and how many handlers there may be at a time, if everything is usable.
@@ -220,6 +245,10 @@ impl Reactor {
             let reason = format!("it must lie between 1 and {}", limits::WORKER_JOBS);
             return Err(Error::InvalidArgument { what: format!("{streams} streams at a time"), reason });
         }
+        if !(1..=limits::PARTITIONS).contains(&self.partitions) {
+            let reason = format!("it must lie between 1 and {}", limits::PARTITIONS);
+            return Err(Error::InvalidArgument { what: format!("{} partitions", self.partitions), reason });
+        }
         let (min, max) = (Duration::from_millis(1), limits::DURATION_MAX);
         let times =
             [("timeout of a reactor", Some(timeout)), ("rest of a breaker", breaker.map(|(_, rest)| rest))];
@@ -232,6 +261,85 @@ impl Reactor {
         self.settings.check()?;
         self.projection.start.check()?;
         Ok((self.projection.name.clone()?, self.events.endless(&self.projection.runtime)?))
+    }
+}
+
+/// What is done with the events of a partition, or of all.
+pub(super) struct Reaction<'a, H> {
+    projection: &'a Projection,
+    pub(super) name: &'a Name,
+    query: &'a Query,
+    settings: Settings,
+    manner: Manner,
+    /// Of handlers that run, over all partitions.
+    permits: Semaphore,
+    handler: &'a H,
+}
+
+impl<H> Reaction<'_, H> {
+    /// Reacts to the events of a partition, as often as it is one's turn.
+    pub(super) async fn run<V>(&self, partition: Partition, stopper: &Stopper) -> Result<Reacted>
+    where
+        H: AsyncFn(Attempt) -> V,
+        V: Into<Verdict>,
+    {
+        let mut query = self.query.clone();
+        query.filter.partition = partition;
+        let mut reacted = Reacted::default();
+        let mut turns = Turns::new(self.lock(&partition_lock(self.name, partition)), stopper);
+        while let Some(guard) = turns.next().await? {
+            let session =
+                Session::new(self.projection, (self.name, partition, &query), &guard, self.settings);
+            let calls = Calls { manner: self.manner, permits: &self.permits, handler: self.handler, stopper };
+            let ended = reacting::live(&session, calls, &mut reacted).await;
+            if !turns.goes_on(guard, ended).await? {
+                break;
+            }
+        }
+        Ok(reacted)
+    }
+
+    pub(super) fn lock(&self, name: &str) -> Lock {
+        self.projection.lock(name)
+    }
+
+    /// For one of the partitions.
+    pub(super) fn stopper(&self) -> Stopper {
+        Stopper::new(&self.projection.runtime)
+    }
+
+    /// How long a handler may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.manner.timeout
+    }
+
+    /// Whether it ends when there is nothing more.
+    pub(super) fn drains(&self) -> bool {
+        self.settings.drains
+    }
+}
+
+/// How handlers are called, and as long as what.
+pub(super) struct Calls<'a, H> {
+    pub(super) manner: Manner,
+    pub(super) permits: &'a Semaphore,
+    pub(super) handler: &'a H,
+    pub(super) stopper: &'a Stopper,
+}
+
+impl<H> Clone for Calls<'_, H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H> Copy for Calls<'_, H> {}
+
+impl AddAssign for Reacted {
+    fn add_assign(&mut self, Reacted { done, retried, dead }: Reacted) {
+        self.done += done;
+        self.retried += retried;
+        self.dead += dead;
     }
 }
 

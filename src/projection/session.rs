@@ -8,6 +8,7 @@ use millpond_actors::limits;
 use millpond_actors::name::{Name, part};
 use millpond_actors::projection::Ear;
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::projection::{
     Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Wanted,
 };
@@ -17,7 +18,7 @@ use millpond_actors::storage::{Apply, Outcome};
 use super::Projection;
 use super::letters::DeadLetter;
 use crate::batch::{Batch, Refused};
-use crate::job::check_attempts;
+use crate::job::{Job, check_attempts};
 use crate::lock::{Lock, LockGuard};
 use crate::patience::{passes, pause};
 use crate::queue::Queue;
@@ -90,18 +91,27 @@ pub(crate) fn lock_name(name: &Name) -> String {
     format!("projection/{}", part(name.as_str()))
 }
 
+/// The name of the lock of all who share the partitions of a projection.
+pub(crate) fn members_name(name: &Name) -> String {
+    format!("{}/members", lock_name(name))
+}
+
+/// The name of the lock of whoever has a partition.
+pub(super) fn partition_lock(name: &Name, partition: Partition) -> String {
+    let name = lock_name(name);
+    if partition.is_whole() { name } else { format!("{name}/{:02}", partition.index) }
+}
+
 /// The lock of a projection, as often as it is lost on the way or something fails that may pass.
 pub(super) struct Turns<'a> {
-    runtime: &'a Runtime,
-    stopper: &'a Stopper,
     lock: Lock,
+    stopper: &'a Stopper,
     failures: u32,
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn new(projection: &'a Projection, name: &Name, stopper: &'a Stopper) -> Turns<'a> {
-        let lock = Lock::new(Arc::clone(&projection.runtime), &lock_name(name));
-        Turns { runtime: &projection.runtime, stopper, lock, failures: 0 }
+    pub(super) fn new(lock: Lock, stopper: &'a Stopper) -> Turns<'a> {
+        Turns { lock, stopper, failures: 0 }
     }
 
     /// Waits for the next one; `None` if it is told to stop.
@@ -133,7 +143,7 @@ impl<'a> Turns<'a> {
             return Err(error);
         }
         self.failures += 1;
-        let _ = self.stopper.unless(Stage::Ending, self.runtime.timer(pause(self.failures))).await;
+        let _ = self.stopper.unless(Stage::Ending, self.lock.runtime.timer(pause(self.failures))).await;
         Ok(())
     }
 }
@@ -142,6 +152,7 @@ impl<'a> Turns<'a> {
 pub(super) struct Session<'a> {
     projection: &'a Projection,
     pub(super) name: &'a Name,
+    pub(super) partition: Partition,
     pub(super) query: &'a Query,
     pub(super) guard: &'a LockGuard,
     pub(super) settings: Settings,
@@ -152,12 +163,21 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(
         projection: &'a Projection,
-        (name, query): (&'a Name, &'a Query),
+        (name, partition, query): (&'a Name, Partition, &'a Query),
         guard: &'a LockGuard,
         settings: Settings,
     ) -> Session<'a> {
-        let ear = projection.runtime.projections().hear(name);
-        Session { projection, name, query, guard, settings, ear, letters: projection.dead_letters() }
+        let ear = projection.runtime.projections().hear(name, Some(partition.index));
+        Session {
+            projection,
+            name,
+            partition,
+            query,
+            guard,
+            settings,
+            ear,
+            letters: projection.dead_letters(),
+        }
     }
 
     pub(super) fn runtime(&self) -> &'a Arc<Runtime> {
@@ -166,18 +186,38 @@ impl<'a> Session<'a> {
 
     /// How it stands; it is made if the store does not know it.
     pub(super) async fn begin(&self) -> Result<Vec<Standing>> {
-        let (name, start) = (self.name.clone(), self.projection.start);
+        let (name, start, of) = (self.name.clone(), self.projection.start, self.partition.of);
         let position = self.runtime().read(move |view| start.position(view)).await?;
         let (mut batch, voice) = (Batch::new(Arc::clone(self.runtime())), self.ear.voice());
-        let part = Part::new(Begin { name, position }, |_| voice());
+        let part = Part::new(Begin { name, position, partitions: of }, |_| voice());
         let stands = batch.add::<Begin, Vec<Standing>>(self.runtime(), (part, 0), Ok)?;
-        Ok(batch.commit().await?.get(stands).cloned().unwrap_or_default())
+        let all = batch.commit().await?.get(stands).cloned().unwrap_or_default();
+        match all.first().map(|standing| standing.partition.of) {
+            Some(found) if found != of => Err(self.divided_otherwise(found)),
+            _ => Ok(self.own(all)),
+        }
+    }
+
+    fn divided_otherwise(&self, found: u32) -> Error {
+        let divided = |partitions| match partitions {
+            1 => "a projection in one piece".to_owned(),
+            _ => format!("a projection in {partitions} partitions"),
+        };
+        let (wanted, found) = (divided(self.partition.of), divided(found));
+        Error::UsedOtherwise { name: self.name.to_string(), wanted, found }
+    }
+
+    /// Of all generations, what is this partition's.
+    fn own(&self, mut all: Vec<Standing>) -> Vec<Standing> {
+        all.retain(|standing| standing.partition == self.partition);
+        all
     }
 
     /// How it stands; nothing if it was removed.
     pub(super) async fn stands(&self) -> Result<Vec<Standing>> {
         let name = self.name.clone();
-        self.runtime().read(move |view| view.projection(&name)).await
+        let all = self.runtime().read(move |view| view.projection(&name)).await?;
+        Ok(self.own(all))
     }
 
     /// Generations that cannot be beside each other: what was to be a rebuild is a reset.
@@ -185,6 +225,19 @@ impl<'a> Session<'a> {
         let position = stands.last().map_or(0, |newer| newer.position);
         self.projection.want(Wanted::Reset(position)).await?;
         self.stands().await
+    }
+
+    /// The next dead letter that was revived and is of this partition. One that is not is given back, for the one who has that
+    /// partition, who may be waiting behind this one.
+    pub(super) async fn own_letter(&self) -> Result<Job<DeadLetter>> {
+        loop {
+            let letter = self.letters.pop().await?;
+            if self.partition.holds(&letter.stream) {
+                return Ok(letter);
+            }
+            letter.release().await?;
+            let _ = self.runtime().timer(limits::TRY_AGAIN).await;
+        }
     }
 
     /// Whoever begins to follow has to be told once how far the events have come.
@@ -242,6 +295,7 @@ impl<'a> Session<'a> {
 
     fn seen(&self, standing: &Standing) -> Seen {
         let Standing { generation, revision, position, .. } = *standing;
-        Seen { name: self.name.clone(), generation, revision, position, fence: self.guard.fence() }
+        let (name, partition, fence) = (self.name.clone(), self.partition.index, self.guard.fence());
+        Seen { name, generation, partition, revision, position, fence }
     }
 }

@@ -1,12 +1,16 @@
-//! Projections in memory: rows by name and generation.
+//! Projections in memory: rows by name, generation and partition.
+
+use std::ops::RangeInclusive;
 
 use super::store::{Caller, Store};
 use crate::name::Name;
+use crate::storage::partition::Partition;
 use crate::storage::projection::{Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Want, Wanted};
 
-/// A generation of a projection.
+/// A partition of a generation of a projection.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    partitions: u32,
     revision: u64,
     position: u64,
     handled: u64,
@@ -15,17 +19,18 @@ pub(super) struct Row {
     failure: Option<Failure>,
 }
 
-type Key = (Name, u64);
+/// Name, generation, and which partition.
+pub(super) type Key = (Name, u64, u32);
 
 impl Row {
-    fn new(revision: u64, position: u64, paused: bool) -> Row {
-        Row { revision, position, handled: 0, begun: false, paused, failure: None }
+    fn new(partitions: u32, revision: u64, position: u64, paused: bool) -> Row {
+        Row { partitions, revision, position, handled: 0, begun: false, paused, failure: None }
     }
 
-    fn shown(&self, (name, generation): &Key) -> Standing {
-        let Row { revision, position, handled, begun, paused, failure } = self.clone();
-        let (name, generation) = (name.to_string(), *generation);
-        Standing { name, generation, revision, position, handled, begun, paused, failure }
+    fn shown(&self, (name, generation, index): &Key) -> Standing {
+        let Row { partitions: of, revision, position, handled, begun, paused, failure } = self.clone();
+        let (name, generation, partition) = (name.to_string(), *generation, Partition { index: *index, of });
+        Standing { name, generation, partition, revision, position, handled, begun, paused, failure }
     }
 }
 
@@ -33,8 +38,8 @@ impl Store {
     /// Makes a projection, or finds out how it stands.
     pub(super) fn projection_begin(&mut self, begin: &Begin) -> Vec<Standing> {
         if self.generations(&begin.name).is_empty() {
-            let row = Row::new(self.next_number(), begin.position, false);
-            self.projections.put((begin.name.clone(), 1), row);
+            let row = Row::new(begin.partitions, self.next_number(), begin.position, false);
+            self.put_generation(&begin.name, 1, &row);
         }
         self.generations(&begin.name).iter().map(|(key, row)| row.shown(key)).collect()
     }
@@ -49,7 +54,7 @@ impl Store {
         let (position, handled) = (advance.to, row.handled + advance.handled);
         let begun = row.begun || advance.begun;
         let row = Row { position, handled, begun, failure: advance.failure.clone(), ..row };
-        self.projections.put((advance.seen.name.clone(), advance.seen.generation), row);
+        self.projections.put(key_of(&advance.seen), row);
         Advanced::Done
     }
 
@@ -61,7 +66,7 @@ impl Store {
             Err(refused) => return refused,
         };
         let (older, newer): (Vec<_>, Vec<_>) =
-            self.generations(name).into_iter().partition(|((_, other), _)| other < generation);
+            self.generations(name).into_iter().partition(|((_, other, _), _)| other < generation);
         let is_newest = newer.len() == 1 && !older.is_empty();
         if !is_newest || older.iter().any(|(_, older)| older.position > row.position) {
             return Advanced::Stale;
@@ -73,18 +78,18 @@ impl Store {
     /// Writes down what is wanted.
     pub(super) fn projection_want(&mut self, want: &Want) -> bool {
         let all = self.generations(&want.name);
-        let Some(((_, last), paused)) = all.last().map(|(key, row)| (key.clone(), row.paused)) else {
+        let (Some(((_, first, _), _)), Some(((_, last, _), newest))) =
+            (all.first().cloned(), all.last().cloned())
+        else {
             return false;
         };
-        let revision = self.next_number();
-        let (first, after) =
-            ((want.name.clone(), all.first().map_or(last, |((_, first), _)| *first)), last + 1);
+        let (revision, wanted) = (self.next_number(), want.wanted.of(newest.partitions));
         for (key, row) in all {
             let row = Row { revision, ..row };
-            let kept = match want.wanted {
+            let kept = match wanted {
                 Wanted::Pause => Some(Row { paused: true, ..row }),
                 Wanted::Resume => Some(Row { paused: false, failure: None, ..row }),
-                Wanted::Rebuild(_) => (key == first).then_some(row),
+                Wanted::Rebuild(_) => (key.1 == first).then_some(row),
                 Wanted::Reset(_) | Wanted::Remove => None,
             };
             match kept {
@@ -92,10 +97,18 @@ impl Store {
                 None => self.projections.remove(&key),
             }
         }
-        if let Wanted::Reset(position) | Wanted::Rebuild(position) = want.wanted {
-            self.projections.put((want.name.clone(), after), Row::new(revision, position, paused));
+        if let Wanted::Reset(position) | Wanted::Rebuild(position) = wanted {
+            let row = Row::new(newest.partitions, revision, position, newest.paused);
+            self.put_generation(&want.name, last + 1, &row);
         }
         true
+    }
+
+    /// A generation begins, with all its partitions.
+    fn put_generation(&mut self, name: &Name, generation: u64, row: &Row) {
+        for index in 0..row.partitions {
+            self.projections.put((name.clone(), generation, index), row.clone());
+        }
     }
 
     /// The generation, if it stands as somebody has seen it.
@@ -103,26 +116,26 @@ impl Store {
         if !self.fence_stands(me, &seen.fence) {
             return Err(Advanced::Fenced);
         }
-        let row = self.projections.get(&(seen.name.clone(), seen.generation));
+        let row = self.projections.get(&key_of(seen));
         let stands = |row: &&Row| row.revision == seen.revision && row.position == seen.position;
         row.filter(stands).cloned().ok_or(Advanced::Stale)
     }
 
     fn generations(&self, name: &Name) -> Vec<(Key, Row)> {
-        let all = self.projections.range((name.clone(), 0)..=(name.clone(), u64::MAX));
+        let all = self.projections.range(all_of(name));
         all.map(|(key, row)| (key.clone(), row.clone())).collect()
     }
 
     /// How a projection stands, for a reader.
     pub(super) fn projection(&self, name: &Name) -> Vec<Standing> {
-        let all = self.projections.committed().range((name.clone(), 0)..=(name.clone(), u64::MAX));
+        let all = self.projections.committed().range(all_of(name));
         all.map(|(key, row)| row.shown(key)).collect()
     }
 
     /// Up to so many projections behind a name.
     pub(super) fn projection_list(&self, after: Option<&str>, limit: u32) -> Vec<Standing> {
         let rows = self.projections.committed().iter();
-        let behind = rows.filter(|((name, _), _)| after.is_none_or(|after| name.as_str() > after));
+        let behind = rows.filter(|((name, ..), _)| after.is_none_or(|after| name.as_str() > after));
         let (mut names, mut found) = (0, Vec::<Standing>::new());
         for (key, row) in behind {
             names += u32::from(found.last().is_none_or(|last| last.name != key.0.as_str()));
@@ -133,4 +146,13 @@ impl Store {
         }
         found
     }
+}
+
+fn key_of(seen: &Seen) -> Key {
+    (seen.name.clone(), seen.generation, seen.partition)
+}
+
+/// All of a name.
+fn all_of(name: &Name) -> RangeInclusive<Key> {
+    (name.clone(), 0, 0)..=(name.clone(), u64::MAX, u32::MAX)
 }

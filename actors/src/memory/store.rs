@@ -40,7 +40,7 @@ pub(super) struct Store {
     pub(super) snapshots: Table<u64, Arc<Kept>>,
     pub(super) subjects: Table<Name, KeyState>,
     /// By name and generation.
-    pub(super) projections: Table<(Name, u64), projection::Row>,
+    pub(super) projections: Table<projection::Key, projection::Row>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.

@@ -18,6 +18,7 @@ pub mod erase;
 pub mod feed;
 pub mod lock;
 mod origin;
+pub mod partition;
 pub mod process;
 pub mod projection;
 pub mod queue;

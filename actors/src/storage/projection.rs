@@ -8,8 +8,12 @@
 //! somebody wants of it (that it pauses, begins again) is written into its rows under a new **revision**. A checkpoint
 //! moves only under the revision that whoever moves it has read: so from the moment on that something is wanted, nothing
 //! else is done.
+//!
+//! A generation may be divided into **partitions**, by the streams of the events, each with a checkpoint of its own that moves
+//! under a lock of its own. How many there are is settled when the projection begins. What is wanted is wanted of all of them.
 
 use super::lock::Fence;
+use super::partition::Partition;
 use crate::name::Name;
 
 /// Make a projection, or find out how it stands. Comes back as its generations, the one that is read first.
@@ -19,6 +23,8 @@ pub struct Begin {
     pub name: Name,
     /// Where it stands if it is new: behind this event.
     pub position: u64,
+    /// Into how many partitions it is divided if it is new; at least one.
+    pub partitions: u32,
 }
 
 /// A generation of a projection as somebody has read it, which must not have changed since.
@@ -28,6 +34,8 @@ pub struct Seen {
     pub name: Name,
     /// Which of its generations.
     pub generation: u64,
+    /// Which partition of that, by its index.
+    pub partition: u32,
     /// The revision that it had.
     pub revision: u64,
     /// Where it stood.
@@ -99,19 +107,21 @@ pub enum Wanted {
     /// A new generation takes the place of all there are, and begins behind this event.
     Reset(u64),
     /// A new generation is made beside the one that is read, beginning behind this event, and takes its place when it has
-    /// come as far. One that is being made already is given up.
+    /// come as far. One that is being made already is given up. Of one that is divided into partitions it is a reset.
     Rebuild(u64),
     /// It is forgotten.
     Remove,
 }
 
-/// A generation of a projection.
+/// A generation of a projection, or a partition of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The projection.
     pub name: String,
     /// Its number; they only grow.
     pub generation: u64,
+    /// Which partition of it this is.
+    pub partition: Partition,
     /// A number of the store's counter, new with whatever is wanted.
     pub revision: u64,
     /// All events up to this position have been dealt with.
@@ -124,6 +134,17 @@ pub struct Standing {
     pub paused: bool,
     /// Why it does not get on, if it does not.
     pub failure: Option<Failure>,
+}
+
+impl Wanted {
+    /// What it comes to for a projection that is divided into so many partitions: it has one generation at a time.
+    #[must_use]
+    pub fn of(self, partitions: u32) -> Wanted {
+        match self {
+            Wanted::Rebuild(position) if partitions > 1 => Wanted::Reset(position),
+            wanted => wanted,
+        }
+    }
 }
 
 impl Standing {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use super::lock::Fence;
+use super::partition::Partition;
 use super::{Data, Origin, Target};
 use crate::error::{Expected, Result};
 use crate::name::Name;
@@ -187,24 +188,27 @@ pub struct Filter {
     pub until: Option<i64>,
     /// Also those that are erased, of which there is nothing left but their places.
     pub erased: bool,
+    /// Of the streams of this partition.
+    pub partition: Partition,
 }
 
 impl Filter {
     /// Whether some are left out that lie between others that are not.
     #[must_use]
     pub fn picks(&self) -> bool {
-        !self.types.is_empty() || self.tenant.is_some()
+        !self.types.is_empty() || self.tenant.is_some() || !self.partition.is_whole()
     }
 
     /// Whether an event is wanted.
     #[must_use]
     pub fn wants(&self, event: &Recorded) -> bool {
-        let Filter { types, tenant, since, until, erased } = self;
+        let Filter { types, tenant, since, until, erased, partition } = self;
         (*erased || !event.is_erased())
             && (types.is_empty() || types.contains(&event.event_type))
             && (tenant.is_none() || *tenant == event.origin.as_ref().and_then(|origin| origin.tenant.clone()))
             && since.is_none_or(|since| event.recorded_at >= since)
             && until.is_none_or(|until| event.recorded_at < until)
+            && partition.holds(event.stream.as_str())
     }
 }
 

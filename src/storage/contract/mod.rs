@@ -107,6 +107,7 @@ macro_rules! contract_suite {
                     exclusive_resumption_from_position
                     current_position_is_that_of_the_last_event
                     type_filter_is_honored
+                    a_partition_has_its_streams_and_all_of_each
                     type_filter_composes_with_position_and_limit
                     several_types_are_one_filter
                     tenant_filter_is_honored
@@ -258,6 +259,8 @@ macro_rules! contract_suite {
                     a_failure_is_kept_until_it_gets_on
                     a_projection_that_is_removed_is_forgotten
                     projections_are_listed_by_name_with_all_generations
+                    a7_partitions_begin_together_and_move_each_by_itself
+                    a7_what_is_wanted_is_wanted_of_all_partitions
                 }
                 processes {
                     processes_are_listed_with_what_they_said

@@ -4,6 +4,7 @@ use millpond_actors::error::Expected;
 use millpond_actors::storage::Apply;
 use millpond_actors::storage::batch::{Applied, Batch};
 use millpond_actors::storage::lock::Fence;
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::projection::{
     Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Want, Wanted,
 };
@@ -11,7 +12,7 @@ use millpond_actors::storage::projection::{
 use super::stage::*;
 
 fn begin(projection: &str, position: u64) -> Begin {
-    Begin { name: name(projection), position }
+    Begin { name: name(projection), position, partitions: 1 }
 }
 
 fn want(projection: &str, wanted: Wanted) -> Want {
@@ -20,8 +21,9 @@ fn want(projection: &str, wanted: Wanted) -> Want {
 
 /// As it stands now, in the eyes of who has this lock.
 fn seen(standing: &Standing, fence: &Fence) -> Seen {
-    let Standing { generation, revision, position, .. } = *standing;
-    Seen { name: name(&standing.name), generation, revision, position, fence: fence.clone() }
+    let Standing { generation, partition, revision, position, .. } = *standing;
+    let (name, partition, fence) = (name(&standing.name), partition.index, fence.clone());
+    Seen { name, generation, partition, revision, position, fence }
 }
 
 fn advance(standing: &Standing, fence: &Fence, to: u64) -> Advance {
@@ -56,6 +58,7 @@ pub(super) fn a7_a_projection_begins_once(stage: &Stage<'_>) {
     let new = Standing {
         name: "sales".into(),
         generation: 1,
+        partition: Partition::WHOLE,
         revision,
         position: 7,
         handled: 0,
@@ -231,4 +234,55 @@ pub(super) fn projections_are_listed_by_name_with_all_generations(stage: &Stage<
     assert_eq!(listed(Some("b"), 1), ["c1"]);
     assert_eq!(listed(Some("bb"), 9), ["c1", "d1"]);
     assert_eq!(listed(Some("d"), 9), Vec::<String>::new());
+}
+
+/// A projection in so many partitions that has begun here, and the lock of whoever has any of them.
+fn divided(player: &mut Player<'_, '_>, projection: &str, partitions: u32) -> (Vec<Standing>, Fence) {
+    let all = player.run(Begin { partitions, ..begin(projection, 2) });
+    (all, lock_of(player))
+}
+
+pub(super) fn a7_partitions_begin_together_and_move_each_by_itself(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let (all, fence) = divided(&mut a, "mails", 3);
+    let found: Vec<_> = all.iter().map(|it| (it.generation, it.partition, it.position)).collect();
+    let expected: Vec<_> = Partition::each(3).map(|partition| (1, partition, 2)).collect();
+    assert_eq!(found, expected);
+    assert!(all.iter().all(|it| it.revision == all[0].revision), "one revision for all");
+    assert_eq!(a.run(begin("mails", 9)), all, "how many there are is settled");
+    let (second, third) = (&all[1], &all[2]);
+    assert_eq!(a.run(advance(second, &fence, 7)), Advanced::Done);
+    assert_eq!(a.run(advance(second, &fence, 8)), Advanced::Stale);
+    assert_eq!(a.run(advance(third, &fence, 5)), Advanced::Done, "what another one does is no matter");
+    let positions =
+        |stage: &Stage<'_>| -> Vec<u64> { stands(stage, "mails").iter().map(|it| it.position).collect() };
+    assert_eq!(positions(stage), [2, 7, 5]);
+    let nobody = Seen { partition: 3, ..seen(&all[0], &fence) };
+    assert_eq!(a.run(Advance { seen: nobody, ..advance(&all[0], &fence, 9) }), Advanced::Stale);
+}
+
+pub(super) fn a7_what_is_wanted_is_wanted_of_all_partitions(stage: &Stage<'_>) {
+    let (mut a, mut other) = (stage.join(), stage.join());
+    let (all, fence) = divided(&mut a, "mails", 2);
+    assert!(other.run(want("mails", Wanted::Pause)));
+    assert!(all.iter().all(|it| a.run(advance(it, &fence, 9)) == Advanced::Stale));
+    let paused = stands(stage, "mails");
+    assert!(paused.iter().all(|it| it.paused && it.revision == paused[0].revision));
+    a.run(advance(&paused[1], &fence, 9));
+    let places = |stage: &Stage<'_>| -> Vec<_> {
+        stands(stage, "mails")
+            .iter()
+            .map(|it| (it.generation, it.partition.index, it.position, it.paused))
+            .collect()
+    };
+    assert_eq!(places(stage), [(1, 0, 2, true), (1, 1, 9, true)]);
+    assert!(other.run(want("mails", Wanted::Reset(4))));
+    assert_eq!(places(stage), [(2, 0, 4, true), (2, 1, 4, true)]);
+    assert!(other.run(want("mails", Wanted::Resume)));
+    assert!(other.run(want("mails", Wanted::Rebuild(1))), "there is nothing that they could be beside of");
+    assert_eq!(places(stage), [(3, 0, 1, false), (3, 1, 1, false)]);
+    let now = stands(stage, "mails");
+    assert_eq!(a.run(Promote { seen: seen(&now[1], &fence) }), Advanced::Stale, "there is no older one");
+    assert!(other.run(want("mails", Wanted::Remove)));
+    assert_eq!(stands(stage, "mails"), []);
 }

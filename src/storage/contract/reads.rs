@@ -1,6 +1,7 @@
 //! Reading: streams, categories and the whole store, forward, backward, page by page.
 
 use millpond_actors::error::Expected::Any;
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::{Filter, NewEvent, Page, Query};
 use millpond_actors::storage::{Data, Origin};
 use uuid::Uuid;
@@ -184,6 +185,38 @@ pub(super) fn several_types_are_one_filter(stage: &Stage<'_>) {
         assert_eq!(stage.numbers(&of(&["C", "X", types[5]])), [3, 6]);
         assert_eq!(stage.numbers(&of(&["X", "Y"])), []);
         assert_eq!(stage.numbers_paged(&backward(of(&["B", "C", "A"])), 2), [5, 4, 3, 2, 1]);
+    }
+}
+
+pub(super) fn a_partition_has_its_streams_and_all_of_each(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    for number in 1..=60_u128 {
+        let stream = format!("{}-{}", ["s", "t"][number as usize % 2], number % 13);
+        a.run(append_events(&stream, Any, vec![typed(number, if number % 5 == 0 { "Fifth" } else { "A" })]));
+    }
+    for query in [
+        all(),
+        of_category("s"),
+        Query { from: 20, to: 50, ..all() },
+        filtered(all(), |it| it.types = vec!["A".into()]),
+    ] {
+        let (every, mut found) = (stage.numbers(&query), Vec::new());
+        for partition in Partition::each(4) {
+            let own = Query { filter: Filter { partition, ..query.filter.clone() }, ..query.clone() };
+            let numbers = stage.numbers(&own);
+            let page = stage.view().events(&own).unwrap();
+            let streams = page.events.iter().map(|event| event.as_ref().unwrap().stream.to_string());
+            assert!(streams.clone().all(|stream| partition.holds(&stream)));
+            assert!(numbers.len() < every.len(), "somebody else has something too");
+            assert_eq!(stage.numbers_paged(&own, 2), numbers);
+            assert_eq!(
+                stage.numbers_paged(&backward(own), 3),
+                numbers.iter().rev().copied().collect::<Vec<_>>()
+            );
+            found.extend(numbers);
+        }
+        found.sort_unstable();
+        assert_eq!(found, every, "each is somebody's");
     }
 }
 

@@ -6,6 +6,7 @@ use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::checksum::{self, Kind};
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::{Filter, Head, Page, Query, Recorded, Scope};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -95,6 +96,9 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
         if let Ok(place) = if by_version { row.get(2) } else { row.get(0) } {
             page.events.extend(walk.step(place).map(|missed| Err(missing(missed))));
         }
+        if is_others(connection, names, row, query.filter.partition)? {
+            continue;
+        }
         let event = recorded(connection, names, row).and_then(|event| belongs(event, &query.scope));
         if event.as_ref().is_ok_and(|event| event.is_erased() && !query.filter.erased) {
             continue;
@@ -108,6 +112,20 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     }
     page.more = query.limit > 0;
     Ok(page)
+}
+
+/// Whether a row is of a stream of another partition. Whose stream has no usable name is of all.
+fn is_others(
+    connection: &Connection,
+    names: &mut Names,
+    row: &Row<'_>,
+    partition: Partition,
+) -> Result<bool> {
+    if partition.is_whole() {
+        return Ok(false);
+    }
+    let Ok(stream) = row.get(1) else { return Ok(false) };
+    Ok(stream_name(connection, names, stream)?.is_some_and(|name| !partition.holds(name.as_str())))
 }
 
 const AT_POSITION: &str =

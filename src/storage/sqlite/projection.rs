@@ -1,7 +1,8 @@
-//! Projections: a row a generation, with its checkpoint and what is wanted of it.
+//! Projections: a row a generation, or a partition of one, with its checkpoint and what is wanted of it.
 
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::projection::{
     Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Want, Wanted,
 };
@@ -13,21 +14,23 @@ use super::session::SqliteSession;
 /// The columns that [`standing`] reads, in its order.
 macro_rules! columns {
     () => {
-        "name, generation, revision, position, handled, begun, paused, reason, attempts, parked"
+        "name, generation, partition, partitions, revision, position, handled, begun, paused, reason, attempts,
+         parked"
     };
 }
 
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let reason: Option<String> = row.get(7)?;
-    let (attempts, parked) = (row.get(8)?, row.get(9)?);
+    let reason: Option<String> = row.get(9)?;
+    let (attempts, parked) = (row.get(10)?, row.get(11)?);
     Ok(Standing {
         name: row.get(0)?,
         generation: row.get(1)?,
-        revision: row.get(2)?,
-        position: row.get(3)?,
-        handled: row.get(4)?,
-        begun: row.get(5)?,
-        paused: row.get(6)?,
+        partition: Partition { index: row.get(2)?, of: row.get(3)? },
+        revision: row.get(4)?,
+        position: row.get(5)?,
+        handled: row.get(6)?,
+        begun: row.get(7)?,
+        paused: row.get(8)?,
         failure: reason.map(|reason| Failure { reason: reason.into(), attempts, parked }),
     })
 }
@@ -38,7 +41,8 @@ fn standings(connection: &Connection, sql: &'static str, values: impl Params) ->
     rows.collect::<rusqlite::Result<_>>().map_err(database)
 }
 
-const OF_NAME: &str = concat!("SELECT ", columns!(), " FROM projection WHERE name = ?1 ORDER BY generation");
+const OF_NAME: &str =
+    concat!("SELECT ", columns!(), " FROM projection WHERE name = ?1 ORDER BY generation, partition");
 
 /// The generations of a projection, the one that is read first.
 pub(super) fn find(connection: &Connection, name: &Name) -> Result<Vec<Standing>> {
@@ -49,7 +53,7 @@ const LIST: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM projection WHERE name IN (SELECT DISTINCT name FROM projection WHERE ?1 IS NULL OR name > ?1
-        ORDER BY name LIMIT ?2) ORDER BY name, generation"
+        ORDER BY name LIMIT ?2) ORDER BY name, generation, partition"
 );
 
 /// Up to so many projections behind a name, each with all its generations.
@@ -59,10 +63,10 @@ pub(super) fn list(connection: &Connection, after: Option<&str>, limit: u32) -> 
 
 impl SqliteSession {
     const PUT_GENERATION: &str = "INSERT INTO projection
-        (name, generation, revision, position, handled, begun, paused, attempts, parked)
-        VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, 0, 0)";
-    const ADVANCE: &str = "UPDATE projection SET position = ?3, handled = handled + ?4, begun = begun OR ?5,
-        reason = ?6, attempts = ?7, parked = ?8 WHERE name = ?1 AND generation = ?2";
+        (name, generation, partition, partitions, revision, position, handled, begun, paused, attempts, parked)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, 0, 0)";
+    const ADVANCE: &str = "UPDATE projection SET position = ?4, handled = handled + ?5, begun = begun OR ?6,
+        reason = ?7, attempts = ?8, parked = ?9 WHERE name = ?1 AND generation = ?2 AND partition = ?3";
     const FORGET_OLDER: &str = "DELETE FROM projection WHERE name = ?1 AND generation < ?2";
     const FORGET_NEWER: &str = "DELETE FROM projection WHERE name = ?1 AND generation > ?2";
     const PAUSE: &str = "UPDATE projection SET revision = ?2, paused = 1 WHERE name = ?1";
@@ -78,7 +82,7 @@ impl SqliteSession {
             return Ok(found);
         }
         let revision = self.take_ticket()?;
-        self.put_generation(&begin.name, 1, (revision, begin.position, false))?;
+        self.put_generation(&begin.name, (1, begin.partitions), (revision, begin.position, false))?;
         find(&self.connection, &begin.name)
     }
 
@@ -94,8 +98,17 @@ impl SqliteSession {
         let failure = failure.as_ref();
         let (reason, attempts) = (failure.map(|f| &*f.reason), failure.map_or(0, |f| f.attempts));
         let parked = failure.is_some_and(|f| f.parked);
-        let values =
-            params![seen.name.as_str(), seen.generation, to, handled, begun, reason, attempts, parked];
+        let values = params![
+            seen.name.as_str(),
+            seen.generation,
+            seen.partition,
+            to,
+            handled,
+            begun,
+            reason,
+            attempts,
+            parked
+        ];
         self.change_rows(Self::ADVANCE, values)?;
         Ok(Advanced::Done)
     }
@@ -109,7 +122,8 @@ impl SqliteSession {
         let all = find(&self.connection, &seen.name)?;
         let is_newest = all.last().is_some_and(|last| last.generation == seen.generation);
         let is_ahead = all.iter().all(|other| other.position <= seen.position);
-        if !is_newest || !is_ahead || all.len() < 2 {
+        let has_older = all.iter().any(|other| other.generation < seen.generation);
+        if !is_newest || !is_ahead || !has_older {
             return Ok(Advanced::Stale);
         }
         self.change_rows(Self::FORGET_OLDER, params![seen.name.as_str(), seen.generation])?;
@@ -122,7 +136,7 @@ impl SqliteSession {
         let (Some(first), Some(last)) = (all.first(), all.last()) else { return Ok(false) };
         let (name, revision) = (want.name.as_str(), self.take_ticket()?);
         let next = |position| (last.generation + 1, (revision, position, last.paused));
-        let new = match want.wanted {
+        let new = match want.wanted.of(last.partition.of) {
             Wanted::Pause => {
                 self.change_rows(Self::PAUSE, params![name, revision])?;
                 None
@@ -146,7 +160,7 @@ impl SqliteSession {
             }
         };
         if let Some((generation, row)) = new {
-            self.put_generation(&want.name, generation, row)?;
+            self.put_generation(&want.name, (generation, last.partition.of), row)?;
         }
         Ok(true)
     }
@@ -157,7 +171,10 @@ impl SqliteSession {
             return Ok(Some(Advanced::Fenced));
         }
         let all = find(&self.connection, &seen.name)?;
-        let found = all.iter().find(|found| found.generation == seen.generation);
+        let is_it = |found: &&Standing| {
+            (found.generation, found.partition.index) == (seen.generation, seen.partition)
+        };
+        let found = all.iter().find(is_it);
         let stands = found.is_some_and(|it| it.revision == seen.revision && it.position == seen.position);
         Ok((!stands).then_some(Advanced::Stale))
     }
@@ -165,11 +182,13 @@ impl SqliteSession {
     fn put_generation(
         &self,
         name: &Name,
-        generation: u64,
+        (generation, of): (u64, u32),
         (revision, position, paused): (u64, u64, bool),
     ) -> Result<()> {
-        let values = params![name.as_str(), generation, revision, position, paused];
-        self.change_rows(Self::PUT_GENERATION, values)
+        Partition::each(of).try_for_each(|Partition { index, of }| {
+            let values = params![name.as_str(), generation, index, of, revision, position, paused];
+            self.change_rows(Self::PUT_GENERATION, values)
+        })
     }
 
     fn change_rows(&self, sql: &'static str, values: impl Params) -> Result<()> {

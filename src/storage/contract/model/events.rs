@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use millpond_actors::error::Expected;
+use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::{Filter, NewEvent, Query, Scope};
 use millpond_actors::storage::{Data, feed};
 use proptest::prelude::*;
@@ -157,8 +158,18 @@ fn filters() -> impl Strategy<Value = Filter> {
     let types = prop::collection::vec((0..TYPES.len()).prop_map(|of| TYPES[of].to_owned()), 0..3);
     let tenant = prop::option::weighted(0.2, (0..4).prop_map(|of| format!("tenant {of}")));
     let time = || prop::option::weighted(0.2, (-1_000..30_000_i64).prop_map(|ms| 1_700_000_000_000 + ms));
-    let all = (types, tenant, time(), time(), prop::bool::weighted(0.2));
-    all.prop_map(|(types, tenant, since, until, erased)| Filter { types, tenant, since, until, erased })
+    let some = (1..4_u32, any::<prop::sample::Index>());
+    let some = some.prop_map(|(of, index)| Partition { index: index.index(of as usize) as u32, of });
+    let partition = prop_oneof![4 => Just(Partition::WHOLE), 1 => some];
+    let all = (types, tenant, time(), time(), prop::bool::weighted(0.2), partition);
+    all.prop_map(|(types, tenant, since, until, erased, partition)| Filter {
+        types,
+        tenant,
+        since,
+        until,
+        erased,
+        partition,
+    })
 }
 
 fn events() -> BoxedStrategy<Event> {

@@ -12,7 +12,7 @@ const PROJECTIONS: [&str; 2] = ["p", "q"];
 /// One operation on a projection. Whoever projects shows a token from among the last, and has mostly read how it stands.
 #[derive(Clone, Debug)]
 pub(super) enum ProjectionStep {
-    Begin { projection: usize, position: u64 },
+    Begin { projection: usize, position: u64, partitions: u32 },
     Advance { eye: Eye, by: u64, failure: Option<bool> },
     Promote { eye: Eye },
     Want { projection: usize, wanted: Wanted },
@@ -22,7 +22,8 @@ pub(super) enum ProjectionStep {
 #[derive(Clone, Debug)]
 pub(super) struct Eye {
     projection: usize,
-    newest: bool,
+    /// Which of its generations and partitions.
+    which: prop::sample::Index,
     guarded: usize,
     /// So much of what he has seen is not so any more.
     off: [u64; 2],
@@ -30,8 +31,8 @@ pub(super) struct Eye {
 
 fn eyes() -> impl Strategy<Value = Eye> {
     let off = prop_oneof![6 => Just([0, 0]), 1 => Just([1, 0]), 1 => Just([0, 1])];
-    (0..PROJECTIONS.len(), any::<bool>(), 0..3_usize, off)
-        .prop_map(|(projection, newest, guarded, off)| Eye { projection, newest, guarded, off })
+    (0..PROJECTIONS.len(), any::<prop::sample::Index>(), 0..3_usize, off)
+        .prop_map(|(projection, which, guarded, off)| Eye { projection, which, guarded, off })
 }
 
 pub(super) fn projection_steps() -> impl Strategy<Value = ProjectionStep> {
@@ -45,7 +46,9 @@ pub(super) fn projection_steps() -> impl Strategy<Value = ProjectionStep> {
     ];
     let failure = prop::option::weighted(0.3, any::<bool>());
     prop_oneof![
-        3 => (projection(), 0..5_u64).prop_map(|(projection, position)| ProjectionStep::Begin { projection, position }),
+        3 => (projection(), 0..5_u64, 1..4_u32).prop_map(|(projection, position, partitions)| {
+            ProjectionStep::Begin { projection, position, partitions }
+        }),
         8 => (eyes(), 0..4_u64, failure).prop_map(|(eye, by, failure)| ProjectionStep::Advance { eye, by, failure }),
         3 => eyes().prop_map(|eye| ProjectionStep::Promote { eye }),
         3 => (projection(), wanted).prop_map(|(projection, wanted)| ProjectionStep::Want { projection, wanted }),
@@ -55,8 +58,9 @@ pub(super) fn projection_steps() -> impl Strategy<Value = ProjectionStep> {
 /// A step as an operation; `None` if there is nothing yet that it could be about.
 pub(super) fn operation(pair: &Pair, step: &ProjectionStep) -> Option<Operation> {
     Some(match step {
-        ProjectionStep::Begin { projection, position } => {
-            Operation::ProjectionBegin(Begin { name: name(PROJECTIONS[*projection]), position: *position })
+        ProjectionStep::Begin { projection, position, partitions } => {
+            let (name, position, partitions) = (name(PROJECTIONS[*projection]), *position, *partitions);
+            Operation::ProjectionBegin(Begin { name, position, partitions })
         }
         ProjectionStep::Advance { eye, by, failure } => {
             let seen = seen(pair, eye)?;
@@ -74,12 +78,13 @@ pub(super) fn operation(pair: &Pair, step: &ProjectionStep) -> Option<Operation>
 fn seen(pair: &Pair, eye: &Eye) -> Option<Seen> {
     let name = name(PROJECTIONS[eye.projection]);
     let fence = fence("guard", *pair.known.grants.iter().rev().nth(eye.guarded)?);
-    let mut all = pair.known.projections.iter().filter(|it| it.name == name.as_str());
-    let standing = if eye.newest { all.next_back()? } else { all.next()? };
+    let all: Vec<_> = pair.known.projections.iter().filter(|it| it.name == name.as_str()).collect();
+    let standing = (!all.is_empty()).then(|| eye.which.get(&all))?;
     let [revision, position] = eye.off;
     Some(Seen {
         name,
         generation: standing.generation,
+        partition: standing.partition.index,
         revision: standing.revision + revision,
         position: standing.position + position,
         fence,

@@ -232,10 +232,13 @@ CREATE TABLE schedule (
     PRIMARY KEY (queue, name)
 ) STRICT, WITHOUT ROWID;
 
--- How far each projection has come in the events, a row a generation: the older is read while the newer is being made.
+-- How far each projection has come in the events, a row a generation: the older is read while the newer is being made. Or a row a
+-- partition of it, each of which has the streams whose names come to it.
 CREATE TABLE projection (
     name       TEXT    NOT NULL,
     generation INTEGER NOT NULL,
+    partition  INTEGER NOT NULL, -- from 0 on
+    partitions INTEGER NOT NULL, -- how many there are
     revision   INTEGER NOT NULL, -- a number of the store's counter, new with whatever is wanted of it
     position   INTEGER NOT NULL, -- all events up to this one have been dealt with
     handled    INTEGER NOT NULL, -- so many of them were of interest to it
@@ -244,7 +247,7 @@ CREATE TABLE projection (
     reason     TEXT,             -- why it does not get on
     attempts   INTEGER NOT NULL, -- how often that was tried
     parked     INTEGER NOT NULL, -- 1 if it is not tried any more
-    PRIMARY KEY (name, generation)
+    PRIMARY KEY (name, generation, partition)
 ) STRICT, WITHOUT ROWID;
 
 -- How far each durable subscription has come. Who may move the cursor is told by a lock.
