@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::feed::From;
@@ -11,7 +12,9 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::thread::is_ours;
 
 use super::{EventStream, Inspector, Queue};
-use crate::projection::{DeadLetter, ProcessManager, Progress, Project, Projected, lock_name, projections};
+use crate::projection::{
+    DeadLetter, ProcessManager, Progress, Project, Projected, lock_name, members_name, projections,
+};
 use crate::stopper::Stopper;
 
 /// A projection; see [`crate::Projection`].
@@ -51,6 +54,12 @@ impl Projection {
     #[must_use]
     pub fn starting(self, start: From) -> Projection {
         Projection { projection: self.projection.starting(start) }
+    }
+
+    /// See [`crate::Projection::ttl`].
+    #[must_use]
+    pub fn ttl(self, ttl: Duration) -> Projection {
+        Projection { projection: self.projection.ttl(ttl) }
     }
 
     /// See [`crate::Projection::progress`].
@@ -193,7 +202,11 @@ impl Inspector {
     /// # Errors
     /// As there, and [`Error::WouldDeadlock`].
     pub fn projector(&self, projection: impl AsRef<str>) -> Result<Option<Line>> {
-        self.lock(lock_name(&Name::new(projection.as_ref())?))
+        let name = Name::new(projection.as_ref())?;
+        match self.lock(members_name(&name))? {
+            Some(members) if !members.holders.is_empty() => Ok(Some(members)),
+            _ => self.lock(lock_name(&name)),
+        }
     }
 }
 

@@ -48,6 +48,11 @@ impl Reactor {
         Reactor { reactor: self.reactor.streams(streams) }
     }
 
+    /// See [`crate::Reactor::partitions`].
+    pub fn partitions(self, partitions: u32) -> Reactor {
+        Reactor { reactor: self.reactor.partitions(partitions) }
+    }
+
     /// See [`crate::Reactor::timeout`]. A thread cannot be broken off: what it does after that, it does beside the next attempt,
     /// and there may be no thread for others meanwhile.
     pub fn timeout(self, timeout: Duration) -> Reactor {

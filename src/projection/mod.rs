@@ -37,10 +37,12 @@ mod window;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::feed::From;
+use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::View;
@@ -96,6 +98,7 @@ pub struct Projection {
     runtime: Arc<Runtime>,
     name: Result<Name>,
     start: From,
+    ttl: Duration,
 }
 
 /// How a projection stands.
@@ -195,13 +198,20 @@ impl fmt::Debug for Projection {
 
 impl Projection {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Projection {
-        Projection { runtime, name: checked(name), start: From::Start }
+        Projection { runtime, name: checked(name), start: From::Start, ttl: limits::LOCK_TTL }
     }
 
     /// Where it begins if the store does not know it yet: with the first event unless set.
     #[must_use]
     pub fn starting(self, start: From) -> Projection {
         Projection { start, ..self }
+    }
+
+    /// Sets the time to live of the lease of whoever projects or reacts through this handle: 10 ms to 365 days, 60 s unless set. It
+    /// matters only for a process that is stopped; a dead one is followed at once.
+    #[must_use]
+    pub fn ttl(self, ttl: Duration) -> Projection {
+        Projection { ttl, ..self }
     }
 
     /// How it stands; `None` if the store does not know it.
@@ -287,7 +297,7 @@ impl Projection {
 
     /// One of the locks of whoever projects.
     fn lock(&self, name: &str) -> Lock {
-        Lock::new(Arc::clone(&self.runtime), name)
+        Lock::new(Arc::clone(&self.runtime), name).ttl(self.ttl)
     }
 
     fn look(&self) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<Progress>> + Send + 'static> {

@@ -69,7 +69,7 @@ where
 {
     let mut membership = Membership::new(members, membership, parts.len());
     let (mut stopped, mut over) = (pin!(stopper.reached(Stage::Ending)), pin!(stopper.reached(Stage::Over)));
-    let (mut running, mut end) = (FuturesUnordered::new(), None);
+    let (mut running, mut end, mut parked) = (FuturesUnordered::new(), None, None);
     poll_fn(|context| {
         loop {
             if end.is_none() {
@@ -104,6 +104,8 @@ where
                             *reacted += done;
                             part.over = !was_told;
                         }
+                        // Others are drained all the same.
+                        Err(error @ Error::Parked { .. }) => (part.over, parked) = (true, Some(error)),
                         Err(error) => end = Some(Err(error)),
                     }
                 }
@@ -113,11 +115,10 @@ where
                     }
                     // Nothing runs, so all that are this one's are over, if there are any.
                     let is_over = parts.iter().any(|part| part.over) || reaction.drains();
-                    return if is_over && membership.is_known() {
-                        Poll::Ready(Ok(End::Over))
-                    } else {
-                        Poll::Pending
-                    };
+                    if !is_over || !membership.is_known() {
+                        return Poll::Pending;
+                    }
+                    return Poll::Ready(parked.take().map_or(Ok(End::Over), Err));
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::stopper::Stopper;
 /// [`Projection::projector`].
 ///
 /// - **One at a time**, over all processes: it holds the lock `projection/NAME`. Others wait in line for it, and take over when
-///   its process dies, at once, or when it is stopped for longer than a minute.
+///   its process dies, at once, or when it is stopped for longer than its [lease](Projection::ttl).
 /// - **In order**, from the checkpoint on, first what there is, then what comes. Only the events that it
 ///   [reads](Projection::projector) are looked at, and by the database: a projection of a rare type, a category or a tenant does
 ///   not pay for the others.

@@ -44,6 +44,7 @@ mod locks;
 mod logs;
 mod observing;
 mod origins;
+mod partitions;
 mod past;
 mod patterns;
 mod peer;

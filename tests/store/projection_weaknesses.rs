@@ -241,7 +241,7 @@ async fn w15_a_poison_event_is_tried_so_often_and_no_more(store: Store) -> Resul
     let running = start(projection.projector(store.events().read_all()).batch(1).attempts(2), poison);
     // Nobody who appends waits for it, and no wake-up has it tried again.
     write(&store, 4, 25).await?;
-    until(async || Ok(progress(&projection).await?.is_parked())).await?;
+    until(async || Ok(projection.progress().await?.is_some_and(|it| it.is_parked()))).await?;
     write(&store, 4, 25).await?;
     stop(running).await?;
     assert_eq!(calls.load(Ordering::SeqCst), 2);

@@ -12,6 +12,9 @@ use nix::unistd::Pid;
 
 use crate::Result;
 
+/// After this time a test does not wait any longer for what should have come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Who said what; `None` is a child's end.
 pub type Heard = (usize, Option<String>);
 
@@ -126,6 +129,21 @@ impl Crew {
             dying.push(child);
         }
         Ok(dying.iter_mut().try_for_each(|child| child.wait().map(drop))?)
+    }
+
+    /// Kills it, and hears everybody out until it has come to its end: what it said before it died is in the pipe, and counts.
+    ///
+    /// # Errors
+    /// If it does not run, or its pipe has no end.
+    pub fn end(&mut self, who: usize) -> Result<Vec<Heard>> {
+        self.kill(who)?;
+        let mut all = Vec::new();
+        loop {
+            match self.hear(PATIENCE).ok_or("a pipe has no end")? {
+                (dead, None) if dead == who => return Ok(all),
+                heard => all.push(heard),
+            }
+        }
     }
 
     /// Its process id.

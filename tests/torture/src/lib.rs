@@ -32,6 +32,7 @@ pub mod medium;
 pub mod overload;
 pub mod panicked;
 pub mod panics;
+pub mod partitions;
 pub mod power;
 pub mod projections;
 pub mod random;

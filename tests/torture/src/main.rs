@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups, hands,
-    history, io, jobs, kill, locks, overload, panics, power, projections, readers, report, schedules, serial,
-    sim, stopped, touch, transfers, zombies,
+    history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers, report,
+    schedules, serial, sim, stopped, touch, transfers, zombies,
 };
 
 use crate::options::usage;
@@ -88,6 +88,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             feeds::child::live(file.as_ref(), role.parse()?, first, most.parse()?)?;
             Ok(true)
         }
+        [name, file, who] if name == partitions::CHILD => {
+            partitions::child::live(file.as_ref(), who.parse()?)?;
+            Ok(true)
+        }
         [name, file, process, run, next, most] if name == groups::CHILD => {
             let (process, run) = (process.parse()?, run.parse()?);
             groups::child::live(file.as_ref(), process, run, next.parse()?, most.parse()?)?;
@@ -149,6 +153,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "readers" => line!(name, options, readers, program),
         "feeds" => line!(name, options, feeds, program),
         "schedules" => line!(name, options, schedules, program),
+        "partitions" => line!(name, options, partitions, program),
         "groups" => line!(name, options, groups, program),
         "transfers" => line!(name, options, transfers, program),
         "projections" => line!(name, options, projections, program),

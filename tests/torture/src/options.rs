@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use torture::{
     Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups,
-    history, io, jobs, kill, locks, overload, panics, power, projections, readers, schedules, serial, sim,
-    stopped, touch, transfers, zombies,
+    history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers, schedules,
+    serial, sim, stopped, touch, transfers, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -21,6 +21,8 @@ const USAGE: &str = "usage:
   torture feeds   [--seed N] [--messages N] [--every-ms N]
                   [--mutant lost|other|gap|twice|vague|careless|late|early|back|unfenced|unread|deaf]
   torture schedules [--seed N] [--seconds N] [--mutant lost|twice|often|early|forgetful]
+  torture partitions [--seed N] [--hands N] [--every-ms N]
+                  [--mutant unheard|again|overtaken|foreign|back|short]
   torture groups  [--seed N] [--messages N] [--every-ms N]
                   [--mutant unpublished|unhandled|again|overtaken|unfenced|back|deaf]
   torture projections [--seed N] [--events N] [--kills N] [--every-ms N]
@@ -155,6 +157,7 @@ options! {
     schedules: seconds;
     projections: events, kills, every_ms;
     transfers: transfers, processes = some, every_ms;
+    partitions: hands, every_ms;
     groups: messages = some, every_ms = some;
     aggregates: commands = some, tasks = some, processes = some, every_ms = some, part = part;
     zombies: rounds, timed;

@@ -11,7 +11,7 @@ use super::evidence::{Evidence, Found};
 use super::judge::{Broken, Violation};
 use super::{Mutant, Report, Settings, harm};
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::random::Random;
 use crate::{Result, clock};
 

@@ -20,8 +20,9 @@ use millpond::blocking::Store;
 use serde::Serialize;
 
 use self::fake::{Fake, OFFSETS};
+use crate::crew::PATIENCE;
 use crate::hands::child::{Fault, STREAM};
-use crate::hands::{Hands, PATIENCE, Said};
+use crate::hands::{Hands, Said};
 use crate::random::Random;
 use crate::report::Violations;
 use crate::sections::{self, Broken};

@@ -21,7 +21,6 @@ pub use self::judge::{Broken, Violation};
 use self::judge::{Evidence, Handled};
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
 use crate::random::Random;
 use crate::report::{self, Violations};
 use crate::{Result, clock};
@@ -210,13 +209,7 @@ impl Post<'_> {
 
     /// Kills it, and hears it out: what it said before it died is in the pipe, and counts.
     fn end(&mut self, process: usize) -> Result<()> {
-        self.crew.kill(process)?;
-        loop {
-            match self.crew.hear(PATIENCE).ok_or("a pipe has no end")? {
-                (dead, None) if dead == process => return Ok(()),
-                heard => self.take_in(heard)?,
-            }
-        }
+        self.crew.end(process)?.into_iter().try_for_each(|heard| self.take_in(heard))
     }
 
     fn stop(&mut self, process: usize) -> Result<()> {

@@ -7,16 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::child::Fault;
-use crate::crew::Crew;
+use crate::crew::{Crew, PATIENCE};
 use crate::random::Random;
 use crate::sections::{Broken, Section, Violation};
 use crate::{Result, clock};
 
 /// The first argument of a child.
 pub const CHILD: &str = "hands-child";
-
-/// After this time a test does not wait any longer for what should have come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a hand said.
 #[derive(Clone, Debug, PartialEq, Eq)]

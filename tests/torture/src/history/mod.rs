@@ -23,7 +23,7 @@ pub use self::deed::{Answer, Call, Want};
 pub use self::model::State;
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::random::Random;
 use crate::real_time::{Span, late};
 use crate::recording::folder;

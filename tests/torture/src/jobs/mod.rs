@@ -26,7 +26,7 @@ pub use self::judge::{Broken, Violation};
 pub use self::mutant::Mutant;
 use self::spec::{Kind, batch};
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::random::Random;
 use crate::report::{self, Violations};
 use crate::{Result, clock};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::child::{Beginning, LANES, READERS, Said, WRITERS, primitive};
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::report::{Broken, Violation};
 use crate::workload::{Line, Word};
 use crate::{Result, clock};

@@ -24,7 +24,7 @@ use self::judge::Evidence;
 pub use self::judge::{Broken, Violation};
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::random::Random;
 use crate::report::{self, Violations};
 use crate::{Result, clock};

@@ -23,7 +23,7 @@ use self::child::read_on;
 use self::log::Log;
 pub use self::log::PAGE_BYTES;
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::random::Random;
 use crate::recording::folder;
 use crate::report::{Violations, kinds};

@@ -22,7 +22,6 @@ use self::judge::Evidence;
 pub use self::judge::{Broken, Violation};
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
 use crate::random::Random;
 use crate::report::{self, Violations};
 use crate::{Result, clock};
@@ -211,13 +210,8 @@ impl Tower<'_> {
 
     /// Kills it, and hears it out.
     fn end(&mut self, process: usize) -> Result<()> {
-        self.crew.kill(process)?;
-        loop {
-            match self.crew.hear(PATIENCE).ok_or("a pipe has no end")? {
-                (dead, None) if dead == process => return Ok(()),
-                heard => self.take_in(heard),
-            }
-        }
+        self.crew.end(process)?.into_iter().for_each(|heard| self.take_in(heard));
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::look::look;
 use crate::random::Random;
 use crate::recording::folder;

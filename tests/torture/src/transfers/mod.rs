@@ -22,7 +22,7 @@ use self::judge::{Booking, Evidence, Tale};
 pub use self::judge::{Broken, Violation};
 pub use self::mutant::Mutant;
 use crate::crew::Crew;
-use crate::hands::PATIENCE;
+use crate::crew::PATIENCE;
 use crate::random::Random;
 use crate::report::{self, Violations};
 use crate::{Result, clock};
@@ -253,12 +253,7 @@ impl Field<'_> {
 
     /// Kills it, and hears it out.
     fn end(&mut self, process: usize) -> Result<()> {
-        self.crew.kill(process)?;
-        loop {
-            match self.crew.hear(PATIENCE).ok_or("a pipe has no end")? {
-                (dead, None) if dead == process => return Ok(()),
-                heard => self.take_in(heard),
-            }
-        }
+        self.crew.end(process)?.into_iter().for_each(|heard| self.take_in(heard));
+        Ok(())
     }
 }
