@@ -149,6 +149,10 @@
 //! [token](crate::Attempt::token) than it has seen, and thereby whoever was stopped for a while and goes on as if nothing had
 //! happened.
 //!
+//! One reactor works at a time, and others stand by. Where that is too slow, they share the work: with
+//! [`partitions(8)`](crate::Reactor::partitions) the shows are divided into eight, each process that runs the same reactor has as many
+//! of them as the others, and whenever one comes, goes or dies they are shared anew. The bookings of a show stay in order.
+//!
 //! Where the world outside is to have the events themselves, a reactor [relays](crate::Reactor::relay) them to a
 //! [`Sink`](crate::Sink): a broker, another database, a file. A sink is one method, which brings an event there and comes back when
 //! it is kept. What arrives twice is told by the event's id, and of a stream nothing arrives before its predecessor is kept. With the

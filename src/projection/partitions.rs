@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits::PROJECTION_MEMBERS;
@@ -68,7 +68,8 @@ where
     V: Into<Verdict>,
 {
     let mut membership = Membership::new(members, membership, parts.len());
-    let (mut stopped, mut over) = (pin!(stopper.reached(Stage::Ending)), pin!(stopper.reached(Stage::Over)));
+    let mut stopped = pin!(stopper.reached(Stage::Ending));
+    let mut over = pin!(stopper.reached(Stage::Over).fuse());
     let (mut running, mut end, mut parked) = (FuturesUnordered::new(), None, None);
     poll_fn(|context| {
         loop {

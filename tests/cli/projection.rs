@@ -98,7 +98,7 @@ fn a_projection_is_paused_and_goes_on_in_another_process() {
             facts.map(|fact| line[fact].clone()),
             [json!(false), json!(false), json!(null), json!(0), json!(null)]
         );
-        assert_eq!(line["runner"]["pid"], std::process::id());
+        assert_eq!(line["runners"][0]["pid"], std::process::id());
         let us = format!("(pid {} on ", std::process::id());
         let table = bench.printed(&["projection", "list"]);
         assert_eq!(row(&table, "projection "), "projection state position lag handled run by failure");
@@ -120,7 +120,7 @@ fn a_projection_is_paused_and_goes_on_in_another_process() {
     });
     let table = bench.printed(&["projection", "list"]);
     assert_eq!(row(&table, "sales "), "sales waiting 7 0 7 nobody");
-    assert_eq!(listed(&bench)["runner"], json!(null));
+    assert_eq!(listed(&bench)["runners"], json!([]));
     let said = bench.printed(&["projection", "pause", "sales"]);
     assert_eq!(said, "projection \"sales\" is paused at position 7\nnobody runs it at this moment\n");
     let said = bench.printed(&["projection", "resume", "sales"]);
@@ -240,7 +240,10 @@ fn odd_names_are_as_good_as_any_and_what_is_removed_is_gone() {
     while_it_runs(projector, nothing, || {
         odd.caught_up().unwrap();
         let line = listed(&bench);
-        assert_eq!((&line["projection"], &line["runner"]["pid"]), (&json!(ODD), &json!(std::process::id())));
+        assert_eq!(
+            (&line["projection"], &line["runners"][0]["pid"]),
+            (&json!(ODD), &json!(std::process::id()))
+        );
         assert!(bench.printed(&["projection", "list"]).contains(ODD));
         let said = bench.printed(&["projection", "pause", ODD]);
         assert!(said.starts_with(&format!("projection \"{ODD}\" is paused at position 3\n")), "{said}");
@@ -259,6 +262,32 @@ fn odd_names_are_as_good_as_any_and_what_is_removed_is_gone() {
         [json!({"projection": "sales", "removed": true})]
     );
     assert_eq!(bench.run(&["projection", "remove", "sales"]).code(), 1);
+}
+
+#[test]
+fn those_who_share_its_partitions_run_it_together() {
+    let bench = Bench::new();
+    let store = open(&bench);
+    append(&store, 3);
+    let mails = store.projection("mails");
+    let reactor = || mails.reactor(store.events().read_all()).partitions(4);
+    let (one, other) = (reactor(), reactor());
+    let stoppers = [one.stopper(), other.stopper()].map(Stop);
+    std::thread::scope(|scope| {
+        scope.spawn(|| one.run(|_| Ok::<(), String>(())));
+        scope.spawn(|| other.run(|_| Ok::<(), String>(())));
+        mails.caught_up().unwrap();
+        while listed(&bench)["runners"].as_array().is_none_or(|runners| runners.len() < 2) {}
+        let line = listed(&bench);
+        assert_eq!((&line["partitions"], &line["lag"], &line["handled"]), (&json!(4), &json!(0), &json!(3)));
+        let table = bench.printed(&["projection", "list"]);
+        assert!(row(&table, "mails ").starts_with("mails running 3 0 3 "), "{table}");
+        assert!(row(&table, "mails ").contains(") and 1 other"), "{table}");
+        let said = bench.printed(&["projection", "pause", "mails"]);
+        assert!(said.starts_with("projection \"mails\" is paused at position 3\nit is run by "), "{said}");
+        drop(stoppers);
+    });
+    assert!(row(&bench.printed(&["projection", "list"]), "mails ").ends_with("mails paused 3 0 3 nobody"));
 }
 
 #[test]

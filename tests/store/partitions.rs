@@ -24,6 +24,7 @@ each_backend! {
     a_revived_letter_comes_under_the_token_of_its_partition
     whoever_loses_his_membership_joins_again
     all_of_it_is_drained_by_one_and_by_several
+    w16_whoever_is_stopped_without_grace_drops_what_runs
     a_bad_number_of_partitions_touches_nothing
 }
 
@@ -387,6 +388,27 @@ async fn all_of_it_is_drained_by_one_and_by_several(store: Store) -> Result<()> 
     assert!(matches!(ended, Err(Error::Parked { .. })), "{ended:?}");
     let left = store.projection("mails").progress().await?.expect("it has begun").handled;
     assert!((75..90).contains(&left), "the other partitions were drained all the same: {left}");
+    Ok(())
+}
+
+async fn w16_whoever_is_stopped_without_grace_drops_what_runs(store: Store) -> Result<()> {
+    append(&store, 20, 0).await?;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let tell = Arc::clone(&begun);
+    let stuck = reactor(&store, 4).streams(5);
+    let stopper = stuck.stopper();
+    let running = tokio::spawn(stuck.run(async move |_: Attempt| {
+        tell.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    }));
+    until(async || Ok(begun.load(Ordering::SeqCst) == 5)).await?;
+    stopper.stop(LONG);
+    stopper.stop(Duration::ZERO);
+    assert_eq!(running.await.unwrap()?, Reacted::default());
+    assert!(shares(&store, 4).await?.is_empty());
+    // All of them come again.
+    let seen = Arc::default();
+    assert_eq!(start(reactor(&store, 4).drain(), 1, &seen).0.await.unwrap()?.done, 20);
     Ok(())
 }
 

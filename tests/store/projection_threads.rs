@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use millpond::blocking;
-use millpond::{Error, Expected, Failure, From, Project, Recorded, Result, Rows, Store};
+use millpond::{Attempt, Error, Expected, Failure, From, Project, Recorded, Result, Rows, Store};
 
 use crate::backends::event;
 
@@ -13,6 +13,7 @@ each_backend! {
     both_faces_of_a_projection
     a_thread_that_projects_is_stopped_by_another
     a_thread_that_waits_for_a_position_is_told
+    threads_share_the_partitions_of_a_projection
     projections_are_listed_as_they_are_read
 }
 
@@ -97,6 +98,39 @@ async fn a_thread_that_projects_is_stopped_by_another(store: Store) -> Result<()
         append(store, 1)?;
         assert_eq!(projection.progress()?.unwrap().lag(), 1);
         assert_eq!(logged(store, "l"), (1..=12).collect::<Vec<_>>());
+        Ok(())
+    })
+    .await
+}
+
+async fn threads_share_the_partitions_of_a_projection(store: Store) -> Result<()> {
+    on_a_thread(store, |store| {
+        let projection = store.projection("mails").ttl(Duration::from_secs(5));
+        let (seen, told) = mpsc::channel();
+        let start = || {
+            let seen = seen.clone();
+            let reactor = projection.reactor(store.events().read_all()).partitions(4).streams(2);
+            let stopper = reactor.stopper();
+            let run = move |event: Attempt| {
+                seen.send((event.stream().to_owned(), event.version())).map_err(|_| "gone")
+            };
+            (thread::spawn(move || reactor.run(run)), stopper)
+        };
+        let running = [start(), start()];
+        for n in 0..10 {
+            store.events().append(format!("c-{}", n % 5), Expected::Any, [event(n)])?;
+        }
+        projection.caught_up()?;
+        for (running, stopper) in running {
+            stopper.stop(Duration::from_secs(60));
+            running.join().unwrap()?;
+        }
+        let mut seen: Vec<_> = told.try_iter().collect();
+        // Those of a stream came in this order.
+        seen.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let all = (0..5).flat_map(|stream| [(format!("c-{stream}"), 1), (format!("c-{stream}"), 2)]);
+        assert_eq!(seen, all.collect::<Vec<_>>());
+        assert_eq!(projection.progress()?.unwrap().partitions, 4);
         Ok(())
     })
     .await

@@ -20,21 +20,31 @@ const PAGE: u32 = 200;
 /// Those that are named to whoever asks for one that there is not.
 const NAMED: usize = 10;
 
-/// A projection, and who runs it at this moment.
+/// A projection, and who runs it at this moment: one, or several who share its partitions.
 pub(crate) struct Seen {
     progress: Progress,
-    runner: Option<Holder>,
+    runners: Vec<Holder>,
 }
 
 impl Seen {
     fn of(store: &Store, progress: Progress) -> Done<Seen> {
         let line = store.inspect().projector(&progress.name)?;
-        let runner = line.and_then(|line| line.living().next().cloned());
-        Ok(Seen { progress, runner })
+        let runners = line.map(|line| line.living().cloned().collect()).unwrap_or_default();
+        Ok(Seen { progress, runners })
     }
 
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// By whom it is run.
+    fn named(&self) -> Option<String> {
+        let (first, others) = self.runners.split_first()?;
+        let first = name_holder(first);
+        Some(match others.len() {
+            0 => first,
+            more => format!("{first} and {}", count(more as u64, "other", "others")),
+        })
     }
 }
 
@@ -85,7 +95,7 @@ pub(crate) fn table(lines: &[Seen], show: &mut Show) -> Done<()> {
             grouped(*position),
             grouped(seen.progress.lag()),
             grouped(*handled),
-            seen.runner.as_ref().map_or_else(|| "nobody".to_owned(), name_holder),
+            seen.named().unwrap_or_else(|| "nobody".to_owned()),
             failure.as_ref().map_or_else(|| of_newer(&seen.progress), tries),
         ]
     };
@@ -102,9 +112,9 @@ fn of_newer(progress: &Progress) -> String {
 }
 
 /// What it does, or why it does nothing.
-fn state(Seen { progress, runner }: &Seen) -> String {
+fn state(Seen { progress, runners }: &Seen) -> String {
     let newer = progress.rebuilding.as_ref();
-    let state = match runner {
+    let state = match runners.first() {
         _ if progress.is_parked() || newer.is_some_and(|newer| newer.parked) => "parked",
         _ if progress.paused => "paused",
         Some(_) => "running",
@@ -123,8 +133,16 @@ fn state(Seen { progress, runner }: &Seen) -> String {
     }
 }
 
-pub(crate) fn as_json(Seen { progress, runner }: &Seen) -> serde_json::Value {
-    let identity = runner.as_ref().and_then(|runner| runner.identity.as_ref());
+pub(crate) fn as_json(Seen { progress, runners }: &Seen) -> serde_json::Value {
+    let runners = runners.iter().map(|runner| {
+        let identity = runner.identity.as_ref();
+        json!({
+            "process": runner.grant.process,
+            "pid": identity.map(|identity| identity.pid),
+            "program": identity.map(|identity| identity.program.as_str()),
+            "host": identity.map(|identity| identity.host.as_str()),
+        })
+    });
     json!({
         "projection": progress.name,
         "generation": progress.generation,
@@ -144,14 +162,8 @@ pub(crate) fn as_json(Seen { progress, runner }: &Seen) -> serde_json::Value {
                 "parked": newer.parked,
             })
         }),
-        "runner": runner.as_ref().map(|runner| {
-            json!({
-                "process": runner.grant.process,
-                "pid": identity.map(|identity| identity.pid),
-                "program": identity.map(|identity| identity.program.as_str()),
-                "host": identity.map(|identity| identity.host.as_str()),
-            })
-        }),
+        "partitions": progress.partitions,
+        "runners": runners.collect::<Vec<_>>(),
     })
 }
 
@@ -214,8 +226,8 @@ fn remove(store: &Store, name: &str, show: &mut Show) -> Done<u8> {
         return Ok(code::DONE);
     }
     show.line(&format!("projection \"{name}\" is forgotten; what it has written stays"))?;
-    show.line(&match &before.runner {
-        Some(runner) => format!("it was run by {}, where that ends", name_holder(runner)),
+    show.line(&match before.named() {
+        Some(runners) => format!("it was run by {runners}, where that ends"),
         None => "nobody ran it".to_owned(),
     })?;
     Ok(code::DONE)
@@ -243,8 +255,8 @@ fn tell(now: &Seen, done: &[String], show: &mut Show) -> Done<u8> {
     for done in done {
         show.line(done)?;
     }
-    show.line(&match &now.runner {
-        Some(runner) => format!("it is run by {}", name_holder(runner)),
+    show.line(&match now.named() {
+        Some(runners) => format!("it is run by {runners}"),
         None => "nobody runs it at this moment".to_owned(),
     })?;
     Ok(code::DONE)
