@@ -17,17 +17,23 @@ from eventsource import (
     DomainCommand,
     DomainEvent,
     ExpectedVersion,
+    InMemoryEventBus,
     OptimisticLockError,
+    SQLCheckpointRepository,
     SQLiteEventStore,
     StreamId,
+    create_async_engine,
     register_event,
 )
 from eventsource.adapters.sqlite.snapshots import SQLiteSnapshotStore
+from eventsource.application.subscriptions import SubscriptionConfig, SubscriptionManager
 from pydantic import BaseModel
 
 # As in ../src/lib.rs.
 PAYLOAD = "x" * 100
 STREAMS = 100
+PROJECTED = 1_000
+PROJECTION = "all"
 CHUNK = 1_000
 
 # Events between two snapshots: it loads an aggregate before each command. Of 5, 20, 100 and none this was the best over all.
@@ -169,6 +175,59 @@ async def read_all(store, _, asked):
     return measured
 
 
+class Looker:
+    """Has nothing to do with an event, but remembers that it was there."""
+
+    def __init__(self):
+        self.seen = []
+
+    def subscribed_to(self):
+        return [Noted]
+
+    async def handle(self, event):
+        self.seen.append(event.event_id.int)
+
+
+class BatchLooker(Looker):
+    """The same with all that are read at once, which is faster."""
+
+    async def handle_batch(self, events):
+        self.seen.extend(event.event_id.int for event in events)
+
+
+async def catch_up(store, file, asked):
+    for _ in range(PROJECTED):
+        await fill(store, uuid4(), asked.events // PROJECTED)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
+    async with engine.connect() as connection:
+        said = [(await connection.exec_driver_sql(f"PRAGMA {it}")).scalar() for it in ("journal_mode", "synchronous")]
+    if said != ["wal", 2]:
+        raise RuntimeError(f"checkpoints are kept with {said}")
+    checkpoints = SQLCheckpointRepository(engine, enable_tracing=False)
+    looker, config = Looker(), SubscriptionConfig()
+    if asked.batch is not None:
+        looker, config = BatchLooker(), SubscriptionConfig(batch_size=asked.batch)
+    began = time.perf_counter()
+    bus = InMemoryEventBus(enable_tracing=False)
+    manager = SubscriptionManager(store, bus, checkpoints, enable_tracing=False)
+    await manager.subscribe(looker, config, name=PROJECTION)
+    # It returns when the subscription has caught up, and is live.
+    started = await manager.start()
+    measured = rate(asked.events, time.perf_counter() - began)
+    # Before it is stopped: what is saved then is too late.
+    saved, head = await checkpoints.get_position(PROJECTION), await store.current_position()
+    await manager.stop()
+    await engine.dispose()
+    written = [envelope.event.event_id.int async for envelope in store.read_all()]
+    if started[PROJECTION] is not None:
+        raise started[PROJECTION]
+    if len(written) != asked.events or looker.seen != written:
+        raise RuntimeError(f"of {asked.events} events not each was handled once, in order")
+    if saved is None or saved != head:
+        raise RuntimeError(f"it has come to {saved} of {head}")
+    return measured
+
+
 async def settings(store):
     """Only the store's own connection knows how it commits, so that one is asked, though it is not for users."""
 
@@ -193,11 +252,13 @@ def arguments():
         one.set_defaults(function=function)
         for value, kind in values.items():
             one.add_argument(value, type=kind)
+        return one
 
     workload("append", append, seconds=float)
     workload("command", command, callers=int, aggregates=int, seconds=float)
     workload("load", load, events=int, rounds=int)
     workload("read-all", read_all, events=int)
+    workload("catch-up", catch_up, events=int).add_argument("batch", type=int, nargs="?")
     return parser.parse_args()
 
 

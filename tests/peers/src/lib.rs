@@ -68,10 +68,19 @@ pub enum Workload {
     Load { events: u64, rounds: usize },
     /// All events are read, of a hundred streams.
     ReadAll { events: u64 },
+    /// A new projection, whose handler has nothing to do, comes as far as the events of a thousand streams, and its place is
+    /// saved. So many events at a time, or as many as there are by default.
+    CatchUp { events: u64, batch: Option<u32> },
 }
 
 /// The streams that all events are read of.
 pub const STREAMS: u64 = 100;
+
+/// The streams whose events are projected.
+pub const PROJECTED: u64 = 1_000;
+
+/// The projection that catches up.
+pub const PROJECTION: &str = "all";
 
 /// Jobs or events that are written at once, where it is not the writing that is measured.
 pub const CHUNK: u64 = 1_000;
@@ -132,6 +141,9 @@ pub trait Events {
 
     /// [`Workload::ReadAll`].
     fn read_all(&self, asked: &Asked, events: u64) -> Outcome<Measured>;
+
+    /// [`Workload::CatchUp`].
+    fn catch_up(&self, asked: &Asked, events: u64, batch: Option<u32>) -> Outcome<Option<Measured>>;
 }
 
 impl Asked {
@@ -186,6 +198,7 @@ fn measure(side: &dyn Side, asked: &Asked) -> Outcome<Option<Measured>> {
         }
         Workload::Load { events: count, rounds } => events()?.load(asked, count, rounds)?,
         Workload::ReadAll { events: count } => events()?.read_all(asked, count)?,
+        Workload::CatchUp { events: count, batch } => return events()?.catch_up(asked, count, batch),
     }))
 }
 

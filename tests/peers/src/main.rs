@@ -49,7 +49,7 @@ struct Arguments {
     /// How often it is loaded.
     #[arg(long, default_value_t = 20)]
     loads: usize,
-    /// Events of the store that is read from its beginning to its end.
+    /// Events of the store that is read from its beginning to its end, and of that which a projection catches up with.
     #[arg(long, default_value_t = 100_000)]
     all_events: u64,
     /// The Python that eventsource-py is run with, 3.13 or later. It gets an environment of its own beside what is built.
@@ -106,6 +106,8 @@ fn events(arguments: &Arguments) -> Vec<Workload> {
         ("commands on 64 aggregates, 64 callers".to_owned(), format!("command 64 64 {seconds}")),
         (format!("load an aggregate of {events} events"), format!("load {events} {loads}")),
         (format!("read all of {all_events} events"), format!("read-all {all_events}")),
+        (format!("catch up with {all_events} events, by default"), format!("catch-up {all_events}")),
+        (format!("catch up with {all_events} events, 1000 at a time"), format!("catch-up {all_events} 1000")),
     ]
 }
 

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use millpond::{Aggregate, Decision, Expected, Store};
+use millpond::{Aggregate, Decision, Expected, Failure, Recorded, Rows, Store};
 use peers::measure::{Tally, drive_tasks, runtime};
-use peers::{Asked, CHUNK, Events, Measured, Outcome, STREAMS, Stopwatch, payload};
+use peers::{Asked, CHUNK, Events, Measured, Outcome, PROJECTED, PROJECTION, STREAMS, Stopwatch, payload};
 use serde::{Deserialize, Serialize};
 
 use crate::{Millpond, open};
@@ -125,6 +125,40 @@ impl Events for Millpond {
             let measured = Measured::rate(read, began.elapsed());
             store.close().await?;
             if read == events { Ok(measured) } else { Err(format!("{read} of {events} were read").into()) }
+        })
+    }
+
+    fn catch_up(&self, asked: &Asked, events: u64, batch: Option<u32>) -> Outcome<Option<Measured>> {
+        runtime()?.block_on(async {
+            let store = open(asked).await?;
+            for stream in 0..PROJECTED {
+                fill(&store, &stream.to_string(), events / PROJECTED).await?;
+            }
+            let mut seen = Vec::new();
+            // The peer decodes an event before it calls the handler; here that is the handler's.
+            let handler = |event: &Recorded, _: &mut Rows<'_>| -> Result<(), Failure> {
+                black_box(event.decode_event::<Happened>()?);
+                seen.push(event.position());
+                Ok(())
+            };
+            let began = Stopwatch::start();
+            let projection = store.projection(PROJECTION);
+            let projector = projection.projector(store.events().read_all()).drain();
+            let projector = if let Some(batch) = batch { projector.batch(batch) } else { projector };
+            projector.run(handler).await?;
+            let measured = Measured::rate(events, began.elapsed());
+            store.close().await?;
+            // What it remembers is in the file.
+            let store = open(asked).await?;
+            let progress = store.projection(PROJECTION).progress().await?.ok_or("there is no checkpoint")?;
+            store.close().await?;
+            if !seen.iter().copied().eq(1..=events) {
+                return Err(format!("of {events} events not each was projected once, in order").into());
+            }
+            if (progress.position, progress.lag()) != (events, 0) {
+                return Err(format!("it has come to {} of {events}", progress.position).into());
+            }
+            Ok(Some(measured))
         })
     }
 }
