@@ -83,7 +83,7 @@ fn add(written: &mut Written, operation: &Operation, outcome: &Outcome) {
         | (_, Outcome::FeedAppend(feed::Appended::Fenced))
         | (_, Outcome::SubscriptionMove(Moved::Fenced))
         | (_, Outcome::SubscriptionAcknowledge(Moved::Fenced))
-        | (_, Outcome::ProjectionAdvance(Advanced::Fenced))
+        | (_, Outcome::ProjectionAdvance(Advanced::Fenced) | Outcome::ProjectionPromote(Advanced::Fenced))
         | (_, Outcome::LockCheck(false)) => written.fenced += 1,
         (Operation::ProjectionAdvance(advance), Outcome::ProjectionAdvance(Advanced::Done)) => {
             written.projected += advance.handled;
