@@ -85,6 +85,11 @@ impl Spot {
         })
     }
 
+    /// All of a key.
+    pub(super) fn keyed(queue: u64, key: &str) -> RangeInclusive<Spot> {
+        Spot::Keyed(queue, key.into(), 0)..=Spot::Keyed(queue, key.into(), u64::MAX)
+    }
+
     /// All claims of a process, or of all.
     pub(super) fn claims(processes: RangeInclusive<u64>) -> RangeInclusive<Spot> {
         Spot::Claimed(*processes.start(), 0, 0)..=Spot::Claimed(*processes.end(), u64::MAX, u64::MAX)
@@ -254,6 +259,17 @@ impl Store {
             page.jobs.push(Ok(row.shown(*sequence)));
         }
         page
+    }
+
+    /// The living job of a key.
+    pub(super) fn job_of_key(&self, queue: &Name, key: &str) -> Option<Job> {
+        let queue = *self.queue_names.committed().get(queue)?;
+        let of_key = self.spots.committed().range(Spot::keyed(queue, key));
+        let jobs = of_key.filter_map(|(spot, ())| {
+            let row = self.jobs.committed().get(&(queue, spot.sequence()))?;
+            row.state.is_live().then(|| row.shown(spot.sequence()))
+        });
+        jobs.into_iter().next()
     }
 
     /// Jobs of a state, in all queues.

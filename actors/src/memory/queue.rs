@@ -78,14 +78,15 @@ impl Store {
 
     /// The job that keeps another one of this key out: a living one, or else the first.
     fn holder_of(&self, queue: u64, key: &Key) -> Option<u64> {
-        let of_key = || {
-            let range =
-                Spot::Keyed(queue, key.text.clone(), 0)..=Spot::Keyed(queue, key.text.clone(), u64::MAX);
-            self.spots.range(range).map(|(spot, ())| spot.sequence())
-        };
-        let lives =
-            |sequence: &u64| self.jobs.get(&(queue, *sequence)).is_some_and(|row| row.state.is_live());
-        of_key().find(lives).or_else(|| of_key().next().filter(|_| key.scope == Scope::Kept))
+        let first =
+            || self.spots.range(Spot::keyed(queue, &key.text)).next().map(|(spot, ())| spot.sequence());
+        self.living_of(queue, &key.text).or_else(|| first().filter(|_| key.scope == Scope::Kept))
+    }
+
+    /// The job of this key that is neither done nor dead.
+    fn living_of(&self, queue: u64, key: &str) -> Option<u64> {
+        let mut of_key = self.spots.range(Spot::keyed(queue, key)).map(|(spot, ())| spot.sequence());
+        of_key.find(|sequence| self.jobs.get(&(queue, *sequence)).is_some_and(|row| row.state.is_live()))
     }
 
     /// Claims what is visible, the most urgent first.
@@ -176,8 +177,7 @@ impl Store {
         }
         for sequence in dead {
             let Some(row) = self.jobs.get(&(queue, sequence)).cloned() else { continue };
-            let key = row.what.key.clone().map(|text| Key { text, scope: Scope::Live });
-            if key.is_some_and(|key| self.holder_of(queue, &key).is_some()) {
+            if row.what.key.as_ref().is_some_and(|key| self.living_of(queue, key).is_some()) {
                 revived.kept_out += 1;
                 continue;
             }
@@ -196,20 +196,23 @@ impl Store {
     /// Removes jobs.
     pub(super) fn queue_purge(&mut self, purge: &Purge) -> Purged {
         let Some(queue) = self.queue_id(&purge.queue) else { return Purged::default() };
-        let state = match purge.what {
-            What::One(sequence) => {
-                let removed = u64::from(self.jobs.get(&(queue, sequence)).is_some());
-                self.drop_job(queue, sequence);
-                return Purged { queue: Some(queue), removed, more: false };
-            }
-            What::All(state) => state,
+        let one = match &purge.what {
+            What::One(sequence) => Some(*sequence).filter(|one| self.jobs.get(&(queue, *one)).is_some()),
+            What::Key(key) => self.living_of(queue, key),
+            What::All(state) => return self.purge_all(queue, *state),
         };
+        one.into_iter().for_each(|sequence| self.drop_job(queue, sequence));
+        Purged { queue: Some(queue), removed: u64::from(one.is_some()), one, more: false }
+    }
+
+    fn purge_all(&mut self, queue: u64, state: State) -> Purged {
         let rows = self.jobs.range((queue, 0)..=(queue, u64::MAX));
         let those = rows.filter(|(_, row)| row.state == state).map(|((_, sequence), _)| *sequence);
         let those: Vec<u64> = those.take(limits::JOBS_AT_ONCE as usize).collect();
         let removed = those.len() as u64;
         those.into_iter().for_each(|sequence| self.drop_job(queue, sequence));
-        Purged { queue: Some(queue), removed, more: removed == u64::from(limits::JOBS_AT_ONCE) }
+        let more = removed == u64::from(limits::JOBS_AT_ONCE);
+        Purged { queue: Some(queue), removed, one: None, more }
     }
 
     /// Changes what is to be changed.

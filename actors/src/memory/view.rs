@@ -115,6 +115,10 @@ impl View for MemoryView {
         Ok(self.0.store().job_page(query))
     }
 
+    fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
+        Ok(self.0.store().job_of_key(queue, key))
+    }
+
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         Ok(self.0.store().process_list(now))
     }

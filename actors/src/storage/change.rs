@@ -144,12 +144,8 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
             };
             revived.queue.into_iter().for_each(|queue| add(Primitive::Queue, queue, one));
         }
-        (Operation::QueuePurge(purge), Outcome::QueuePurge(purged)) if purged.removed > 0 => {
-            let one = match purge.what {
-                queue::What::One(sequence) => Some(sequence),
-                queue::What::All(_) => None,
-            };
-            purged.queue.into_iter().for_each(|queue| add(Primitive::Queue, queue, one));
+        (_, Outcome::QueuePurge(purged)) if purged.removed > 0 => {
+            purged.queue.into_iter().for_each(|queue| add(Primitive::Queue, queue, purged.one));
         }
         (_, Outcome::QueueConfigure(configured)) => add(Primitive::Queue, configured.queue, None),
         (Operation::Batch(batch), Outcome::Batch(Applied::Done(outcomes))) => {

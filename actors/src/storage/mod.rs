@@ -516,6 +516,12 @@ pub trait View: Send {
     /// What the database said. A damaged record is an item of the page, not an error of it.
     fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page>;
 
+    /// The job of a key that is neither done nor dead, if there is one.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if it is damaged.
+    fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>>;
+
     /// The processes registered, living or not yet buried.
     ///
     /// # Errors

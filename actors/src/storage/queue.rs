@@ -256,16 +256,18 @@ pub struct Revived {
 pub struct Purge {
     /// The queue.
     pub queue: Target,
-    /// Which: one, whatever its state is, or all of a state, [`limits::JOBS_AT_ONCE`](crate::limits::JOBS_AT_ONCE) at
-    /// most.
+    /// Which: one by its number, whatever its state is, or by its key, or all of a state,
+    /// [`limits::JOBS_AT_ONCE`](crate::limits::JOBS_AT_ONCE) at most.
     pub what: What,
 }
 
-/// What is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is removed. Whoever works on it has a stale claim then.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// The job of this number. Whoever works on it has a stale claim then.
+    /// The job of this number.
     One(u64),
+    /// The job of this key that is neither done nor dead.
+    Key(Box<str>),
     /// Jobs of this state.
     All(State),
 }
@@ -277,6 +279,8 @@ pub struct Purged {
     pub queue: Option<u64>,
     /// How many were removed.
     pub removed: u64,
+    /// The number of the one that was removed, if one was meant.
+    pub one: Option<u64>,
     /// Whether there may be more.
     pub more: bool,
 }

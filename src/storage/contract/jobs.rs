@@ -4,33 +4,33 @@ use millpond_actors::error::Error;
 use millpond_actors::limits;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::queue::{
-    Configure, Finished, How, Job, Key, NewJob, Options, Page, Place, Purge, Purged, Pushed, Query, Revive,
-    Revived, Scope, Start, State, What, Which,
+    Configure, Finished, How, Job, Key, NewJob, Options, Page, Place, Purge, Purged, Query, Revive, Revived,
+    Scope, Start, State, What, Which,
 };
 
 use super::queues::*;
 use super::stage::*;
 
-fn starting(number: u64, start: Start) -> NewJob {
+pub(super) fn starting(number: u64, start: Start) -> NewJob {
     NewJob { start, ..new_job(number) }
 }
 
-fn keyed(number: u64, key: &str, scope: Scope) -> NewJob {
+pub(super) fn keyed(number: u64, key: &str, scope: Scope) -> NewJob {
     NewJob { key: Some(Key { text: key.into(), scope }), ..new_job(number) }
 }
 
-fn change(queue: &str) -> Configure {
+pub(super) fn change(queue: &str) -> Configure {
     Configure { queue: target(queue), paused: None, max_attempts: None, keep_done_ms: None }
 }
 
 /// The row of the first queue of a store.
-const FIRST: Option<u64> = Some(1);
+pub(super) const FIRST: Option<u64> = Some(1);
 
-fn revive(queue: &str, which: Which) -> Revive {
+pub(super) fn revive(queue: &str, which: Which) -> Revive {
     Revive { queue: target(queue), which }
 }
 
-fn purge(queue: &str, what: What) -> Purge {
+pub(super) fn purge(queue: &str, what: What) -> Purge {
     Purge { queue: target(queue), what }
 }
 
@@ -173,65 +173,6 @@ pub(super) fn q5_a_retry_waits_as_long_as_it_is_told_to(stage: &Stage<'_>) {
     assert_eq!((job.attempts, job.due), (2, None));
 }
 
-pub(super) fn q6_a_key_keeps_others_out_until_its_job_is_done(stage: &Stage<'_>) {
-    let (mut a, mut b) = (stage.join(), stage.join());
-    let mut push = |number| b.run(push("q", vec![keyed(number, "k", Scope::Live)])).places[0];
-    let out = Place { sequence: 1, existed: true };
-    assert_eq!(push(1), Place { sequence: 1, existed: false });
-    assert_eq!(push(2), out, "while it waits");
-    let (receipt, _) = a.claim_one("q", LONG);
-    assert_eq!(push(3), out, "while it is worked on");
-    a.finish(receipt, retry(50));
-    assert_eq!(push(4), out, "while it is delayed");
-    stage.pass(50);
-    let (receipt, _) = a.claim_one("q", LONG);
-    assert_eq!(a.finish(receipt, How::Done), Finished::Done);
-    assert_eq!(push(5), Place { sequence: 2, existed: false }, "what was kept out took no number");
-}
-
-pub(super) fn q6_a_key_is_of_one_queue_and_one_job_of_a_push(stage: &Stage<'_>) {
-    let mut a = stage.join();
-    let all = |scope| vec![keyed(1, "k", scope), new_job(2), keyed(3, "k", scope), keyed(4, "K", scope)];
-    let places = |pushed: Pushed| -> Vec<(u64, bool)> {
-        pushed.places.iter().map(|place| (place.sequence, place.existed)).collect()
-    };
-    let whole = [(1, false), (2, false), (1, true), (3, false)];
-    for queue in ["q", "r"] {
-        assert_eq!(places(a.run(push(queue, all(Scope::Live)))), whole);
-    }
-}
-
-pub(super) fn q6_what_is_kept_may_keep_others_out_too(stage: &Stage<'_>) {
-    let mut a = stage.join();
-    a.run(Configure { keep_done_ms: Some(1_000), ..change("q") });
-    for (number, how) in [(1, How::Done), (2, bury("no use"))] {
-        let key = format!("k{number}");
-        a.push("q", vec![keyed(number, &key, Scope::Live)]);
-        let (receipt, _) = a.claim_one("q", LONG);
-        a.finish(receipt, how);
-        let again = |scope| push("q", vec![keyed(9, &key, scope)]);
-        assert!(a.run(again(Scope::Kept)).places[0].existed, "{key}");
-        assert!(!a.run(again(Scope::Live)).places[0].existed, "{key}");
-        assert_eq!(a.claim_numbers("q"), [9]);
-    }
-}
-
-pub(super) fn q6_a_dead_letter_is_not_revived_beside_its_successor(stage: &Stage<'_>) {
-    let mut a = stage.join();
-    for _ in 0..2 {
-        a.push("q", vec![keyed(1, "k", Scope::Live)]);
-        let (receipt, _) = a.claim_one("q", LONG);
-        a.finish(receipt, bury("no use"));
-    }
-    let both = Revived { queue: FIRST, revived: 1, kept_out: 1, next: None };
-    assert_eq!(a.run(revive("q", Which::From(0))), both, "one of the two");
-    assert_eq!(stage.counts("q"), [1, 0, 0, 1, 0]);
-    assert_eq!(
-        a.run(revive("q", Which::One(2))),
-        Revived { queue: FIRST, revived: 0, kept_out: 1, next: None }
-    );
-}
-
 pub(super) fn q4_dead_letters_are_revived(stage: &Stage<'_>) {
     let mut a = stage.join();
     a.push_numbers("q", &[1, 2, 3]);
@@ -280,18 +221,22 @@ pub(super) fn g9_many_are_revived_and_removed_in_steps(stage: &Stage<'_>) {
     let rest = a.run(revive("q", Which::From(most + 1)));
     assert_eq!(rest, Revived { queue: FIRST, revived: over, kept_out: 0, next: None });
     let all = purge("q", What::All(State::Ready));
-    assert_eq!(a.run(all.clone()), Purged { queue: FIRST, removed: most, more: true });
-    assert_eq!(a.run(all), Purged { queue: FIRST, removed: over, more: false });
+    assert_eq!(a.run(all.clone()), Purged { queue: FIRST, removed: most, one: None, more: true });
+    assert_eq!(a.run(all), Purged { queue: FIRST, removed: over, one: None, more: false });
 }
 
 pub(super) fn jobs_are_removed_on_request(stage: &Stage<'_>) {
     let mut a = stage.join();
     a.push("q", vec![new_job(1), new_job(2), starting(3, Start::After(9)), starting(4, Start::At(i64::MAX))]);
     let (receipt, _) = a.claim_one("q", LONG);
-    let removed = |removed| Purged { queue: FIRST, removed, more: false };
+    let removed = |removed| Purged { queue: FIRST, removed, ..Purged::default() };
     assert_eq!(a.run(purge("q", What::All(State::Delayed))), removed(2));
     assert_eq!(a.run(purge("q", What::All(State::Dead))), removed(0));
-    assert_eq!(a.run(purge("q", What::One(1))), removed(1), "even what is worked on");
+    assert_eq!(
+        a.run(purge("q", What::One(1))),
+        Purged { one: Some(1), ..removed(1) },
+        "even what is worked on"
+    );
     assert_eq!(a.run(purge("q", What::One(1))), removed(0));
     assert_eq!(a.run(purge("never", What::One(1))), Purged::default());
     assert_eq!(a.finish(receipt, How::Done), Finished::Stale);

@@ -9,6 +9,7 @@ mod erasing;
 mod feeds;
 mod groups;
 mod jobs;
+mod keys;
 mod locks;
 mod model;
 mod processes;
@@ -304,6 +305,13 @@ macro_rules! contract_suite {
                     processes_show_how_many_jobs_they_have
                     g9_a_claim_of_all_is_bounded_by_what_is_wanted
                 }
+                keys {
+                    q6_a_key_keeps_others_out_until_its_job_is_done
+                    q6_a_key_is_of_one_queue_and_one_job_of_a_push
+                    q6_what_is_kept_may_keep_others_out_too
+                    q6_a_dead_letter_is_not_revived_beside_its_successor
+                    q6_the_living_job_of_a_key_is_found_and_removed
+                }
                 jobs {
                     everything_about_a_job_survives_the_round_trip
                     g2_a_push_is_whole
@@ -313,10 +321,6 @@ macro_rules! contract_suite {
                     q5_after_another_boot_a_delay_goes_by_the_wall_clock
                     q5_what_is_due_comes_by_its_priority
                     q5_a_retry_waits_as_long_as_it_is_told_to
-                    q6_a_key_keeps_others_out_until_its_job_is_done
-                    q6_a_key_is_of_one_queue_and_one_job_of_a_push
-                    q6_what_is_kept_may_keep_others_out_too
-                    q6_a_dead_letter_is_not_revived_beside_its_successor
                     q4_dead_letters_are_revived
                     q4_a_job_may_be_a_dead_letter_from_the_beginning
                     g9_many_are_revived_and_removed_in_steps

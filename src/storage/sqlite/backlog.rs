@@ -12,7 +12,7 @@ use super::error::database;
 use super::job::{columns, job};
 use super::lease::{Judge, Lease};
 use super::look_up::look_up;
-use super::queue::by_name;
+use super::queue::{by_name, living_of};
 use super::schedule;
 use super::session::SqliteSession;
 
@@ -176,4 +176,12 @@ pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page> {
         page.jobs.push(job);
     }
     Ok(page)
+}
+
+/// The living job of a key.
+pub(super) fn of_key(connection: &Connection, queue: &Name, key: &str) -> Result<Option<Job>> {
+    let Some(found) = by_name(connection, queue.as_str())? else { return Ok(None) };
+    let Some(from) = living_of(connection, found.id, key)? else { return Ok(None) };
+    let query = Query { queue: queue.clone(), state: None, from, limit: 1 };
+    page(connection, &query)?.jobs.into_iter().next().transpose()
 }

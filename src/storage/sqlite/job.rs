@@ -4,8 +4,8 @@ use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::storage::checksum::{self, Kind};
 use millpond_actors::storage::queue::{
-    DIED, Due, EXPIRED, Job, Key, NewJob, Purge, Purged, Recall, Recalled, Receipt, Revive, Revived, Scope,
-    State, What, Which,
+    DIED, Due, EXPIRED, Job, NewJob, Purge, Purged, Recall, Recalled, Receipt, Revive, Revived, State, What,
+    Which,
 };
 use rusqlite::types::FromSql;
 use rusqlite::{OptionalExtension, Row, params};
@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::data::{data_column, data_from};
 use super::error::{corrupt, database};
 use super::origin::{origin_columns, origin_from};
-use super::queue::{Found, find};
+use super::queue::{Found, find, living_of};
 use super::session::SqliteSession;
 
 /// The columns of a job that [`job`] reads, in its order.
@@ -290,7 +290,7 @@ impl SqliteSession {
         }
         for (sequence, key) in dead {
             if let Some(text) = key
-                && self.holder_of(queue, &Key { text, scope: Scope::Live })?.is_some()
+                && living_of(&self.connection, queue, &text)?.is_some()
             {
                 revived.kept_out += 1;
                 continue;
@@ -317,17 +317,22 @@ impl SqliteSession {
         let Some(Found { id: queue, .. }) = find(&self.connection, &purge.queue)? else {
             return Ok(Purged::default());
         };
-        let state = match purge.what {
-            What::One(sequence) => {
-                let removed = u64::from(self.drop_job((queue, sequence))?);
-                return Ok(Purged { queue: Some(queue), removed, more: false });
-            }
-            What::All(state) => state as u8,
+        let one = match &purge.what {
+            What::One(sequence) => Some(*sequence),
+            What::Key(key) => living_of(&self.connection, queue, key)?,
+            What::All(state) => return self.purge_all(queue, *state),
         };
+        let removed = one.map_or(Ok(false), |sequence| self.drop_job((queue, sequence)))?;
+        let one = one.filter(|_| removed);
+        Ok(Purged { queue: Some(queue), removed: u64::from(removed), one, more: false })
+    }
+
+    fn purge_all(&self, queue: u64, state: State) -> Result<Purged> {
         let mut statement = self.connection.prepare_cached(Self::PURGE).map_err(database)?;
-        let removed = statement.execute(params![queue, state, limits::JOBS_AT_ONCE]).map_err(database)?;
+        let removed =
+            statement.execute(params![queue, state as u8, limits::JOBS_AT_ONCE]).map_err(database)?;
         let more = removed == limits::JOBS_AT_ONCE as usize;
-        Ok(Purged { queue: Some(queue), removed: removed as u64, more })
+        Ok(Purged { queue: Some(queue), removed: removed as u64, one: None, more })
     }
 
     // With its last attempt a job goes to the dead letters.

@@ -59,6 +59,23 @@ pub(super) fn by_name(connection: &Connection, name: &str) -> Result<Option<Foun
     look_up(connection, BY_NAME, ("queue", &name), [name], Found::read)
 }
 
+// The index knows the key, and the row whether it is that of the job.
+const LIVING_OF_KEY: &str = "SELECT i.sequence, j.key = ?2 AND j.state < 3
+    FROM job i INDEXED BY job_of_key LEFT JOIN job j ON j.queue = i.queue AND j.sequence = i.sequence
+    WHERE i.queue = ?1 AND i.key = ?2 AND i.state < 3 ORDER BY i.sequence LIMIT 1";
+const FIRST_OF_KEY: &str = "SELECT i.sequence, j.key = ?2
+    FROM job i INDEXED BY job_of_key LEFT JOIN job j ON j.queue = i.queue AND j.sequence = i.sequence
+    WHERE i.queue = ?1 AND i.key = ?2 ORDER BY i.sequence LIMIT 1";
+
+/// The job of this key that is neither done nor dead.
+pub(super) fn living_of(connection: &Connection, queue: u64, key: &str) -> Result<Option<u64>> {
+    of_key(connection, LIVING_OF_KEY, queue, key)
+}
+
+fn of_key(connection: &Connection, sql: &'static str, queue: u64, key: &str) -> Result<Option<u64>> {
+    look_up(connection, sql, ("key of a job", &key), params![queue, key], |row| row.get(0))
+}
+
 impl SqliteSession {
     /// Pushes all jobs, but for those whose keys are taken.
     pub(super) fn push(&mut self, push: &Push) -> Result<Pushed> {
@@ -93,22 +110,10 @@ impl SqliteSession {
         statement.execute([found.id, found.sequence]).map(drop).map_err(database)
     }
 
-    // The index knows the key, and the row whether it is that of the job.
-    const LIVING_OF_KEY: &str = "SELECT i.sequence, j.key = ?2 AND j.state < 3
-        FROM job i INDEXED BY job_of_key LEFT JOIN job j ON j.queue = i.queue AND j.sequence = i.sequence
-        WHERE i.queue = ?1 AND i.key = ?2 AND i.state < 3 ORDER BY i.sequence LIMIT 1";
-    const FIRST_OF_KEY: &str = "SELECT i.sequence, j.key = ?2
-        FROM job i INDEXED BY job_of_key LEFT JOIN job j ON j.queue = i.queue AND j.sequence = i.sequence
-        WHERE i.queue = ?1 AND i.key = ?2 ORDER BY i.sequence LIMIT 1";
-
     /// The job that keeps another one of this key out: a living one, or else the first.
-    pub(super) fn holder_of(&self, queue: u64, key: &Key) -> Result<Option<u64>> {
-        let look = |sql| {
-            let shown = ("key of a job", &key.text as &dyn std::fmt::Display);
-            look_up(&self.connection, sql, shown, params![queue, key.text], |row| row.get(0))
-        };
-        match (look(Self::LIVING_OF_KEY)?, key.scope) {
-            (None, Scope::Kept) => look(Self::FIRST_OF_KEY),
+    fn holder_of(&self, queue: u64, key: &Key) -> Result<Option<u64>> {
+        match (living_of(&self.connection, queue, &key.text)?, key.scope) {
+            (None, Scope::Kept) => of_key(&self.connection, FIRST_OF_KEY, queue, &key.text),
             (living, _) => Ok(living),
         }
     }

@@ -210,6 +210,11 @@ impl View for SqliteView {
         backlog::page(&self.connection, query)
     }
 
+    fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
+        let _snapshot = self.one_snapshot()?;
+        backlog::of_key(&self.connection, queue, key)
+    }
+
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         self.keep_sidecar();
         let _snapshot = self.one_snapshot()?;

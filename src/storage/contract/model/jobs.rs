@@ -68,7 +68,8 @@ pub(super) fn job_steps() -> impl Strategy<Value = JobStep> {
     ];
     let which = prop_oneof![(1..30_u64).prop_map(Which::One), (0..20_u64).prop_map(Which::From)];
     let state = (0..State::ALL.len()).prop_map(|state| What::All(State::ALL[state]));
-    let what = prop_oneof![4 => (1..30_u64).prop_map(What::One), 1 => state];
+    let key = (0..3_u8).prop_map(|key| What::Key(format!("k{key}").into()));
+    let what = prop_oneof![4 => (1..30_u64).prop_map(What::One), 4 => key, 1 => state];
     let ttl_ms = prop_oneof![Just(20), Just(50), Just(500), Just(20_000)];
     let queue = || 0..QUEUES.len();
     prop_oneof![
@@ -78,7 +79,7 @@ pub(super) fn job_steps() -> impl Strategy<Value = JobStep> {
         6 => (0..9_usize, how).prop_map(|(back, how)| JobStep::Finish { back, how }),
         1 => queue().prop_map(|queue| JobStep::Recall { queue }),
         1 => (queue(), which).prop_map(|(queue, which)| JobStep::Revive { queue, which }),
-        1 => (queue(), what).prop_map(|(queue, what)| JobStep::Purge { queue, what }),
+        2 => (queue(), what).prop_map(|(queue, what)| JobStep::Purge { queue, what }),
         2 => (queue(), 0..SCHEDULES.len(), plans(), times())
             .prop_map(|(queue, schedule, plan, due)| JobStep::Schedule { queue, schedule, plan, due }),
         1 => (queue(), 0..SCHEDULES.len())
@@ -131,7 +132,7 @@ impl Jobs {
             }
             JobStep::Recall { queue } => QueueRecall(Recall { queue: target(queue) }),
             JobStep::Revive { queue, which } => QueueRevive(Revive { queue: target(queue), which: *which }),
-            JobStep::Purge { queue, what } => QueuePurge(Purge { queue: target(queue), what: *what }),
+            JobStep::Purge { queue, what } => QueuePurge(Purge { queue: target(queue), what: what.clone() }),
             JobStep::Schedule { queue, schedule, plan, due } => {
                 let (queue, name) = (target(queue), name(SCHEDULES[*schedule]));
                 ScheduleSet(Set { queue, name, plan: plan.clone(), due: Some(*due) })
@@ -193,6 +194,9 @@ pub(super) fn compare(pair: &mut Pair) {
         let query = |state, from, limit| Query { queue: name(queue), state, from, limit };
         pair.compare(|view| view.jobs(&query(None, 0, 99)));
         pair.compare(|view| view.jobs(&query(Some(State::Ready), 3, 2)));
+        for key in 0..3 {
+            pair.compare(|view| view.job_of_key(&name(queue), &format!("k{key}")));
+        }
     }
     for (number, queue) in QUEUES.into_iter().enumerate() {
         let schedules = pair.compare(|view| view.schedules(&name(queue)));

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use millpond_actors::error::Error;
 use millpond_actors::storage::queue::{
-    Claim, Claimed, Finish, Finished, How, Key, NewJob, Page, Push, Query, Receipt, Scope, Start, State,
+    Claim, Claimed, Finish, Finished, How, Key, NewJob, Page, Purge, Push, Query, Receipt, Scope, Start,
+    State, What,
 };
 use millpond_actors::storage::{Backend, Data, Identity, Session};
 
@@ -146,6 +147,25 @@ fn cost(backlog: usize) -> u64 {
 fn r3_what_a_claim_costs_does_not_depend_on_how_many_jobs_there_are() {
     let (few, many) = (cost(20), cost(2_000));
     assert!(few > 100, "{few} steps: nothing was counted");
+    assert!(many <= few + few / 5, "{many} steps instead of {few}");
+}
+
+#[test]
+fn r3_what_a_removal_by_key_costs_does_not_depend_on_how_many_jobs_there_are() {
+    let cost = |backlog: usize| {
+        let fixture = Fixture::new();
+        let (mut session, steps) = counted(&fixture);
+        let keys: Vec<String> = (0..backlog).map(|n| format!("k{n}")).collect();
+        let jobs: Vec<_> = keys.iter().map(|key| (key.as_str(), 0)).collect();
+        group(&mut session, 0, 1, |session| session.queue_push(&push("q", &jobs)));
+        let before = steps.load(Ordering::Relaxed);
+        let purge = Purge { queue: target("q"), what: What::Key("k7".into()) };
+        let (_, purged) = group(&mut session, 0, 2, |session| session.queue_purge(&purge));
+        assert_eq!((purged.removed, purged.one), (1, Some(8)));
+        steps.load(Ordering::Relaxed) - before
+    };
+    let (few, many) = (cost(20), cost(2_000));
+    assert!(few > 20, "{few} steps: nothing was counted");
     assert!(many <= few + few / 5, "{many} steps instead of {few}");
 }
 

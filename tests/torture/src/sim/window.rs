@@ -133,6 +133,10 @@ impl View for Window {
         self.view.jobs(query)
     }
 
+    fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
+        self.view.job_of_key(queue, key)
+    }
+
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
         self.view.processes(now)
     }
