@@ -176,6 +176,37 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Timers
+//! [`Timers`] are for what is to be done at a time unless something happens before: a reminder, an offer that runs out, the end of
+//! a session. What they promise:
+//! - One timer a key. Set again it is [moved](Timers::set), to another time and another value, and it can be
+//!   [taken back](Timers::cancel).
+//! - It never comes early and comes at least once, as a [`Job`] with the timer's key, also if every process has died meanwhile.
+//! - One that is moved or taken back while somebody works on it is gone for him: what he says of it is [`Error::StaleClaim`], and
+//!   a [batch](Batch) that ends it does not take effect.
+//!
+//! They are a queue, [`timers/NAME`](Timers::queue), with its workers and dead letters. Not for what happens anyway: that is a
+//! [delayed](Push::delay) job. Not for what happens again and again at the times of a calendar: that is a
+//! [schedule](Queue::recurring).
+//!
+//! ```
+//! use std::time::Duration;
+//! use millpond::Store;
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let sessions = store.timers::<String>("sessions");
+//! let idle = Duration::from_millis(20); // half an hour
+//! sessions.set("ada", idle, &"desk 7".to_owned()).await?;
+//! sessions.set("bob", idle, &"desk 8".to_owned()).await?;
+//! sessions.set("ada", idle, &"desk 7".to_owned()).await?; // she has done something
+//! sessions.cancel("bob").await?; // he has left
+//! let over = sessions.due().await?;
+//! assert_eq!((over.key(), over.as_str()), (Some("ada"), "desk 7"));
+//! over.done().await?;
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # Batches
 //! A [`Batch`] writes to any of them in one commit, all or none: events with the jobs and messages that follow from them, the
 //! effects of a job with its [end](Job::done_in), those of a message with its [acknowledgement](Consumer::ack_in), changes of
@@ -219,6 +250,7 @@ mod schedule;
 mod semaphore;
 mod sql;
 mod subject;
+mod timers;
 mod watching;
 mod worker;
 
@@ -293,6 +325,7 @@ pub use crate::stopper::Stopper;
 pub use crate::store::watched;
 pub use crate::store::{Store, StoreBuilder};
 pub use crate::subject::{Subject, SubjectKey};
+pub use crate::timers::Timers;
 pub use crate::worker::{Tally, Task, Verdict, Worker};
 #[cfg(any(test, feature = "testing"))]
 pub use millpond_actors::clock::{Clock, ManualClock, Moment};

@@ -17,8 +17,8 @@ use millpond_actors::queue::{Abandoned, Arrived, Held, Pop, QueueActor, Wait, Wr
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::queue::{
-    self as storage, Configure, Job as Record, NewJob, Numbers, Page, Place, Purged, Query, Revived, State,
-    What, Which,
+    self as storage, Configure, Job as Record, NewJob, Numbers, Page, Place, Purged, Query, Revived, Start,
+    State, What, Which,
 };
 use millpond_actors::storage::{Data, Target};
 use millpond_actors::supervisor::Post;
@@ -67,7 +67,11 @@ pub type Pushed = Place;
 
 impl<T> Queue<T> {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Queue<T> {
-        Queue { runtime, name: Name::new(name), lease: limits::JOB_LEASE, values: PhantomData }
+        Queue::named(runtime, Name::new(name))
+    }
+
+    pub(crate) fn named(runtime: Arc<Runtime>, name: Result<Name>) -> Queue<T> {
+        Queue { runtime, name, lease: limits::JOB_LEASE, values: PhantomData }
     }
 
     /// Sets the time to live of claims made through this handle: 10 ms to 365 days, 30 s unless set. It matters only for a
@@ -385,6 +389,14 @@ impl Batch {
         self.add_job(queue, job)
     }
 
+    /// Adds the removal of the living job of a key. Whether there was one.
+    pub(crate) fn remove_of_key<T>(&mut self, queue: &Queue<T>, key: &str) -> Result<Slot<bool>> {
+        let what = What::Key(key.into());
+        let purge = storage::Purge { queue: Target { name: queue.checked()?.clone(), id: None }, what };
+        let removed = |purged: Purged| Ok(purged.removed > 0);
+        self.add::<storage::Purge, _>(&queue.runtime, (Part::plain(purge), 0), removed)
+    }
+
     fn add_job<T>(&mut self, queue: &Queue<T>, job: NewJob) -> Result<Slot<Pushed>> {
         let name = queue.checked()?;
         let (bytes, part) = (job.data.bytes().len(), push_part(queue.runtime.post(), name, job));
@@ -399,10 +411,11 @@ pub(crate) fn encode(queue: &Name, job: &impl Serialize, push: Push) -> Result<N
 
 /// A push as a part of a batch.
 pub(crate) fn push_part(post: &Post, name: &Name, job: NewJob) -> Part {
+    let ready = job.start == Start::Now;
     let push = storage::Push { queue: Target { name: name.clone(), id: None }, jobs: vec![job] };
     let (post, name) = (post.clone(), name.clone());
     // Also after an error: it may be there all the same.
-    Part::new(push, move |_| post.tell::<QueueActor, _>(&name, Arrived))
+    Part::new(push, move |_| post.tell::<QueueActor, _>(&name, Arrived { ready }))
 }
 
 fn only(places: Vec<Pushed>) -> Result<Pushed> {

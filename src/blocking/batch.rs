@@ -1,10 +1,12 @@
 //! Batches, for threads that wait.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use millpond_actors::error::{Expected, Result};
 
-use super::{Channel, LockGuard, Log, Queue};
+use super::{Channel, LockGuard, Log, Queue, Timers};
 use crate::batch::{Slot, Written};
 use crate::events::{Appended, Event};
 use crate::feed::Stamp;
@@ -61,6 +63,42 @@ impl Batch {
     /// As there.
     pub fn push_with<T: Serialize>(&mut self, queue: &Queue<T>, job: &T, push: Push) -> Result<Slot<Pushed>> {
         self.batch.push_with(&queue.queue, job, push)
+    }
+
+    /// See [`crate::Batch::set_timer`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_timer<T: Serialize>(
+        &mut self,
+        timers: &Timers<T>,
+        key: impl AsRef<str>,
+        delay: Duration,
+        value: &T,
+    ) -> Result<Slot<bool>> {
+        self.batch.set_timer(&timers.timers, key, delay, value)
+    }
+
+    /// See [`crate::Batch::set_timer_at`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_timer_at<T: Serialize>(
+        &mut self,
+        timers: &Timers<T>,
+        key: impl AsRef<str>,
+        ms_since_1970: i64,
+        value: &T,
+    ) -> Result<Slot<bool>> {
+        self.batch.set_timer_at(&timers.timers, key, ms_since_1970, value)
+    }
+
+    /// See [`crate::Batch::cancel_timer`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn cancel_timer<T>(&mut self, timers: &Timers<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
+        self.batch.cancel_timer(&timers.timers, key)
     }
 
     /// See [`crate::Batch::publish`].

@@ -42,6 +42,7 @@ mod schedule;
 mod semaphore;
 mod store;
 mod subject;
+mod timers;
 mod worker;
 
 pub use self::aggregate::Entity;
@@ -68,4 +69,5 @@ pub use self::rw_lock::RwLock;
 pub use self::semaphore::Semaphore;
 pub use self::store::{Store, StoreBuilder};
 pub use self::subject::Subject;
+pub use self::timers::Timers;
 pub use self::worker::Worker;

@@ -9,7 +9,7 @@ use millpond_actors::error::{Error, Result};
 
 use super::{
     Batch, Changes, Channel, Channels, Election, Entity, Events, Inspector, Lock, LockSet, Log, Projection,
-    Queue, RwLock, Semaphore, Subject,
+    Queue, RwLock, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
@@ -113,6 +113,12 @@ impl Store {
     #[must_use]
     pub fn queue<T>(&self, name: impl AsRef<str>) -> Queue<T> {
         Queue { queue: self.store.queue(name) }
+    }
+
+    /// See [`crate::Store::timers`].
+    #[must_use]
+    pub fn timers<T>(&self, name: impl AsRef<str>) -> Timers<T> {
+        Timers { timers: self.store.timers(name) }
     }
 
     /// See [`crate::Store::aggregate`].

@@ -32,6 +32,7 @@ use crate::sql::Sql;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 pub use crate::storage::watched;
 use crate::subject::{self, Subject};
+use crate::timers::Timers;
 
 /// An open store. Cheap to clone; every clone is the same store.
 ///
@@ -121,6 +122,12 @@ impl Store {
     #[must_use]
     pub fn queue<T>(&self, name: impl AsRef<str>) -> Queue<T> {
         Queue::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// The timers of this name, whose values are `T`s. A bad name is the first call's error.
+    #[must_use]
+    pub fn timers<T>(&self, name: impl AsRef<str>) -> Timers<T> {
+        Timers::new(Arc::clone(&self.runtime), name.as_ref())
     }
 
     /// The aggregate of this kind and id. A bad id is the first call's error.

@@ -64,6 +64,9 @@ mod shared_locks;
 mod sql;
 mod sql_allowed;
 mod threads;
+#[cfg(feature = "testing")]
+mod timer_model;
+mod timers;
 mod upcasts;
 mod worker_threads;
 mod workers;

@@ -68,7 +68,7 @@ const SRC: [&[&str]; 11] = [
         "following",
         "subject",
     ],
-    &["aggregate", "log", "channel", "channels", "worker", "schedule", "sql"],
+    &["aggregate", "log", "channel", "channels", "worker", "schedule", "timers", "sql"],
     &["repository", "erase", "projection"],
     &["store", "relay"],
     &["blocking", "guide", "lib", "testing"],
@@ -283,6 +283,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/projection/projector.rs"
             | "src/projection/inspect.rs"
             | "src/worker/mod.rs"
+            | "src/timers.rs"
             | "src/queue.rs" => source
                 .path
                 .replace("src/", "src/blocking/")

@@ -52,9 +52,12 @@ pub struct Pop {
 #[derive(Debug)]
 pub struct Abandoned;
 
-/// Jobs have been pushed past the actor, in a batch: there may be one that can be claimed.
+/// Jobs have been pushed past the actor, in a batch: there may be one that can be claimed, or whose time will come.
 #[derive(Debug)]
-pub struct Arrived;
+pub struct Arrived {
+    /// One can be claimed now.
+    pub ready: bool,
+}
 
 /// A caller who waits.
 struct Waiter {
@@ -263,6 +266,11 @@ impl QueueActor {
         }
     }
 
+    /// What is there cannot be claimed before its time: a look says when that is, and costs no commit.
+    fn changed(&mut self, ready: bool, context: &mut Context<Self>) {
+        if ready { self.claim(context) } else { self.look(context) }
+    }
+
     /// Nobody will be given a job any more.
     fn refuse_all(&mut self, error: &Error, context: &mut Context<Self>) {
         for waiter in std::mem::take(&mut self.waiting) {
@@ -334,7 +342,7 @@ impl Handler<Changed> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Changed { ready }: Changed, context: &mut Self::Context) {
-        if ready { self.claim(context) } else { self.look(context) }
+        self.changed(ready, context);
     }
 }
 
@@ -390,8 +398,8 @@ impl Handler<Visit<Write>> for QueueActor {
 impl Handler<Visit<Arrived>> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, _: Visit<Arrived>, context: &mut Self::Context) {
-        self.claim(context);
+    fn handle(&mut self, Visit { message, .. }: Visit<Arrived>, context: &mut Self::Context) {
+        self.changed(message.ready, context);
     }
 }
 
