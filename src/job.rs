@@ -294,13 +294,23 @@ impl<T> Job<T> {
     /// # }).unwrap();
     /// ```
     pub fn done_in(self, batch: &mut Batch) -> Result<()> {
-        let Job { runtime, held, .. } = self;
-        let (queue, sequence) = (held.queue().to_string(), held.job().sequence);
-        let means = move |finished| match finished {
+        let means = self.done_means();
+        batch.add::<Finish, _>(&self.runtime, (self.held.done_part(), 0), means).map(drop)
+    }
+
+    /// The same, before everything else in the batch, be it added already: for that the job is done, and another one may have
+    /// its key.
+    pub(crate) fn done_before(self, batch: &mut Batch) -> Result<()> {
+        let means = self.done_means();
+        batch.condition::<Finish>(&self.runtime, self.held.done_part(), means)
+    }
+
+    fn done_means(&self) -> impl FnOnce(Finished) -> Result<()> + Send + 'static + use<T> {
+        let (queue, sequence) = (self.queue().to_owned(), self.sequence());
+        move |finished| match finished {
             Finished::Stale => Err(Error::StaleClaim { queue, sequence }),
             _ => Ok(()),
-        };
-        batch.add::<Finish, _>(&runtime, (held.done_part(), 0), means).map(drop)
+        }
     }
 
     /// The attempt came to nothing, and the job is tried again after a while: one second after the first attempt, twice as

@@ -201,7 +201,7 @@
 //!         Ok(())
 //!     }
 //!
-//!     // It comes whatever has happened meanwhile; the state says whether it matters.
+//!     // It comes whatever has happened meanwhile, unless it is taken back; the state says whether it matters.
 //!     fn timeout(&mut self, booking: &mut Booking, timeout: &Timeout, steps: &mut Steps<'_>) -> Result<(), Failure> {
 //!         if !booking.paid {
 //!             steps.push(&self.commands, &format!("give back the seats of {}", timeout.correlation))?;
@@ -241,7 +241,12 @@
 //!   its own, and looked up before the command is carried out a second time.
 //! - What cannot be undone by a transaction is undone by another command: that is *compensation*, and a step like the others. The
 //!   transfer between accounts that gives the money back, if the other account refuses it, is one of the tests of this crate.
-//! - Timeouts are jobs of the queue `timeouts/bookings`: they come once, never early, and outlive the program.
+//! - Timeouts are jobs of the queue `timeouts/bookings`: they come once, never early, and outlive the program. One that is set
+//!   already under its name stays as it is; [`Steps::cancel`](crate::Steps::cancel) takes it back, and both together move it. So
+//!   `"Paid"` could have taken `"unpaid"` back, and there would be nothing to ask the state. When a timeout is dealt with it is over:
+//!   set again there, under the same name, it comes again, every hour if that is wanted.
+//! - What waits for a time and is no step of a process is a [timer](crate::Timers), which a projection, a worker or a process manager
+//!   sets in its own commit ([`Batch::set_timer`](crate::Batch::set_timer)).
 //!
 //! # 6. What is promised, and when not to use it
 //!

@@ -1,7 +1,7 @@
 //! Jobs of a projection whose time has come: dead letters that were revived, and timeouts.
 //!
-//! Whoever has the projection's lock deals with them, between the events. What comes of one, the projection's place and the end of
-//! the job are one commit.
+//! Whoever has the projection's lock deals with them, between the events. The end of the job, what comes of it and the projection's
+//! place are one commit, in this order: a timeout that sets itself again finds that it is over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,13 +32,18 @@ pub(super) async fn project_again(
         return ended(job.bury(reason).await);
     }
     let track = tracks.iter_mut().find(|track| track.standing().generation == generation);
-    let (Some(track), Some(event)) = (track, letters::event(&job, session).await.map_err(Halt::Error)?)
-    else {
+    let event = match letters::event(&job, session).await {
+        Err(error) => return unreadable(job, error).await,
+        Ok(event) => event,
+    };
+    let (Some(track), Some(event)) = (track, event) else {
         // Its generation is gone, or what it was about is erased.
         return ended(job.done().await);
     };
     let (events, mut batch) = (VecDeque::from([event]), Batch::new(Arc::clone(session.runtime())));
-    handler.prepare(&events, 1).await.map_err(Halt::Error)?;
+    if let Err(error) = handler.prepare(&events, 1).await {
+        return unreadable(job, error).await;
+    }
     for event in &events {
         if let Err(reason) = track.project(event, &mut batch, session, handler) {
             return ended(job.bury(reason).await);
@@ -46,6 +51,15 @@ pub(super) async fn project_again(
     }
     *refused = end_in(job, batch, 1, track, session, handler).await?.map(|reason| (sequence, reason));
     Ok(())
+}
+
+/// What a letter is about cannot be read. If that is because of what is stored it is dead again, and holds up nobody; else the
+/// letter is given back, and comes again.
+async fn unreadable(job: Job<DeadLetter>, error: Error) -> Result<(), Halt> {
+    match error {
+        Error::Corrupt { .. } | Error::Decode { .. } => ended(job.bury(error.to_string()).await),
+        _ => Err(Halt::Error(error)),
+    }
 }
 
 /// Has a timeout dealt with. `refused` is the one before, if the store has refused what came of it.
@@ -69,7 +83,7 @@ pub(super) async fn time_out(
     Ok(())
 }
 
-/// Commits what came of a job with its end. Why that was refused: the job was given back with its batch then, and comes next.
+/// Commits the end of a job with what came of it. Why that was refused: the job was given back with its batch then, and comes next.
 async fn end_in<T>(
     job: Job<T>,
     mut batch: Batch,
@@ -78,7 +92,7 @@ async fn end_in<T>(
     session: &Session<'_>,
     handler: &mut impl Handler,
 ) -> Result<Option<String>, Halt> {
-    job.done_in(&mut batch).map_err(Halt::Error)?;
+    job.done_before(&mut batch).map_err(Halt::Error)?;
     let Standing { position, failure, .. } = track.standing().clone();
     track.commit_handled(batch, (position, handled), failure, session, handler).await
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use millpond_actors::error::Result;
-use millpond_actors::name::{Name, part};
+use millpond_actors::limits;
+use millpond_actors::name::{Name, check, part};
 use millpond_actors::runtime::Runtime;
 
 use super::managing::Managing;
@@ -116,8 +117,9 @@ pub trait ProcessManager {
         steps: &mut Steps<'_>,
     ) -> std::result::Result<(), Failure>;
 
-    /// A [timeout](Steps::timeout) has come. Whether it still matters the state tells: a timeout is not taken back. Does nothing
-    /// unless it is implemented.
+    /// A [timeout](Steps::timeout) has come, and is over: set here once more, under the same name, it comes again. Whether it still
+    /// matters the state tells, unless whatever makes it pointless [takes it back](Steps::cancel). Does nothing unless it is
+    /// implemented.
     ///
     /// # Errors
     /// Anything: it comes again then, as a job that is [tried again](crate::Job::retry).
@@ -167,14 +169,29 @@ impl<'a> Steps<'a> {
     }
 
     /// Has [`ProcessManager::timeout`] called after this time, at most 365 days, never before; also if the program is started anew
-    /// meanwhile. One that is set already under this name stays as it is.
+    /// meanwhile. One that is set already under this name stays as it is: [taken back](Steps::cancel) before, it is set anew.
     ///
     /// # Errors
     /// A name, together with the process's, above 500 bytes; a time above 365 days; the batch is full.
     pub fn timeout(&mut self, name: impl Into<String>, after: Duration) -> Result<()> {
         let timeout = Timeout { correlation: self.correlation.to_owned(), name: name.into() };
-        let key = format!("{}/{}", part(&timeout.name), self.correlation);
-        self.batch.push_with(self.timeouts, &timeout, Push::new().delay(after).key(key)).map(drop)
+        let push = Push::new().delay(after).key(self.key(&timeout.name));
+        self.batch.push_with(self.timeouts, &timeout, push).map(drop)
+    }
+
+    /// Takes a timeout of this process back: what was set under this name and has not been dealt with does not come any more. If
+    /// there is none, and for the one that is being dealt with, nothing happens.
+    ///
+    /// # Errors
+    /// A name, together with the process's, above 500 bytes; the batch is full.
+    pub fn cancel(&mut self, name: impl AsRef<str>) -> Result<()> {
+        let key = self.key(name.as_ref());
+        check("key of a job", &key, limits::NAME_BYTES)?;
+        self.batch.remove_of_key(self.timeouts, &key).map(drop)
+    }
+
+    fn key(&self, timeout: &str) -> String {
+        format!("{}/{}", part(timeout), self.correlation)
     }
 }
 

@@ -64,6 +64,7 @@ mod shared_locks;
 mod sql;
 mod sql_allowed;
 mod threads;
+mod timeouts;
 #[cfg(feature = "testing")]
 mod timer_model;
 mod timers;
