@@ -115,7 +115,8 @@ async fn a3_states_and_commands_come_about_once_whatever_is_broken_off(store: St
         let begun = projection.progress().await?.map_or(0, |progress| progress.handled);
         until(async || {
             let handled = projection.progress().await?.map_or(0, |progress| progress.handled);
-            Ok(handled > begun || handled == 60 || round % 3 == 0 || running.is_finished())
+            // Those that it writes itself are read too.
+            Ok(handled > begun || handled == 120 || round % 3 == 0 || running.is_finished())
         })
         .await?;
         running.abort();
