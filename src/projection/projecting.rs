@@ -119,6 +119,15 @@ pub(super) async fn live(
                     Some(newer) => newer.promote(session, handler).await.and(Err(Halt::Stale)),
                     None => Ok(()),
                 },
+                // It is none: who has popped it has it tried again later, and it goes to the dead letters in the end.
+                Next::Letter(Err(Error::Decode { .. })) => {
+                    letter = pop();
+                    Ok(())
+                }
+                Next::Due(Err(Error::Decode { .. })) => {
+                    timeout = wait();
+                    Ok(())
+                }
                 Next::Letter(Err(error)) | Next::Due(Err(error)) => Err(Halt::Error(error)),
                 Next::Due(Ok(job)) => {
                     timeout = wait();

@@ -21,6 +21,7 @@ each_backend! {
     a3_a_timeout_that_was_taken_back_does_not_come
     a3_a_timeout_that_is_taken_back_while_it_is_dealt_with_does_not_come_about
     w6_a_revived_letter_whose_process_cannot_be_read_is_dead_again
+    w6_what_is_no_timeout_holds_up_no_other
 }
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -223,6 +224,29 @@ async fn w6_a_revived_letter_whose_process_cannot_be_read_is_dead_again(store: S
     running.await.unwrap()?;
     let letter = letters.page(Some(JobState::Dead), 0, 9).await?.jobs.remove(0)?;
     assert!(letter.reason.as_deref().is_some_and(|reason| reason.contains("clocks-1/2")), "{letter:?}");
+    Ok(())
+}
+
+async fn w6_what_is_no_timeout_holds_up_no_other(store: Store) -> Result<()> {
+    let timeouts = store.queue::<String>("timeouts/clocks");
+    timeouts.push(&"by hand".to_owned()).await?;
+    let (projection, projector) = clocks(&store);
+    let stopper = projector.stopper();
+    let running = tokio::spawn(projector.manage(clockwork(&store, TAKES_ITSELF_BACK)));
+    tell(&store, "Tick").await?;
+    let told = tell(&store, "told").await?;
+    let tried = async || Ok::<_, Error>(timeouts.page(None, 0, 1).await?.jobs.remove(0)?.reason.is_some());
+    until(async || Ok(running.is_finished() || tried().await?)).await?;
+    if !running.is_finished() {
+        projection.wait_for(told).await?;
+    }
+    stopper.stop(LONG);
+    running.await.unwrap()?;
+    assert_eq!(
+        timeouts.page(None, 0, 1).await?.jobs.remove(0)?.sequence,
+        1,
+        "it is tried again, as every such job"
+    );
     Ok(())
 }
 
