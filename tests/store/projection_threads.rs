@@ -107,24 +107,27 @@ async fn threads_share_the_partitions_of_a_projection(store: Store) -> Result<()
     on_a_thread(store, |store| {
         let projection = store.projection("mails").ttl(Duration::from_secs(5));
         let (seen, told) = mpsc::channel();
-        let start = || {
-            let seen = seen.clone();
-            let reactor = projection.reactor(store.events().read_all()).partitions(4).streams(2);
-            let stopper = reactor.stopper();
-            let run = move |event: Attempt| {
-                seen.send((event.stream().to_owned(), event.version())).map_err(|_| "gone")
+        thread::scope(|scope| {
+            let start = || {
+                let seen = seen.clone();
+                let reactor = projection.reactor(store.events().read_all()).partitions(4).streams(2);
+                let stopper = reactor.stopper();
+                let run = move |event: Attempt| {
+                    seen.send((event.stream().to_owned(), event.version())).map_err(|_| "nobody listens")
+                };
+                (scope.spawn(move || reactor.run(run)), stopper)
             };
-            (thread::spawn(move || reactor.run(run)), stopper)
-        };
-        let running = [start(), start()];
-        for n in 0..10 {
-            store.events().append(format!("c-{}", n % 5), Expected::Any, [event(n)])?;
-        }
-        projection.caught_up()?;
-        for (running, stopper) in running {
-            stopper.stop(Duration::from_secs(60));
-            running.join().unwrap()?;
-        }
+            let running = [start(), start()];
+            for n in 0..10 {
+                store.events().append(format!("c-{}", n % 5), Expected::Any, [event(n)])?;
+            }
+            projection.caught_up()?;
+            for (running, stopper) in running {
+                stopper.stop(Duration::from_secs(60));
+                running.join().unwrap()?;
+            }
+            Ok::<_, Error>(())
+        })?;
         let mut seen: Vec<_> = told.try_iter().collect();
         // Those of a stream came in this order.
         seen.sort_by(|(one, _), (other, _)| one.cmp(other));
