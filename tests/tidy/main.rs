@@ -54,7 +54,7 @@ const SRC: [&[&str]; 11] = [
     &["storage"],
     &["codec", "paging", "batch", "watching", "origin", "patience", "stopper"],
     &["reading", "change", "lock", "job", "sealed"],
-    &["feed"],
+    &["feed", "sharing"],
     &["inspect"],
     &[
         "lock_set",
