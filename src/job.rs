@@ -146,7 +146,7 @@ pub(crate) fn check_attempts(attempts: u32) -> Result<()> {
 }
 
 /// Never less than was asked for.
-fn whole_millis(time: Duration) -> u64 {
+pub(crate) fn whole_millis(time: Duration) -> u64 {
     millis(time).saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
 }
 

@@ -231,6 +231,7 @@ mod batch;
 mod change;
 mod channel;
 mod channels;
+mod dict;
 mod durable;
 mod erase;
 mod events;
@@ -291,6 +292,7 @@ pub use crate::channels::{Channels, ChannelsSubscription};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
+pub use crate::dict::{Dict, Entries, Entry, Put};
 pub use crate::durable::{Consumer, Durable};
 pub use crate::erase::Deleted;
 pub use crate::events::{Appended, Event, Events, Imported};
@@ -335,6 +337,7 @@ pub use millpond_actors::failpoint;
 pub use millpond_actors::feed::From;
 pub use millpond_actors::observe::{metric, target};
 pub use millpond_actors::storage::change::Primitive;
+pub use millpond_actors::storage::dict::Head as DictHead;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::queue::{
     Job as JobRecord, Numbers as QueueNumbers, Options as QueueOptions, Page as JobPage, State as JobState,

@@ -15,23 +15,25 @@ use millpond_actors::storage::View;
 pub(crate) trait Paged: Clone + Send + 'static {
     /// What its pages hold.
     type Record: Send + 'static;
+    /// What says where a page ends.
+    type Place: Send + 'static;
 
     /// Reads one page of at most so many.
-    fn read(&self, most: u32, view: &mut dyn View) -> Result<Leaf<Self::Record>>;
+    fn read(&self, most: u32, view: &mut dyn View) -> Result<Leaf<Self::Record, Self::Place>>;
 
     /// How many a page holds at most.
     fn page_rows(&self) -> u32;
 
     /// Goes on behind this place; whether there is nothing there.
-    fn move_behind(&mut self, last: u64) -> bool;
+    fn move_behind(&mut self, last: Self::Place) -> bool;
 }
 
 /// A page.
-pub(crate) struct Leaf<R> {
+pub(crate) struct Leaf<R, P = u64> {
     /// In order; a damaged one is an error in its place.
     pub(crate) records: Vec<Result<R>>,
     /// The place of the last row looked at, if any.
-    pub(crate) last: Option<u64>,
+    pub(crate) last: Option<P>,
     /// Whether there may be more behind it.
     pub(crate) more: bool,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Pages<Q: Paged> {
     query: Result<Q>,
     left: u64,
     ready: VecDeque<Result<Q::Record>>,
-    ahead: Option<Answer<Leaf<Q::Record>>>,
+    ahead: Option<Answer<Leaf<Q::Record, Q::Place>>>,
     ended: bool,
 }
 
@@ -149,7 +151,7 @@ impl<Q: Paged> Pages<Q> {
     }
 
     /// Takes a page in, and moves the query behind it.
-    fn accept(&mut self, page: Leaf<Q::Record>) {
+    fn accept(&mut self, page: Leaf<Q::Record, Q::Place>) {
         self.ended = !page.more;
         if let (Ok(query), Some(last)) = (&mut self.query, page.last) {
             self.ended |= query.move_behind(last);

@@ -162,6 +162,7 @@ impl fmt::Display for Described<'_> {
 
 impl Paged for Query {
     type Record = Record;
+    type Place = u64;
 
     fn read(&self, most: u32, view: &mut dyn View) -> Result<Leaf<Record>> {
         let page = view.events(&Query { limit: most, ..self.clone() })?;

@@ -198,6 +198,28 @@ pub enum Error {
         /// The version found.
         actual: u64,
     },
+    /// What is under a key of a dict is not what was expected.
+    #[error("\"{key}\" of dict \"{dict}\" was expected to be {expected}, but {}", found(*actual))]
+    EntryConflict {
+        /// The dict.
+        dict: String,
+        /// The key.
+        key: String,
+        /// What the caller expected, in words.
+        expected: String,
+        /// The version of what is there; `None` if there is nothing.
+        actual: Option<u64>,
+    },
+    /// What is under a key of a dict cannot be added to.
+    #[error("\"{key}\" of dict \"{dict}\" cannot be added to: {reason}; it is as it was")]
+    NoNumber {
+        /// The dict.
+        dict: String,
+        /// The key.
+        key: String,
+        /// Why not.
+        reason: String,
+    },
     /// An event id of this append is already stored, and the append is not a repetition of that one.
     #[error(
         "an event with id {id} is already stored (append to stream \"{stream}\"); an event id names one event for ever"
@@ -466,6 +488,11 @@ impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Error {
         match never {}
     }
+}
+
+/// What is under a key of a dict, for [`Error::EntryConflict`].
+fn found(version: Option<u64>) -> String {
+    version.map_or_else(|| "there is nothing".to_owned(), |version| format!("it has version {version}"))
 }
 
 impl Error {

@@ -234,6 +234,9 @@ pub const SQL_PARAMETERS: usize = 32_766;
 /// others of the group wait for it.
 pub const SQL_STEPS: u32 = 10_000_000;
 
+/// Largest value of a dict, in bytes. It is read and written whole; what is larger belongs in a blob.
+pub const ENTRY_BYTES: usize = 4 << 20;
+
 /// Partitions that the events of a projection may be divided into among its reactors. Each reads the events by itself, and is a lock
 /// that one of them holds.
 pub const PARTITIONS: u32 = 64;

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use millpond_actors::error::{Expected, Result};
 
-use super::{Channel, LockGuard, Log, Queue, Timers};
+use super::{Channel, Dict, LockGuard, Log, Queue, Timers};
 use crate::batch::{Slot, Written};
+use crate::dict::Put;
 use crate::events::{Appended, Event};
 use crate::feed::Stamp;
 use crate::job::Push;
@@ -63,6 +64,49 @@ impl Batch {
     /// As there.
     pub fn push_with<T: Serialize>(&mut self, queue: &Queue<T>, job: &T, push: Push) -> Result<Slot<Pushed>> {
         self.batch.push_with(&queue.queue, job, push)
+    }
+
+    /// See [`crate::Batch::set`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set<T: Serialize>(
+        &mut self,
+        dict: &Dict<T>,
+        key: impl AsRef<str>,
+        value: &T,
+    ) -> Result<Slot<u64>> {
+        self.batch.set(&dict.dict, key, value)
+    }
+
+    /// See [`crate::Batch::set_with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_with<T: Serialize>(
+        &mut self,
+        dict: &Dict<T>,
+        key: impl AsRef<str>,
+        value: &T,
+        put: Put,
+    ) -> Result<Slot<u64>> {
+        self.batch.set_with(&dict.dict, key, value, put)
+    }
+
+    /// See [`crate::Batch::delete`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn delete<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
+        self.batch.delete(&dict.dict, key)
+    }
+
+    /// See [`crate::Batch::increment`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn increment<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>, by: i64) -> Result<Slot<i64>> {
+        self.batch.increment(&dict.dict, key, by)
     }
 
     /// See [`crate::Batch::set_timer`].

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use millpond_actors::error::{Error, Result};
 
 use super::{
-    Batch, Changes, Channel, Channels, Election, Entity, Events, Inspector, Lock, LockSet, Log, Projection,
-    Queue, RwLock, Semaphore, Subject, Timers,
+    Batch, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, Lock, LockSet, Log,
+    Projection, Queue, RwLock, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
@@ -125,6 +125,12 @@ impl Store {
     #[must_use]
     pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
         Entity { entity: self.store.aggregate(id) }
+    }
+
+    /// See [`crate::Store::dict`].
+    #[must_use]
+    pub fn dict<T>(&self, name: impl AsRef<str>) -> Dict<T> {
+        Dict { dict: self.store.dict(name) }
     }
 
     /// See [`crate::Store::log`].

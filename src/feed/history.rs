@@ -20,6 +20,7 @@ use crate::paging::{Leaf, Paged, Pages};
 
 impl Paged for Query {
     type Record = Record;
+    type Place = u64;
 
     fn read(&self, most: u32, view: &mut dyn View) -> Result<Leaf<Record>> {
         let page = view.feed_page(&Query { limit: most, ..self.clone() })?;

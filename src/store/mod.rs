@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::change::Changes;
 use crate::channel::Channel;
 use crate::channels::Channels;
+use crate::dict::Dict;
 use crate::events::Events;
 use crate::inspect::{Health, Inspector};
 use crate::leader::Election;
@@ -134,6 +135,12 @@ impl Store {
     #[must_use]
     pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
         Entity::new(Arc::clone(&self.runtime), id.as_ref())
+    }
+
+    /// The dict of this name, of values of one type. A bad name is the first call's error.
+    #[must_use]
+    pub fn dict<T>(&self, name: impl AsRef<str>) -> Dict<T> {
+        Dict::new(Arc::clone(&self.runtime), name.as_ref())
     }
 
     /// The log of this name, of records of one type. A bad name is the first call's error.

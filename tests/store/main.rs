@@ -26,6 +26,7 @@ mod commands;
 mod containers;
 #[cfg(feature = "testing")]
 mod contract;
+mod dicts;
 mod durables;
 mod effects;
 mod erasing;

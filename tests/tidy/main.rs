@@ -62,6 +62,7 @@ const SRC: [&[&str]; 11] = [
         "semaphore",
         "rw_lock",
         "durable",
+        "dict",
         "group",
         "queue",
         "events",
@@ -268,6 +269,8 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/events.rs"
             | "src/erase.rs"
             | "src/batch.rs"
+            | "src/dict/mod.rs"
+            | "src/dict/entries.rs"
             | "src/log.rs"
             | "src/channel.rs"
             | "src/channels/mod.rs"
@@ -289,6 +292,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
                 .replace("src/", "src/blocking/")
                 .replace("/mod.rs", ".rs")
                 .replace("/member.rs", ".rs")
+                .replace("/entries.rs", ".rs")
                 .replace("/projector.rs", ".rs")
                 .replace("projection/inspect.rs", "projection.rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),

@@ -9,6 +9,7 @@ pub mod faults;
 
 mod bell;
 mod change;
+mod dict;
 mod erase;
 mod feed;
 mod import;

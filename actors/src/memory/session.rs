@@ -20,8 +20,8 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, feed, projection, schedule,
-    sql, subscription,
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, projection,
+    schedule, sql, subscription,
 };
 
 /// One process of the store. Dropped without leaving, it is dead at once.
@@ -311,6 +311,22 @@ impl Tables for MemorySession {
 
     fn snapshot_save(&mut self, operation: &Save) -> Result<Saved> {
         self.operate(|store, _| Ok(store.snapshot_save(operation)))
+    }
+
+    fn dict_set(&mut self, operation: &dict::Set) -> Result<dict::Written> {
+        self.operate(|store, me| Ok(store.dict_set(me, operation)))
+    }
+
+    fn dict_remove(&mut self, operation: &dict::Remove) -> Result<dict::Removed> {
+        self.operate(|store, me| Ok(store.dict_remove(me, operation)))
+    }
+
+    fn dict_increment(&mut self, operation: &dict::Increment) -> Result<dict::Incremented> {
+        self.operate(|store, me| Ok(store.dict_increment(me, operation)))
+    }
+
+    fn dict_clear(&mut self, operation: &dict::Clear) -> Result<dict::Cleared> {
+        self.operate(|store, _| Ok(store.dict_clear(operation)))
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

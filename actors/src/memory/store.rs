@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::dict;
 use super::feed::Feed;
 use super::job::{self, Spot};
 use super::lock::{Lock, Ticket};
@@ -41,6 +42,9 @@ pub(super) struct Store {
     pub(super) subjects: Table<Name, KeyState>,
     /// By name and generation.
     pub(super) projections: Table<projection::Key, projection::Row>,
+    pub(super) dicts: Table<u64, dict::Dict>,
+    pub(super) dict_names: Table<Name, u64>,
+    pub(super) values: Table<dict::Key, dict::Value>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
@@ -108,7 +112,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 26] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 29] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -119,6 +123,9 @@ impl Store {
             &mut self.snapshots,
             &mut self.subjects,
             &mut self.projections,
+            &mut self.dicts,
+            &mut self.dict_names,
+            &mut self.values,
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,

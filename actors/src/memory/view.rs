@@ -17,7 +17,7 @@ use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query, Recorded};
 use crate::storage::subject::KeyState;
-use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, feed, subscription};
+use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, dict, feed, subscription};
 
 /// A reader.
 #[derive(Debug)]
@@ -47,6 +47,22 @@ impl View for MemoryView {
 
     fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
         Ok(self.0.store().subject(name))
+    }
+
+    fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dict::Entry>> {
+        Ok(self.0.store().dict_entry(dict, key, now))
+    }
+
+    fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page> {
+        Ok(self.0.store().dict_page(query, now))
+    }
+
+    fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>> {
+        Ok(self.0.store().dict_head(name, now))
+    }
+
+    fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dict::Head>> {
+        Ok(self.0.store().dict_list(after, limit, now))
     }
 
     fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {

@@ -5,7 +5,7 @@
 
 use super::lock::Fence;
 use super::{
-    Operation, Outcome, Session, erase, feed, projection, queue, sql, stream, subject, subscription,
+    Operation, Outcome, Session, dict, erase, feed, projection, queue, sql, stream, subject, subscription,
 };
 use crate::error::Result;
 
@@ -56,6 +56,9 @@ impl Outcome {
             Outcome::ProjectionAdvance(advanced) | Outcome::ProjectionPromote(advanced) => {
                 *advanced != projection::Advanced::Done
             }
+            Outcome::DictSet(written) => !matches!(written, dict::Written::Done { .. }),
+            Outcome::DictRemove(removed) => !matches!(removed, dict::Removed::Done { .. }),
+            Outcome::DictIncrement(incremented) => !matches!(incremented, dict::Incremented::Done { .. }),
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
@@ -70,6 +73,7 @@ impl Outcome {
             | Outcome::SnapshotSave(_)
             | Outcome::SubjectShred(_)
             | Outcome::ChangeRecord(_)
+            | Outcome::DictClear(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)
             | Outcome::QueuePush(_)

@@ -5,6 +5,7 @@
 //! committed, and all processes see all of them in one order, that of the commits.
 
 use super::batch::Applied;
+use super::dict::{Cleared, Incremented, Removed, Written as Put};
 use super::erase::Erased;
 use super::feed;
 use super::lock::{Acquired, Was};
@@ -27,12 +28,20 @@ pub enum Primitive {
     Channel = 4,
     /// A queue.
     Queue = 5,
+    /// A dict.
+    Dict = 6,
 }
 
 impl Primitive {
     /// All of them.
-    pub const ALL: [Primitive; 5] =
-        [Primitive::Stream, Primitive::Lock, Primitive::Log, Primitive::Channel, Primitive::Queue];
+    pub const ALL: [Primitive; 6] = [
+        Primitive::Stream,
+        Primitive::Lock,
+        Primitive::Log,
+        Primitive::Channel,
+        Primitive::Queue,
+        Primitive::Dict,
+    ];
 
     /// The one with this number in the file.
     #[must_use]
@@ -50,7 +59,7 @@ pub struct Changed {
     pub row: u64,
     /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, that of the job
     /// that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock that
-    /// was given to somebody; `None` of a lock that nobody holds, and of a queue whose options are others or of which many
+    /// was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are others or of which many
     /// jobs were revived or removed at once.
     pub sequence: Option<u64>,
 }
@@ -94,6 +103,12 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
         }
         (_, Outcome::StreamErase(Erased::Done { stream: Some(stream), version, erased: 1.., .. })) => {
             add(Primitive::Stream, *stream, Some(*version));
+        }
+        (_, Outcome::DictSet(Put::Done { dict, version, .. }))
+        | (_, Outcome::DictIncrement(Incremented::Done { dict, version, .. }))
+        | (_, Outcome::DictRemove(Removed::Done { dict: Some((dict, version)), entry: Some(_) }))
+        | (_, Outcome::DictClear(Cleared { dict: Some((dict, version)), removed: 1.., .. })) => {
+            add(Primitive::Dict, *dict, Some(*version));
         }
         (_, Outcome::LockAcquire(Acquired::Granted(grant))) => {
             add(Primitive::Lock, grant.lock, Some(grant.token));

@@ -20,6 +20,8 @@ pub enum Kind {
     Schedule = 7,
     /// The key of a subject.
     Subject = 8,
+    /// An entry of a dict; its key is its type.
+    Entry = 9,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

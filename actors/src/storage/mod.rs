@@ -14,6 +14,7 @@ pub mod batch;
 pub mod change;
 pub mod checksum;
 mod data;
+pub mod dict;
 pub mod erase;
 pub mod feed;
 pub mod lock;
@@ -213,6 +214,15 @@ operations! {
     projection_promote: ProjectionPromote(projection::Promote) => projection::Advanced;
     /// Say what is wanted of a projection.
     projection_want: ProjectionWant(projection::Want) => bool;
+
+    /// Put a value into a dict.
+    dict_set: DictSet(dict::Set) => dict::Written;
+    /// Remove an entry of a dict.
+    dict_remove: DictRemove(dict::Remove) => dict::Removed;
+    /// Add to a number in a dict.
+    dict_increment: DictIncrement(dict::Increment) => dict::Incremented;
+    /// Remove many entries of a dict.
+    dict_clear: DictClear(dict::Clear) => dict::Cleared;
 
     /// Find the key of a subject, or make it.
     subject_key: SubjectKey(subject::Make) => subject::KeyState;
@@ -418,6 +428,30 @@ pub trait View: Send {
     /// # Errors
     /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if its checksum is wrong.
     fn subject(&mut self, name: &Name) -> Result<Option<subject::KeyState>>;
+
+    /// One entry of a dict, if it is there at `now`.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if it is damaged.
+    fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dict::Entry>>;
+
+    /// One page of a dict, of what is there at `now`.
+    ///
+    /// # Errors
+    /// What the database said. A damaged entry is an item of the page, not an error of it.
+    fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page>;
+
+    /// How a dict stands at `now`, if it was ever used. Its entries are counted for it.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>>;
+
+    /// Up to `limit` dicts, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dict::Head>>;
 
     /// One page of a feed.
     ///

@@ -5,6 +5,7 @@
 
 mod batches;
 mod changes;
+mod dicts;
 mod erasing;
 mod feeds;
 mod groups;
@@ -247,6 +248,17 @@ macro_rules! contract_suite {
                     c2_messages_are_acknowledged_in_any_order
                     c2_a_stale_token_acknowledges_nothing
                     c4_what_was_removed_is_passed_over_and_counted_once
+                }
+                dicts {
+                    a_value_is_put_read_and_replaced
+                    a4_what_is_expected_is_looked_at_in_the_commit
+                    what_is_removed_is_told
+                    numbers_are_added_to_and_never_wrap
+                    d1_what_is_over_is_not_there_for_anybody
+                    d1_an_end_goes_by_the_boot_clock_and_after_another_boot_by_the_wall_clock
+                    entries_come_by_key_prefix_and_page
+                    many_are_removed_a_few_at_a_time
+                    g2_a_dict_is_a_part_of_its_batch
                 }
                 projections {
                     a7_a_projection_begins_once

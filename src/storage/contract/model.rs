@@ -5,6 +5,7 @@
 //! keeps the line.
 
 mod auditor;
+mod dicts;
 mod events;
 mod feeds;
 mod jobs;
@@ -248,6 +249,7 @@ impl Pair {
             Step::Break { lock } => Operation::LockBreak(Break { lock: target(LOCKS[*lock].0) }),
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
             Step::Feed(step) => return feeds::operation(self, step),
+            Step::Dict(step) => dicts::operation(step),
             Step::Projection(step) => return projections::operation(self, step),
             Step::Queue(step) => return self.known.jobs.operation(step),
             Step::Batch(steps) => {
@@ -363,6 +365,7 @@ impl Pair {
         feeds::compare(self);
         jobs::compare(self);
         projections::compare(self);
+        dicts::compare(self);
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));

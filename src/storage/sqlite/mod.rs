@@ -15,6 +15,7 @@
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
+//! | `dict` | dicts and their entries |
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
@@ -29,6 +30,7 @@ mod bell;
 mod change;
 mod data;
 mod dense;
+mod dict;
 mod erase;
 mod error;
 mod events;

@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, erase, feed, lock, projection, queue, schedule,
+    self, Operation, Outcome, Tables, batch, change, dict, erase, feed, lock, projection, queue, schedule,
     snapshot, sql, stream, subject, subscription,
 };
 
@@ -57,6 +57,22 @@ impl Tables for SqliteSession {
 
     fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
         self.leaving_nothing(|session| session.save_snapshot(operation))
+    }
+
+    fn dict_set(&mut self, operation: &dict::Set) -> Result<dict::Written> {
+        self.set_entry(operation)
+    }
+
+    fn dict_remove(&mut self, operation: &dict::Remove) -> Result<dict::Removed> {
+        self.remove_entry(operation)
+    }
+
+    fn dict_increment(&mut self, operation: &dict::Increment) -> Result<dict::Incremented> {
+        self.increment_entry(operation)
+    }
+
+    fn dict_clear(&mut self, operation: &dict::Clear) -> Result<dict::Cleared> {
+        self.clear_entries(operation)
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

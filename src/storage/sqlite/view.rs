@@ -15,7 +15,7 @@ use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::subject::KeyState;
 use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
-use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, feed as feeds};
+use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, dict as dicts, feed as feeds};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
@@ -26,8 +26,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, change, events, feed, lease, messages, open, process, projection, schedule, snapshot, subject,
-    subscription,
+    backlog, change, dict, events, feed, lease, messages, open, process, projection, schedule, snapshot,
+    subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -70,6 +70,10 @@ impl SqliteView {
             own: None,
             now,
         }
+    }
+
+    fn clocks(&self, now: Moment) -> dict::Clocks {
+        dict::Clocks::new(now, self.boot.get().map(String::as_str))
     }
 
     fn one_snapshot(&self) -> Result<Transaction<'_>> {
@@ -130,6 +134,26 @@ impl View for SqliteView {
 
     fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
         subject::find(&self.connection, name)
+    }
+
+    fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dicts::Entry>> {
+        let _snapshot = self.one_snapshot()?;
+        dict::entry(&self.connection, dict, key, self.clocks(now))
+    }
+
+    fn dict_page(&mut self, query: &dicts::Query, now: Moment) -> Result<dicts::Page> {
+        let _snapshot = self.one_snapshot()?;
+        dict::page(&self.connection, query, self.clocks(now))
+    }
+
+    fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dicts::Head>> {
+        let _snapshot = self.one_snapshot()?;
+        dict::head(&self.connection, name, self.clocks(now))
+    }
+
+    fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dicts::Head>> {
+        let _snapshot = self.one_snapshot()?;
+        dict::list(&self.connection, after, limit, self.clocks(now))
     }
 
     fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {

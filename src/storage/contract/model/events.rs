@@ -11,6 +11,7 @@ use proptest_state_machine::ReferenceStateMachine;
 use uuid::Uuid;
 
 use super::super::stage::{name, odd_origin};
+use super::dicts::{DictStep, dict_steps};
 use super::feeds::{FeedStep, feed_queries, feed_steps};
 use super::jobs::{JobStep, job_steps};
 use super::projections::{ProjectionStep, projection_steps};
@@ -80,6 +81,7 @@ pub(super) enum Step {
         version: u64,
     },
     Feed(FeedStep),
+    Dict(DictStep),
     Projection(ProjectionStep),
     Queue(JobStep),
     /// All of them or none.
@@ -117,6 +119,7 @@ fn single_steps() -> impl Strategy<Value = Step> {
     let ttl_ms = prop_oneof![Just(20), Just(50), Just(500), Just(20_000)];
     prop_oneof![
         6 => feed_steps().prop_map(Step::Feed),
+        3 => dict_steps().prop_map(Step::Dict),
         3 => projection_steps().prop_map(Step::Projection),
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }

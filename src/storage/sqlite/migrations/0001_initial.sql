@@ -232,6 +232,29 @@ CREATE TABLE schedule (
     PRIMARY KEY (queue, name)
 ) STRICT, WITHOUT ROWID;
 
+-- Dicts, and their entries: values by key.
+CREATE TABLE dict (
+    id      INTEGER PRIMARY KEY,
+    name    TEXT    NOT NULL UNIQUE,
+    version INTEGER NOT NULL -- so many changes it has had
+) STRICT;
+
+CREATE TABLE dict_entry (
+    dict      INTEGER NOT NULL,
+    key       TEXT    NOT NULL,
+    version   INTEGER NOT NULL, -- the dict's when it was written last
+    ends_at   INTEGER,          -- it is there until then: milliseconds since 1970
+    ends_boot INTEGER,          -- the same since boot, which decides as long as it is that boot
+    boot      INTEGER,          -- which boot, as a number
+    schema    INTEGER NOT NULL,
+    format    INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    crc       INTEGER NOT NULL, -- CRC32C over dict name, version, key, format, schema, data
+    data      ANY     NOT NULL, -- TEXT for JSON, BLOB else
+    PRIMARY KEY (dict, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX dict_entry_ends ON dict_entry (ends_at) WHERE ends_at IS NOT NULL;
+
 -- How far each projection has come in the events, a row a generation: the older is read while the newer is being made. Or a row a
 -- partition of it, each of which has the streams whose names come to it.
 CREATE TABLE projection (

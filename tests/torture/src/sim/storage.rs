@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, erase, feed, projection, queue, schedule, sql, stream, subject, subscription,
+    batch, dict, erase, feed, projection, queue, schedule, sql, stream, subject, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -356,6 +356,10 @@ impl Tables for Moored {
         stream_erase(erase::Erase) -> erase::Erased;
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
+        dict_set(dict::Set) -> dict::Written;
+        dict_remove(dict::Remove) -> dict::Removed;
+        dict_increment(dict::Increment) -> dict::Incremented;
+        dict_clear(dict::Clear) -> dict::Cleared;
         subject_key(subject::Make) -> subject::KeyState;
         subject_shred(subject::Shred) -> bool;
         change_record(change::Record) -> change::Written;

@@ -6,7 +6,7 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, change, feed, projection, queue, schedule, subject,
+    Moment, Process, Pulse, Summary, Turn, View, change, dict, feed, projection, queue, schedule, subject,
     subscription,
 };
 use uuid::Uuid;
@@ -68,6 +68,26 @@ impl View for Window {
     fn subject(&mut self, name: &Name) -> Result<Option<subject::KeyState>> {
         self.clear(800)?;
         self.view.subject(name)
+    }
+
+    fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dict::Entry>> {
+        self.clear(800)?;
+        self.view.dict_entry(dict, key, now)
+    }
+
+    fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page> {
+        self.clear(800)?;
+        self.view.dict_page(query, now)
+    }
+
+    fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>> {
+        self.clear(800)?;
+        self.view.dict(name, now)
+    }
+
+    fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dict::Head>> {
+        self.clear(800)?;
+        self.view.dicts(after, limit, now)
     }
 
     fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {

@@ -1,0 +1,203 @@
+//! Dicts in memory: entries by dict and key.
+
+use super::store::{Caller, Store};
+use crate::limits;
+use crate::name::Name;
+use crate::storage::dict::{
+    Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
+    number,
+};
+use crate::storage::{Data, Moment, partition};
+
+/// A dict that was used.
+#[derive(Clone, Debug)]
+pub(super) struct Dict {
+    pub(super) name: Name,
+    /// So many changes it has had.
+    version: u64,
+}
+
+/// A value of a dict.
+#[derive(Clone, Debug)]
+pub(super) struct Value {
+    version: u64,
+    data: Data,
+    schema: u32,
+    life: Option<Life>,
+}
+
+/// Dict and key.
+pub(super) type Key = (u64, Box<str>);
+
+impl Value {
+    fn is_there(&self, now: Moment, boot: &str) -> bool {
+        !self.life.is_some_and(|life| life.is_over(now, partition::number(boot)))
+    }
+
+    fn shown(&self, key: &str) -> Entry {
+        let Value { version, data, schema, life } = self.clone();
+        Entry { key: key.to_owned(), version, data, schema, ends_at: life.map(|life| life.wall_ms) }
+    }
+}
+
+/// What is written.
+impl Store {
+    /// Puts a value under a key.
+    pub(super) fn dict_set(&mut self, me: &Caller, set: &Set) -> Written {
+        let found = self.dict_id(&set.dict).and_then(|id| self.dict_value(me, id, &set.key));
+        let actual = found.as_ref().map(|value| value.version);
+        if !set.expected.is_met(actual) {
+            return Written::Conflict { actual };
+        }
+        let life = set.life_ms.map(|ms| Life::of(ms, me.now, partition::number(&me.boot)));
+        let (dict, version) = self.dict_changed(&set.dict);
+        let value = Value { version, data: set.data.clone(), schema: set.schema, life };
+        self.values.put((dict, set.key.clone()), value);
+        self.dict_sweep(me);
+        Written::Done { dict, version, replaced: actual.is_some() }
+    }
+
+    /// Removes an entry.
+    pub(super) fn dict_remove(&mut self, me: &Caller, remove: &Remove) -> Removed {
+        let id = self.dict_id(&remove.dict);
+        let found = id.and_then(|id| self.dict_value(me, id, &remove.key));
+        let actual = found.as_ref().map(|value| value.version);
+        if !remove.expected.is_met(actual) {
+            return Removed::Conflict { actual };
+        }
+        let dict = match (id, &found) {
+            (Some(id), Some(_)) => {
+                self.values.remove(&(id, remove.key.clone()));
+                Some(self.dict_changed(&remove.dict))
+            }
+            (Some(id), None) => self.dicts.get(&id).map(|dict| (id, dict.version)),
+            (None, _) => None,
+        };
+        Removed::Done { dict, entry: found.map(|value| value.shown(&remove.key)) }
+    }
+
+    /// Adds to a number.
+    pub(super) fn dict_increment(&mut self, me: &Caller, increment: &Increment) -> Incremented {
+        let found = self.dict_id(&increment.dict).and_then(|id| self.dict_value(me, id, &increment.key));
+        let before = match &found {
+            None => 0,
+            Some(value) => match number(&value.data) {
+                Some(number) => number,
+                None => return Incremented::NoNumber,
+            },
+        };
+        let Some(value) = before.checked_add(increment.by) else {
+            return Incremented::Overflow { value: before };
+        };
+        let (dict, version) = self.dict_changed(&increment.dict);
+        let (schema, life) = found.map_or((1, None), |value| (value.schema, value.life));
+        let put = Value { version, data: Data::Json(value.to_string()), schema, life };
+        self.values.put((dict, increment.key.clone()), put);
+        self.dict_sweep(me);
+        Incremented::Done { dict, version, value }
+    }
+
+    /// Removes entries, so many at most.
+    pub(super) fn dict_clear(&mut self, clear: &Clear) -> Cleared {
+        let Some(id) = self.dict_id(&clear.dict) else {
+            return Cleared { dict: None, removed: 0, more: false };
+        };
+        let all = self.values.range((id, clear.prefix.clone())..);
+        let all = all.take_while(|((dict, key), _)| *dict == id && key.starts_with(&*clear.prefix));
+        let keys: Vec<Key> = all.take(clear.limit as usize + 1).map(|(key, _)| key.clone()).collect();
+        let more = keys.len() > clear.limit as usize;
+        let removed = keys.len() - usize::from(more);
+        keys.iter().take(removed).for_each(|key| self.values.remove(key));
+        let dict = match removed {
+            0 => self.dicts.get(&id).map(|dict| (id, dict.version)),
+            _ => Some(self.dict_changed(&clear.dict)),
+        };
+        Cleared { dict, removed: removed as u64, more }
+    }
+
+    fn dict_id(&self, name: &Name) -> Option<u64> {
+        self.dict_names.get(name).copied()
+    }
+
+    /// A value that is there, as the transaction sees it.
+    fn dict_value(&self, me: &Caller, dict: u64, key: &str) -> Option<Value> {
+        let value = self.values.get(&(dict, key.into()))?;
+        value.is_there(me.now, &me.boot).then(|| value.clone())
+    }
+
+    /// One change more of a dict, which comes into being with the first: its row, and its version since then.
+    fn dict_changed(&mut self, name: &Name) -> (u64, u64) {
+        let id = self.dict_id(name).unwrap_or_else(|| {
+            // Dicts are never removed, so their number is the last id.
+            let id = self.dicts.working().len() as u64 + 1;
+            self.dict_names.put(name.clone(), id);
+            id
+        });
+        let version = self.dicts.get(&id).map_or(0, |dict| dict.version) + 1;
+        self.dicts.put(id, Dict { name: name.clone(), version });
+        (id, version)
+    }
+
+    /// Removes some of those whose time is over.
+    fn dict_sweep(&mut self, me: &Caller) {
+        let over = self.values.working().iter().filter(|(_, value)| !value.is_there(me.now, &me.boot));
+        let keys: Vec<Key> = over.take(limits::REMOVED_AT_ONCE).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.values.remove(key));
+    }
+}
+
+/// What is read.
+impl Store {
+    /// One entry.
+    pub(super) fn dict_entry(&self, name: &Name, key: &str, now: Moment) -> Option<Entry> {
+        let id = *self.dict_names.committed().get(name)?;
+        let value = self.values.committed().get(&(id, key.into()))?;
+        value.is_there(now, &self.boot).then(|| value.shown(key))
+    }
+
+    /// One page of a dict.
+    pub(super) fn dict_page(&self, query: &Query, now: Moment) -> Page {
+        let Some(id) = self.dict_names.committed().get(&query.dict) else { return Page::default() };
+        let all = self.values.committed().range((*id, query.prefix.clone())..);
+        let all = all.take_while(|((dict, key), _)| dict == id && key.starts_with(&*query.prefix));
+        let all =
+            all.filter(|(_, value)| value.is_there(now, &self.boot)).map(|((_, key), value)| (&**key, value));
+        let all: Vec<(&str, &Value)> = all.collect();
+        let after = query.after.as_deref();
+        if query.backward {
+            take(query.limit, all.into_iter().rev().filter(|(key, _)| after.is_none_or(|after| *key < after)))
+        } else {
+            take(query.limit, all.into_iter().filter(|(key, _)| after.is_none_or(|after| *key > after)))
+        }
+    }
+
+    /// How a dict stands.
+    pub(super) fn dict_head(&self, name: &Name, now: Moment) -> Option<Head> {
+        let id = *self.dict_names.committed().get(name)?;
+        let dict = self.dicts.committed().get(&id)?;
+        let own =
+            self.values.committed().range((id, Box::from(""))..).take_while(|((dict, _), _)| *dict == id);
+        let count = own.filter(|(_, value)| value.is_there(now, &self.boot)).count() as u64;
+        Some(Head { id, name: dict.name.to_string(), version: dict.version, count })
+    }
+
+    /// Dicts by name.
+    pub(super) fn dict_list(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Head> {
+        let names =
+            self.dict_names.committed().keys().filter(|name| after.is_none_or(|after| name.as_str() > after));
+        names.filter_map(|name| self.dict_head(name, now)).take(limit as usize).collect()
+    }
+}
+
+/// Takes rows until the page is full, by count or by size.
+fn take<'a>(limit: u32, mut rows: impl Iterator<Item = (&'a str, &'a Value)>) -> Page {
+    let (mut page, mut bytes) = (Page::default(), 0);
+    while page.entries.len() < limit as usize && bytes < limits::PAGE_BYTES {
+        let Some((key, value)) = rows.next() else { return page };
+        bytes += value.data.bytes().len();
+        page.last = Some(key.to_owned());
+        page.entries.push(Ok(value.shown(key)));
+    }
+    page.more = limit > 0;
+    page
+}

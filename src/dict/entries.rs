@@ -1,0 +1,131 @@
+//! The entries of a dict, by key, read page by page while they are looked at.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+
+use millpond_actors::clock::Clock;
+use millpond_actors::error::Result;
+use millpond_actors::limits;
+use millpond_actors::name::Name;
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::View;
+use millpond_actors::storage::dict::{Entry as Record, Query};
+
+use super::entry::Entry;
+use crate::paging::{Leaf, Paged, Pages};
+
+/// A query, and the clock that says what is still there.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    query: Query,
+    clock: Arc<dyn Clock>,
+}
+
+impl Paged for Walk {
+    type Record = Record;
+    type Place = String;
+
+    fn read(&self, most: u32, view: &mut dyn View) -> Result<Leaf<Record, String>> {
+        let page = view.dict_page(&Query { limit: most, ..self.query.clone() }, self.clock.now())?;
+        Ok(Leaf { records: page.entries, last: page.last, more: page.more })
+    }
+
+    fn page_rows(&self) -> u32 {
+        self.query.limit
+    }
+
+    fn move_behind(&mut self, last: String) -> bool {
+        self.query.after = Some(last.into());
+        false
+    }
+}
+
+/// Entries of a [`Dict`](crate::Dict) in the order of their keys, read from the store page by page while they are looked at. A
+/// consumer that stops reading stops the reading; one that is slow holds two pages at most.
+///
+/// Each page is a snapshot of its moment: what is put behind what was read is seen, what is put before it is not. An entry that is
+/// damaged or cannot be decoded is an error in its place, and the stream goes on behind it; after any other error it has ended.
+///
+/// The methods that choose what to read have to be called before the first entry is asked for.
+#[must_use = "nothing is read until entries are asked for"]
+pub struct Entries<T> {
+    name: Result<Name>,
+    pages: Pages<Walk>,
+    values: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for Entries<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entries").field("pages", &self.pages).finish_non_exhaustive()
+    }
+}
+
+impl<T> Entries<T> {
+    pub(super) fn new(runtime: &Arc<Runtime>, name: Result<Name>, prefix: &str) -> Entries<T> {
+        let clock = Arc::clone(&runtime.seams().clock);
+        let query = name.clone().map(|dict| {
+            let (prefix, limit) = (prefix.into(), limits::PAGE_ROWS);
+            Walk { query: Query { dict, prefix, after: None, backward: false, limit }, clock }
+        });
+        Entries { name, pages: Pages::new(runtime, query), values: PhantomData }
+    }
+
+    fn change(self, change: impl FnOnce(&mut Query)) -> Entries<T> {
+        Entries { pages: self.pages.change(|walk| change(&mut walk.query)), ..self }
+    }
+
+    /// Only those behind this key, in the order in which they come.
+    pub fn after(self, key: impl AsRef<str>) -> Entries<T> {
+        self.change(|query| query.after = Some(key.as_ref().into()))
+    }
+
+    /// The last key first.
+    pub fn last_first(self) -> Entries<T> {
+        self.change(|query| query.backward = true)
+    }
+
+    /// At most so many entries.
+    pub fn limit(self, limit: u64) -> Entries<T> {
+        Entries { pages: self.pages.limit(limit), ..self }
+    }
+}
+
+impl<T: DeserializeOwned> Entries<T> {
+    /// The next entry; `None` at the end.
+    ///
+    /// Cancel-safe: a dropped future loses no entry.
+    pub async fn next(&mut self) -> Option<Result<Entry<T>>> {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    /// The next entry for a thread that waits.
+    pub(crate) fn next_blocking(&mut self) -> Option<Result<Entry<T>>> {
+        let found = self.pages.next_blocking()?;
+        Some(self.decode(found))
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Entry<T>>>> {
+        self.pages.poll_next(context).map(|found| found.map(|found| self.decode(found)))
+    }
+
+    fn decode(&self, found: Result<Record>) -> Result<Entry<T>> {
+        match &self.name {
+            Ok(name) => Entry::of(name, found?),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Entries<T> {
+    type Item = Result<Entry<T>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(context)
+    }
+}

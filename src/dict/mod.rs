@@ -1,0 +1,462 @@
+//! Dicts: values by key, which are read, replaced, counted up and removed.
+//!
+//! - `mod` a dict as its users have it;
+//! - `entry` what is kept under a key, and what is said about it when it is put there;
+//! - `entries` all of it, by key, read page by page.
+
+mod entries;
+mod entry;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use millpond_actors::batch::Part;
+use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
+use millpond_actors::name::{self, Name};
+use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::dict::{
+    Clear, Cleared, Expected, Head, Increment, Incremented, Remove, Removed, Set, Written,
+};
+use millpond_actors::storage::{Data, View};
+
+pub use self::entries::Entries;
+pub use self::entry::{Entry, Put};
+use crate::batch::{Batch, Slot};
+use crate::codec;
+use crate::inspect::Inspector;
+
+/// A dict of values of one type, by key. A handle: cheap to clone, no I/O to make one.
+///
+/// - **`Ok` means on disk**, and whoever reads after that, in whatever process, sees it or something later.
+/// - **A version** for each value, which no other value of the dict ever has, also if one is removed and put again: what was read
+///   can be replaced [only if it is still that](Put::version).
+/// - **[`update`](Dict::update) and [`increment`](Dict::increment) lose nothing**, however many do it at once.
+/// - **A [time to live](Put::ttl)** is exact: when it is over the value is not there, for whoever reads, lists, counts or expects
+///   something. Its row goes with a later write.
+/// - **Keys** are texts of 1 to 512 bytes, in the order of their bytes.
+///
+/// Values are kept as JSON, which `sqlite3` can read too.
+///
+/// # Examples
+/// ```
+/// use millpond::{Put, Store};
+/// # futures_executor::block_on(async {
+/// let store = Store::memory().await?;
+/// let prices = store.dict::<u64>("prices");
+/// prices.set("lamp", &700).await?;
+/// assert_eq!(prices.get("lamp").await?.as_deref(), Some(&700));
+///
+/// // Whoever has read it replaces what he has read, or is told that it is another one by now.
+/// let lamp = prices.get("lamp").await?.expect("it is there");
+/// prices.set_with("lamp", &(*lamp + 100), Put::new().version(lamp.version())).await?;
+/// prices.update("lamp", |price| price.map(|price| price * 2)).await?;
+/// assert_eq!(prices.increment("sold", 3).await?, 3);
+///
+/// let mut all = prices.entries("");
+/// while let Some(entry) = all.next().await {
+///     let entry = entry?;
+///     println!("{}: {}", entry.key(), *entry);
+/// }
+/// assert_eq!(prices.pop("lamp").await?.as_deref(), Some(&1600));
+/// assert_eq!(prices.count().await?, 1);
+/// # store.close().await
+/// # }).unwrap();
+/// ```
+pub struct Dict<T> {
+    runtime: Arc<Runtime>,
+    name: Result<Name>,
+    values: PhantomData<fn(T) -> T>,
+}
+
+impl<T> Clone for Dict<T> {
+    fn clone(&self) -> Dict<T> {
+        Dict { runtime: Arc::clone(&self.runtime), name: self.name.clone(), values: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Dict<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dict").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<T> Dict<T> {
+    pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Dict<T> {
+        Dict { runtime, name: Name::new(name), values: PhantomData }
+    }
+
+    /// Whether there is something under a key, whatever it is.
+    ///
+    /// # Errors
+    /// As [`get`](Dict::get), but for what cannot be decoded.
+    pub async fn contains(&self, key: impl AsRef<str>) -> Result<bool> {
+        Ok(self.runtime.read(self.look_up(key.as_ref())?).await?.is_some())
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn contains_blocking(&self, key: &str) -> Result<bool> {
+        Ok(self.runtime.read_blocking(self.look_up(key)?)?.is_some())
+    }
+
+    /// How many there are. They are counted for it.
+    ///
+    /// # Errors
+    /// A bad name; what the database said.
+    pub async fn count(&self) -> Result<u64> {
+        Ok(self.runtime.read(self.head()?).await?.map_or(0, |head| head.count))
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn count_blocking(&self) -> Result<u64> {
+        Ok(self.runtime.read_blocking(self.head()?)?.map_or(0, |head| head.count))
+    }
+
+    /// Removes what is under a key. Whether there was something.
+    ///
+    /// # Errors
+    /// As [`set`](Dict::set).
+    pub async fn delete(&self, key: impl AsRef<str>) -> Result<bool> {
+        Ok(removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?).is_some())
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn delete_blocking(&self, key: &str) -> Result<bool> {
+        Ok(removed(self.runtime.write_blocking(self.removal(key, Expected::Any)?)?).is_some())
+    }
+
+    /// Adds to a whole number of 64 bits, which is 0 if there is none. The sum. Its [time to live](Put::ttl) stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NoNumber`] if there is something else under the key, or the sum would not be one; as [`set`](Dict::set).
+    pub async fn increment(&self, key: impl AsRef<str>, by: i64) -> Result<i64> {
+        let (increment, means) = self.addition(key.as_ref(), by)?;
+        means(self.runtime.write(increment).await?)
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn increment_blocking(&self, key: &str, by: i64) -> Result<i64> {
+        let (increment, means) = self.addition(key, by)?;
+        means(self.runtime.write_blocking(increment)?)
+    }
+
+    /// Removes everything whose key begins so; everything at all for an empty prefix. How many there were. It goes by 1,000 a
+    /// commit, so others may see a part of it.
+    ///
+    /// # Errors
+    /// A bad name; [`Error::Busy`]; what the database said. Some may have been removed then.
+    pub async fn clear(&self, prefix: impl AsRef<str>) -> Result<u64> {
+        let (clear, mut all) = (self.clearing(prefix.as_ref())?, 0);
+        loop {
+            let Cleared { removed, more, .. } = self.runtime.write(clear.clone()).await?;
+            all += removed;
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn clear_blocking(&self, prefix: &str) -> Result<u64> {
+        let (clear, mut all) = (self.clearing(prefix)?, 0);
+        loop {
+            let Cleared { removed, more, .. } = self.runtime.write_blocking(clear.clone())?;
+            all += removed;
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn name(&self) -> Result<Name> {
+        self.name.clone()
+    }
+
+    /// The name, and a key, if both are usable.
+    fn place(&self, key: &str) -> Result<(Name, Box<str>)> {
+        name::check("key of a dict", key, limits::NAME_BYTES)?;
+        Ok((self.name()?, key.into()))
+    }
+
+    fn look_up(
+        &self,
+        key: &str,
+    ) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<entry::Record>> + Send + 'static> {
+        let ((name, key), clock) = (self.place(key)?, Arc::clone(&self.runtime.seams().clock));
+        Ok(move |view: &mut dyn View| view.dict_entry(&name, &key, clock.now()))
+    }
+
+    fn head(&self) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<Head>> + Send + 'static> {
+        let (name, clock) = (self.name()?, Arc::clone(&self.runtime.seams().clock));
+        Ok(move |view: &mut dyn View| view.dict(&name, clock.now()))
+    }
+
+    fn removal(&self, key: &str, expected: Expected) -> Result<Remove> {
+        let (dict, key) = self.place(key)?;
+        Ok(Remove { dict, key, expected })
+    }
+
+    fn addition(
+        &self,
+        key: &str,
+        by: i64,
+    ) -> Result<(Increment, impl FnOnce(Incremented) -> Result<i64> + Send + 'static + use<T>)> {
+        let (dict, key) = self.place(key)?;
+        let (told, increment) = ((dict.to_string(), key.to_string()), Increment { dict, key, by });
+        let refused = move |reason| {
+            let (dict, key) = told;
+            Err(Error::NoNumber { dict, key, reason })
+        };
+        let means = move |incremented| match incremented {
+            Incremented::Done { value, .. } => Ok(value),
+            Incremented::NoNumber => refused("it is no whole number of 64 bits".to_owned()),
+            Incremented::Overflow { value } => {
+                refused(format!("it is {value}, and {by} more is beyond 64 bits"))
+            }
+        };
+        Ok((increment, means))
+    }
+
+    fn clearing(&self, prefix: &str) -> Result<Clear> {
+        Ok(Clear { dict: self.name()?, prefix: prefix.into(), limit: limits::REMOVED_AT_ONCE as u32 })
+    }
+}
+
+impl<T: Serialize> Dict<T> {
+    /// Puts a value under a key, in place of what is there. The version that it has now.
+    ///
+    /// # Errors
+    /// A bad name or key; [`Error::Encode`]; [`Error::TooLarge`] beyond 4 MiB; [`Error::Busy`]; what the database said. Nothing
+    /// is changed then.
+    pub async fn set(&self, key: impl AsRef<str>, value: &T) -> Result<u64> {
+        self.set_with(key, value, Put::new()).await
+    }
+
+    /// Puts a value under a key, as it is said. The version that it has now.
+    ///
+    /// # Errors
+    /// [`Error::EntryConflict`] if what is there is not as expected; a bad time to live; as [`set`](Dict::set).
+    pub async fn set_with(&self, key: impl AsRef<str>, value: &T, put: Put) -> Result<u64> {
+        let (set, means) = self.setting(key.as_ref(), value, put)?;
+        means(self.runtime.write(set).await?)
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn set_blocking(&self, key: &str, value: &T, put: Put) -> Result<u64> {
+        let (set, means) = self.setting(key, value, put)?;
+        means(self.runtime.write_blocking(set)?)
+    }
+
+    fn setting(
+        &self,
+        key: &str,
+        value: &T,
+        put: Put,
+    ) -> Result<(Set, impl FnOnce(Written) -> Result<u64> + Send + 'static + use<T>)> {
+        let (dict, key) = self.place(key)?;
+        let json = codec::to_json(&format_args!("the value of \"{key}\" of dict \"{dict}\""), value)?;
+        limits::check_size("the value of a dict, in bytes,", json.len(), limits::ENTRY_BYTES)?;
+        let (life_ms, expected) = put.checked()?;
+        let told = (dict.to_string(), key.to_string());
+        let set = Set { dict, key, data: Data::Json(json), schema: 1, life_ms, expected };
+        let means = move |written| match written {
+            Written::Done { version, .. } => Ok(version),
+            Written::Conflict { actual } => {
+                let ((dict, key), expected) = (told, entry::words(expected));
+                Err(Error::EntryConflict { dict, key, expected, actual })
+            }
+        };
+        Ok((set, means))
+    }
+}
+
+impl<T: DeserializeOwned> Dict<T> {
+    /// What is under a key.
+    ///
+    /// # Errors
+    /// A bad name or key; [`Error::Decode`] if it is no `T`; [`Error::Corrupt`] if it is damaged; what the database said.
+    pub async fn get(&self, key: impl AsRef<str>) -> Result<Option<Entry<T>>> {
+        self.decoded(self.runtime.read(self.look_up(key.as_ref())?).await?)
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn get_blocking(&self, key: &str) -> Result<Option<Entry<T>>> {
+        self.decoded(self.runtime.read_blocking(self.look_up(key)?)?)
+    }
+
+    /// Removes what is under a key, and gives it: to one of those who ask at once.
+    ///
+    /// # Errors
+    /// As [`set`](Dict::set); [`Error::Decode`] if it is no `T`: it is removed all the same.
+    pub async fn pop(&self, key: impl AsRef<str>) -> Result<Option<Entry<T>>> {
+        self.decoded(removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?))
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn pop_blocking(&self, key: &str) -> Result<Option<Entry<T>>> {
+        self.decoded(removed(self.runtime.write_blocking(self.removal(key, Expected::Any)?)?))
+    }
+
+    /// All entries whose keys begin so, by key; all at all for an empty prefix. Nothing is read before the first is asked for.
+    pub fn entries(&self, prefix: impl AsRef<str>) -> Entries<T> {
+        Entries::new(&self.runtime, self.name(), prefix.as_ref())
+    }
+
+    fn decoded(&self, found: Option<entry::Record>) -> Result<Option<Entry<T>>> {
+        let name = self.name.as_ref().map_err(Error::clone)?;
+        found.map(|record| Entry::of(name, record)).transpose()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Dict<T> {
+    /// Reads what is under a key, has `change` say what is to be there instead (`None`: nothing), and writes that if nobody has
+    /// written meanwhile; else it reads again and asks again. So nothing that others write is lost, and `change` may be called
+    /// several times. The version that the value has now; `None` if there is none. What had a time to live has none any more.
+    ///
+    /// Cancel-safe: if the future is dropped, it is written or not; which of them is not known.
+    ///
+    /// # Errors
+    /// As [`get`](Dict::get) and [`set`](Dict::set).
+    pub async fn update(
+        &self,
+        key: impl AsRef<str>,
+        mut change: impl FnMut(Option<T>) -> Option<T>,
+    ) -> Result<Option<u64>> {
+        let key = key.as_ref();
+        loop {
+            let (found, expected) = seen(self.get(key).await?);
+            let done = match change(found) {
+                Some(value) => {
+                    let (set, _) = self.setting(key, &value, Put::new().expected(expected))?;
+                    version(self.runtime.write(set).await?)
+                }
+                None => gone(self.runtime.write(self.removal(key, expected)?).await?),
+            };
+            if let Some(done) = done {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn update_blocking(
+        &self,
+        key: &str,
+        mut change: impl FnMut(Option<T>) -> Option<T>,
+    ) -> Result<Option<u64>> {
+        loop {
+            let (found, expected) = seen(self.get_blocking(key)?);
+            let done = match change(found) {
+                Some(value) => {
+                    let (set, _) = self.setting(key, &value, Put::new().expected(expected))?;
+                    version(self.runtime.write_blocking(set)?)
+                }
+                None => gone(self.runtime.write_blocking(self.removal(key, expected)?)?),
+            };
+            if let Some(done) = done {
+                return Ok(done);
+            }
+        }
+    }
+}
+
+/// What was removed; nothing was expected of it.
+fn removed(removed: Removed) -> Option<entry::Record> {
+    match removed {
+        Removed::Done { entry, .. } => entry,
+        Removed::Conflict { .. } => None,
+    }
+}
+
+/// A value that was read, and that it must still be that.
+fn seen<T>(found: Option<Entry<T>>) -> (Option<T>, Expected) {
+    let expected = found.as_ref().map_or(Expected::Absent, |entry| Expected::Version(entry.version()));
+    (found.map(Entry::into_value), expected)
+}
+
+/// The version that it has now, unless somebody was faster.
+fn version(written: Written) -> Option<Option<u64>> {
+    match written {
+        Written::Done { version, .. } => Some(Some(version)),
+        Written::Conflict { .. } => None,
+    }
+}
+
+/// That there is none, unless somebody was faster.
+fn gone(removed: Removed) -> Option<Option<u64>> {
+    matches!(removed, Removed::Done { .. }).then_some(None)
+}
+
+impl Batch {
+    /// Adds that a value is put under a key of a dict, as [`Dict::set`] does it. Its version.
+    ///
+    /// # Errors
+    /// As [`Dict::set`]; [`Error::InvalidArgument`] for a dict of another store. Nothing is added then.
+    pub fn set<T: Serialize>(
+        &mut self,
+        dict: &Dict<T>,
+        key: impl AsRef<str>,
+        value: &T,
+    ) -> Result<Slot<u64>> {
+        self.set_with(dict, key, value, Put::new())
+    }
+
+    /// Adds that a value is put under a key of a dict, as [`Dict::set_with`] does it: if what is there is not as expected,
+    /// nothing of the batch is written.
+    ///
+    /// # Errors
+    /// As [`set`](Batch::set); a bad time to live.
+    pub fn set_with<T: Serialize>(
+        &mut self,
+        dict: &Dict<T>,
+        key: impl AsRef<str>,
+        value: &T,
+        put: Put,
+    ) -> Result<Slot<u64>> {
+        let (set, means) = dict.setting(key.as_ref(), value, put)?;
+        let bytes = set.data.bytes().len();
+        self.add::<Set, _>(&dict.runtime, (Part::plain(set), bytes), means)
+    }
+
+    /// Adds that what is under a key of a dict is removed. Whether there was something.
+    ///
+    /// # Errors
+    /// As [`set`](Batch::set).
+    pub fn delete<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
+        let remove = dict.removal(key.as_ref(), Expected::Any)?;
+        self.add::<Remove, _>(&dict.runtime, (Part::plain(remove), 0), |done| Ok(removed(done).is_some()))
+    }
+
+    /// Adds that a number of a dict is added to, as [`Dict::increment`] does it. The sum.
+    ///
+    /// # Errors
+    /// As [`set`](Batch::set).
+    pub fn increment<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>, by: i64) -> Result<Slot<i64>> {
+        let (increment, means) = dict.addition(key.as_ref(), by)?;
+        self.add::<Increment, _>(&dict.runtime, (Part::plain(increment), 0), means)
+    }
+}
+
+impl Inspector {
+    /// Up to `limit` dicts that were ever used, by name, those behind `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn dicts(&self, after: Option<&str>, limit: u32) -> Result<Vec<Head>> {
+        self.runtime.read(heads(&self.runtime, after, limit)).await
+    }
+}
+
+/// What looks for dicts.
+pub(crate) fn heads(
+    runtime: &Runtime,
+    after: Option<&str>,
+    limit: u32,
+) -> impl FnOnce(&mut dyn View) -> Result<Vec<Head>> + Send + 'static {
+    let (after, clock) = (after.map(str::to_owned), Arc::clone(&runtime.seams().clock));
+    move |view| view.dicts(after.as_deref(), limit, clock.now())
+}

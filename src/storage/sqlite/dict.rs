@@ -1,0 +1,359 @@
+//! Dicts: a row each, and a row an entry.
+
+use millpond_actors::error::Result;
+use millpond_actors::limits;
+use millpond_actors::name::Name;
+use millpond_actors::storage::checksum::{self, Kind};
+use millpond_actors::storage::dict::{
+    Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
+    number,
+};
+use millpond_actors::storage::{Data, Moment, partition};
+use rusqlite::{Connection, Row, params};
+
+use super::data::{data_column, data_from};
+use super::error::{corrupt, database};
+use super::look_up::look_up;
+use super::process::advance;
+use super::session::SqliteSession;
+
+/// A dict, as its row has it.
+struct Dict {
+    id: u64,
+    version: u64,
+}
+
+/// An entry, whether its time is over or not.
+struct Found {
+    entry: Entry,
+    life: Option<Life>,
+}
+
+/// By which clocks the time of entries goes.
+#[derive(Clone, Copy)]
+pub(super) struct Clocks {
+    now: Moment,
+    boot: u64,
+}
+
+impl Clocks {
+    /// Now, on a machine that has this boot, if that is known.
+    pub(super) fn new(now: Moment, boot: Option<&str>) -> Clocks {
+        Clocks { now, boot: boot.map_or(0, partition::number) }
+    }
+}
+
+impl Found {
+    fn is_there(&self, clocks: Clocks) -> bool {
+        !self.life.is_some_and(|life| life.is_over(clocks.now, clocks.boot))
+    }
+}
+
+const DICT: &str = "SELECT d.id, d.version, d.name = ?1
+    FROM dict i LEFT JOIN dict d ON d.id = i.id WHERE i.name = ?1";
+
+fn dict(connection: &Connection, name: &Name) -> Result<Option<Dict>> {
+    let read = |row: &Row<'_>| Ok(Dict { id: row.get(0)?, version: row.get(1)? });
+    look_up(connection, DICT, ("dict", name), [name.as_str()], read)
+}
+
+/// The columns of an entry, in the order in which they are read.
+macro_rules! entries {
+    ($rest:literal) => {
+        concat!(
+            "SELECT key, version, format, schema, crc, ends_at, ends_boot, boot, data FROM dict_entry ",
+            $rest
+        )
+    };
+}
+
+/// Version, format, schema and checksum of a row, and how long it lives.
+fn columns(row: &Row<'_>) -> rusqlite::Result<((u64, u8, u32, u32), Option<Life>)> {
+    let life = match row.get(5)? {
+        None => None,
+        Some(wall_ms) => {
+            let (boot_ms, boot): (_, i64) = (row.get(6)?, row.get(7)?);
+            Some(Life { wall_ms, boot_ms, boot: boot.cast_unsigned() })
+        }
+    };
+    Ok(((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?), life))
+}
+
+/// The entry of a row, if the row is sound.
+fn read(row: &Row<'_>, name: &Name) -> Result<Found> {
+    let odd = |detail: String| corrupt("entry of dict", name.as_str(), 0, detail);
+    let key: String = row.get(0).map_err(|error| odd(error.to_string()))?;
+    let odd = |detail: String| odd(format!("key \"{key}\": {detail}"));
+    let rest = columns(row).map_err(|error| odd(error.to_string()))?;
+    let ((version, format, schema, crc), life) = rest;
+    let data = data_from(format, row.get_ref(8).map_err(database)?);
+    let data = data.ok_or_else(|| odd("its data is not of its format".into()))?;
+    let found = checksum_of(name, version, &key, schema, &data);
+    if found != crc {
+        return Err(odd(format!("its checksum is {found:08x}, stored is {crc:08x}")));
+    }
+    let ends_at = life.map(|life| life.wall_ms);
+    Ok(Found { entry: Entry { key, version, data, schema, ends_at }, life })
+}
+
+fn checksum_of(name: &Name, version: u64, key: &str, schema: u32, data: &Data) -> u32 {
+    checksum::record(Kind::Entry, name.as_str(), version, key, data.format(), schema, data.bytes())
+}
+
+const FIND: &str = entries!("WHERE dict = ?1 AND key = ?2");
+
+fn find(connection: &Connection, name: &Name, dict: u64, key: &str) -> Result<Option<Found>> {
+    let mut statement = connection.prepare_cached(FIND).map_err(database)?;
+    let mut rows = statement.query(params![dict, key]).map_err(database)?;
+    rows.next().map_err(database)?.map(|row| read(row, name)).transpose()
+}
+
+impl SqliteSession {
+    /// Puts a value under a key.
+    pub(super) fn set_entry(&mut self, set: &Set) -> Result<Written> {
+        let row = dict(&self.connection, &set.dict)?;
+        let found = self.living(&set.dict, row.as_ref(), &set.key)?;
+        let actual = found.map(|found| found.entry.version);
+        if !set.expected.is_met(actual) {
+            return Ok(Written::Conflict { actual });
+        }
+        let clocks = self.clocks();
+        let life = set.life_ms.map(|ms| Life::of(ms, clocks.now, clocks.boot));
+        let Dict { id, version } = self.change_dict(&set.dict, row)?;
+        self.put_entry(&set.dict, id, (&set.key, version), (set.schema, &set.data), life)?;
+        self.sweep_entries()?;
+        Ok(Written::Done { dict: id, version, replaced: actual.is_some() })
+    }
+
+    /// Removes an entry.
+    pub(super) fn remove_entry(&mut self, remove: &Remove) -> Result<Removed> {
+        let row = dict(&self.connection, &remove.dict)?;
+        let found = self.living(&remove.dict, row.as_ref(), &remove.key)?;
+        let actual = found.as_ref().map(|found| found.entry.version);
+        if !remove.expected.is_met(actual) {
+            return Ok(Removed::Conflict { actual });
+        }
+        let dict = match (row, &found) {
+            (Some(row), Some(_)) => {
+                self.delete_entry(row.id, &remove.key)?;
+                let Dict { id, version } = self.change_dict(&remove.dict, Some(row))?;
+                Some((id, version))
+            }
+            (row, _) => row.map(|row| (row.id, row.version)),
+        };
+        Ok(Removed::Done { dict, entry: found.map(|found| found.entry) })
+    }
+
+    /// Adds to a number.
+    pub(super) fn increment_entry(&mut self, increment: &Increment) -> Result<Incremented> {
+        let row = dict(&self.connection, &increment.dict)?;
+        let found = self.living(&increment.dict, row.as_ref(), &increment.key)?;
+        let before = match &found {
+            None => 0,
+            Some(found) => match number(&found.entry.data) {
+                Some(number) => number,
+                None => return Ok(Incremented::NoNumber),
+            },
+        };
+        let Some(value) = before.checked_add(increment.by) else {
+            return Ok(Incremented::Overflow { value: before });
+        };
+        let Dict { id, version } = self.change_dict(&increment.dict, row)?;
+        let (schema, life) = found.map_or((1, None), |found| (found.entry.schema, found.life));
+        let data = Data::Json(value.to_string());
+        self.put_entry(&increment.dict, id, (&increment.key, version), (schema, &data), life)?;
+        self.sweep_entries()?;
+        Ok(Incremented::Done { dict: id, version, value })
+    }
+
+    const CLEARED: &str = "SELECT key FROM dict_entry WHERE dict = ?1 AND key >= ?2 ORDER BY key LIMIT ?3";
+
+    /// Removes entries, so many at most.
+    pub(super) fn clear_entries(&mut self, clear: &Clear) -> Result<Cleared> {
+        let Some(row) = dict(&self.connection, &clear.dict)? else {
+            return Ok(Cleared { dict: None, removed: 0, more: false });
+        };
+        let mut statement = self.connection.prepare_cached(Self::CLEARED).map_err(database)?;
+        let limit = u64::from(clear.limit);
+        let keys = statement.query_map(params![row.id, clear.prefix, limit + 1], |row| row.get(0));
+        let keys: Vec<String> = keys.map_err(database)?.collect::<rusqlite::Result<_>>().map_err(database)?;
+        drop(statement);
+        let own = keys.iter().take_while(|key| key.starts_with(&*clear.prefix)).count() as u64;
+        let removed = own.min(limit);
+        for key in keys.iter().take(clear.limit as usize).take(own as usize) {
+            self.delete_entry(row.id, key)?;
+        }
+        let row = if removed > 0 { self.change_dict(&clear.dict, Some(row))? } else { row };
+        Ok(Cleared { dict: Some((row.id, row.version)), removed, more: own > limit })
+    }
+
+    fn clocks(&self) -> Clocks {
+        Clocks::new(self.now, Some(&self.identity.boot))
+    }
+
+    /// An entry that is there.
+    fn living(&self, name: &Name, row: Option<&Dict>, key: &str) -> Result<Option<Found>> {
+        let Some(row) = row else { return Ok(None) };
+        let found = find(&self.connection, name, row.id, key)?;
+        Ok(found.filter(|found| found.is_there(self.clocks())))
+    }
+
+    const MAKE_DICT: &str = "INSERT INTO dict (name, version) VALUES (?1, 1)";
+    const CHANGE_DICT: &str = "UPDATE dict SET version = ?2 WHERE id = ?1";
+
+    /// One change more of a dict, which comes into being with the first.
+    fn change_dict(&self, name: &Name, row: Option<Dict>) -> Result<Dict> {
+        let Some(Dict { id, version }) = row else {
+            let mut statement = self.connection.prepare_cached(Self::MAKE_DICT).map_err(database)?;
+            let id = statement.insert([name.as_str()]).map_err(database)?.unsigned_abs();
+            return Ok(Dict { id, version: 1 });
+        };
+        let version = advance(version, 1, "the version of a dict")?;
+        let mut statement = self.connection.prepare_cached(Self::CHANGE_DICT).map_err(database)?;
+        statement.execute(params![id, version]).map_err(database)?;
+        Ok(Dict { id, version })
+    }
+
+    const PUT_ENTRY: &str = "INSERT OR REPLACE INTO dict_entry
+        (dict, key, version, format, schema, crc, ends_at, ends_boot, boot, data)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+    fn put_entry(
+        &self,
+        name: &Name,
+        dict: u64,
+        (key, version): (&str, u64),
+        (schema, data): (u32, &Data),
+        life: Option<Life>,
+    ) -> Result<()> {
+        let crc = checksum_of(name, version, key, schema, data);
+        let (ends_at, ends_boot) = (life.map(|life| life.wall_ms), life.map(|life| life.boot_ms));
+        let boot = life.map(|life| life.boot.cast_signed());
+        let mut statement = self.connection.prepare_cached(Self::PUT_ENTRY).map_err(database)?;
+        let (format, data) = (data.format(), data_column(data));
+        let values = params![dict, key, version, format, schema, crc, ends_at, ends_boot, boot, data];
+        statement.execute(values).map_err(database)?;
+        Ok(())
+    }
+
+    const DELETE_ENTRY: &str = "DELETE FROM dict_entry WHERE dict = ?1 AND key = ?2";
+
+    fn delete_entry(&self, dict: u64, key: &str) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(Self::DELETE_ENTRY).map_err(database)?;
+        statement.execute(params![dict, key]).map_err(database)?;
+        Ok(())
+    }
+
+    const OVER: &str = "SELECT dict, key, ends_at, ends_boot, boot FROM dict_entry INDEXED BY dict_entry_ends
+        WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2";
+
+    /// Removes some of those whose time is over, in whatever dict.
+    fn sweep_entries(&self) -> Result<()> {
+        let clocks = self.clocks();
+        let mut statement = self.connection.prepare_cached(Self::OVER).map_err(database)?;
+        let mut rows =
+            statement.query(params![clocks.now.wall_ms, limits::REMOVED_AT_ONCE]).map_err(database)?;
+        let mut over: Vec<(u64, String)> = Vec::new();
+        while let Some(row) = rows.next().map_err(database)? {
+            let life = || {
+                let (wall_ms, boot_ms, boot) =
+                    (row.get(2)?, row.get(3)?, row.get::<_, i64>(4)?.cast_unsigned());
+                Ok(((row.get(0)?, row.get(1)?), Life { wall_ms, boot_ms, boot }))
+            };
+            // What is damaged is told to whoever looks for it.
+            let Ok((key, life)) = life().map_err(|error: rusqlite::Error| error) else { continue };
+            if life.is_over(clocks.now, clocks.boot) {
+                over.push(key);
+            }
+        }
+        drop(rows);
+        drop(statement);
+        over.iter().try_for_each(|(dict, key)| self.delete_entry(*dict, key))
+    }
+}
+
+/// One entry, if it is there.
+pub(super) fn entry(
+    connection: &Connection,
+    name: &Name,
+    key: &str,
+    clocks: Clocks,
+) -> Result<Option<Entry>> {
+    let Some(dict) = dict(connection, name)? else { return Ok(None) };
+    let found = find(connection, name, dict.id, key)?;
+    Ok(found.filter(|found| found.is_there(clocks)).map(|found| found.entry))
+}
+
+const PAGE: &str = entries!("WHERE dict = ?1 AND key >= ?2 AND key > ?3 ORDER BY key");
+const PAGE_BACK: &str = entries!("WHERE dict = ?1 AND key >= ?2 AND key < ?3 ORDER BY key DESC");
+
+/// Reads one page, within one snapshot.
+pub(super) fn page(connection: &Connection, query: &Query, clocks: Clocks) -> Result<Page> {
+    let Some(dict) = dict(connection, &query.dict)? else { return Ok(Page::default()) };
+    let sql = if query.backward { PAGE_BACK } else { PAGE };
+    let end = query.after.as_deref().map_or_else(
+        // No key is empty, and none with this prefix lies behind it and so many of the last character.
+        || if query.backward { behind(&query.prefix) } else { String::new() },
+        str::to_owned,
+    );
+    let mut statement = connection.prepare_cached(sql).map_err(database)?;
+    let mut rows = statement.query(params![dict.id, query.prefix, end]).map_err(database)?;
+    let (mut page, mut bytes) = (Page::default(), 0);
+    while page.entries.len() < query.limit as usize && bytes < limits::PAGE_BYTES {
+        let Some(row) = rows.next().map_err(database)? else { return Ok(page) };
+        let found = read(row, &query.dict);
+        let key: String = row.get(0).map_err(database)?;
+        if !key.starts_with(&*query.prefix) {
+            // Those that come first in the other direction may be such.
+            if query.backward { continue } else { return Ok(page) }
+        }
+        if found.as_ref().is_ok_and(|found| !found.is_there(clocks)) {
+            continue;
+        }
+        bytes += found.as_ref().map_or(0, |found| found.entry.data.bytes().len());
+        page.last = Some(key);
+        page.entries.push(found.map(|found| found.entry));
+    }
+    page.more = query.limit > 0;
+    Ok(page)
+}
+
+/// A text behind all keys that begin so.
+fn behind(prefix: &str) -> String {
+    let last = char::MAX.len_utf8();
+    format!("{prefix}{}", char::MAX.to_string().repeat(limits::NAME_BYTES / last + 1))
+}
+
+const HEADS: &str = "SELECT id, name, version FROM dict WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
+const COUNT: &str = "SELECT count(*) FROM dict_entry WHERE dict = ?1 AND
+    (ends_at IS NULL OR CASE WHEN boot = ?2 THEN ends_boot > ?3 ELSE ends_at > ?4 END)";
+
+fn count(connection: &Connection, dict: u64, clocks: Clocks) -> Result<u64> {
+    let mut statement = connection.prepare_cached(COUNT).map_err(database)?;
+    let values = params![dict, clocks.boot.cast_signed(), clocks.now.boot_ms, clocks.now.wall_ms];
+    statement.query_row(values, |row| row.get(0)).map_err(database)
+}
+
+/// How a dict stands.
+pub(super) fn head(connection: &Connection, name: &Name, clocks: Clocks) -> Result<Option<Head>> {
+    let Some(Dict { id, version }) = dict(connection, name)? else { return Ok(None) };
+    Ok(Some(Head { id, name: name.to_string(), version, count: count(connection, id, clocks)? }))
+}
+
+/// Up to so many dicts behind a name.
+pub(super) fn list(
+    connection: &Connection,
+    after: Option<&str>,
+    limit: u32,
+    clocks: Clocks,
+) -> Result<Vec<Head>> {
+    let mut statement = connection.prepare_cached(HEADS).map_err(database)?;
+    let read =
+        |row: &Row<'_>| Ok(Head { id: row.get(0)?, name: row.get(1)?, version: row.get(2)?, count: 0 });
+    let rows = statement.query_map(params![after, limit], read).map_err(database)?;
+    let mut heads: Vec<Head> = rows.collect::<rusqlite::Result<_>>().map_err(database)?;
+    for head in &mut heads {
+        head.count = count(connection, head.id, clocks)?;
+    }
+    Ok(heads)
+}
