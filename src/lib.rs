@@ -25,6 +25,31 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Dicts
+//! A [`Dict`] has a value under each key: prices, settings, sessions, counters. What it promises:
+//! - What was read is replaced only [if it is still that](Put::version), and [`update`](Dict::update) does so until it succeeds;
+//!   [`increment`](Dict::increment) is exact. So nothing is lost, however many write at once, in whatever processes.
+//! - A [time to live](Put::ttl) is exact in every view: when it is over the value is not there for `get`, `entries`, `count`, nor for
+//!   what a write expects.
+//! - In a [batch](Batch::set), and so with the rows of a [projection](Rows), it is all or nothing with everything else.
+//!
+//! Not for what has a history: that is an [aggregate](Aggregate). Not for what is large: a value is read and written whole, and may
+//! have 4 MiB. Not for a lock: that is a [lock](Lock), which is given back when its holder dies.
+//!
+//! ```
+//! use std::time::Duration;
+//! use millpond::{Put, Store};
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let sessions = store.dict::<String>("sessions");
+//! sessions.set_with("7f3a", &"Ada".to_owned(), Put::new().ttl(Duration::from_secs(1_800)).absent()).await?;
+//! assert_eq!(sessions.get("7f3a").await?.as_deref().map(String::as_str), Some("Ada"));
+//! let visits = store.dict::<i64>("visits");
+//! assert_eq!(visits.increment("ada", 1).await?, 1);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # Logs
 //! A [`Log`] is a sequence of records that never change: an audit, measurements, what a machine has said. Records are read by
 //! [range](Log::range), by the time they were recorded, [newest first](History::newest_first), [followed](Log::follow) as they

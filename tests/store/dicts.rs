@@ -303,7 +303,8 @@ async fn both_faces_are_the_same_dict(store: Store) -> Result<()> {
         assert_eq!((dict.increment("n", 4)?, dict.count()?), (4, 2));
         let mut batch = store.batch();
         let (sum, was) = (batch.increment(&dict, "n", 1)?, batch.delete(&dict, "none")?);
-        (batch.set(&dict, "c", &3)?, batch.set_with(&dict, "d", &4, Put::new().absent())?);
+        batch.set(&dict, "c", &3)?;
+        batch.set_with(&dict, "d", &4, Put::new().absent())?;
         let written = batch.commit()?;
         assert_eq!((written[sum], written[was]), (5, false));
         let keys = |entries: blocking::Entries<u64>| {

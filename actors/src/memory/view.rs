@@ -175,6 +175,7 @@ impl Store {
             snapshots: self.snapshots.committed().len() as u64,
             logs: self.feed_count(feed::Kind::Log),
             channels: self.feed_count(feed::Kind::Channel),
+            dicts: self.dict_names.committed().len() as u64,
             locks: locks.len() as u64,
             locks_held: self.held(now),
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),

@@ -84,6 +84,8 @@ pub struct Summary {
     pub logs: u64,
     /// Names of channels that were ever used.
     pub channels: u64,
+    /// Names of dicts that were ever used.
+    pub dicts: u64,
     /// Names of locks that were ever used.
     pub locks: u64,
     /// Locks held; leases that have ended do not count, nor those of the dead.

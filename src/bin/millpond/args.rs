@@ -9,6 +9,7 @@ use millpond::Expected;
 use uuid::Uuid;
 
 use crate::bench::BenchArgs;
+use crate::dict::args::DictCommand;
 use crate::feed::args::{ChannelCommand, LogCommand};
 use crate::projection::args::ProjectionCommand;
 use crate::queue::args::QueueCommand;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
     /// Streams of events
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Dicts: values by key
+    #[command(subcommand)]
+    Dict(DictCommand),
     /// Logs: records in order
     #[command(subcommand)]
     Log(LogCommand),
@@ -87,6 +91,7 @@ impl Command {
             Command::Events(EventsCommand::Verify(_)) => "events verify",
             Command::Events(EventsCommand::Delete(_)) => "events delete",
             Command::Events(EventsCommand::Shred { .. }) => "events shred",
+            Command::Dict(dict) => dict.name(),
             Command::Log(log) => log.name(),
             Command::Channel(channel) => channel.name(),
             Command::Queue(queue) => queue.name(),

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod demo;
+mod dict;
 mod events;
 mod failure;
 mod feed;
@@ -29,6 +30,7 @@ use millpond::blocking::Store;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Args, Command, EventsCommand, LockCommand};
+use crate::dict::args::DictCommand;
 use crate::failure::{Done, Failure};
 use crate::feed::args::{ChannelCommand, LogCommand};
 use crate::queue::args::QueueCommand;
@@ -90,6 +92,17 @@ fn run(args: Args) -> Done<u8> {
             let source = import::open(&import)?;
             store.write(|store| import::import(store, source, &import.prefix, &mut show))
         }
+        Command::Dict(DictCommand::Get { name, key }) => {
+            store.read(|store| dict::get(store, &name, &key, &mut show))
+        }
+        Command::Dict(DictCommand::Set(set)) => store.write(|store| dict::set(store, set, &mut show)),
+        Command::Dict(DictCommand::Delete { name, key }) => {
+            store.read(|store| dict::delete(store, &name, &key, &mut show))
+        }
+        Command::Dict(DictCommand::Increment { name, key, by }) => {
+            store.write(|store| dict::increment(store, (&name, &key, by), &mut show))
+        }
+        Command::Dict(DictCommand::List(list)) => store.read(|store| dict::list(store, &list, &mut show)),
         Command::Log(LogCommand::Append(send)) => store.write(|store| feed::append(store, send, &mut show)),
         Command::Log(LogCommand::Range(range)) => store.read(|store| feed::range(store, &range, &mut show)),
         Command::Log(LogCommand::Tail(tail)) => store.read(|store| feed::tail(store, &tail, &mut show)),
@@ -163,7 +176,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `queue push`, `queue every` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `queue push`, `queue every` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

@@ -140,6 +140,7 @@ fn as_json(status: &Status) -> serde_json::Value {
         "snapshots": summary.snapshots,
         "logs": summary.logs,
         "channels": summary.channels,
+        "dicts": summary.dicts,
         "queues": queues.iter().map(queue::numbers_as_json).collect::<Vec<_>>(),
         "projections": projections.iter().map(projection::as_json).collect::<Vec<_>>(),
         "locks_held": summary.locks_held,
@@ -169,6 +170,7 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
                 count(summary.channels, "channel", "channels")
             ),
         ),
+        ("dicts", grouped(summary.dicts)),
         ("queues", queue_fact(queues)),
         ("projections", projection_fact(projections)),
         ("locks", format!("{} held, {} waiting", summary.locks_held, summary.tickets_waiting)),

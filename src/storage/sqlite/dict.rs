@@ -67,16 +67,11 @@ macro_rules! entries {
     };
 }
 
-/// Version, format, schema and checksum of a row, and how long it lives.
-fn columns(row: &Row<'_>) -> rusqlite::Result<((u64, u8, u32, u32), Option<Life>)> {
-    let life = match row.get(5)? {
-        None => None,
-        Some(wall_ms) => {
-            let (boot_ms, boot): (_, i64) = (row.get(6)?, row.get(7)?);
-            Some(Life { wall_ms, boot_ms, boot: boot.cast_unsigned() })
-        }
-    };
-    Ok(((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?), life))
+/// How long what is in a row is there.
+fn life(row: &Row<'_>) -> rusqlite::Result<Option<Life>> {
+    let Some(wall_ms) = row.get(5)? else { return Ok(None) };
+    let (boot_ms, boot): (_, i64) = (row.get(6)?, row.get(7)?);
+    Ok(Some(Life { wall_ms, boot_ms, boot: boot.cast_unsigned() }))
 }
 
 /// The entry of a row, if the row is sound.
@@ -84,8 +79,10 @@ fn read(row: &Row<'_>, name: &Name) -> Result<Found> {
     let odd = |detail: String| corrupt("entry of dict", name.as_str(), 0, detail);
     let key: String = row.get(0).map_err(|error| odd(error.to_string()))?;
     let odd = |detail: String| odd(format!("key \"{key}\": {detail}"));
-    let rest = columns(row).map_err(|error| odd(error.to_string()))?;
-    let ((version, format, schema, crc), life) = rest;
+    let numbers = || Ok((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+    let (version, format, schema, crc): (u64, u8, u32, u32) =
+        numbers().map_err(|error: rusqlite::Error| odd(error.to_string()))?;
+    let life = life(row).map_err(|error| odd(error.to_string()))?;
     let data = data_from(format, row.get_ref(8).map_err(database)?);
     let data = data.ok_or_else(|| odd("its data is not of its format".into()))?;
     let found = checksum_of(name, version, &key, schema, &data);

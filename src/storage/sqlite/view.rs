@@ -109,6 +109,7 @@ const STREAMS: &str = "SELECT count(*) FROM stream";
 const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOGS: &str = "SELECT count(*) FROM feed WHERE kind = 1";
 const CHANNELS: &str = "SELECT count(*) FROM feed WHERE kind = 2";
+const DICTS: &str = "SELECT count(*) FROM dict";
 const LOCKS: &str = "SELECT count(*) FROM lock";
 
 impl View for SqliteView {
@@ -268,6 +269,7 @@ impl View for SqliteView {
             snapshots: self.number(SNAPSHOTS)?,
             logs: self.number(LOGS)?,
             channels: self.number(CHANNELS)?,
+            dicts: self.number(DICTS)?,
             locks: self.number(LOCKS)?,
             locks_held,
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),
