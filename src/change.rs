@@ -35,11 +35,17 @@ impl Change {
 
     /// Where it stands since then: the version of a stream, the sequence of the last message of a log or channel, that of
     /// the job that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock
-    /// that was given to somebody; `None` of a lock that nobody holds, and of a queue whose options are others or of which
+    /// that was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are others or of which
     /// many jobs were revived or removed at once.
     #[must_use]
     pub fn sequence(&self) -> Option<u64> {
         self.0.sequence
+    }
+
+    /// Of a dict: under which key.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
     }
 }
 
@@ -77,11 +83,8 @@ impl Watched for Matching {
     type Item = Change;
 
     fn read(&mut self, view: &mut dyn View, ready: &mut VecDeque<Result<Change>>) -> Result<bool> {
-        let page = view.changes(self.after, limits::PAGE_ROWS)?;
-        let more = page.len() == limits::PAGE_ROWS as usize;
-        for change in page {
-            // Numbers are dense: what is missing is not kept any more.
-            let missed = change.number.saturating_sub(self.after.saturating_add(1));
+        let (changes, more) = page(view, self.after)?;
+        for (missed, change) in changes {
             if missed > 0 {
                 let name = self.pattern.to_string();
                 ready.push_back(Err(Error::Lagged { kind: "watch", name, missed }));
@@ -93,6 +96,19 @@ impl Watched for Matching {
         }
         Ok(more)
     }
+}
+
+/// About a page of changes after a number, each with how many before it are gone. Whether there may be more.
+pub(crate) fn page(view: &mut dyn View, after: u64) -> Result<(Vec<(u64, Record)>, bool)> {
+    let (changes, mut last) = (view.changes(after, limits::PAGE_ROWS)?, after);
+    let more = changes.len() == limits::PAGE_ROWS as usize;
+    // Numbers are dense: what is missing is not kept any more.
+    let missed = |change: Record| {
+        let missed = change.number.saturating_sub(last.saturating_add(1));
+        last = change.number;
+        (missed, change)
+    };
+    Ok((changes.into_iter().map(missed).collect(), more))
 }
 
 impl Changes {

@@ -317,7 +317,7 @@ pub use crate::channels::{Channels, ChannelsSubscription};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
-pub use crate::dict::{Dict, Entries, Entry, Put};
+pub use crate::dict::{Dict, DictChange, DictChanges, Entries, Entry, Put};
 pub use crate::durable::{Consumer, Durable};
 pub use crate::erase::Deleted;
 pub use crate::events::{Appended, Event, Events, Imported};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix::prelude::*;
 
-use crate::clock::{Clock, Seams};
+use crate::clock::{Clock, Seams, Spawner};
 use crate::error::Result;
 use crate::failpoint::{Point, reach};
 use crate::observe::{Meter, target};
@@ -18,6 +18,8 @@ use crate::worker::{Call, Rest, Worker};
 #[derive(Clone)]
 pub struct Readers {
     way: Way,
+    backend: Arc<dyn Backend>,
+    spawner: Arc<dyn Spawner>,
     clock: Arc<dyn Clock>,
     meter: Meter,
 }
@@ -41,19 +43,40 @@ impl Readers {
         seams: &Seams,
         meter: Meter,
     ) -> Result<Readers> {
-        let clock = Arc::clone(&seams.clock);
+        let (clock, spawner, own) =
+            (Arc::clone(&seams.clock), Arc::clone(&seams.spawner), Arc::clone(&backend));
+        let readers = |way| Readers { way, backend: own, spawner, clock, meter };
         if !seams.spawner.has_threads() {
             let line = Arc::new(Line::default());
             let one = One { line: Arc::downgrade(&line), reader: Reader { backend, view: None } };
             let _ = seams.spawner.employ("millpond-reader", Box::new(one), line.call.clone())?;
-            return Ok(Readers { way: Way::One(line), clock, meter });
+            return Ok(readers(Way::One(line)));
         }
         let address = SyncArbiter::start_with_thread_builder(
             threads,
             || std::thread::Builder::new().name("millpond-reader".into()),
             move || ReaderActor(Reader { backend: Arc::clone(&backend), view: None }),
         );
-        Ok(Readers { way: Way::Pool(address), clock, meter })
+        Ok(readers(Way::Pool(address)))
+    }
+
+    /// Runs `look` on a connection and a thread of its own, and hands what it found to `then`: for what takes so long that it would
+    /// keep others from their reads.
+    ///
+    /// # Errors
+    /// If the machine has no thread left to give.
+    pub fn aside<T, L, F>(&self, name: &'static str, look: L, then: F) -> Result<()>
+    where
+        T: 'static,
+        L: FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+        F: FnOnce(Result<T>) + Send + 'static,
+    {
+        let backend = Arc::clone(&self.backend);
+        let body = move || {
+            thread::mark_as_ours();
+            then(thread::contain(|| name.into(), || look(&mut *backend.view()?)).flatten());
+        };
+        self.spawner.spawn(name, Box::new(body)).map(drop)
     }
 
     /// Runs `look` on one of the connections and hands what it found to `then`, on the reader's thread.

@@ -7,7 +7,7 @@ use millpond_actors::error::Result;
 use millpond_actors::storage::dict::Head;
 
 use super::Inspector;
-use crate::dict::{Entry, Put, heads};
+use crate::dict::{DictChange, Entry, Put, heads};
 
 /// A dict of values by key; see [`crate::Dict`].
 ///
@@ -73,6 +73,16 @@ impl<T> Dict<T> {
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn clear(&self, prefix: impl AsRef<str>) -> Result<u64> {
         self.dict.clear_blocking(prefix.as_ref())
+    }
+}
+
+impl<T> Dict<T> {
+    /// See [`crate::Dict::watch`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn watch(&self, prefix: impl AsRef<str>) -> Result<DictChanges<T>> {
+        Ok(DictChanges { changes: self.dict.watch_blocking(prefix.as_ref())? })
     }
 }
 
@@ -160,6 +170,21 @@ impl<T: DeserializeOwned> Iterator for Entries<T> {
 
     fn next(&mut self) -> Option<Result<Entry<T>>> {
         self.entries.next_blocking()
+    }
+}
+
+/// What changes in a dict, as an iterator that waits; see [`crate::DictChanges`].
+#[derive(Debug)]
+#[must_use = "nothing is read until changes are asked for"]
+pub struct DictChanges<T> {
+    changes: crate::DictChanges<T>,
+}
+
+impl<T: DeserializeOwned> Iterator for DictChanges<T> {
+    type Item = Result<DictChange<T>>;
+
+    fn next(&mut self) -> Option<Result<DictChange<T>>> {
+        self.changes.next_blocking()
     }
 }
 

@@ -51,7 +51,7 @@ pub use self::batch::Batch;
 pub use self::change::Changes;
 pub use self::channel::Channel;
 pub use self::channels::{Channels, ChannelsSubscription};
-pub use self::dict::{Dict, Entries};
+pub use self::dict::{Dict, DictChanges, Entries};
 pub use self::durable::{Consumer, Durable};
 pub use self::events::{EventStream, Events};
 pub use self::feed::{History, Live, Subscription};

@@ -1,6 +1,7 @@
 //! The door to every primitive, for threads that wait.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -63,6 +64,14 @@ impl Store {
     #[must_use]
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock { lock: self.store.lock(name) }
+    }
+
+    /// See [`crate::Store::backup`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<u64> {
+        self.store.backup_blocking(to.as_ref())
     }
 
     /// See [`crate::Store::health`].

@@ -2,10 +2,12 @@
 //!
 //! - `mod` a dict as its users have it;
 //! - `entry` what is kept under a key, and what is said about it when it is put there;
-//! - `entries` all of it, by key, read page by page.
+//! - `entries` all of it, by key, read page by page;
+//! - `watch` what changes in it.
 
 mod entries;
 mod entry;
+mod watch;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,9 +28,11 @@ use millpond_actors::storage::{Data, View};
 
 pub use self::entries::Entries;
 pub use self::entry::{Entry, Put};
+pub use self::watch::{DictChange, DictChanges};
 use crate::batch::{Batch, Slot};
 use crate::codec;
 use crate::inspect::Inspector;
+use crate::watching;
 
 /// A dict of values of one type, by key. A handle: cheap to clone, no I/O to make one.
 ///
@@ -153,7 +157,7 @@ impl<T> Dict<T> {
         let (clear, mut all) = (self.clearing(prefix.as_ref())?, 0);
         loop {
             let Cleared { removed, more, .. } = self.runtime.write(clear.clone()).await?;
-            all += removed;
+            all += removed.len() as u64;
             if !more {
                 return Ok(all);
             }
@@ -165,11 +169,45 @@ impl<T> Dict<T> {
         let (clear, mut all) = (self.clearing(prefix)?, 0);
         loop {
             let Cleared { removed, more, .. } = self.runtime.write_blocking(clear.clone())?;
-            all += removed;
+            all += removed.len() as u64;
             if !more {
                 return Ok(all);
             }
         }
+    }
+
+    /// Watches what changes under the keys that begin so, under all for an empty prefix, in whatever process, from now on. What is put
+    /// or removed behind that comes, in the order of the commits; so whoever reads the [entries](Dict::entries) then has all of it.
+    /// That the time of a value is over nobody writes, and so it is not told.
+    ///
+    /// Nothing is written down for it while nobody watches.
+    ///
+    /// # Errors
+    /// A bad name; [`Error::Busy`]; what the database said.
+    ///
+    /// # Examples
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// let store = millpond::Store::memory().await?;
+    /// let flags = store.dict::<bool>("flags");
+    /// let mut changes = flags.watch("mail-").await?;
+    /// flags.set("mail-new", &true).await?;
+    /// let change = changes.next().await.expect("the store is open")?;
+    /// assert_eq!((change.key.as_str(), change.entry.as_deref()), ("mail-new", Some(&true)));
+    /// # store.close().await
+    /// # }).unwrap();
+    /// ```
+    pub async fn watch(&self, prefix: impl AsRef<str>) -> Result<DictChanges<T>> {
+        let name = self.name()?;
+        let begun = watching::begin(&self.runtime).await?;
+        Ok(DictChanges::new(&self.runtime, begun, name, prefix.as_ref()))
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn watch_blocking(&self, prefix: &str) -> Result<DictChanges<T>> {
+        let name = self.name()?;
+        let begun = watching::begin_blocking(&self.runtime)?;
+        Ok(DictChanges::new(&self.runtime, begun, name, prefix))
     }
 
     fn name(&self) -> Result<Name> {

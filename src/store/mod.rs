@@ -1,5 +1,6 @@
 //! The store: a door to every primitive.
 
+mod backup;
 mod builder;
 
 use std::os::fd::OwnedFd;

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
+use nix::sys::signal::Signal;
+
 use super::Bench;
+use super::feed::Running;
 
 #[test]
 fn a_value_is_set_and_comes_back_as_it_was() {
@@ -93,4 +96,19 @@ fn entries_and_dicts_are_listed() {
     );
     assert_eq!(bench.json(&["status"])[0]["dicts"], 2);
     assert_eq!(bench.run(&["dict", "list", "--prefix", "a"]).code(), 2);
+}
+
+#[test]
+fn changes_are_printed_as_they_happen() {
+    let bench = Bench::new();
+    bench.printed(&["dict", "set", "d", "a-1", "1"]);
+    let mut watching = Running::start(&bench, &["dict", "watch", "d", "--prefix", "a-"]);
+    let words = |line: String| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(watching.line()), ["key", "version", "data"]);
+    bench.printed(&["dict", "set", "d", "b", "1"]);
+    bench.printed(&["dict", "increment", "d", "a-1"]);
+    assert_eq!(words(watching.line()), ["a-1", "3", "2"]);
+    bench.printed(&["dict", "delete", "d", "a-1"]);
+    assert_eq!(words(watching.line()), ["a-1", "4", "(gone)"]);
+    assert_eq!(watching.end(Signal::SIGINT), 0);
 }

@@ -9,24 +9,24 @@ use nix::unistd::Pid;
 use super::Bench;
 
 /// A command that goes on, and its lines.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Running {
-    fn start(bench: &Bench, arguments: &[&str]) -> Running {
+    pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Running {
         let mut child = bench.program(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Running { child, lines }
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         self.lines.next().unwrap().unwrap()
     }
 
     /// The exit code after a signal.
-    fn end(mut self, signal: Signal) -> i32 {
+    pub(crate) fn end(mut self, signal: Signal) -> i32 {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
         assert!(self.lines.next().is_none(), "nothing more is printed");
         self.child.wait().unwrap().code().unwrap()

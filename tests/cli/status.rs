@@ -186,3 +186,16 @@ fn g15_containers_with_one_pid_are_two() {
     assert!(two.wait().unwrap().code().is_some());
     assert_eq!(bench.json(&["status"])[0]["processes"], json!([]));
 }
+
+#[test]
+fn a_backup_is_made_once_and_can_be_used() {
+    let bench = Bench::new();
+    bench.printed(&["events", "append", "s-1", "Opened", "7"]);
+    let to = bench.path("copy.db").to_str().unwrap().to_owned();
+    let said = bench.printed(&["backup", &to]);
+    assert!(said.starts_with(&format!("\"{to}\" holds the store as it was a moment ago, in ")), "{said}");
+    let again = bench.run(&["backup", &to]);
+    assert!(again.code() == 1 && again.error().contains("there is something already"), "{}", again.error());
+    let read = bench.run(&["--store", &to, "--json", "events", "read", "s-1"]);
+    assert_eq!(read.code(), 0);
+}

@@ -23,6 +23,7 @@ each_backend! {
     g2_a_decode_that_fails_changes_nothing
     a7_a_projection_counts_in_a_dict_exactly_once
     whoever_watches_is_told
+    whoever_watches_a_dict_is_told_key_by_key
     bad_input_is_refused_and_loses_nothing
     both_faces_are_the_same_dict
 }
@@ -251,14 +252,52 @@ async fn whoever_watches_is_told(store: Store) -> Result<()> {
     assert!(!dict.delete("none").await?);
     dict.delete("k").await?;
     dict.clear("").await?;
-    for version in 1..=4 {
+    for (version, key) in [(1, "k"), (2, "n"), (3, "k"), (4, "n")] {
         let change = changes.next().await.expect("one")?;
-        assert_eq!(
-            (change.primitive(), change.name(), change.sequence()),
-            (Primitive::Dict, "d", Some(version))
-        );
+        assert_eq!((change.primitive(), change.name()), (Primitive::Dict, "d"));
+        assert_eq!((change.sequence(), change.key()), (Some(version), Some(key)));
     }
     Ok(())
+}
+
+async fn whoever_watches_a_dict_is_told_key_by_key(store: Store) -> Result<()> {
+    let (dict, other) = (store.dict::<u64>("d"), store.dict::<u64>("other"));
+    dict.set("a-0", &0).await?;
+    let mut changes = dict.watch("a-").await?;
+    other.set("a-1", &9).await?;
+    store.log::<u64>("d").append(&1).await?;
+    dict.set("b-1", &9).await?;
+    dict.set("a-1", &1).await?;
+    let mut batch = store.batch();
+    batch.increment(&dict, "a-1", 1)?;
+    batch.delete(&dict, "a-0")?;
+    batch.commit().await?;
+    store.dict::<String>("d").set("a-2", &"text".to_owned()).await?;
+    dict.clear("a-").await?;
+    let mut told = Vec::new();
+    for _ in 0..6 {
+        let change = changes.next().await.expect("one")?;
+        assert_eq!(change.entry, None, "it is gone by now");
+        told.push((change.key, change.version));
+    }
+    let expected = [("a-1", 3), ("a-1", 4), ("a-0", 5), ("a-2", 6), ("a-1", 7), ("a-2", 7)];
+    assert_eq!(told, expected.map(|(key, version)| (key.to_owned(), version)));
+    dict.set("a-3", &7).await?;
+    let change = changes.next().await.expect("one")?;
+    assert_eq!((change.key.as_str(), change.version, change.entry.as_deref()), ("a-3", 8, Some(&7)));
+    store.dict::<String>("d").set("a-4", &"text".to_owned()).await?;
+    assert!(matches!(changes.next().await, Some(Err(Error::Decode { .. }))));
+    // For a thread.
+    let store = store.blocking();
+    let case = move || -> Result<()> {
+        let dict = store.dict::<u64>("d");
+        let mut changes = dict.watch("")?;
+        dict.set("z", &1)?;
+        let change = changes.next().expect("one")?;
+        assert_eq!((change.key.as_str(), change.entry.as_deref()), ("z", Some(&1)));
+        Ok(())
+    };
+    tokio::task::spawn_blocking(case).await.unwrap()
 }
 
 async fn bad_input_is_refused_and_loses_nothing(store: Store) -> Result<()> {

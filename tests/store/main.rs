@@ -13,6 +13,7 @@
 mod backends;
 
 mod aggregates;
+mod backups;
 mod bad_input;
 mod batches;
 mod blocking;

@@ -271,6 +271,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/batch.rs"
             | "src/dict/mod.rs"
             | "src/dict/entries.rs"
+            | "src/dict/watch.rs"
             | "src/log.rs"
             | "src/channel.rs"
             | "src/channels/mod.rs"
@@ -293,6 +294,7 @@ fn twins(sources: &[Source]) -> Vec<String> {
                 .replace("/mod.rs", ".rs")
                 .replace("/member.rs", ".rs")
                 .replace("/entries.rs", ".rs")
+                .replace("/watch.rs", ".rs")
                 .replace("/projector.rs", ".rs")
                 .replace("projection/inspect.rs", "projection.rs"),
             path if path.starts_with("src/store/") => "src/blocking/store.rs".to_owned(),

@@ -10,7 +10,7 @@ impl Store {
         let mut last = self.last_change.get(&()).copied().unwrap_or(0);
         for changed in &record.changes {
             last += 1;
-            self.changes.put(last, *changed);
+            self.changes.put(last, changed.clone());
         }
         if !record.changes.is_empty() {
             self.last_change.put((), last);
@@ -38,6 +38,7 @@ impl Store {
             primitive: changed.primitive,
             name: named(changed.primitive, changed.row).unwrap_or_default(),
             sequence: changed.sequence,
+            key: changed.key.as_deref().map(str::to_owned),
         };
         later.map(change).collect()
     }

@@ -100,19 +100,20 @@ impl Store {
     /// Removes entries, so many at most.
     pub(super) fn dict_clear(&mut self, clear: &Clear) -> Cleared {
         let Some(id) = self.dict_id(&clear.dict) else {
-            return Cleared { dict: None, removed: 0, more: false };
+            return Cleared { dict: None, removed: Vec::new(), more: false };
         };
         let all = self.values.range((id, clear.prefix.clone())..);
         let all = all.take_while(|((dict, key), _)| *dict == id && key.starts_with(&*clear.prefix));
-        let keys: Vec<Key> = all.take(clear.limit as usize + 1).map(|(key, _)| key.clone()).collect();
-        let more = keys.len() > clear.limit as usize;
-        let removed = keys.len() - usize::from(more);
-        keys.iter().take(removed).for_each(|key| self.values.remove(key));
-        let dict = match removed {
+        let mut removed: Vec<Box<str>> =
+            all.take(clear.limit as usize + 1).map(|((_, key), _)| key.clone()).collect();
+        let more = removed.len() > clear.limit as usize;
+        removed.truncate(clear.limit as usize);
+        removed.iter().for_each(|key| self.values.remove(&(id, key.clone())));
+        let dict = match removed.len() {
             0 => self.dicts.get(&id).map(|dict| (id, dict.version)),
             _ => Some(self.dict_changed(&clear.dict)),
         };
-        Cleared { dict, removed: removed as u64, more }
+        Cleared { dict, removed, more }
     }
 
     fn dict_id(&self, name: &Name) -> Option<u64> {

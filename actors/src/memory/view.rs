@@ -1,13 +1,14 @@
 //! Reading in memory: each call looks at the committed side, under the one lock, so that it sees one moment.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::Shared;
 use super::store::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::Name;
 use crate::storage::change::Change;
 use crate::storage::lock::Line;
@@ -133,6 +134,11 @@ impl View for MemoryView {
 
     fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
         Ok(self.0.store().job_of_key(queue, key))
+    }
+
+    fn backup(&mut self, _: &Path) -> Result<u64> {
+        let (what, reason) = ("a backup of a store in memory".into(), "there is no file to be copied".into());
+        Err(Error::Unsupported { what, reason })
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {

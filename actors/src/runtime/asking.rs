@@ -199,6 +199,51 @@ impl Runtime {
         self.honest(waiting.wait())
     }
 
+    /// Reads on a thread and a connection of its own, on any executor: what takes so long that it would keep others from their reads.
+    ///
+    /// # Errors
+    /// As [`read`](Runtime::read), and if there is no thread left to be had.
+    pub async fn read_aside<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut passage = self.enter().await?;
+        let (reply, answer) = Reply::future();
+        passage.arrive();
+        self.start_aside(name, passage, look, reply)?;
+        self.honest(answer.await)
+    }
+
+    /// The same for a thread that waits.
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn read_aside_blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut passage = self.enter_blocking()?;
+        let (reply, waiting) = Reply::blocking();
+        passage.arrive();
+        self.start_aside(name, passage, look, reply)?;
+        self.honest(waiting.wait())
+    }
+
+    fn start_aside<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        passage: Passage,
+        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
+        reply: Reply<T>,
+    ) -> Result<()> {
+        self.doors.readers.aside(name, look, move |found| {
+            reply.answer(found);
+            drop(passage);
+        })
+    }
+
     /// Starts a read that is awaited later: the next page of a stream, while this one is being looked at.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl Primitive {
 }
 
 /// A change that is to be written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// Of what sort of thing.
     pub primitive: Primitive,
@@ -62,6 +62,8 @@ pub struct Changed {
     /// was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are others or of which many
     /// jobs were revived or removed at once.
     pub sequence: Option<u64>,
+    /// Of a dict: under which key.
+    pub key: Option<Box<str>>,
 }
 
 /// Write changes down, in order. None at all asks for the number of the last one.
@@ -89,11 +91,14 @@ pub struct Change {
     pub name: String,
     /// Where it stands since then, see [`Changed::sequence`].
     pub sequence: Option<u64>,
+    /// Of a dict: under which key.
+    pub key: Option<String>,
 }
 
 /// What an operation has changed, by its outcome.
 pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
-    let mut add = |primitive, row, sequence| changes.push(Changed { primitive, row, sequence });
+    of_dict(operation, outcome, changes);
+    let mut add = |primitive, row, sequence| changes.push(Changed { primitive, row, sequence, key: None });
     match (operation, outcome) {
         (_, Outcome::StreamAppend(Appended::Done { stream, version, repeated: false, .. })) => {
             add(Primitive::Stream, *stream, Some(*version));
@@ -103,12 +108,6 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
         }
         (_, Outcome::StreamErase(Erased::Done { stream: Some(stream), version, erased: 1.., .. })) => {
             add(Primitive::Stream, *stream, Some(*version));
-        }
-        (_, Outcome::DictSet(Put::Done { dict, version, .. }))
-        | (_, Outcome::DictIncrement(Incremented::Done { dict, version, .. }))
-        | (_, Outcome::DictRemove(Removed::Done { dict: Some((dict, version)), entry: Some(_) }))
-        | (_, Outcome::DictClear(Cleared { dict: Some((dict, version)), removed: 1.., .. })) => {
-            add(Primitive::Dict, *dict, Some(*version));
         }
         (_, Outcome::LockAcquire(Acquired::Granted(grant))) => {
             add(Primitive::Lock, grant.lock, Some(grant.token));
@@ -165,6 +164,30 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
         (_, Outcome::QueueConfigure(configured)) => add(Primitive::Queue, configured.queue, None),
         (Operation::Batch(batch), Outcome::Batch(Applied::Done(outcomes))) => {
             batch.parts.iter().zip(outcomes).for_each(|(part, outcome)| of(part, outcome, changes));
+        }
+        _ => {}
+    }
+}
+
+/// What has changed in a dict, key by key.
+fn of_dict(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
+    let mut add = |row: &u64, version: &u64, key: &str| {
+        let (row, sequence, key) = (*row, Some(*version), Some(key.into()));
+        changes.push(Changed { primitive: Primitive::Dict, row, sequence, key });
+    };
+    match (operation, outcome) {
+        (Operation::DictSet(set), Outcome::DictSet(Put::Done { dict, version, .. })) => {
+            add(dict, version, &set.key);
+        }
+        (Operation::DictIncrement(it), Outcome::DictIncrement(Incremented::Done { dict, version, .. })) => {
+            add(dict, version, &it.key);
+        }
+        (
+            Operation::DictRemove(remove),
+            Outcome::DictRemove(Removed::Done { dict: Some((dict, version)), entry: Some(_) }),
+        ) => add(dict, version, &remove.key),
+        (_, Outcome::DictClear(Cleared { dict: Some((dict, version)), removed, .. })) => {
+            removed.iter().for_each(|key| add(dict, version, key));
         }
         _ => {}
     }

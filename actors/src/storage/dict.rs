@@ -143,12 +143,12 @@ pub struct Clear {
 }
 
 /// What became of [`Clear`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleared {
     /// The dict's row, if it has one, and the version that it has since then.
     pub dict: Option<(u64, u64)>,
-    /// How many were removed.
-    pub removed: u64,
+    /// The keys of those that were removed.
+    pub removed: Vec<Box<str>>,
     /// Whether there may be more.
     pub more: bool,
 }

@@ -32,6 +32,7 @@ pub mod subscription;
 
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Weak;
 
 pub use self::data::Data;
@@ -555,6 +556,14 @@ pub trait View: Send {
     /// # Errors
     /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if it is damaged.
     fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>>;
+
+    /// Copies the store as it is at this moment to a file that must not be there. How many bytes that has.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPath`](crate::error::Error::InvalidPath);
+    /// [`Error::Unsupported`](crate::error::Error::Unsupported) where there is no file; what the database and the file system said.
+    /// Nothing is left there then.
+    fn backup(&mut self, to: &Path) -> Result<u64>;
 
     /// The processes registered, living or not yet buried.
     ///

@@ -69,6 +69,11 @@ pub(crate) enum Command {
     /// Named locks, semaphores, and locks for readers and writers
     #[command(subcommand)]
     Lock(LockCommand),
+    /// Copy the store to a new file, as it is at this moment, while others use it; the copy is checked
+    Backup {
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+    },
     /// How fast this machine is, beside the bare floor: rusqlite alone doing the same
     Bench(BenchArgs),
     #[command(hide = true)]
@@ -100,6 +105,7 @@ impl Command {
             Command::Lock(LockCommand::List) => "lock list",
             Command::Lock(LockCommand::Show { .. }) => "lock show",
             Command::Lock(LockCommand::Break { .. }) => "lock break",
+            Command::Backup { .. } => "backup",
             Command::Bench(_) => "bench",
             Command::BenchWorker(_) => "bench-worker",
         }

@@ -4,6 +4,7 @@
 //! (`failure`) and how time passes ([`time`]).
 
 mod args;
+mod backup;
 mod bench;
 mod demo;
 mod dict;
@@ -102,6 +103,9 @@ fn run(args: Args) -> Done<u8> {
         Command::Dict(DictCommand::Increment { name, key, by }) => {
             store.write(|store| dict::increment(store, (&name, &key, by), &mut show))
         }
+        Command::Dict(DictCommand::Watch { name, prefix }) => {
+            store.write(|store| dict::watch(store, &name, &prefix, &mut show))
+        }
         Command::Dict(DictCommand::List(list)) => store.read(|store| dict::list(store, &list, &mut show)),
         Command::Log(LogCommand::Append(send)) => store.write(|store| feed::append(store, send, &mut show)),
         Command::Log(LogCommand::Range(range)) => store.read(|store| feed::range(store, &range, &mut show)),
@@ -140,6 +144,7 @@ fn run(args: Args) -> Done<u8> {
         Command::Queue(QueueCommand::Purge { name, state }) => {
             store.read(|store| queue::purge(store, &name, state, &mut show))
         }
+        Command::Backup { to } => store.read(|store| backup::backup(store, &to, &mut show)),
         Command::Projection(command) => store.read(|store| projection::run(store, &command, &mut show)),
         Command::Lock(LockCommand::Run(run)) => store.write(|store| lock::run(store, &run)),
         Command::Lock(LockCommand::List) => store.read(|store| lock::list(store, &mut show)),

@@ -13,6 +13,7 @@ fn record(changes: &[(u64, u64)]) -> Record {
         primitive: Primitive::Stream,
         row: *row,
         sequence: Some(*sequence),
+        key: None,
     };
     Record { changes: changes.iter().map(of).collect() }
 }
@@ -65,7 +66,7 @@ pub(super) fn every_primitive_has_its_name(stage: &Stage<'_>) {
         (Primitive::Log, log, "log"),
         (Primitive::Channel, channel, "channel"),
     ];
-    let changed = |(primitive, row, _)| Changed { primitive, row, sequence: None };
+    let changed = |(primitive, row, _)| Changed { primitive, row, sequence: None, key: None };
     a.run(Record { changes: rows.map(changed).into() });
     let changes = stage.view().changes(0, 9).unwrap();
     let found: Vec<_> = changes.iter().map(|change| (change.primitive, &*change.name)).collect();

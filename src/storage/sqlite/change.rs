@@ -11,7 +11,7 @@ use super::session::SqliteSession;
 impl SqliteSession {
     // Numbers are never given twice, also when all rows are gone.
     const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'change'";
-    const WRITE: &str = "INSERT INTO change (primitive, row, sequence) VALUES (?1, ?2, ?3)";
+    const WRITE: &str = "INSERT INTO change (primitive, row, sequence, key) VALUES (?1, ?2, ?3, ?4)";
     const FORGET: &str = "DELETE FROM change WHERE number <= ?1";
 
     /// Writes changes down, and forgets those that are too old.
@@ -19,7 +19,7 @@ impl SqliteSession {
         let mut write = self.connection.prepare_cached(Self::WRITE).map_err(database)?;
         for changed in &record.changes {
             write
-                .execute(params![changed.primitive as u8, changed.row, changed.sequence])
+                .execute(params![changed.primitive as u8, changed.row, changed.sequence, changed.key])
                 .map_err(database)?;
         }
         let mut last = self.connection.prepare_cached(Self::LAST).map_err(database)?;
@@ -34,7 +34,7 @@ impl SqliteSession {
 }
 
 const AFTER: &str =
-    "SELECT c.number, c.primitive, c.sequence, coalesce(s.name, l.name, f.name, q.name, d.name) FROM change c
+    "SELECT c.number, c.primitive, c.sequence, coalesce(s.name, l.name, f.name, q.name, d.name), c.key FROM change c
     LEFT JOIN stream s ON c.primitive = 1 AND s.id = c.row
     LEFT JOIN lock l ON c.primitive = 2 AND l.id = c.row
     LEFT JOIN feed f ON c.primitive IN (3, 4) AND f.id = c.row
@@ -58,5 +58,6 @@ fn change(row: &Row<'_>) -> Result<Change> {
     let unknown = || corrupt("change", "?", number, "nobody knows what has changed");
     let primitive = Primitive::of(row.get(1).map_err(database)?).ok_or_else(unknown)?;
     let name = row.get::<_, Option<String>>(3).map_err(database)?.ok_or_else(unknown)?;
-    Ok(Change { number, primitive, name, sequence: row.get(2).map_err(database)? })
+    let (sequence, key) = (row.get(2).map_err(database)?, row.get(4).map_err(database)?);
+    Ok(Change { number, primitive, name, sequence, key })
 }

@@ -168,20 +168,21 @@ impl SqliteSession {
     /// Removes entries, so many at most.
     pub(super) fn clear_entries(&mut self, clear: &Clear) -> Result<Cleared> {
         let Some(row) = dict(&self.connection, &clear.dict)? else {
-            return Ok(Cleared { dict: None, removed: 0, more: false });
+            return Ok(Cleared { dict: None, removed: Vec::new(), more: false });
         };
         let mut statement = self.connection.prepare_cached(Self::CLEARED).map_err(database)?;
-        let limit = u64::from(clear.limit);
+        let limit = clear.limit as usize;
         let keys = statement.query_map(params![row.id, clear.prefix, limit + 1], |row| row.get(0));
-        let keys: Vec<String> = keys.map_err(database)?.collect::<rusqlite::Result<_>>().map_err(database)?;
+        let keys: Vec<Box<str>> =
+            keys.map_err(database)?.collect::<rusqlite::Result<_>>().map_err(database)?;
         drop(statement);
-        let own = keys.iter().take_while(|key| key.starts_with(&*clear.prefix)).count() as u64;
-        let removed = own.min(limit);
-        for key in keys.iter().take(clear.limit as usize).take(own as usize) {
-            self.delete_entry(row.id, key)?;
-        }
-        let row = if removed > 0 { self.change_dict(&clear.dict, Some(row))? } else { row };
-        Ok(Cleared { dict: Some((row.id, row.version)), removed, more: own > limit })
+        let mut removed = keys;
+        removed.retain(|key| key.starts_with(&*clear.prefix));
+        let more = removed.len() > limit;
+        removed.truncate(limit);
+        removed.iter().try_for_each(|key| self.delete_entry(row.id, key))?;
+        let row = if removed.is_empty() { row } else { self.change_dict(&clear.dict, Some(row))? };
+        Ok(Cleared { dict: Some((row.id, row.version)), removed, more })
     }
 
     fn clocks(&self) -> Clocks {

@@ -19,6 +19,7 @@
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
+//! | `backup` | a copy in another file |
 //! | `data`, `origin` | payloads, and where they come from, as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
@@ -26,6 +27,7 @@
 
 mod anchor;
 mod backlog;
+mod backup;
 mod bell;
 mod change;
 mod data;

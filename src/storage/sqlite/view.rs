@@ -1,6 +1,7 @@
 //! The read-only connection: what anybody may see of a store.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use millpond_actors::error::Result;
@@ -26,8 +27,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, change, dict, events, feed, lease, messages, open, process, projection, schedule, snapshot,
-    subject, subscription,
+    backlog, backup, change, dict, events, feed, lease, messages, open, process, projection, schedule,
+    snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -238,6 +239,10 @@ impl View for SqliteView {
     fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
         let _snapshot = self.one_snapshot()?;
         backlog::of_key(&self.connection, queue, key)
+    }
+
+    fn backup(&mut self, to: &Path) -> Result<u64> {
+        backup::backup(&self.place, to)
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {

@@ -24,6 +24,13 @@ pub(crate) enum DictCommand {
     },
     /// The entries of a dict, by key; or the dicts of the store
     List(List),
+    /// What is put into a dict and removed, as it happens, until Ctrl-C
+    Watch {
+        name: String,
+        /// Only what is under keys that begin so
+        #[arg(long, value_name = "P", default_value = "")]
+        prefix: String,
+    },
 }
 
 impl DictCommand {
@@ -35,6 +42,7 @@ impl DictCommand {
             DictCommand::Delete { .. } => "dict delete",
             DictCommand::Increment { .. } => "dict increment",
             DictCommand::List(_) => "dict list",
+            DictCommand::Watch { .. } => "dict watch",
         }
     }
 }

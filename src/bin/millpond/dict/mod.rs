@@ -1,9 +1,9 @@
-//! `dict get`, `set`, `delete`, `increment` and `list`.
+//! `dict get`, `set`, `delete`, `increment`, `list` and `watch`.
 
 pub(crate) mod args;
 
 use millpond::blocking::{Dict, Store};
-use millpond::{DictHead, Entry, Put};
+use millpond::{DictChange, DictHead, Entry, Put};
 use serde::Serialize;
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use crate::failure::{Done, Failure, Unshown, code};
 use crate::input::{Json, compacted, json_from};
 use crate::pages;
 use crate::show::{Listing, Show, compact_json};
+use crate::signals::close_on_signal;
 use crate::time::rfc3339;
 
 /// Rows that are laid out together, and names that are asked for at once.
@@ -121,6 +122,30 @@ pub(crate) fn list(store: &Store, list: &List, show: &mut Show) -> Done<u8> {
     }
     if !rows.is_empty() {
         show.rows(&mut listing, rows)?;
+    }
+    Ok(unshown.code())
+}
+
+/// Prints what changes, at once, until a signal. What is gone has no data.
+pub(crate) fn watch(store: &Store, name: &str, prefix: &str, show: &mut Show) -> Done<u8> {
+    let changes = store.dict::<Json>(name).watch(prefix)?;
+    let _ear = close_on_signal(store)?;
+    let (mut listing, mut unshown) = (Listing::new(&["key", "version", "data"]), Unshown::new("dict watch"));
+    if !show.is_json() {
+        show.rows(&mut listing, Vec::new())?;
+    }
+    show.flush()?;
+    for found in changes {
+        let Some(DictChange { key, version, entry, .. }) = unshown.sound(found)? else { continue };
+        let data = entry.as_deref().map(|value| compact_json(value.get()));
+        if show.is_json() {
+            let data = entry.as_deref().map(|value| compacted(value)).transpose()?;
+            show.json(&json!({"key": key, "version": version, "gone": data.is_none(), "data": data}))?;
+        } else {
+            let data = data.unwrap_or_else(|| "(gone)".to_owned());
+            show.rows(&mut listing, vec![vec![show.quarter(&key), version.to_string(), data]])?;
+        }
+        show.flush()?;
     }
     Ok(unshown.code())
 }

@@ -109,9 +109,10 @@ CREATE TABLE ticket (
 -- What the groups have changed while somebody watched for it: the last so many.
 CREATE TABLE change (
     number    INTEGER PRIMARY KEY AUTOINCREMENT,
-    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel, 5 queue
+    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel, 5 queue, 6 dict
     row       INTEGER NOT NULL, -- its id
-    sequence  INTEGER           -- where it stands since then
+    sequence  INTEGER,          -- where it stands since then
+    key       TEXT              -- of a dict: under which key
 ) STRICT;
 
 CREATE TABLE snapshot (

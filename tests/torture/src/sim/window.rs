@@ -1,5 +1,7 @@
 //! The readers of a simulated process.
 
+use std::path::Path;
+
 use millpond::Result;
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
@@ -155,6 +157,10 @@ impl View for Window {
 
     fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
         self.view.job_of_key(queue, key)
+    }
+
+    fn backup(&mut self, to: &Path) -> Result<u64> {
+        self.view.backup(to)
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {

@@ -1,0 +1,85 @@
+//! A copy of the store in another file, as it was at one moment, made while others write.
+//!
+//! `VACUUM INTO` reads one snapshot, so it waits for nobody and nobody waits for it; but the log cannot be moved into the main file
+//! beyond that snapshot, and grows meanwhile. The copy has no log and nothing that was removed. What has a process of its own in the
+//! original has none in it, and it goes on with tokens above all that the original may give before somebody uses the copy in its place.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use millpond_actors::clock::{Rng as _, SystemRng};
+use millpond_actors::error::{Error, Result};
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{CWD, RenameFlags};
+
+use super::error::{corrupt, database, system};
+use super::open;
+use super::place::{Place, sync_directory};
+
+/// So far above the last token of the original the copy begins. No store gives so many in a hundred years.
+const TOKENS: u64 = 1 << 40;
+
+/// Copies the store to a file that must not be there. How many bytes it has.
+pub(super) fn backup(place: &Place, to: &Path) -> Result<u64> {
+    let refused =
+        |reason: &str| Error::InvalidPath { path: to.display().to_string(), reason: reason.to_owned() };
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(refused("there is something already; a backup is made in a new file"));
+    }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(refused("its folder is not there"));
+    }
+    let made = Unfinished(folder.join(format!(".millpond-backup-{}", SystemRng.uuid().simple())));
+    let path = made.0.to_str().ok_or_else(|| refused("SQLite needs a path that is Unicode"))?;
+    let connection = open::reader(place)?;
+    // It writes, though not to this file.
+    connection.execute_batch("PRAGMA query_only = OFF").map_err(database)?;
+    connection.execute("VACUUM main INTO ?1", [path]).map_err(database)?;
+    drop(connection);
+    settle(&made.0)?;
+    let failed =
+        |what: &str, error: &std::io::Error| system(&format!("cannot {what} \"{}\"", to.display()), error);
+    let file = File::open(&made.0).map_err(|error| failed("read", &error))?;
+    file.sync_all().map_err(|error| failed("sync", &error))?;
+    let bytes = file.metadata().map_err(|error| failed("read", &error))?.len();
+    // Not in place of what somebody has put there meanwhile.
+    let renamed = rustix::fs::renameat_with(CWD, &made.0, CWD, to, RenameFlags::NOREPLACE);
+    renamed.map_err(|error| failed("make", &error.into()))?;
+    drop(made);
+    sync_directory(&fs::canonicalize(to).map_err(|error| failed("find", &error))?)?;
+    Ok(bytes)
+}
+
+const SETTLE: &str = "
+    UPDATE store SET token = token + (SELECT ifnull(max(token), 0) FROM process) + ?1;";
+const NOBODY: &str = "UPDATE process SET boot = ''";
+
+/// Makes the copy a store that nobody has open, and looks whether it is sound.
+fn settle(path: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(database)?;
+    connection.execute(SETTLE, [TOKENS]).map_err(database)?;
+    // All are of another boot, and so dead: whoever opens it gives up what they had.
+    connection.execute(NOBODY, []).map_err(database)?;
+    let found: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(database)?;
+    if found != "ok" {
+        return Err(corrupt("backup", &path.display().to_string(), 0, found));
+    }
+    connection.close().map_err(|(_, error)| database(error))
+}
+
+/// A file that is removed again, unless it has another name by then.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        for suffix in ["", "-journal"] {
+            let mut path = self.0.clone().into_os_string();
+            path.push(suffix);
+            // It may not have come so far.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
