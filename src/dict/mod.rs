@@ -123,7 +123,7 @@ impl<T> Dict<T> {
     /// Removes what is under a key. Whether there was something.
     ///
     /// # Errors
-    /// As [`set`](Dict::set).
+    /// A bad name or key; [`Error::Busy`]; what the database said. Nothing is changed then.
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<bool> {
         Ok(removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?).is_some())
     }
@@ -136,7 +136,7 @@ impl<T> Dict<T> {
     /// Adds to a whole number of 64 bits, which is 0 if there is none. The sum. Its [time to live](Put::ttl) stays as it is.
     ///
     /// # Errors
-    /// [`Error::NoNumber`] if there is something else under the key, or the sum would not be one; as [`set`](Dict::set).
+    /// [`Error::NoNumber`] if there is something else under the key, or the sum would not be one; as [`delete`](Dict::delete).
     pub async fn increment(&self, key: impl AsRef<str>, by: i64) -> Result<i64> {
         let (increment, means) = self.addition(key.as_ref(), by)?;
         means(self.runtime.write(increment).await?)
@@ -148,7 +148,7 @@ impl<T> Dict<T> {
         means(self.runtime.write_blocking(increment)?)
     }
 
-    /// Removes everything whose key begins so; everything at all for an empty prefix. How many there were. It goes by 1,000 a
+    /// Removes everything whose key begins so; everything at all for an empty prefix. How many there were: what was over does not count. It goes by 1,000 a
     /// commit, so others may see a part of it.
     ///
     /// # Errors
@@ -329,7 +329,7 @@ impl<T: DeserializeOwned> Dict<T> {
     /// Removes what is under a key, and gives it: to one of those who ask at once.
     ///
     /// # Errors
-    /// As [`set`](Dict::set); [`Error::Decode`] if it is no `T`: it is removed all the same.
+    /// As [`delete`](Dict::delete); [`Error::Decode`] if it is no `T`: it is removed all the same.
     pub async fn pop(&self, key: impl AsRef<str>) -> Result<Option<Entry<T>>> {
         self.decoded(removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?))
     }
@@ -463,16 +463,17 @@ impl Batch {
     /// Adds that what is under a key of a dict is removed. Whether there was something.
     ///
     /// # Errors
-    /// As [`set`](Batch::set).
+    /// A bad name or key; [`Error::InvalidArgument`] for a dict of another store. Nothing is added then.
     pub fn delete<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
         let remove = dict.removal(key.as_ref(), Expected::Any)?;
         self.add::<Remove, _>(&dict.runtime, (Part::plain(remove), 0), |done| Ok(removed(done).is_some()))
     }
 
-    /// Adds that a number of a dict is added to, as [`Dict::increment`] does it. The sum.
+    /// Adds that a number of a dict is added to, as [`Dict::increment`] does it: if there is no number, nothing of the batch is
+    /// written. The sum.
     ///
     /// # Errors
-    /// As [`set`](Batch::set).
+    /// As [`delete`](Batch::delete).
     pub fn increment<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>, by: i64) -> Result<Slot<i64>> {
         let (increment, means) = dict.addition(key.as_ref(), by)?;
         self.add::<Increment, _>(&dict.runtime, (Part::plain(increment), 0), means)

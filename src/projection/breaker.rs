@@ -30,6 +30,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it rests.
+    pub(super) fn is_open(&self) -> bool {
+        self.rest.is_some()
+    }
+
     pub(super) fn succeeded(&mut self) {
         (self.in_a_row, self.rest) = (0, None);
     }

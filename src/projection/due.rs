@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::Result;
 use millpond_actors::storage::projection::Standing;
 
 use super::handler::Handler;
-use super::letters::{self, DeadLetter};
+use super::letters::{self, DeadLetter, ended};
 use super::process::Timeout;
 use super::session::{Halt, Session};
 use super::track::Track;
@@ -29,37 +29,28 @@ pub(super) async fn project_again(
 ) -> Result<(), Halt> {
     let (generation, sequence) = (job.generation, job.sequence());
     if let Some((_, reason)) = refused.take_if(|(refused, _)| *refused == sequence) {
-        return ended(job.bury(reason).await);
+        return ended(job.bury(reason).await).map_err(Halt::Error);
     }
     let track = tracks.iter_mut().find(|track| track.standing().generation == generation);
     let event = match letters::event(&job, session).await {
-        Err(error) => return unreadable(job, error).await,
+        Err(error) => return letters::unreadable(job, error).await.map_err(Halt::Error),
         Ok(event) => event,
     };
     let (Some(track), Some(event)) = (track, event) else {
         // Its generation is gone, or what it was about is erased.
-        return ended(job.done().await);
+        return ended(job.done().await).map_err(Halt::Error);
     };
     let (events, mut batch) = (VecDeque::from([event]), Batch::new(Arc::clone(session.runtime())));
     if let Err(error) = handler.prepare(&events, 1).await {
-        return unreadable(job, error).await;
+        return letters::unreadable(job, error).await.map_err(Halt::Error);
     }
     for event in &events {
         if let Err(reason) = track.project(event, &mut batch, session, handler) {
-            return ended(job.bury(reason).await);
+            return ended(job.bury(reason).await).map_err(Halt::Error);
         }
     }
     *refused = end_in(job, batch, 1, track, session, handler).await?.map(|reason| (sequence, reason));
     Ok(())
-}
-
-/// What a letter is about cannot be read. If that is because of what is stored it is dead again, and holds up nobody; else the
-/// letter is given back, and comes again.
-async fn unreadable(job: Job<DeadLetter>, error: Error) -> Result<(), Halt> {
-    match error {
-        Error::Corrupt { .. } | Error::Decode { .. } => ended(job.bury(error.to_string()).await),
-        _ => Err(Halt::Error(error)),
-    }
 }
 
 /// Has a timeout dealt with. `refused` is the one before, if the store has refused what came of it.
@@ -72,12 +63,12 @@ pub(super) async fn time_out(
 ) -> Result<(), Halt> {
     let sequence = job.sequence();
     if let Some((_, reason)) = refused.take_if(|(refused, _)| *refused == sequence) {
-        return ended(job.retry(reason).await);
+        return ended(job.retry(reason).await).map_err(Halt::Error);
     }
     let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {sequence}", job.queue()).as_bytes());
     let mut batch = Batch::new(Arc::clone(session.runtime()));
     if let Err(reason) = handler.time_out(&job, id, &mut batch).await {
-        return ended(job.retry(reason.to_string()).await);
+        return ended(job.retry(reason.to_string()).await).map_err(Halt::Error);
     }
     *refused = end_in(job, batch, 0, live, session, handler).await?.map(|reason| (sequence, reason));
     Ok(())
@@ -95,12 +86,4 @@ async fn end_in<T>(
     job.done_before(&mut batch).map_err(Halt::Error)?;
     let Standing { position, failure, .. } = track.standing().clone();
     track.commit_handled(batch, (position, handled), failure, session, handler).await
-}
-
-/// A job that is somebody else's by now comes again.
-fn ended(ended: Result<()>) -> Result<(), Halt> {
-    match ended {
-        Err(error) if !matches!(error, Error::StaleClaim { .. }) => Err(Halt::Error(error)),
-        _ => Ok(()),
-    }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::stream::{Filter, Query, Scope};
 
 use super::Projection;
 use super::session::{Session, lock_name};
 use crate::batch::Batch;
-use crate::job::Push;
+use crate::job::{Job, Push};
 use crate::queue::Queue;
 use crate::reading::Recorded;
 
@@ -83,4 +83,21 @@ pub(super) async fn event(letter: &DeadLetter, session: &Session<'_>) -> Result<
         view.events(&query)?.events.into_iter().next().transpose()
     });
     Ok(event.await?.map(Recorded::of))
+}
+
+/// What a letter is about cannot be read. If that is because of what is stored it is dead again, and holds up nobody; else the
+/// letter is given back, and comes again.
+pub(super) async fn unreadable(job: Job<DeadLetter>, error: Error) -> Result<()> {
+    match error {
+        Error::Corrupt { .. } | Error::Decode { .. } => ended(job.bury(error.to_string()).await),
+        _ => Err(error),
+    }
+}
+
+/// A job that is somebody else's by now comes again, and one that was removed is gone.
+pub(super) fn ended(ended: Result<()>) -> Result<()> {
+    match ended {
+        Err(Error::StaleClaim { .. }) => Ok(()),
+        ended => ended,
+    }
 }

@@ -9,7 +9,7 @@
 //! - `track` one generation on its way: its events, its commits, its failures;
 //! - `handler` whoever makes something of events, as a projector's life has to do with him;
 //! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
-//! - `reactor` who reacts to events in the world outside, `reacting` his life, `window` the events that he has before him,
+//! - `reactor` who reacts to events in the world outside, `reacting` his life, `calling` how his handler is called, `window` the events that he has before him,
 //!   `breaker` what has him wait after failures in a row, and `partitions` several of them who share the work;
 //! - `bus` handlers that are called for what comes, of which nothing is remembered;
 //! - `inspect` all projections of a store, and who runs which.
@@ -19,6 +19,7 @@
 
 mod breaker;
 mod bus;
+mod calling;
 mod due;
 mod handler;
 mod inspect;
@@ -261,8 +262,8 @@ impl Projection {
         self.want(Wanted::Rebuild(position)).await
     }
 
-    /// Has the store forget it, its checkpoint that is: what it has written stays. A projector that runs ends. Whether there was
-    /// such a projection.
+    /// Has the store forget it, its checkpoint that is: what it has written stays. A projector that runs ends, and so do reactors who
+    /// share it; one who stands by for it begins it anew. Whether there was such a projection.
     ///
     /// # Errors
     /// As [`pause`](Projection::pause).

@@ -29,6 +29,10 @@ where
     let members = reaction.lock(&members_name(reaction.name));
     let members = members.shaped(Ok(Shape { capacity: PROJECTION_MEMBERS, weight: 1 }));
     let mut reacted = Reacted::default();
+    // Once: one that is removed meanwhile is not made again by whoever gets what others have left of it.
+    if !reaction.begin(of, stopper).await? {
+        return Ok(reacted);
+    }
     let mut turns = Turns::new(members.clone(), stopper);
     while let Some(membership) = turns.next().await? {
         let mut parts: Vec<Part> = Partition::each(of).map(Part::new).collect();

@@ -8,13 +8,12 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
-use uuid::Uuid;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
@@ -23,8 +22,9 @@ use millpond_actors::storage::projection::{Failure, Standing};
 use millpond_actors::storage::stream::Query;
 
 use super::breaker::Breaker;
+use super::calling::{Calls, handle, handle_again};
 use super::letters::{self, DeadLetter};
-use super::reactor::{Attempt, Calls, Manner, Reacted};
+use super::reactor::{Attempt, Manner, Reacted};
 use super::session::{Came, End, Halt, Session};
 use super::window::{State, Window};
 use crate::batch::Batch;
@@ -33,15 +33,15 @@ use crate::job::Job;
 use crate::patience::pause;
 use crate::reading::{EventStream, Recorded};
 use crate::stopper::Stage;
-use crate::worker::{Verdict, contained};
+use crate::worker::Verdict;
 
 /// What comes next.
 enum Next {
     Lost,
     /// Its rows have changed, or the store is closed.
     News(Result<()>),
-    /// A handler has ended: of which event, at which attempt, and what it says.
-    Handled((u64, u32, Verdict)),
+    /// A handler has ended: of which event, at which attempt, and what it says; nothing if it was not called.
+    Handled((u64, u32, Option<Verdict>)),
     /// What has failed is tried again.
     Rested(u64),
     /// The checkpoint was written, or could not be.
@@ -89,6 +89,8 @@ struct Reacting<'a> {
     window: Window,
     running: usize,
     breaker: Breaker,
+    /// Nothing more is begun, also of what waits for its turn among all partitions.
+    held: Arc<AtomicBool>,
     /// When a place is to be saved at which nothing was of interest.
     save: Option<Answer<()>>,
     save_now: bool,
@@ -127,8 +129,20 @@ impl<'a> Reacting<'a> {
         let query = Query { from: standing.position.saturating_add(1), ..session.query.clone() };
         let following = EventStream::of(session.runtime(), query).follow()?;
         let (read, breaker) = (standing.position, Breaker::new(manner.breaker));
-        let (window, running, save, save_now) = (Window::default(), 0, None, false);
-        Ok(Reacting { session, manner, standing, following, read, window, running, breaker, save, save_now })
+        let (window, running, held, save, save_now) = (Window::default(), 0, Arc::default(), None, false);
+        Ok(Reacting {
+            session,
+            manner,
+            standing,
+            following,
+            read,
+            window,
+            running,
+            breaker,
+            held,
+            save,
+            save_now,
+        })
     }
 
     /// Reacts from where it stands on; `None` if it is to begin somewhere else.
@@ -165,10 +179,11 @@ impl<'a> Reacting<'a> {
             }
             // It may have been told so while something else was looked at.
             let may_begin = !stopper.is_stopping() && !self.standing.paused;
+            self.held.store(!may_begin || self.breaker.is_open(), Ordering::SeqCst);
             while may_begin && self.has_room() {
                 let Some((event, attempt)) = self.window.begin() else { break };
                 self.running += 1;
-                handlers.push(handle(session, calls, event, attempt));
+                handlers.push(handle(session, calls, Some(Arc::clone(&self.held)), event, attempt));
             }
             if saves.is_empty()
                 && !is_stale
@@ -292,10 +307,15 @@ impl<'a> Reacting<'a> {
     fn handled(
         &mut self,
         (position, attempt): (u64, u32),
-        verdict: Verdict,
+        verdict: Option<Verdict>,
         reacted: &mut Reacted,
     ) -> Option<Duration> {
         self.running -= 1;
+        let Some(verdict) = verdict else {
+            self.window.uncount(position);
+            self.window.set(position, State::Waiting);
+            return None;
+        };
         let (reason, after) = match verdict {
             Verdict::Done => {
                 self.breaker.succeeded();
@@ -401,48 +421,5 @@ async fn save(
             Ok(Saved { standing, done, dead })
         }
         Came::Refused(detail) => Err(Halt::Error(Error::Storage { detail })),
-    }
-}
-
-/// Has an event handled.
-async fn handle<H, V>(
-    session: &Session<'_>,
-    calls: Calls<'_, H>,
-    event: Recorded,
-    attempt: u32,
-) -> (u64, u32, Verdict)
-where
-    H: AsyncFn(Attempt) -> V,
-    V: Into<Verdict>,
-{
-    let position = event.position();
-    let key = Uuid::new_v5(&event.id(), session.name.as_str().as_bytes());
-    let attempted = Attempt { event, attempt, key, token: session.guard.token() };
-    // Other partitions may have all of them. Nobody closes them.
-    let Some(Ok(_permit)) = calls.stopper.unless(Stage::Ending, calls.permits.acquire()).await else {
-        return (position, attempt, Verdict::Release);
-    };
-    let handled = contained(async { (calls.handler)(attempted).await.into() }, session.runtime());
-    let timeout = calls.manner.timeout;
-    let verdict = match select(pin!(handled), session.runtime().timer(timeout)).await {
-        Either::Left((verdict, _)) => verdict,
-        Either::Right(_) => Verdict::Retry(format!("it took longer than {timeout:?}")),
-    };
-    (position, attempt, verdict)
-}
-
-/// Has a dead letter handled that was revived.
-async fn handle_again<H, V>(session: &Session<'_>, calls: Calls<'_, H>, job: Job<DeadLetter>) -> Result<()>
-where
-    H: AsyncFn(Attempt) -> V,
-    V: Into<Verdict>,
-{
-    let Some(event) = letters::event(&job, session).await? else { return job.done().await };
-    match handle(session, calls, event, job.attempt()).await.2 {
-        Verdict::Done => job.done().await,
-        Verdict::Release => job.release().await,
-        Verdict::Retry(reason) | Verdict::RetryIn(_, reason) | Verdict::Bury(reason) => {
-            job.bury(reason).await
-        }
     }
 }

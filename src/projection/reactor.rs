@@ -15,11 +15,12 @@ use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::Query;
 
-use super::session::{Session, Settings, Turns, partition_lock};
+use super::calling::Calls;
+use super::session::{self, Failures, Session, Settings, Turns, partition_lock};
 use super::{Projection, partitions, reacting};
 use crate::lock::Lock;
 use crate::reading::{EventStream, Recorded};
-use crate::stopper::Stopper;
+use crate::stopper::{Stage, Stopper};
 use crate::worker::Verdict;
 
 /// Has a handler called for each event of a projection, which does something in the world outside: sends a letter, calls a
@@ -299,6 +300,22 @@ impl<H> Reaction<'_, H> {
         Ok(reacted)
     }
 
+    /// Makes the projection in so many partitions, if the store does not know it. Whether that came about before it was told to
+    /// stop.
+    pub(super) async fn begin(&self, of: u32, stopper: &Stopper) -> Result<bool> {
+        let (projections, name) = (self.projection.runtime.projections(), self.name);
+        let mut failures = Failures::new(&self.projection.runtime, stopper);
+        loop {
+            let (told, own) = (projections.clone(), name.clone());
+            let began = session::begin(self.projection, name, of, move || told.tell(&own));
+            match stopper.unless(Stage::Ending, began).await {
+                None => return Ok(false),
+                Some(Ok(_)) => return Ok(true),
+                Some(Err(error)) => failures.passes(error).await?,
+            }
+        }
+    }
+
     pub(super) fn lock(&self, name: &str) -> Lock {
         self.projection.lock(name)
     }
@@ -318,22 +335,6 @@ impl<H> Reaction<'_, H> {
         self.settings.drains
     }
 }
-
-/// How handlers are called, and as long as what.
-pub(super) struct Calls<'a, H> {
-    pub(super) manner: Manner,
-    pub(super) permits: &'a Semaphore,
-    pub(super) handler: &'a H,
-    pub(super) stopper: &'a Stopper,
-}
-
-impl<H> Clone for Calls<'_, H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H> Copy for Calls<'_, H> {}
 
 impl AddAssign for Reacted {
     fn add_assign(&mut self, Reacted { done, retried, dead }: Reacted) {

@@ -16,7 +16,7 @@ use millpond_actors::storage::stream::Query;
 use millpond_actors::storage::{Apply, Outcome};
 
 use super::Projection;
-use super::letters::DeadLetter;
+use super::letters::{self, DeadLetter};
 use crate::batch::{Batch, Refused};
 use crate::job::{Job, check_attempts};
 use crate::lock::{Lock, LockGuard};
@@ -106,19 +106,42 @@ pub(super) fn partition_lock(name: &Name, partition: Partition) -> String {
 pub(super) struct Turns<'a> {
     lock: Lock,
     stopper: &'a Stopper,
-    failures: u32,
+    failures: Failures<'a>,
+}
+
+/// Failures in a row that may pass.
+pub(super) struct Failures<'a> {
+    runtime: Arc<Runtime>,
+    stopper: &'a Stopper,
+    count: u32,
+}
+
+impl<'a> Failures<'a> {
+    pub(super) fn new(runtime: &Arc<Runtime>, stopper: &'a Stopper) -> Failures<'a> {
+        Failures { runtime: Arc::clone(runtime), stopper, count: 0 }
+    }
+
+    /// Waits a while after what may pass, the longer the more there were.
+    pub(super) async fn passes(&mut self, error: Error) -> Result<()> {
+        if !passes(&error) {
+            return Err(error);
+        }
+        self.count += 1;
+        let _ = self.stopper.unless(Stage::Ending, self.runtime.timer(pause(self.count))).await;
+        Ok(())
+    }
 }
 
 impl<'a> Turns<'a> {
     pub(super) fn new(lock: Lock, stopper: &'a Stopper) -> Turns<'a> {
-        Turns { lock, stopper, failures: 0 }
+        Turns { failures: Failures::new(&lock.runtime, stopper), lock, stopper }
     }
 
     /// Waits for the next one; `None` if it is told to stop.
     pub(super) async fn next(&mut self) -> Result<Option<LockGuard>> {
         loop {
             match self.stopper.unless(Stage::Ending, self.lock.acquire()).await.transpose() {
-                Err(error) => self.passes(error).await?,
+                Err(error) => self.failures.passes(error).await?,
                 acquired => return acquired,
             }
         }
@@ -130,21 +153,40 @@ impl<'a> Turns<'a> {
         match ended {
             Ok(End::Over) => Ok(false),
             Ok(End::Lost) => {
-                self.failures = 0;
+                self.failures.count = 0;
                 Ok(true)
             }
-            Err(error) => self.passes(error).await.map(|()| true),
+            Err(error) => self.failures.passes(error).await.map(|()| true),
         }
     }
+}
 
-    /// Waits a while after what may pass.
-    async fn passes(&mut self, error: Error) -> Result<()> {
-        if !passes(&error) {
-            return Err(error);
+/// How a projection stands, which is made in so many partitions if the store does not know it; `told` tells of that.
+pub(super) async fn begin(
+    projection: &Projection,
+    name: &Name,
+    of: u32,
+    told: impl FnOnce() + Send + 'static,
+) -> Result<Vec<Standing>> {
+    let (runtime, start) = (&projection.runtime, projection.start);
+    let position = runtime.read(move |view| start.position(view)).await?;
+    let mut batch = Batch::new(Arc::clone(runtime));
+    let part = Part::new(Begin { name: name.clone(), position, partitions: of }, |_| told());
+    let stands = batch.add::<Begin, Vec<Standing>>(runtime, (part, 0), Ok)?;
+    let all = batch.commit().await?.get(stands).cloned().unwrap_or_default();
+    match all.first().map(|standing| standing.partition.of) {
+        Some(found) if found != of => {
+            let (name, wanted, found) = (name.to_string(), divided(of), divided(found));
+            Err(Error::UsedOtherwise { name, wanted, found })
         }
-        self.failures += 1;
-        let _ = self.stopper.unless(Stage::Ending, self.lock.runtime.timer(pause(self.failures))).await;
-        Ok(())
+        _ => Ok(all),
+    }
+}
+
+fn divided(partitions: u32) -> String {
+    match partitions {
+        1 => "a projection in one piece".to_owned(),
+        _ => format!("a projection in {partitions} partitions"),
     }
 }
 
@@ -184,27 +226,13 @@ impl<'a> Session<'a> {
         &self.projection.runtime
     }
 
-    /// How it stands; it is made if the store does not know it.
+    /// How it stands. A projection in one piece is made if the store does not know it; one in partitions has begun before, and has
+    /// nothing if it was removed since.
     pub(super) async fn begin(&self) -> Result<Vec<Standing>> {
-        let (name, start, of) = (self.name.clone(), self.projection.start, self.partition.of);
-        let position = self.runtime().read(move |view| start.position(view)).await?;
-        let (mut batch, voice) = (Batch::new(Arc::clone(self.runtime())), self.ear.voice());
-        let part = Part::new(Begin { name, position, partitions: of }, |_| voice());
-        let stands = batch.add::<Begin, Vec<Standing>>(self.runtime(), (part, 0), Ok)?;
-        let all = batch.commit().await?.get(stands).cloned().unwrap_or_default();
-        match all.first().map(|standing| standing.partition.of) {
-            Some(found) if found != of => Err(self.divided_otherwise(found)),
-            _ => Ok(self.own(all)),
+        if !self.partition.is_whole() {
+            return self.stands().await;
         }
-    }
-
-    fn divided_otherwise(&self, found: u32) -> Error {
-        let divided = |partitions| match partitions {
-            1 => "a projection in one piece".to_owned(),
-            _ => format!("a projection in {partitions} partitions"),
-        };
-        let (wanted, found) = (divided(self.partition.of), divided(found));
-        Error::UsedOtherwise { name: self.name.to_string(), wanted, found }
+        begin(self.projection, self.name, 1, self.ear.voice()).await
     }
 
     /// Of all generations, what is this partition's.
@@ -231,11 +259,15 @@ impl<'a> Session<'a> {
     /// partition, who may be waiting behind this one.
     pub(super) async fn own_letter(&self) -> Result<Job<DeadLetter>> {
         loop {
-            let letter = self.letters.pop().await?;
+            let letter = match self.letters.pop().await {
+                // It is none: who has popped it has it tried again later, and it goes to the dead letters in the end.
+                Err(Error::Decode { .. }) => continue,
+                letter => letter?,
+            };
             if self.partition.holds(&letter.stream) {
                 return Ok(letter);
             }
-            letter.release().await?;
+            letters::ended(letter.release().await)?;
             let _ = self.runtime().timer(limits::TRY_AGAIN).await;
         }
     }

@@ -10,16 +10,20 @@ impl Store {
     /// Copies the store to a new file, as it is at one moment, while it and other processes go on. How many bytes that has.
     ///
     /// - **One snapshot**: what was acknowledged before is in it, of each commit all or nothing.
-    /// - **Nobody waits**: it reads on a thread of its own. The log cannot be moved into the main file beyond the snapshot meanwhile,
-    ///   so it grows by what is written.
+    /// - **Others go on**: it reads on a thread of its own. The log cannot be moved into the main file beyond the snapshot meanwhile,
+    ///   so it grows by what is written; once it is long, writers try now and then to begin it anew, and stand still for a quarter of
+    ///   a second each time.
     /// - **Checked**: SQLite's `integrity_check` has found it sound, and it is on disk, before it has its name. If anything fails
-    ///   there is nothing.
-    /// - **A store of its own**: it can be opened, and put in the place of the original. Nobody holds a lock or a job in it, and its
+    ///   before that there is nothing.
+    /// - **A store of its own**: it can be opened, and put in the place of the original, `shop.db` say, when nobody has that open. Then
+    ///   `shop.db-wal`, `shop.db-shm` and `shop.db-sync` have to be removed first: they are the original's, and what is left in its
+    ///   log must not come over the copy. Nobody holds a lock or a job in it, and its
     ///   fencing tokens go on far above those of the original, so that no token is given twice even if the original gave more behind
     ///   the copy. What was destroyed in the original behind the copy, the [key of a subject](crate::Subject::shred) say, is still in
     ///   it.
     ///
-    /// If the future is dropped, it is finished all the same.
+    /// If the future is dropped, or the store closed, it is finished all the same, unless the process ends: then a file
+    /// `.millpond-backup-…` may be left beside it.
     ///
     /// # Errors
     /// [`Error::InvalidPath`](crate::Error::InvalidPath) if there is something at that path, or no folder for it;

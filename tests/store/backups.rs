@@ -142,6 +142,35 @@ fn a_backup_that_cannot_be_made_leaves_everything_as_it_was() {
     assert!(files(folder.path()).contains(&"b.db".to_owned()));
 }
 
+#[test]
+fn g14_the_log_of_the_original_does_not_come_over_a_copy_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    let log = folder.path().join("a.db-wal");
+    wait(async {
+        let store = Store::open(&path).await?;
+        store.events().append("s-1", Expected::Any, [event(1)]).await?;
+        store.backup(&copy).await?;
+        store.events().append("s-1", Expected::Any, [event(2)]).await?;
+        // As somebody leaves it who was killed.
+        std::fs::copy(&log, folder.path().join("log")).unwrap();
+        store.close().await
+    })
+    .unwrap();
+    std::fs::remove_file(folder.path().join("a.db-sync")).unwrap();
+    std::fs::rename(&copy, &path).unwrap();
+    std::fs::rename(folder.path().join("log"), &log).unwrap();
+    wait(async {
+        let error = Store::open(&path).await.unwrap_err();
+        assert!(error.to_string().contains("the log beside it is another file's"), "{error}");
+        std::fs::remove_file(&log).unwrap();
+        let store = Store::open(&path).await?;
+        assert_eq!(store.events().head().await?, 1);
+        store.close().await
+    })
+    .unwrap();
+}
+
 /// One that is damaged is found out before it has its name.
 #[test]
 fn a_store_that_is_damaged_makes_no_backup() {

@@ -46,6 +46,7 @@ mod locks;
 mod logs;
 mod observing;
 mod origins;
+mod partition_wants;
 mod partitions;
 mod past;
 mod patterns;

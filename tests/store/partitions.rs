@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use millpond::{Attempt, Error, Expected, From, JobState, Reacted, Reactor, Result, Stopper, Store};
+use millpond::{Attempt, Error, Expected, Reacted, Reactor, Result, Stopper, Store};
 use proptest::prelude::RngExt as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tokio::task::JoinHandle;
@@ -18,24 +18,20 @@ each_backend! {
     c2_whoever_comes_gets_a_share_and_whoever_goes_leaves_his
     c2_a_partition_goes_to_another_when_its_handlers_have_ended
     a_stream_that_fails_holds_up_its_partition_alone
-    what_is_wanted_is_wanted_of_all_partitions
-    how_many_partitions_there_are_is_settled_at_the_beginning
     handlers_are_counted_over_all_partitions
-    a_revived_letter_comes_under_the_token_of_its_partition
     whoever_loses_his_membership_joins_again
     all_of_it_is_drained_by_one_and_by_several
     w16_whoever_is_stopped_without_grace_drops_what_runs
-    a_bad_number_of_partitions_touches_nothing
 }
 
-const LONG: Duration = Duration::from_secs(3_600);
+pub(crate) const LONG: Duration = Duration::from_secs(3_600);
 
-fn reactor(store: &Store, partitions: u32) -> Reactor {
+pub(crate) fn reactor(store: &Store, partitions: u32) -> Reactor {
     store.projection("mails").reactor(store.events().read_all()).partitions(partitions)
 }
 
 /// One event more of each of so many streams.
-async fn append(store: &Store, streams: u64, n: u64) -> Result<()> {
+pub(crate) async fn append(store: &Store, streams: u64, n: u64) -> Result<()> {
     for stream in 0..streams {
         store.events().append(format!("c-{stream}"), Expected::Any, [event(n)]).await?;
     }
@@ -44,11 +40,11 @@ async fn append(store: &Store, streams: u64, n: u64) -> Result<()> {
 
 /// What all reactors have been given, and what is wrong with it.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     /// Of each stream: the last version, and whether a handler runs.
-    streams: HashMap<String, (u64, bool)>,
+    pub(crate) streams: HashMap<String, (u64, bool)>,
     /// Events by reactor.
-    counts: HashMap<u64, u64>,
+    pub(crate) counts: HashMap<u64, u64>,
     tokens: HashMap<String, u64>,
     complaints: Vec<String>,
 }
@@ -84,9 +80,9 @@ impl Seen {
     }
 }
 
-type Running = (JoinHandle<Result<Reacted>>, Stopper);
+pub(crate) type Running = (JoinHandle<Result<Reacted>>, Stopper);
 
-fn start(reactor: Reactor, who: u64, seen: &Arc<Mutex<Seen>>) -> Running {
+pub(crate) fn start(reactor: Reactor, who: u64, seen: &Arc<Mutex<Seen>>) -> Running {
     let (stopper, seen) = (reactor.stopper(), Arc::clone(seen));
     let handler = async move |event: Attempt| {
         seen.lock().unwrap().begins(who, &event);
@@ -98,7 +94,7 @@ fn start(reactor: Reactor, who: u64, seen: &Arc<Mutex<Seen>>) -> Running {
     (tokio::spawn(reactor.run(handler)), stopper)
 }
 
-async fn stop((running, stopper): Running) -> Result<Reacted> {
+pub(crate) async fn stop((running, stopper): Running) -> Result<Reacted> {
     stopper.stop(LONG);
     running.await.unwrap()
 }
@@ -165,7 +161,7 @@ async fn c2_partitions_change_hands_and_nothing_is_lost_or_out_of_order(store: S
 }
 
 /// How many partitions are held by whom, by the number of his partitions.
-async fn shares(store: &Store, of: u32) -> Result<Vec<u64>> {
+pub(crate) async fn shares(store: &Store, of: u32) -> Result<Vec<u64>> {
     let mut held = Vec::new();
     for index in 0..of {
         if let Some(line) = store.inspect().lock(format!("projection/mails/{index:02}")).await? {
@@ -271,42 +267,6 @@ async fn a_stream_that_fails_holds_up_its_partition_alone(store: Store) -> Resul
     Ok(())
 }
 
-async fn what_is_wanted_is_wanted_of_all_partitions(store: Store) -> Result<()> {
-    append(&store, 20, 0).await?;
-    let (projection, seen) = (store.projection("mails"), Arc::default());
-    let running = start(reactor(&store, 4), 1, &seen);
-    projection.caught_up().await?;
-    assert!(projection.pause().await?);
-    append(&store, 20, 1).await?;
-    assert!(projection.reset(From::After(20)).await?);
-    assert_eq!(seen.lock().unwrap().counts[&1], 20, "it is paused");
-    projection.resume().await?;
-    projection.caught_up().await?;
-    assert_eq!(seen.lock().unwrap().counts[&1], 40);
-    projection.rebuild(From::Start).await?;
-    until(async || Ok(seen.lock().unwrap().counts[&1] == 80)).await?;
-    assert_eq!(projection.progress().await?.map(|it| (it.partitions, it.rebuilding)), Some((4, None)));
-    assert!(projection.remove().await?);
-    running.0.await.unwrap()?;
-    assert_eq!(projection.progress().await?, None);
-    Ok(())
-}
-
-async fn how_many_partitions_there_are_is_settled_at_the_beginning(store: Store) -> Result<()> {
-    append(&store, 3, 0).await?;
-    let run = async |partitions: u32| reactor(&store, partitions).drain().run(async |_: Attempt| ()).await;
-    assert_eq!(run(4).await?.done, 3);
-    for (partitions, wanted) in [(3, "3 partitions"), (1, "one piece")] {
-        let error = run(partitions).await.unwrap_err();
-        assert!(matches!(error, Error::UsedOtherwise { .. }), "{error}");
-        assert!(error.to_string().contains(wanted) && error.to_string().contains("4 partitions"), "{error}");
-    }
-    store.projection("mails").remove().await?;
-    assert_eq!(run(1).await?.done, 3);
-    assert!(matches!(run(4).await, Err(Error::UsedOtherwise { .. })));
-    Ok(())
-}
-
 async fn handlers_are_counted_over_all_partitions(store: Store) -> Result<()> {
     append(&store, 40, 0).await?;
     let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -319,32 +279,6 @@ async fn handlers_are_counted_over_all_partitions(store: Store) -> Result<()> {
     });
     assert_eq!(reacted.await?.done, 40);
     assert_eq!(most.load(Ordering::SeqCst), 3);
-    Ok(())
-}
-
-async fn a_revived_letter_comes_under_the_token_of_its_partition(store: Store) -> Result<()> {
-    append(&store, 12, 0).await?;
-    let (mended, seen) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<(String, u64)>>>::default());
-    let (is_mended, to) = (Arc::clone(&mended), Arc::clone(&seen));
-    let reactor = reactor(&store, 4).attempts(1).dead_letters();
-    let stopper = reactor.stopper();
-    let running = tokio::spawn(reactor.run(async move |event: Attempt| {
-        to.lock().unwrap().push((event.stream().to_owned(), event.token()));
-        if is_mended.load(Ordering::SeqCst) { Ok(()) } else { Err("not now") }
-    }));
-    store.projection("mails").caught_up().await?;
-    let letters = store.projection("mails").dead_letters();
-    assert_eq!(letters.page(Some(JobState::Dead), 0, 99).await?.jobs.len(), 12);
-    mended.store(true, Ordering::SeqCst);
-    letters.revive_all().await?;
-    until(async || Ok(seen.lock().unwrap().len() == 24)).await?;
-    until(async || Ok(letters.numbers().await?.is_some_and(|it| it.dead + it.ready + it.claimed == 0)))
-        .await?;
-    stopper.stop(LONG);
-    assert_eq!(running.await.unwrap()?.dead, 12);
-    let seen = seen.lock().unwrap();
-    let tokens: HashSet<_> = seen.iter().collect();
-    assert_eq!(tokens.len(), 12, "each stream under one token: {seen:?}");
     Ok(())
 }
 
@@ -409,15 +343,5 @@ async fn w16_whoever_is_stopped_without_grace_drops_what_runs(store: Store) -> R
     // All of them come again.
     let seen = Arc::default();
     assert_eq!(start(reactor(&store, 4).drain(), 1, &seen).0.await.unwrap()?.done, 20);
-    Ok(())
-}
-
-async fn a_bad_number_of_partitions_touches_nothing(store: Store) -> Result<()> {
-    for partitions in [0, 65, u32::MAX] {
-        let error = reactor(&store, partitions).run(async |_: Attempt| ()).await.unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
-        assert!(error.to_string().contains("between 1 and 64"), "{error}");
-    }
-    assert_eq!(store.projection("mails").progress().await?, None);
     Ok(())
 }

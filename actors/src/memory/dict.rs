@@ -26,6 +26,9 @@ pub(super) struct Value {
     life: Option<Life>,
 }
 
+/// So many of those whose time may be over are looked at with each value that is put.
+const SWEPT: usize = 100;
+
 /// Dict and key.
 pub(super) type Key = (u64, Box<str>);
 
@@ -52,7 +55,7 @@ impl Store {
         let life = set.life_ms.map(|ms| Life::of(ms, me.now, partition::number(&me.boot)));
         let (dict, version) = self.dict_changed(&set.dict);
         let value = Value { version, data: set.data.clone(), schema: set.schema, life };
-        self.values.put((dict, set.key.clone()), value);
+        self.put_value((dict, set.key.clone()), value);
         self.dict_sweep(me);
         Written::Done { dict, version, replaced: actual.is_some() }
     }
@@ -67,7 +70,7 @@ impl Store {
         }
         let dict = match (id, &found) {
             (Some(id), Some(_)) => {
-                self.values.remove(&(id, remove.key.clone()));
+                self.drop_value(&(id, remove.key.clone()));
                 Some(self.dict_changed(&remove.dict))
             }
             (Some(id), None) => self.dicts.get(&id).map(|dict| (id, dict.version)),
@@ -92,23 +95,28 @@ impl Store {
         let (dict, version) = self.dict_changed(&increment.dict);
         let (schema, life) = found.map_or((1, None), |value| (value.schema, value.life));
         let put = Value { version, data: Data::Json(value.to_string()), schema, life };
-        self.values.put((dict, increment.key.clone()), put);
+        self.put_value((dict, increment.key.clone()), put);
         self.dict_sweep(me);
         Incremented::Done { dict, version, value }
     }
 
     /// Removes entries, so many at most.
-    pub(super) fn dict_clear(&mut self, clear: &Clear) -> Cleared {
+    pub(super) fn dict_clear(&mut self, me: &Caller, clear: &Clear) -> Cleared {
         let Some(id) = self.dict_id(&clear.dict) else {
             return Cleared { dict: None, removed: Vec::new(), more: false };
         };
         let all = self.values.range((id, clear.prefix.clone())..);
         let all = all.take_while(|((dict, key), _)| *dict == id && key.starts_with(&*clear.prefix));
-        let mut removed: Vec<Box<str>> =
-            all.take(clear.limit as usize + 1).map(|((_, key), _)| key.clone()).collect();
-        let more = removed.len() > clear.limit as usize;
-        removed.truncate(clear.limit as usize);
-        removed.iter().for_each(|key| self.values.remove(&(id, key.clone())));
+        let mut found: Vec<(Key, bool)> = all
+            .take(clear.limit as usize + 1)
+            .map(|(key, value)| (key.clone(), value.is_there(me.now, &me.boot)))
+            .collect();
+        let more = found.len() > clear.limit as usize;
+        found.truncate(clear.limit as usize);
+        found.iter().for_each(|(key, _)| self.drop_value(key));
+        // Those whose time is over go with them, without a word.
+        let removed: Vec<Box<str>> =
+            found.into_iter().filter(|(_, there)| *there).map(|((_, key), _)| key).collect();
         let dict = match removed.len() {
             0 => self.dicts.get(&id).map(|dict| (id, dict.version)),
             _ => Some(self.dict_changed(&clear.dict)),
@@ -139,11 +147,30 @@ impl Store {
         (id, version)
     }
 
+    fn put_value(&mut self, key: Key, value: Value) {
+        self.drop_value(&key);
+        if let Some(life) = value.life {
+            self.ends.put((life.wall_ms, key.clone()), ());
+        }
+        self.values.put(key, value);
+    }
+
+    fn drop_value(&mut self, key: &Key) {
+        if let Some(life) = self.values.get(key).and_then(|value| value.life) {
+            self.ends.remove(&(life.wall_ms, key.clone()));
+        }
+        self.values.remove(key);
+    }
+
     /// Removes some of those whose time is over.
     fn dict_sweep(&mut self, me: &Caller) {
-        let over = self.values.working().iter().filter(|(_, value)| !value.is_there(me.now, &me.boot));
-        let keys: Vec<Key> = over.take(limits::REMOVED_AT_ONCE).map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.values.remove(key));
+        let may_be_over = self.ends.working().keys().take_while(|(wall_ms, _)| *wall_ms <= me.now.wall_ms);
+        let keys: Vec<Key> = may_be_over.take(SWEPT).map(|(_, key)| key.clone()).collect();
+        for key in keys {
+            if self.values.get(&key).is_some_and(|value| !value.is_there(me.now, &me.boot)) {
+                self.drop_value(&key);
+            }
+        }
     }
 }
 
@@ -159,16 +186,16 @@ impl Store {
     /// One page of a dict.
     pub(super) fn dict_page(&self, query: &Query, now: Moment) -> Page {
         let Some(id) = self.dict_names.committed().get(&query.dict) else { return Page::default() };
-        let all = self.values.committed().range((*id, query.prefix.clone())..);
-        let all = all.take_while(|((dict, key), _)| dict == id && key.starts_with(&*query.prefix));
-        let all =
-            all.filter(|(_, value)| value.is_there(now, &self.boot)).map(|((_, key), value)| (&**key, value));
-        let all: Vec<(&str, &Value)> = all.collect();
         let after = query.after.as_deref();
+        let from = after.filter(|after| !query.backward && *after > &*query.prefix).unwrap_or(&query.prefix);
+        let own = self.values.committed().range((*id, Box::from(from))..=(*id, behind(&query.prefix)));
+        let own = own
+            .filter(|((_, key), value)| key.starts_with(&*query.prefix) && value.is_there(now, &self.boot));
+        let own = own.map(|((_, key), value)| (&**key, value));
         if query.backward {
-            take(query.limit, all.into_iter().rev().filter(|(key, _)| after.is_none_or(|after| *key < after)))
+            take(query.limit, own.rev().filter(|(key, _)| after.is_none_or(|after| *key < after)))
         } else {
-            take(query.limit, all.into_iter().filter(|(key, _)| after.is_none_or(|after| *key > after)))
+            take(query.limit, own.filter(|(key, _)| after.is_none_or(|after| *key > after)))
         }
     }
 
@@ -201,4 +228,10 @@ fn take<'a>(limit: u32, mut rows: impl Iterator<Item = (&'a str, &'a Value)>) ->
     }
     page.more = limit > 0;
     page
+}
+
+/// A text behind all keys that begin so.
+fn behind(prefix: &str) -> Box<str> {
+    let more = limits::NAME_BYTES / char::MAX.len_utf8() + 1;
+    format!("{prefix}{}", char::MAX.to_string().repeat(more)).into()
 }

@@ -326,7 +326,7 @@ impl Tables for MemorySession {
     }
 
     fn dict_clear(&mut self, operation: &dict::Clear) -> Result<dict::Cleared> {
-        self.operate(|store, _| Ok(store.dict_clear(operation)))
+        self.operate(|store, me| Ok(store.dict_clear(me, operation)))
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

@@ -45,6 +45,8 @@ pub(super) struct Store {
     pub(super) dicts: Table<u64, dict::Dict>,
     pub(super) dict_names: Table<Name, u64>,
     pub(super) values: Table<dict::Key, dict::Value>,
+    /// When values end, by the wall clock.
+    pub(super) ends: Table<(i64, dict::Key), ()>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
@@ -112,7 +114,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 29] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 30] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -126,6 +128,7 @@ impl Store {
             &mut self.dicts,
             &mut self.dict_names,
             &mut self.values,
+            &mut self.ends,
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,

@@ -193,10 +193,10 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether some are left out that lie between others that are not.
+    /// Whether a database may leave some out that lie between others, without a look at them. Of a partition it looks at each.
     #[must_use]
     pub fn picks(&self) -> bool {
-        !self.types.is_empty() || self.tenant.is_some() || !self.partition.is_whole()
+        !self.types.is_empty() || self.tenant.is_some()
     }
 
     /// Whether an event is wanted.

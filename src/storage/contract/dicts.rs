@@ -222,6 +222,17 @@ pub(super) fn many_are_removed_a_few_at_a_time(stage: &Stage<'_>) {
     assert_eq!((a.run(clear("", 1)).more, keys(stage, &all(""), 9).len()), (false, 0));
 }
 
+pub(super) fn d1_what_is_over_is_removed_without_a_word(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    a.run(Set { life_ms: Some(10), ..set("a1", "0") });
+    a.run(Set { life_ms: Some(10), ..set("a2", "0") });
+    a.run(set("a3", "0"));
+    stage.pass(10);
+    let clear = || Clear { dict: name("d"), prefix: "".into(), limit: 2 };
+    assert_eq!(a.run(clear()), Cleared { dict: Some((1, 3)), removed: vec![], more: true });
+    assert_eq!(a.run(clear()), Cleared { dict: Some((1, 4)), removed: vec!["a3".into()], more: false });
+}
+
 pub(super) fn g2_a_dict_is_a_part_of_its_batch(stage: &Stage<'_>) {
     use millpond_actors::storage::batch::{Applied, Batch};
     let mut a = stage.join();

@@ -258,6 +258,7 @@ macro_rules! contract_suite {
                     d1_an_end_goes_by_the_boot_clock_and_after_another_boot_by_the_wall_clock
                     entries_come_by_key_prefix_and_page
                     many_are_removed_a_few_at_a_time
+                    d1_what_is_over_is_removed_without_a_word
                     g2_a_dict_is_a_part_of_its_batch
                 }
                 projections {

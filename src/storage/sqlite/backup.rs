@@ -1,7 +1,7 @@
 //! A copy of the store in another file, as it was at one moment, made while others write.
 //!
-//! `VACUUM INTO` reads one snapshot, so it waits for nobody and nobody waits for it; but the log cannot be moved into the main file
-//! beyond that snapshot, and grows meanwhile. The copy has no log and nothing that was removed. What has a process of its own in the
+//! `VACUUM INTO` reads one snapshot, so it waits for nobody; but the log cannot be moved into the main file beyond that snapshot, and
+//! grows meanwhile. The copy has no log and nothing that was removed. What has a process of its own in the
 //! original has none in it, and it goes on with tokens above all that the original may give before somebody uses the copy in its place.
 
 use std::fs::{self, File};
@@ -11,6 +11,7 @@ use millpond_actors::clock::{Rng as _, SystemRng};
 use millpond_actors::error::{Error, Result};
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 
 use super::error::{corrupt, database, system};
 use super::open;
@@ -27,9 +28,10 @@ pub(super) fn backup(place: &Place, to: &Path) -> Result<u64> {
         return Err(refused("there is something already; a backup is made in a new file"));
     }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(refused("its folder is not there"));
-    }
+    // From here on it does not matter where this process works.
+    let folder = fs::canonicalize(folder).ok().filter(|folder| folder.is_dir());
+    let folder = folder.ok_or_else(|| refused("its folder is not there"))?;
+    let target = folder.join(to.file_name().ok_or_else(|| refused("it is no name of a file"))?);
     let made = Unfinished(folder.join(format!(".millpond-backup-{}", SystemRng.uuid().simple())));
     let path = made.0.to_str().ok_or_else(|| refused("SQLite needs a path that is Unicode"))?;
     let connection = open::reader(place)?;
@@ -43,11 +45,11 @@ pub(super) fn backup(place: &Place, to: &Path) -> Result<u64> {
     let file = File::open(&made.0).map_err(|error| failed("read", &error))?;
     file.sync_all().map_err(|error| failed("sync", &error))?;
     let bytes = file.metadata().map_err(|error| failed("read", &error))?.len();
-    // Not in place of what somebody has put there meanwhile.
-    let renamed = rustix::fs::renameat_with(CWD, &made.0, CWD, to, RenameFlags::NOREPLACE);
-    renamed.map_err(|error| failed("make", &error.into()))?;
-    drop(made);
-    sync_directory(&fs::canonicalize(to).map_err(|error| failed("find", &error))?)?;
+    // Whoever may not read the original is not to read the copy.
+    let mode = fs::metadata(&place.path).map_err(|error| failed("make", &error))?.permissions();
+    file.set_permissions(mode).map_err(|error| failed("make", &error))?;
+    name(&made.0, &target).map_err(|error| failed("make", &error))?;
+    sync_directory(&target)?;
     Ok(bytes)
 }
 
@@ -68,6 +70,18 @@ fn settle(path: &Path) -> Result<()> {
         return Err(corrupt("backup", &path.display().to_string(), 0, found));
     }
     connection.close().map_err(|(_, error)| database(error))
+}
+
+/// Gives it its name, not in place of what somebody has put there meanwhile. Where the file system cannot do that at once, it has
+/// two names for a moment.
+fn name(made: &Path, target: &Path) -> std::io::Result<()> {
+    match rustix::fs::renameat_with(CWD, made, CWD, target, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            fs::hard_link(made, target)?;
+            fs::remove_file(made)
+        }
+        renamed => Ok(renamed?),
+    }
 }
 
 /// A file that is removed again, unless it has another name by then.

@@ -1,5 +1,7 @@
 //! Dicts: a row each, and a row an entry.
 
+use std::borrow::Cow;
+
 use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
@@ -28,6 +30,9 @@ struct Found {
     entry: Entry,
     life: Option<Life>,
 }
+
+/// So many of those whose time may be over are looked at with each value that is put.
+const SWEPT: u32 = 100;
 
 /// By which clocks the time of entries goes.
 #[derive(Clone, Copy)]
@@ -85,7 +90,7 @@ fn read(row: &Row<'_>, name: &Name) -> Result<Found> {
     let life = life(row).map_err(|error| odd(error.to_string()))?;
     let data = data_from(format, row.get_ref(8).map_err(database)?);
     let data = data.ok_or_else(|| odd("its data is not of its format".into()))?;
-    let found = checksum_of(name, version, &key, schema, &data);
+    let found = checksum_of(name, version, &key, (schema, &data), life);
     if found != crc {
         return Err(odd(format!("its checksum is {found:08x}, stored is {crc:08x}")));
     }
@@ -93,8 +98,17 @@ fn read(row: &Row<'_>, name: &Name) -> Result<Found> {
     Ok(Found { entry: Entry { key, version, data, schema, ends_at }, life })
 }
 
-fn checksum_of(name: &Name, version: u64, key: &str, schema: u32, data: &Data) -> u32 {
-    checksum::record(Kind::Entry, name.as_str(), version, key, data.format(), schema, data.bytes())
+fn checksum_of(
+    name: &Name,
+    version: u64,
+    key: &str,
+    (schema, data): (u32, &Data),
+    life: Option<Life>,
+) -> u32 {
+    // No key has such a character.
+    let ends = |Life { wall_ms, boot_ms, boot }| Cow::Owned(format!("{key}\0{wall_ms} {boot_ms} {boot}"));
+    let key = life.map_or(Cow::Borrowed(key), ends);
+    checksum::record(Kind::Entry, name.as_str(), version, &key, data.format(), schema, data.bytes())
 }
 
 const FIND: &str = entries!("WHERE dict = ?1 AND key = ?2");
@@ -163,24 +177,28 @@ impl SqliteSession {
         Ok(Incremented::Done { dict: id, version, value })
     }
 
-    const CLEARED: &str = "SELECT key FROM dict_entry WHERE dict = ?1 AND key >= ?2 ORDER BY key LIMIT ?3";
+    const CLEARED: &str = entries!("WHERE dict = ?1 AND key >= ?2 ORDER BY key LIMIT ?3");
 
-    /// Removes entries, so many at most.
+    /// Removes entries, so many at most. Those whose time is over go with them, without a word.
     pub(super) fn clear_entries(&mut self, clear: &Clear) -> Result<Cleared> {
         let Some(row) = dict(&self.connection, &clear.dict)? else {
             return Ok(Cleared { dict: None, removed: Vec::new(), more: false });
         };
+        let (limit, clocks) = (clear.limit as usize, self.clocks());
         let mut statement = self.connection.prepare_cached(Self::CLEARED).map_err(database)?;
-        let limit = clear.limit as usize;
-        let keys = statement.query_map(params![row.id, clear.prefix, limit + 1], |row| row.get(0));
-        let keys: Vec<Box<str>> =
-            keys.map_err(database)?.collect::<rusqlite::Result<_>>().map_err(database)?;
+        let found = statement.query_map(params![row.id, clear.prefix, limit + 1], |row| {
+            Ok((row.get::<_, Box<str>>(0)?, life(row)?))
+        });
+        let mut found: Vec<_> =
+            found.map_err(database)?.collect::<rusqlite::Result<_>>().map_err(database)?;
         drop(statement);
-        let mut removed = keys;
-        removed.retain(|key| key.starts_with(&*clear.prefix));
-        let more = removed.len() > limit;
-        removed.truncate(limit);
-        removed.iter().try_for_each(|key| self.delete_entry(row.id, key))?;
+        found.retain(|(key, _)| key.starts_with(&*clear.prefix));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        found.iter().try_for_each(|(key, _)| self.delete_entry(row.id, key))?;
+        let living = |life: &Option<Life>| !life.is_some_and(|life| life.is_over(clocks.now, clocks.boot));
+        found.retain(|(_, life)| living(life));
+        let removed: Vec<Box<str>> = found.into_iter().map(|(key, _)| key).collect();
         let row = if removed.is_empty() { row } else { self.change_dict(&clear.dict, Some(row))? };
         Ok(Cleared { dict: Some((row.id, row.version)), removed, more })
     }
@@ -224,7 +242,7 @@ impl SqliteSession {
         (schema, data): (u32, &Data),
         life: Option<Life>,
     ) -> Result<()> {
-        let crc = checksum_of(name, version, key, schema, data);
+        let crc = checksum_of(name, version, key, (schema, data), life);
         let (ends_at, ends_boot) = (life.map(|life| life.wall_ms), life.map(|life| life.boot_ms));
         let boot = life.map(|life| life.boot.cast_signed());
         let mut statement = self.connection.prepare_cached(Self::PUT_ENTRY).map_err(database)?;
@@ -249,8 +267,7 @@ impl SqliteSession {
     fn sweep_entries(&self) -> Result<()> {
         let clocks = self.clocks();
         let mut statement = self.connection.prepare_cached(Self::OVER).map_err(database)?;
-        let mut rows =
-            statement.query(params![clocks.now.wall_ms, limits::REMOVED_AT_ONCE]).map_err(database)?;
+        let mut rows = statement.query(params![clocks.now.wall_ms, SWEPT]).map_err(database)?;
         let mut over: Vec<(u64, String)> = Vec::new();
         while let Some(row) = rows.next().map_err(database)? {
             let life = || {
@@ -282,28 +299,32 @@ pub(super) fn entry(
     Ok(found.filter(|found| found.is_there(clocks)).map(|found| found.entry))
 }
 
-const PAGE: &str = entries!("WHERE dict = ?1 AND key >= ?2 AND key > ?3 ORDER BY key");
-const PAGE_BACK: &str = entries!("WHERE dict = ?1 AND key >= ?2 AND key < ?3 ORDER BY key DESC");
+// One bound each: by a second one the rows would be walked that lie between the two.
+const FROM: &str = entries!("WHERE dict = ?1 AND key >= ?2 ORDER BY key");
+const BEHIND: &str = entries!("WHERE dict = ?1 AND key > ?2 ORDER BY key");
+const BEFORE: &str = entries!("WHERE dict = ?1 AND key < ?2 ORDER BY key DESC");
 
 /// Reads one page, within one snapshot.
 pub(super) fn page(connection: &Connection, query: &Query, clocks: Clocks) -> Result<Page> {
     let Some(dict) = dict(connection, &query.dict)? else { return Ok(Page::default()) };
-    let sql = if query.backward { PAGE_BACK } else { PAGE };
-    let end = query.after.as_deref().map_or_else(
-        // No key is empty, and none with this prefix lies behind it and so many of the last character.
-        || if query.backward { behind(&query.prefix) } else { String::new() },
-        str::to_owned,
-    );
+    let (prefix, after) = (&*query.prefix, query.after.as_deref());
+    let (sql, bound) = match (query.backward, after) {
+        (false, Some(after)) if after >= prefix => (BEHIND, after.to_owned()),
+        (false, _) => (FROM, prefix.to_owned()),
+        (true, Some(after)) if after < &*behind(prefix) => (BEFORE, after.to_owned()),
+        (true, _) => (BEFORE, behind(prefix)),
+    };
     let mut statement = connection.prepare_cached(sql).map_err(database)?;
-    let mut rows = statement.query(params![dict.id, query.prefix, end]).map_err(database)?;
+    let mut rows = statement.query(params![dict.id, bound]).map_err(database)?;
     let (mut page, mut bytes) = (Page::default(), 0);
     while page.entries.len() < query.limit as usize && bytes < limits::PAGE_BYTES {
         let Some(row) = rows.next().map_err(database)? else { return Ok(page) };
         let found = read(row, &query.dict);
-        let key: String = row.get(0).map_err(database)?;
-        if !key.starts_with(&*query.prefix) {
-            // Those that come first in the other direction may be such.
-            if query.backward { continue } else { return Ok(page) }
+        // One that is damaged may be no text any more, and yet is in the order of its bytes.
+        let key = String::from_utf8_lossy(row.get_ref(0).map_err(database)?.as_bytes().unwrap_or_default())
+            .into_owned();
+        if !key.starts_with(prefix) {
+            return Ok(page);
         }
         if found.as_ref().is_ok_and(|found| !found.is_there(clocks)) {
             continue;

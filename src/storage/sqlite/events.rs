@@ -21,6 +21,9 @@ use super::origin::origin_from;
 /// Names of streams that a reader remembers, so that a page needs no join.
 const NAMES: usize = 65_536;
 
+/// So many events of other partitions are looked at for one page, so that no page keeps its snapshot for long.
+const LOOKED_AT: u32 = 16_384;
+
 /// Names by the stream's id. Only what is committed is read, and ids are never reused: it cannot go stale.
 pub(super) type Names = HashMap<i64, Name>;
 
@@ -85,7 +88,7 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     let mut rows = statement.query(&*values).map_err(database)?;
     let picks = query.filter.picks() || matches!(query.scope, Scope::Category(_));
     let mut walk = Walk::new(query.backward, (from, to), last, picks);
-    let (mut page, mut bytes) = (Page::default(), 0);
+    let (mut page, mut bytes, mut others) = (Page::default(), 0, 0);
     // Those that are left out here were erased, and only their places count.
     while page.events.len() < query.limit as usize {
         let Some(row) = rows.next().map_err(database)? else {
@@ -97,7 +100,12 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
             page.events.extend(walk.step(place).map(|missed| Err(missing(missed))));
         }
         if is_others(connection, names, row, query.filter.partition)? {
-            continue;
+            others += 1;
+            if others < LOOKED_AT {
+                continue;
+            }
+            page.last = Some(walk.reached());
+            break;
         }
         let event = recorded(connection, names, row).and_then(|event| belongs(event, &query.scope));
         if event.as_ref().is_ok_and(|event| event.is_erased() && !query.filter.erased) {

@@ -291,6 +291,11 @@ fn check_header(path: &Path) -> Result<()> {
         APPLICATION_ID if schema > SCHEMA => {
             Err(Error::SchemaTooNew { path: path.display().to_string(), found: schema, supported: SCHEMA })
         }
+        // A backup has no log before it is opened, and a store says that it has one before it has any.
+        APPLICATION_ID if head.get(18) == Some(&1) && has_log(path) => Err(bereft(
+            path,
+            "it is a copy that was never opened, and the log beside it is another file's, of which nothing must come over it",
+        )),
         APPLICATION_ID => Ok(()),
         0 if schema == 0 && no_table => Ok(()),
         other => {

@@ -23,7 +23,7 @@ use super::sync::Sidecar;
 use super::trace::Trace;
 use super::{Options, open};
 
-/// How long joining waits for another program's transaction, and a whole checkpoint for readers.
+/// How long joining waits for another program's transaction, and the whole checkpoint of who leaves last for readers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a log that has become long waits for its readers: a few of their pages. Nobody writes meanwhile.
@@ -149,7 +149,7 @@ impl SqliteSession {
     /// The first transaction of a session.
     fn register_alone(&mut self, now: &dyn Fn() -> Moment) -> Result<()> {
         self.connection.busy_timeout(PATIENCE).map_err(database)?;
-        self.open_transaction()?;
+        self.run("BEGIN IMMEDIATE")?;
         self.place.know_log();
         // Not before: what ended while the turn was waited for must not be given away as if it had not.
         let now = now();
@@ -196,16 +196,12 @@ impl SqliteSession {
         Ok(interrupted)
     }
 
-    fn open_transaction(&self) -> Result<()> {
-        self.run("BEGIN IMMEDIATE")
-    }
-
     /// Opens a transaction, and enters it.
     fn start(&mut self, now: Moment) -> Result<Standing> {
         if self.replaced {
             return Err(Error::FileReplaced { path: self.place.path.display().to_string() });
         }
-        self.open_transaction()?;
+        self.run("BEGIN IMMEDIATE")?;
         let standing = self.enter(now);
         if standing.is_err() {
             self.rollback();
@@ -481,11 +477,14 @@ impl Session for SqliteSession {
     }
 
     fn checkpoint(&mut self, whole: bool) -> Result<()> {
-        let interrupted = match whole {
-            true => self.move_log(PATIENCE, "PRAGMA wal_checkpoint(TRUNCATE)"),
-            false => self.move_log(Duration::ZERO, "PRAGMA wal_checkpoint(PASSIVE)"),
-        }?;
-        if whole && interrupted { Err(busy_with(Occupant::OtherProgram, Duration::ZERO)) } else { Ok(()) }
+        const WHOLE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if !whole {
+            return self.move_log(Duration::ZERO, "PRAGMA wal_checkpoint(PASSIVE)").map(drop);
+        }
+        // Where others run they wait for the turn meanwhile, and one of them moves the rest: a reader, a backup say, may take long.
+        let is_last = !self.sidecar.anybody_runs()?;
+        let interrupted = self.move_log(if is_last { PATIENCE } else { A_MOMENT }, WHOLE)?;
+        if interrupted && is_last { Err(busy_with(Occupant::OtherProgram, Duration::ZERO)) } else { Ok(()) }
     }
 
     fn leave(&mut self, now: Moment) -> Result<()> {

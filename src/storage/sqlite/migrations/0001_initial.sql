@@ -249,7 +249,7 @@ CREATE TABLE dict_entry (
     boot      INTEGER,          -- which boot, as a number
     schema    INTEGER NOT NULL,
     format    INTEGER NOT NULL, -- 1 JSON, 2 Bincode
-    crc       INTEGER NOT NULL, -- CRC32C over dict name, version, key, format, schema, data
+    crc       INTEGER NOT NULL, -- CRC32C over dict name, version, key, its end, format, schema, data
     data      ANY     NOT NULL, -- TEXT for JSON, BLOB else
     PRIMARY KEY (dict, key)
 ) STRICT, WITHOUT ROWID;
