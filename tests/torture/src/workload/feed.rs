@@ -1,4 +1,4 @@
-//! What a log and a channel have in common: what is read of them, what must be true of that, what spoils it.
+//! What a log, a channel and a dict have in common: what is read of them, what must be true of that, what spoils it.
 
 use std::collections::BTreeMap;
 
@@ -61,12 +61,15 @@ pub(super) async fn read(
         readings.push((format!("message {place} of {stream}"), found));
         place += 1;
     }
-    let stands = extent.map(|extent| {
-        let state = format!("{} to {}", extent.first, extent.last);
-        Some(Found { stream: stream.clone(), event_type: EXTENT.into(), state, ..Found::default() })
-    });
+    let stands = extent.map(|it| Some(self::extent(&stream, it.first, it.last)));
     readings.push((format!("extent of {stream}"), stands));
     readings
+}
+
+/// How it stands, as it is found.
+pub(super) fn extent(stream: &str, first: u64, last: u64) -> Found {
+    let (stream, state) = (stream.to_owned(), format!("{first} to {last}"));
+    Found { stream, event_type: EXTENT.into(), state, ..Found::default() }
 }
 
 /// What was found of each feed: its messages, and how it stands.

@@ -10,6 +10,7 @@
 pub mod aggregate;
 mod batch;
 mod channel;
+mod dict;
 mod erase;
 pub mod events;
 mod feed;
@@ -52,6 +53,7 @@ pub const ALL: &[&dyn Primitive] = &[
     &rw_lock::Shelf,
     &log::Logs,
     &channel::Channels,
+    &dict::Dicts,
     &queue::Jobs,
     &batch::Batches,
     &erase::Slates,
