@@ -235,7 +235,8 @@
 //! # Batches
 //! A [`Batch`] writes to any of them in one commit, all or none: events with the jobs and messages that follow from them, the
 //! effects of a job with its [end](Job::done_in), those of a message with its [acknowledgement](Consumer::ack_in), changes of
-//! [tables of your own](Sql) in the same file, all of it [under a lock](Batch::guarded_by) if that is wanted. If one write is refused nothing is written, and the error is that one's.
+//! [tables of your own](Sql) in the same file, all of it [under a lock](Batch::guarded_by) if that is wanted. If one
+//! write is refused nothing is written, and the error is that one's.
 //!
 //! # What it is not
 //! Not a database server, not a broker, not a consensus system. One machine; network file systems are refused.

@@ -191,6 +191,9 @@ pub const JOBS_PER_CLAIM: u32 = 256;
 /// Kept jobs past their time that go with each one that is done: more than one, so that they do not pile up.
 pub const DONE_SWEPT: u32 = 4;
 
+/// Values of dicts whose time may be over that are looked at with each one that is put.
+pub const ENTRIES_SWEPT: u32 = 100;
+
 /// Most schedules of one queue: whoever waits for a job looks through their times, and reads them all when one is due.
 pub const SCHEDULES: usize = 1_000;
 
@@ -260,6 +263,9 @@ pub const PAGE_ROWS: u32 = 1_000;
 
 /// A page ends early when it has gathered this much, so that large events do not add up.
 pub const PAGE_BYTES: usize = 8 << 20;
+
+/// Events of other partitions that are looked at for one page, so that no page keeps its snapshot for long.
+pub const OTHERS_PER_PAGE: u32 = 16_384;
 
 /// Names whose rows are remembered, of streams and of feeds, so that an append need not look for them: about 2 MiB each, and
 /// more than are written to at once.

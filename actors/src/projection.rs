@@ -148,19 +148,21 @@ fn look(state: &Mutex<State>, view: &mut dyn View) {
         if known.stood.as_ref() == Some(&stands) {
             continue;
         }
-        let stood = known.stood.replace(stands.clone());
+        // What is seen for the first time is news to all.
+        let stood = known.stood.take();
         let woken = known.tell(|_, partition| {
-            let stood = stood.as_ref().map(|stood| of_partition(stood, partition));
-            stood != Some(of_partition(&stands, partition))
+            let is_same = |stood| of_partition(stood, partition).eq(of_partition(&stands, partition));
+            !stood.as_deref().is_some_and(is_same)
         });
+        known.stood = Some(stands);
         drop(state);
         thread::wake(woken);
     }
 }
 
 /// What of it concerns a partition, or all.
-fn of_partition(all: &[Standing], partition: Option<u32>) -> Vec<&Standing> {
-    all.iter().filter(|it| partition.is_none_or(|partition| it.partition.index == partition)).collect()
+fn of_partition(all: &[Standing], partition: Option<u32>) -> impl Iterator<Item = &Standing> {
+    all.iter().filter(move |it| partition.is_none_or(|partition| it.partition.index == partition))
 }
 
 /// Somebody's ear for a projection.

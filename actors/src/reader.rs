@@ -60,8 +60,8 @@ impl Readers {
         Ok(readers(Way::Pool(address)))
     }
 
-    /// Runs `look` on a connection and a thread of its own, and hands what it found to `then`: for what takes so long that it would
-    /// keep others from their reads.
+    /// Runs `look` on a connection and a thread of its own, and hands what it found to `then`: for what takes so long that it
+    /// would keep others from their reads.
     ///
     /// # Errors
     /// If the machine has no thread left to give.

@@ -3,8 +3,10 @@
 //! - `mod` a dict as its users have it;
 //! - `entry` what is kept under a key, and what is said about it when it is put there;
 //! - `entries` all of it, by key, read page by page;
-//! - `watch` what changes in it.
+//! - `watch` what changes in it;
+//! - `batch` what a batch does with dicts.
 
+mod batch;
 mod entries;
 mod entry;
 mod watch;
@@ -16,7 +18,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use millpond_actors::batch::Part;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name::{self, Name};
@@ -29,7 +30,6 @@ use millpond_actors::storage::{Data, View};
 pub use self::entries::Entries;
 pub use self::entry::{Entry, Put};
 pub use self::watch::{DictChange, DictChanges};
-use crate::batch::{Batch, Slot};
 use crate::codec;
 use crate::inspect::Inspector;
 use crate::watching;
@@ -148,8 +148,8 @@ impl<T> Dict<T> {
         means(self.runtime.write_blocking(increment)?)
     }
 
-    /// Removes everything whose key begins so; everything at all for an empty prefix. How many there were: what was over does not count. It goes by 1,000 a
-    /// commit, so others may see a part of it.
+    /// Removes everything whose key begins so; everything at all for an empty prefix. How many there were: what was over does
+    /// not count. It goes by 1,000 a commit, so others may see a part of it.
     ///
     /// # Errors
     /// A bad name; [`Error::Busy`]; what the database said. Some may have been removed then.
@@ -176,9 +176,9 @@ impl<T> Dict<T> {
         }
     }
 
-    /// Watches what changes under the keys that begin so, under all for an empty prefix, in whatever process, from now on. What is put
-    /// or removed behind that comes, in the order of the commits; so whoever reads the [entries](Dict::entries) then has all of it.
-    /// That the time of a value is over nobody writes, and so it is not told.
+    /// Watches what changes under the keys that begin so, under all for an empty prefix, in whatever process, from now on. What
+    /// is put or removed behind that comes, in the order of the commits; so whoever reads the [entries](Dict::entries) then has
+    /// all of it. That the time of a value is over nobody writes, and so it is not told.
     ///
     /// Nothing is written down for it while nobody watches.
     ///
@@ -427,57 +427,6 @@ fn version(written: Written) -> Option<Option<u64>> {
 /// That there is none, unless somebody was faster.
 fn gone(removed: Removed) -> Option<Option<u64>> {
     matches!(removed, Removed::Done { .. }).then_some(None)
-}
-
-impl Batch {
-    /// Adds that a value is put under a key of a dict, as [`Dict::set`] does it. Its version.
-    ///
-    /// # Errors
-    /// As [`Dict::set`]; [`Error::InvalidArgument`] for a dict of another store. Nothing is added then.
-    pub fn set<T: Serialize>(
-        &mut self,
-        dict: &Dict<T>,
-        key: impl AsRef<str>,
-        value: &T,
-    ) -> Result<Slot<u64>> {
-        self.set_with(dict, key, value, Put::new())
-    }
-
-    /// Adds that a value is put under a key of a dict, as [`Dict::set_with`] does it: if what is there is not as expected,
-    /// nothing of the batch is written.
-    ///
-    /// # Errors
-    /// As [`set`](Batch::set); a bad time to live.
-    pub fn set_with<T: Serialize>(
-        &mut self,
-        dict: &Dict<T>,
-        key: impl AsRef<str>,
-        value: &T,
-        put: Put,
-    ) -> Result<Slot<u64>> {
-        let (set, means) = dict.setting(key.as_ref(), value, put)?;
-        let bytes = set.data.bytes().len();
-        self.add::<Set, _>(&dict.runtime, (Part::plain(set), bytes), means)
-    }
-
-    /// Adds that what is under a key of a dict is removed. Whether there was something.
-    ///
-    /// # Errors
-    /// A bad name or key; [`Error::InvalidArgument`] for a dict of another store. Nothing is added then.
-    pub fn delete<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
-        let remove = dict.removal(key.as_ref(), Expected::Any)?;
-        self.add::<Remove, _>(&dict.runtime, (Part::plain(remove), 0), |done| Ok(removed(done).is_some()))
-    }
-
-    /// Adds that a number of a dict is added to, as [`Dict::increment`] does it: if there is no number, nothing of the batch is
-    /// written. The sum.
-    ///
-    /// # Errors
-    /// As [`delete`](Batch::delete).
-    pub fn increment<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>, by: i64) -> Result<Slot<i64>> {
-        let (increment, means) = dict.addition(key.as_ref(), by)?;
-        self.add::<Increment, _>(&dict.runtime, (Part::plain(increment), 0), means)
-    }
 }
 
 impl Inspector {

@@ -1,7 +1,7 @@
 //! Jobs of a projection whose time has come: dead letters that were revived, and timeouts.
 //!
-//! Whoever has the projection's lock deals with them, between the events. The end of the job, what comes of it and the projection's
-//! place are one commit, in this order: a timeout that sets itself again finds that it is over.
+//! Whoever has the projection's lock deals with them, between the events. The end of the job, what comes of it and the
+//! projection's place are one commit, in this order: a timeout that sets itself again finds that it is over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -9,8 +9,9 @@
 //! - `track` one generation on its way: its events, its commits, its failures;
 //! - `handler` whoever makes something of events, as a projector's life has to do with him;
 //! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
-//! - `reactor` who reacts to events in the world outside, `reacting` his life, `calling` how his handler is called, `window` the events that he has before him,
-//!   `breaker` what has him wait after failures in a row, and `partitions` several of them who share the work;
+//! - `reactor` who reacts to events in the world outside, `reacting` his life, `calling` how his handler is called, `window`
+//!   the events that he has before him, `breaker` what has him wait after failures in a row, and `partitions` several of them
+//!   who share the work;
 //! - `bus` handlers that are called for what comes, of which nothing is remembered;
 //! - `inspect` all projections of a store, and who runs which.
 //!

@@ -94,9 +94,10 @@ impl Projector {
     /// waited for. Whatever an event leads to is that event's [failure](crate::Progress::failure). Any other error ends it.
     ///
     /// # Errors
-    /// [`UsedOtherwise`](crate::Error::UsedOtherwise) if the projection is divided otherwise; a bad name or number; events that are read newest first, up to an end, in a limited number, or of one stream;
-    /// [`Parked`](crate::Error::Parked), where it is to end with everything; [`Closed`](crate::Error::Closed) when the store is
-    /// closed; what the database said. An event that is damaged parks the projection, and is not passed.
+    /// [`UsedOtherwise`](crate::Error::UsedOtherwise) if the projection is divided otherwise; a bad name or number; events that
+    /// are read newest first, up to an end, in a limited number, or of one stream; [`Parked`](crate::Error::Parked), where it is
+    /// to end with everything; [`Closed`](crate::Error::Closed) when the store is closed; what the database said. An event that
+    /// is damaged parks the projection, and is not passed.
     pub async fn run(self, project: impl Project) -> Result<Projected> {
         self.drive(|_, _| Plain(project)).await
     }

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::name::Name;
 use crate::storage::dict::{
     Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
-    number,
+    behind, number,
 };
 use crate::storage::{Data, Moment, partition};
 
@@ -25,9 +25,6 @@ pub(super) struct Value {
     schema: u32,
     life: Option<Life>,
 }
-
-/// So many of those whose time may be over are looked at with each value that is put.
-const SWEPT: usize = 100;
 
 /// Dict and key.
 pub(super) type Key = (u64, Box<str>);
@@ -165,7 +162,8 @@ impl Store {
     /// Removes some of those whose time is over.
     fn dict_sweep(&mut self, me: &Caller) {
         let may_be_over = self.ends.working().keys().take_while(|(wall_ms, _)| *wall_ms <= me.now.wall_ms);
-        let keys: Vec<Key> = may_be_over.take(SWEPT).map(|(_, key)| key.clone()).collect();
+        let keys: Vec<Key> =
+            may_be_over.take(limits::ENTRIES_SWEPT as usize).map(|(_, key)| key.clone()).collect();
         for key in keys {
             if self.values.get(&key).is_some_and(|value| !value.is_there(me.now, &me.boot)) {
                 self.drop_value(&key);
@@ -188,7 +186,7 @@ impl Store {
         let Some(id) = self.dict_names.committed().get(&query.dict) else { return Page::default() };
         let after = query.after.as_deref();
         let from = after.filter(|after| !query.backward && *after > &*query.prefix).unwrap_or(&query.prefix);
-        let own = self.values.committed().range((*id, Box::from(from))..=(*id, behind(&query.prefix)));
+        let own = self.values.committed().range((*id, Box::from(from))..=(*id, behind(&query.prefix).into()));
         let own = own
             .filter(|((_, key), value)| key.starts_with(&*query.prefix) && value.is_there(now, &self.boot));
         let own = own.map(|((_, key), value)| (&**key, value));
@@ -228,10 +226,4 @@ fn take<'a>(limit: u32, mut rows: impl Iterator<Item = (&'a str, &'a Value)>) ->
     }
     page.more = limit > 0;
     page
-}
-
-/// A text behind all keys that begin so.
-fn behind(prefix: &str) -> Box<str> {
-    let more = limits::NAME_BYTES / char::MAX.len_utf8() + 1;
-    format!("{prefix}{}", char::MAX.to_string().repeat(more)).into()
 }

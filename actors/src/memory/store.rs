@@ -40,10 +40,11 @@ pub(super) struct Store {
     pub(super) categories: Table<(String, u64), ()>,
     pub(super) snapshots: Table<u64, Arc<Kept>>,
     pub(super) subjects: Table<Name, KeyState>,
-    /// By name and generation.
+    /// By name, generation and partition.
     pub(super) projections: Table<projection::Key, projection::Row>,
     pub(super) dicts: Table<u64, dict::Dict>,
     pub(super) dict_names: Table<Name, u64>,
+    /// By dict and key.
     pub(super) values: Table<dict::Key, dict::Value>,
     /// When values end, by the wall clock.
     pub(super) ends: Table<(i64, dict::Key), ()>,

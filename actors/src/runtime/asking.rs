@@ -199,7 +199,8 @@ impl Runtime {
         self.honest(waiting.wait())
     }
 
-    /// Reads on a thread and a connection of its own, on any executor: what takes so long that it would keep others from their reads.
+    /// Reads on a thread and a connection of its own, on any executor: what takes so long that it would keep others from their
+    /// reads.
     ///
     /// # Errors
     /// As [`read`](Runtime::read), and if there is no thread left to be had.

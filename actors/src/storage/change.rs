@@ -59,8 +59,8 @@ pub struct Changed {
     pub row: u64,
     /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, that of the job
     /// that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock that
-    /// was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are others or of which many
-    /// jobs were revived or removed at once.
+    /// was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are
+    /// others or of which many jobs were revived or removed at once.
     pub sequence: Option<u64>,
     /// Of a dict: under which key.
     pub key: Option<Box<str>>,

@@ -244,3 +244,10 @@ pub fn number(data: &Data) -> Option<i64> {
         Data::Bincode(_) => None,
     }
 }
+
+/// A text behind all keys that begin so, which no key can be.
+#[must_use]
+pub fn behind(prefix: &str) -> String {
+    let more = limits::NAME_BYTES / char::MAX.len_utf8() + 1;
+    format!("{prefix}{}", char::MAX.to_string().repeat(more))
+}

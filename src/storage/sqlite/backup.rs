@@ -1,8 +1,9 @@
 //! A copy of the store in another file, as it was at one moment, made while others write.
 //!
-//! `VACUUM INTO` reads one snapshot, so it waits for nobody; but the log cannot be moved into the main file beyond that snapshot, and
-//! grows meanwhile. The copy has no log and nothing that was removed. What has a process of its own in the
-//! original has none in it, and it goes on with tokens above all that the original may give before somebody uses the copy in its place.
+//! `VACUUM INTO` reads one snapshot, so it waits for nobody; but the log cannot be moved into the main file beyond that
+//! snapshot, and grows meanwhile. The copy has no log and nothing that was removed. What has a process of its own in the
+//! original has none in it, and it goes on with tokens above all that the original may give before somebody uses the copy in
+//! its place.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -53,8 +54,7 @@ pub(super) fn backup(place: &Place, to: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-const SETTLE: &str = "
-    UPDATE store SET token = token + (SELECT ifnull(max(token), 0) FROM process) + ?1;";
+const SETTLE: &str = "UPDATE store SET token = token + (SELECT ifnull(max(token), 0) FROM process) + ?1";
 const NOBODY: &str = "UPDATE process SET boot = ''";
 
 /// Makes the copy a store that nobody has open, and looks whether it is sound.

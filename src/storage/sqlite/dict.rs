@@ -8,7 +8,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::checksum::{self, Kind};
 use millpond_actors::storage::dict::{
     Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
-    number,
+    behind, number,
 };
 use millpond_actors::storage::{Data, Moment, partition};
 use rusqlite::{Connection, Row, params};
@@ -30,9 +30,6 @@ struct Found {
     entry: Entry,
     life: Option<Life>,
 }
-
-/// So many of those whose time may be over are looked at with each value that is put.
-const SWEPT: u32 = 100;
 
 /// By which clocks the time of entries goes.
 #[derive(Clone, Copy)]
@@ -267,16 +264,17 @@ impl SqliteSession {
     fn sweep_entries(&self) -> Result<()> {
         let clocks = self.clocks();
         let mut statement = self.connection.prepare_cached(Self::OVER).map_err(database)?;
-        let mut rows = statement.query(params![clocks.now.wall_ms, SWEPT]).map_err(database)?;
+        let mut rows =
+            statement.query(params![clocks.now.wall_ms, limits::ENTRIES_SWEPT]).map_err(database)?;
         let mut over: Vec<(u64, String)> = Vec::new();
         while let Some(row) = rows.next().map_err(database)? {
-            let life = || {
+            let life = || -> rusqlite::Result<_> {
                 let (wall_ms, boot_ms, boot) =
                     (row.get(2)?, row.get(3)?, row.get::<_, i64>(4)?.cast_unsigned());
                 Ok(((row.get(0)?, row.get(1)?), Life { wall_ms, boot_ms, boot }))
             };
             // What is damaged is told to whoever looks for it.
-            let Ok((key, life)) = life().map_err(|error: rusqlite::Error| error) else { continue };
+            let Ok((key, life)) = life() else { continue };
             if life.is_over(clocks.now, clocks.boot) {
                 over.push(key);
             }
@@ -335,12 +333,6 @@ pub(super) fn page(connection: &Connection, query: &Query, clocks: Clocks) -> Re
     }
     page.more = query.limit > 0;
     Ok(page)
-}
-
-/// A text behind all keys that begin so.
-fn behind(prefix: &str) -> String {
-    let last = char::MAX.len_utf8();
-    format!("{prefix}{}", char::MAX.to_string().repeat(limits::NAME_BYTES / last + 1))
 }
 
 const HEADS: &str = "SELECT id, name, version FROM dict WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";

@@ -21,9 +21,6 @@ use super::origin::origin_from;
 /// Names of streams that a reader remembers, so that a page needs no join.
 const NAMES: usize = 65_536;
 
-/// So many events of other partitions are looked at for one page, so that no page keeps its snapshot for long.
-const LOOKED_AT: u32 = 16_384;
-
 /// Names by the stream's id. Only what is committed is read, and ids are never reused: it cannot go stale.
 pub(super) type Names = HashMap<i64, Name>;
 
@@ -101,7 +98,7 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
         }
         if is_others(connection, names, row, query.filter.partition)? {
             others += 1;
-            if others < LOOKED_AT {
+            if others < limits::OTHERS_PER_PAGE {
                 continue;
             }
             page.last = Some(walk.reached());
