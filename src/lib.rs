@@ -265,6 +265,7 @@ mod feed;
 mod following;
 mod group;
 mod leader;
+mod list;
 mod lock;
 mod lock_set;
 mod log;
@@ -328,6 +329,7 @@ pub use crate::group::{Delivery, Group, Member};
 pub use crate::inspect::{Health, Inspector, SnapshotFigures, WriterFigures, WriterState};
 pub use crate::job::{Job, Push};
 pub use crate::leader::{Election, Leader, Leadership};
+pub use crate::list::{Item, Items, List};
 pub use crate::location::{Durability, Location};
 pub use crate::lock::{Lock, LockGuard};
 pub use crate::lock_set::{LockSet, LockSetGuard};
@@ -364,6 +366,7 @@ pub use millpond_actors::feed::From;
 pub use millpond_actors::observe::{metric, target};
 pub use millpond_actors::storage::change::Primitive;
 pub use millpond_actors::storage::dict::Head as DictHead;
+pub use millpond_actors::storage::list::{End as ListEnd, Head as ListHead};
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};
 pub use millpond_actors::storage::queue::{
     Job as JobRecord, Numbers as QueueNumbers, Options as QueueOptions, Page as JobPage, State as JobState,

@@ -210,6 +210,30 @@ pub enum Error {
         /// The version of what is there; `None` if there is nothing.
         actual: Option<u64>,
     },
+    /// A list has no item with this index, or no such place to put one.
+    #[error("list \"{list}\" has {}, and no place {index} among them; it is as it was", items(*count))]
+    NoItem {
+        /// The list.
+        list: String,
+        /// The index that was asked for.
+        index: i64,
+        /// So many items there are.
+        count: u64,
+    },
+    /// An item of a list is not the one that was expected.
+    #[error(
+        "item {index} of list \"{list}\" was expected to have version {expected}, but it has version {actual}"
+    )]
+    ItemConflict {
+        /// The list.
+        list: String,
+        /// The index.
+        index: i64,
+        /// The version that the caller expected.
+        expected: u64,
+        /// The version of what is there.
+        actual: u64,
+    },
     /// What is under a key of a dict cannot be added to.
     #[error("\"{key}\" of dict \"{dict}\" cannot be added to: {reason}; it is as it was")]
     NoNumber {
@@ -488,6 +512,11 @@ impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Error {
         match never {}
     }
+}
+
+/// So many of a list, for [`Error::NoItem`].
+fn items(count: u64) -> String {
+    if count == 1 { "1 item".to_owned() } else { format!("{count} items") }
 }
 
 /// What is under a key of a dict, for [`Error::EntryConflict`].

@@ -38,6 +38,7 @@ pub mod supervisor;
 
 pub mod aggregate;
 pub mod channel;
+pub mod list;
 pub mod lock;
 pub mod queue;
 pub mod stream;

@@ -240,6 +240,21 @@ pub const SQL_STEPS: u32 = 10_000_000;
 /// Largest value of a dict, in bytes. It is read and written whole; what is larger belongs in a blob.
 pub const ENTRY_BYTES: usize = 4 << 20;
 
+/// Largest item of a list, in bytes. It is read and written whole; what is larger belongs in a blob.
+pub const ITEM_BYTES: usize = 4 << 20;
+
+/// Items that are put into a list at once.
+pub const ITEMS_PER_INSERT: usize = 10_000;
+
+/// Largest insert into a list, in bytes of its items together.
+pub const INSERT_BYTES: usize = 64 << 20;
+
+/// Items that are taken from a list for those who wait at once, so that no commit becomes long.
+pub const ITEMS_PER_TAKE: u32 = 256;
+
+/// Entries of a node in the order of a list: a leaf is 1 KiB then, an inner node 2 KiB, and a million items are three levels.
+pub const NODE_ENTRIES: usize = 128;
+
 /// Partitions that the events of a projection may be divided into among its reactors. Each reads the events by itself, and is a lock
 /// that one of them holds.
 pub const PARTITIONS: u32 = 64;

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use millpond_actors::error::{Expected, Result};
+use millpond_actors::storage::list::End as ListEnd;
 
-use super::{Channel, Dict, LockGuard, Log, Queue, Timers};
+use super::{Channel, Dict, List, LockGuard, Log, Queue, Timers};
 use crate::batch::{Slot, Written};
 use crate::dict::Put;
 use crate::events::{Appended, Event};
 use crate::feed::Stamp;
 use crate::job::Push;
+use crate::list::Item;
 use crate::queue::Pushed;
 use crate::sql::Sql;
 
@@ -107,6 +110,71 @@ impl Batch {
     /// As there.
     pub fn increment<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>, by: i64) -> Result<Slot<i64>> {
         self.batch.increment(&dict.dict, key, by)
+    }
+
+    /// See [`crate::Batch::push_back`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_back<T: Serialize>(&mut self, list: &List<T>, value: &T) -> Result<Slot<u64>> {
+        self.batch.push_back(&list.list, value)
+    }
+
+    /// See [`crate::Batch::push_front`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_front<T: Serialize>(&mut self, list: &List<T>, value: &T) -> Result<Slot<u64>> {
+        self.batch.push_front(&list.list, value)
+    }
+
+    /// See [`crate::Batch::insert_item`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn insert_item<T: Serialize>(&mut self, list: &List<T>, index: i64, value: &T) -> Result<Slot<u64>> {
+        self.batch.insert_item(&list.list, index, value)
+    }
+
+    /// See [`crate::Batch::set_item`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_item<T: Serialize>(
+        &mut self,
+        list: &List<T>,
+        index: i64,
+        value: &T,
+        version: Option<u64>,
+    ) -> Result<Slot<u64>> {
+        self.batch.set_item(&list.list, index, value, version)
+    }
+
+    /// See [`crate::Batch::remove_item`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_item<T: DeserializeOwned + Send + 'static>(
+        &mut self,
+        list: &List<T>,
+        index: i64,
+        version: Option<u64>,
+    ) -> Result<Slot<Item<T>>> {
+        self.batch.remove_item(&list.list, index, version)
+    }
+
+    /// See [`crate::Batch::move_item`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn move_item<T>(
+        &mut self,
+        list: &List<T>,
+        index: i64,
+        to: &List<T>,
+        end: ListEnd,
+    ) -> Result<Slot<()>> {
+        self.batch.move_item(&list.list, index, &to.list, end)
     }
 
     /// See [`crate::Batch::set_timer`].

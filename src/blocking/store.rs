@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use millpond_actors::error::{Error, Result};
 
 use super::{
-    Batch, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, Lock, LockSet, Log,
+    Batch, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, List, Lock, LockSet, Log,
     Projection, Queue, RwLock, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
@@ -134,6 +134,12 @@ impl Store {
     #[must_use]
     pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
         Entity { entity: self.store.aggregate(id) }
+    }
+
+    /// See [`crate::Store::list`].
+    #[must_use]
+    pub fn list<T>(&self, name: impl AsRef<str>) -> List<T> {
+        List { list: self.store.list(name) }
     }
 
     /// See [`crate::Store::dict`].

@@ -21,6 +21,7 @@ use crate::dict::Dict;
 use crate::events::Events;
 use crate::inspect::{Health, Inspector};
 use crate::leader::Election;
+use crate::list::List;
 use crate::location::Location;
 use crate::lock::Lock;
 use crate::lock_set::LockSet;
@@ -136,6 +137,12 @@ impl Store {
     #[must_use]
     pub fn aggregate<A: Aggregate>(&self, id: impl AsRef<str>) -> Entity<A> {
         Entity::new(Arc::clone(&self.runtime), id.as_ref())
+    }
+
+    /// The list of this name, of items of one type. A bad name is the first call's error.
+    #[must_use]
+    pub fn list<T>(&self, name: impl AsRef<str>) -> List<T> {
+        List::new(Arc::clone(&self.runtime), name.as_ref())
     }
 
     /// The dict of this name, of values of one type. A bad name is the first call's error.

@@ -63,6 +63,7 @@ const SRC: [&[&str]; 11] = [
         "rw_lock",
         "durable",
         "dict",
+        "list",
         "group",
         "queue",
         "events",
@@ -272,6 +273,9 @@ fn twins(sources: &[Source]) -> Vec<String> {
             | "src/dict/mod.rs"
             | "src/dict/entries.rs"
             | "src/dict/watch.rs"
+            | "src/list/mod.rs"
+            | "src/list/ends.rs"
+            | "src/list/items.rs"
             | "src/log.rs"
             | "src/channel.rs"
             | "src/channels/mod.rs"

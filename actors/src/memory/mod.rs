@@ -14,6 +14,7 @@ mod erase;
 mod feed;
 mod import;
 mod job;
+mod list;
 mod lock;
 mod process;
 mod projection;

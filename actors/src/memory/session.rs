@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::Shared;
 use super::faults::OnApply;
+use super::list::Working;
 use super::store::{Caller, Store};
 use crate::error::{Error, Occupant, Result};
 use crate::storage::change::{Record, Written};
 use crate::storage::erase;
+use crate::storage::list::shelf;
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Leave, Left, Recall, Recalled, Renew, Renewed, Settle, Settled,
 };
@@ -20,7 +22,7 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, projection,
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, list, projection,
     schedule, sql, subscription,
 };
 
@@ -311,6 +313,30 @@ impl Tables for MemorySession {
 
     fn snapshot_save(&mut self, operation: &Save) -> Result<Saved> {
         self.operate(|store, _| Ok(store.snapshot_save(operation)))
+    }
+
+    fn list_insert(&mut self, operation: &list::Insert) -> Result<list::Inserted> {
+        self.operate(|store, _| shelf::insert(&mut Working(store), operation))
+    }
+
+    fn list_take(&mut self, operation: &list::Take) -> Result<list::Taken> {
+        self.operate(|store, _| shelf::take(&mut Working(store), operation))
+    }
+
+    fn list_remove(&mut self, operation: &list::Remove) -> Result<list::Removed> {
+        self.operate(|store, _| shelf::remove(&mut Working(store), operation))
+    }
+
+    fn list_replace(&mut self, operation: &list::Replace) -> Result<list::Replaced> {
+        self.operate(|store, _| shelf::replace(&mut Working(store), operation))
+    }
+
+    fn list_move(&mut self, operation: &list::Move) -> Result<list::Moved> {
+        self.operate(|store, _| shelf::relocate(&mut Working(store), operation))
+    }
+
+    fn list_trim(&mut self, operation: &list::Trim) -> Result<list::Trimmed> {
+        self.operate(|store, _| shelf::trim(&mut Working(store), operation))
     }
 
     fn dict_set(&mut self, operation: &dict::Set) -> Result<dict::Written> {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::dict;
 use super::feed::Feed;
 use super::job::{self, Spot};
+use super::list;
 use super::lock::{Lock, Ticket};
 use super::process::Row;
 use super::projection;
@@ -19,6 +20,8 @@ use crate::name::Name;
 use crate::storage::Moment;
 use crate::storage::change::Changed;
 use crate::storage::feed::{Kind, Message};
+use crate::storage::list::Item;
+use crate::storage::order::Node;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::Recorded;
 use crate::storage::subject::KeyState;
@@ -48,6 +51,12 @@ pub(super) struct Store {
     pub(super) values: Table<dict::Key, dict::Value>,
     /// When values end, by the wall clock.
     pub(super) ends: Table<(i64, dict::Key), ()>,
+    pub(super) lists: Table<u64, list::List>,
+    pub(super) list_names: Table<Name, u64>,
+    /// By list and version.
+    pub(super) items: Table<list::Key, Item>,
+    /// By list and number.
+    pub(super) nodes: Table<list::Key, Node>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
@@ -115,7 +124,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 30] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 34] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -130,6 +139,10 @@ impl Store {
             &mut self.dict_names,
             &mut self.values,
             &mut self.ends,
+            &mut self.lists,
+            &mut self.list_names,
+            &mut self.items,
+            &mut self.nodes,
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,

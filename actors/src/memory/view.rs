@@ -7,10 +7,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Shared;
+use super::list::Committed;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::name::Name;
 use crate::storage::change::Change;
+use crate::storage::list::shelf;
 use crate::storage::lock::Line;
 use crate::storage::projection::Standing;
 use crate::storage::queue::{self, Numbers, Outlook, State};
@@ -18,7 +20,7 @@ use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query, Recorded};
 use crate::storage::subject::KeyState;
-use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, dict, feed, subscription};
+use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, dict, feed, list, subscription};
 
 /// A reader.
 #[derive(Debug)]
@@ -48,6 +50,18 @@ impl View for MemoryView {
 
     fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
         Ok(self.0.store().subject(name))
+    }
+
+    fn list_page(&mut self, query: &list::Query) -> Result<list::Page> {
+        shelf::page(&Committed(&self.0.store()), query)
+    }
+
+    fn list(&mut self, name: &Name) -> Result<Option<list::Head>> {
+        Ok(self.0.store().list_head(name))
+    }
+
+    fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<list::Head>> {
+        Ok(self.0.store().list_list(after, limit))
     }
 
     fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dict::Entry>> {
@@ -182,6 +196,7 @@ impl Store {
             logs: self.feed_count(feed::Kind::Log),
             channels: self.feed_count(feed::Kind::Channel),
             dicts: self.dict_names.committed().len() as u64,
+            lists: self.list_names.committed().len() as u64,
             locks: locks.len() as u64,
             locks_held: self.held(now),
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),

@@ -5,7 +5,8 @@
 
 use super::lock::Fence;
 use super::{
-    Operation, Outcome, Session, dict, erase, feed, projection, queue, sql, stream, subject, subscription,
+    Operation, Outcome, Session, dict, erase, feed, list, projection, queue, sql, stream, subject,
+    subscription,
 };
 use crate::error::Result;
 
@@ -59,6 +60,10 @@ impl Outcome {
             Outcome::DictSet(written) => !matches!(written, dict::Written::Done { .. }),
             Outcome::DictRemove(removed) => !matches!(removed, dict::Removed::Done { .. }),
             Outcome::DictIncrement(incremented) => !matches!(incremented, dict::Incremented::Done { .. }),
+            Outcome::ListInsert(inserted) => !matches!(inserted, list::Inserted::Done { .. }),
+            Outcome::ListRemove(removed) => !matches!(removed, list::Removed::Done { .. }),
+            Outcome::ListReplace(replaced) => !matches!(replaced, list::Replaced::Done { .. }),
+            Outcome::ListMove(moved) => !matches!(moved, list::Moved::Done { .. }),
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
@@ -74,6 +79,8 @@ impl Outcome {
             | Outcome::SubjectShred(_)
             | Outcome::ChangeRecord(_)
             | Outcome::DictClear(_)
+            | Outcome::ListTake(_)
+            | Outcome::ListTrim(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)
             | Outcome::QueuePush(_)

@@ -8,6 +8,7 @@ use super::batch::Applied;
 use super::dict::{Cleared, Incremented, Removed, Written as Put};
 use super::erase::Erased;
 use super::feed;
+use super::list;
 use super::lock::{Acquired, Was};
 use super::queue;
 use super::schedule;
@@ -30,17 +31,20 @@ pub enum Primitive {
     Queue = 5,
     /// A dict.
     Dict = 6,
+    /// A list.
+    List = 8,
 }
 
 impl Primitive {
     /// All of them.
-    pub const ALL: [Primitive; 6] = [
+    pub const ALL: [Primitive; 7] = [
         Primitive::Stream,
         Primitive::Lock,
         Primitive::Log,
         Primitive::Channel,
         Primitive::Queue,
         Primitive::Dict,
+        Primitive::List,
     ];
 
     /// The one with this number in the file.
@@ -59,7 +63,7 @@ pub struct Changed {
     pub row: u64,
     /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, that of the job
     /// that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock that
-    /// was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are
+    /// was given to somebody, the version of a dict or a list; `None` of a lock that nobody holds, and of a queue whose options are
     /// others or of which many jobs were revived or removed at once.
     pub sequence: Option<u64>,
     /// Of a dict: under which key.
@@ -98,6 +102,7 @@ pub struct Change {
 /// What an operation has changed, by its outcome.
 pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
     of_dict(operation, outcome, changes);
+    of_list(outcome, changes);
     let mut add = |primitive, row, sequence| changes.push(Changed { primitive, row, sequence, key: None });
     match (operation, outcome) {
         (_, Outcome::StreamAppend(Appended::Done { stream, version, repeated: false, .. })) => {
@@ -164,6 +169,31 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
         (_, Outcome::QueueConfigure(configured)) => add(Primitive::Queue, configured.queue, None),
         (Operation::Batch(batch), Outcome::Batch(Applied::Done(outcomes))) => {
             batch.parts.iter().zip(outcomes).for_each(|(part, outcome)| of(part, outcome, changes));
+        }
+        _ => {}
+    }
+}
+
+/// What has changed in lists.
+fn of_list(outcome: &Outcome, changes: &mut Vec<Changed>) {
+    let mut add = |row: u64, version: u64| {
+        changes.push(Changed { primitive: Primitive::List, row, sequence: Some(version), key: None });
+    };
+    match outcome {
+        Outcome::ListInsert(list::Inserted::Done { list, version, .. })
+        | Outcome::ListRemove(list::Removed::Done { list, version, .. })
+        | Outcome::ListReplace(list::Replaced::Done { list, version }) => add(*list, *version),
+        Outcome::ListTake(list::Taken { list: Some((list, version)), items, .. }) if !items.is_empty() => {
+            add(*list, *version);
+        }
+        Outcome::ListMove(list::Moved::Done { lists: [from, to], .. }) => {
+            add(from.0, from.1);
+            if from.0 != to.0 {
+                add(to.0, to.1);
+            }
+        }
+        Outcome::ListTrim(list::Trimmed { list: Some((list, version)), removed: 1.., .. }) => {
+            add(*list, *version);
         }
         _ => {}
     }

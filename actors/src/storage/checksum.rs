@@ -22,6 +22,10 @@ pub enum Kind {
     Subject = 8,
     /// An entry of a dict; its key is its type.
     Entry = 9,
+    /// An item of a list.
+    Item = 12,
+    /// A node of the order of a list.
+    Order = 13,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

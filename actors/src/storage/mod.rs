@@ -17,7 +17,9 @@ mod data;
 pub mod dict;
 pub mod erase;
 pub mod feed;
+pub mod list;
 pub mod lock;
+pub mod order;
 mod origin;
 pub mod partition;
 pub mod process;
@@ -224,6 +226,19 @@ operations! {
     dict_increment: DictIncrement(dict::Increment) => dict::Incremented;
     /// Remove many entries of a dict.
     dict_clear: DictClear(dict::Clear) => dict::Cleared;
+
+    /// Put items into a list.
+    list_insert: ListInsert(list::Insert) => list::Inserted;
+    /// Take items from an end of a list.
+    list_take: ListTake(list::Take) => list::Taken;
+    /// Remove an item of a list.
+    list_remove: ListRemove(list::Remove) => list::Removed;
+    /// Put a value in the place of an item of a list.
+    list_replace: ListReplace(list::Replace) => list::Replaced;
+    /// Move an item of a list.
+    list_move: ListMove(list::Move) => list::Moved;
+    /// Remove what is at the ends of a list.
+    list_trim: ListTrim(list::Trim) => list::Trimmed;
 
     /// Find the key of a subject, or make it.
     subject_key: SubjectKey(subject::Make) => subject::KeyState;
@@ -453,6 +468,25 @@ pub trait View: Send {
     /// # Errors
     /// What the database said.
     fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dict::Head>>;
+
+    /// One page of a list.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if its order is damaged. A damaged item is an
+    /// item of the page, not an error of it.
+    fn list_page(&mut self, query: &list::Query) -> Result<list::Page>;
+
+    /// How a list stands, if it was ever used.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn list(&mut self, name: &Name) -> Result<Option<list::Head>>;
+
+    /// Up to `limit` lists, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<list::Head>>;
 
     /// One page of a feed.
     ///

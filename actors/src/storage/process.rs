@@ -86,6 +86,8 @@ pub struct Summary {
     pub channels: u64,
     /// Names of dicts that were ever used.
     pub dicts: u64,
+    /// Names of lists that were ever used.
+    pub lists: u64,
     /// Names of locks that were ever used.
     pub locks: u64,
     /// Locks held; leases that have ended do not count, nor those of the dead.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::bench::BenchArgs;
 use crate::dict::args::DictCommand;
 use crate::feed::args::{ChannelCommand, LogCommand};
+use crate::list::args::ListCommand;
 use crate::projection::args::ProjectionCommand;
 use crate::queue::args::QueueCommand;
 use crate::time::{check_moment, parse_duration};
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     /// Dicts: values by key
     #[command(subcommand)]
     Dict(DictCommand),
+    /// Lists: items in an order of their own
+    #[command(subcommand)]
+    List(ListCommand),
     /// Logs: records in order
     #[command(subcommand)]
     Log(LogCommand),
@@ -97,6 +101,7 @@ impl Command {
             Command::Events(EventsCommand::Delete(_)) => "events delete",
             Command::Events(EventsCommand::Shred { .. }) => "events shred",
             Command::Dict(dict) => dict.name(),
+            Command::List(list) => list.name(),
             Command::Log(log) => log.name(),
             Command::Channel(channel) => channel.name(),
             Command::Queue(queue) => queue.name(),

@@ -13,6 +13,7 @@ mod failure;
 mod feed;
 mod import;
 mod input;
+mod list;
 mod lock;
 mod pages;
 mod progress;
@@ -34,6 +35,7 @@ use crate::args::{Args, Command, EventsCommand, LockCommand};
 use crate::dict::args::DictCommand;
 use crate::failure::{Done, Failure};
 use crate::feed::args::{ChannelCommand, LogCommand};
+use crate::list::args::ListCommand;
 use crate::queue::args::QueueCommand;
 use crate::show::Show;
 
@@ -107,6 +109,28 @@ fn run(args: Args) -> Done<u8> {
             store.write(|store| dict::watch(store, &name, &prefix, &mut show))
         }
         Command::Dict(DictCommand::List(list)) => store.read(|store| dict::list(store, &list, &mut show)),
+        Command::List(ListCommand::Push(push)) => store.write(|store| list::push(store, push, &mut show)),
+        Command::List(ListCommand::Pop(pop)) => store.write(|store| list::pop(store, &pop, &mut show)),
+        Command::List(ListCommand::Get { name, index }) => {
+            store.read(|store| list::get(store, (&name, index), &mut show))
+        }
+        Command::List(ListCommand::Range(range)) => store.read(|store| list::range(store, &range, &mut show)),
+        Command::List(ListCommand::Insert { name, index, data }) => {
+            store.write(|store| list::insert(store, (&name, index), data, &mut show))
+        }
+        Command::List(ListCommand::Set { name, index, data, version }) => {
+            store.read(|store| list::set(store, (&name, index, version), data, &mut show))
+        }
+        Command::List(ListCommand::Delete { name, index, version }) => {
+            store.read(|store| list::delete(store, (&name, index, version), &mut show))
+        }
+        Command::List(ListCommand::Move { name, index, to }) => {
+            store.read(|store| list::move_item(store, (&name, index, to), &mut show))
+        }
+        Command::List(ListCommand::Trim { name, from, to }) => {
+            store.read(|store| list::trim(store, (&name, from, to), &mut show))
+        }
+        Command::List(ListCommand::List) => store.read(|store| list::all(store, &mut show)),
         Command::Log(LogCommand::Append(send)) => store.write(|store| feed::append(store, send, &mut show)),
         Command::Log(LogCommand::Range(range)) => store.read(|store| feed::range(store, &range, &mut show)),
         Command::Log(LogCommand::Tail(tail)) => store.read(|store| feed::tail(store, &tail, &mut show)),
@@ -181,7 +205,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `queue push`, `queue every` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `list push`, `queue push`, `queue every` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

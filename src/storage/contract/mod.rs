@@ -11,6 +11,7 @@ mod feeds;
 mod groups;
 mod jobs;
 mod keys;
+mod lists;
 mod locks;
 mod model;
 mod processes;
@@ -260,6 +261,15 @@ macro_rules! contract_suite {
                     many_are_removed_a_few_at_a_time
                     d1_what_is_over_is_removed_without_a_word
                     g2_a_dict_is_a_part_of_its_batch
+                }
+                lists {
+                    items_are_put_at_both_ends_and_between
+                    items_are_taken_from_either_end_the_outermost_first
+                    a4_an_item_that_is_meant_by_its_version_is_that_one
+                    an_item_is_moved_within_its_list_and_to_another_one
+                    what_is_not_to_be_kept_is_removed_a_few_at_a_time
+                    g2_a_list_is_a_part_of_its_batch
+                    li1_a_list_does_what_a_vector_does
                 }
                 projections {
                     a7_a_projection_begins_once

@@ -9,6 +9,7 @@ mod dicts;
 mod events;
 mod feeds;
 mod jobs;
+mod lists;
 mod projections;
 
 use millpond_actors::error::{Expected, Result};
@@ -250,6 +251,7 @@ impl Pair {
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
             Step::Feed(step) => return feeds::operation(self, step),
             Step::Dict(step) => dicts::operation(step),
+            Step::List(step) => lists::operation(step),
             Step::Projection(step) => return projections::operation(self, step),
             Step::Queue(step) => return self.known.jobs.operation(step),
             Step::Batch(steps) => {
@@ -366,6 +368,7 @@ impl Pair {
         jobs::compare(self);
         projections::compare(self);
         dicts::compare(self);
+        lists::compare(self);
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));

@@ -16,6 +16,7 @@
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
 //! | `dict` | dicts and their entries |
+//! | `list` | lists, their items, and the nodes of their order |
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
@@ -41,6 +42,7 @@ mod import;
 mod job;
 mod lease;
 mod line;
+mod list;
 mod lock;
 mod look_up;
 mod messages;

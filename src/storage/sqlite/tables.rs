@@ -1,11 +1,13 @@
 //! Every operation, and the method that does it: what a session has to be able to do inside a transaction.
 
 use millpond_actors::error::Result;
+use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, dict, erase, feed, lock, projection, queue, schedule,
-    snapshot, sql, stream, subject, subscription,
+    self, Operation, Outcome, Tables, batch, change, dict, erase, feed, list, lock, projection, queue,
+    schedule, snapshot, sql, stream, subject, subscription,
 };
 
+use super::list::Shelf;
 use super::session::SqliteSession;
 
 impl Tables for SqliteSession {
@@ -57,6 +59,30 @@ impl Tables for SqliteSession {
 
     fn snapshot_save(&mut self, operation: &snapshot::Save) -> Result<snapshot::Saved> {
         self.leaving_nothing(|session| session.save_snapshot(operation))
+    }
+
+    fn list_insert(&mut self, operation: &list::Insert) -> Result<list::Inserted> {
+        shelf::insert(&mut Shelf(&self.connection), operation)
+    }
+
+    fn list_take(&mut self, operation: &list::Take) -> Result<list::Taken> {
+        shelf::take(&mut Shelf(&self.connection), operation)
+    }
+
+    fn list_remove(&mut self, operation: &list::Remove) -> Result<list::Removed> {
+        shelf::remove(&mut Shelf(&self.connection), operation)
+    }
+
+    fn list_replace(&mut self, operation: &list::Replace) -> Result<list::Replaced> {
+        shelf::replace(&mut Shelf(&self.connection), operation)
+    }
+
+    fn list_move(&mut self, operation: &list::Move) -> Result<list::Moved> {
+        shelf::relocate(&mut Shelf(&self.connection), operation)
+    }
+
+    fn list_trim(&mut self, operation: &list::Trim) -> Result<list::Trimmed> {
+        shelf::trim(&mut Shelf(&self.connection), operation)
     }
 
     fn dict_set(&mut self, operation: &dict::Set) -> Result<dict::Written> {

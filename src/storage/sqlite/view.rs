@@ -8,6 +8,7 @@ use millpond_actors::error::Result;
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
+use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::projection::Standing as Generation;
 use millpond_actors::storage::queue::{self, Numbers, Outlook};
@@ -16,7 +17,9 @@ use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::subject::KeyState;
 use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
-use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, dict as dicts, feed as feeds};
+use millpond_actors::storage::{
+    Moment, Process, Pulse, Summary, Turn, View, dict as dicts, feed as feeds, list as lists,
+};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
@@ -27,7 +30,7 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, change, dict, events, feed, lease, messages, open, process, projection, schedule,
+    backlog, backup, change, dict, events, feed, lease, list, messages, open, process, projection, schedule,
     snapshot, subject, subscription,
 };
 
@@ -111,6 +114,7 @@ const SNAPSHOTS: &str = "SELECT count(*) FROM snapshot";
 const LOGS: &str = "SELECT count(*) FROM feed WHERE kind = 1";
 const CHANNELS: &str = "SELECT count(*) FROM feed WHERE kind = 2";
 const DICTS: &str = "SELECT count(*) FROM dict";
+const LISTS: &str = "SELECT count(*) FROM list";
 const LOCKS: &str = "SELECT count(*) FROM lock";
 
 impl View for SqliteView {
@@ -136,6 +140,19 @@ impl View for SqliteView {
 
     fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
         subject::find(&self.connection, name)
+    }
+
+    fn list_page(&mut self, query: &lists::Query) -> Result<lists::Page> {
+        let _snapshot = self.one_snapshot()?;
+        shelf::page(&list::Shelf(&self.connection), query)
+    }
+
+    fn list(&mut self, name: &Name) -> Result<Option<lists::Head>> {
+        list::head(&self.connection, name)
+    }
+
+    fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<lists::Head>> {
+        list::list(&self.connection, after, limit)
     }
 
     fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dicts::Entry>> {
@@ -275,6 +292,7 @@ impl View for SqliteView {
             logs: self.number(LOGS)?,
             channels: self.number(CHANNELS)?,
             dicts: self.number(DICTS)?,
+            lists: self.number(LISTS)?,
             locks: self.number(LOCKS)?,
             locks_held,
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),

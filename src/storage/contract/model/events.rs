@@ -14,6 +14,7 @@ use super::super::stage::{name, odd_origin};
 use super::dicts::{DictStep, dict_steps};
 use super::feeds::{FeedStep, feed_queries, feed_steps};
 use super::jobs::{JobStep, job_steps};
+use super::lists::{ListStep, list_steps};
 use super::projections::{ProjectionStep, projection_steps};
 
 pub(super) const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
@@ -82,6 +83,7 @@ pub(super) enum Step {
     },
     Feed(FeedStep),
     Dict(DictStep),
+    List(ListStep),
     Projection(ProjectionStep),
     Queue(JobStep),
     /// All of them or none.
@@ -120,6 +122,7 @@ fn single_steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => feed_steps().prop_map(Step::Feed),
         3 => dict_steps().prop_map(Step::Dict),
+        3 => list_steps().prop_map(Step::List),
         3 => projection_steps().prop_map(Step::Projection),
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }

@@ -109,7 +109,7 @@ CREATE TABLE ticket (
 -- What the groups have changed while somebody watched for it: the last so many.
 CREATE TABLE change (
     number    INTEGER PRIMARY KEY AUTOINCREMENT,
-    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel, 5 queue, 6 dict
+    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel, 5 queue, 6 dict, 8 list
     row       INTEGER NOT NULL, -- its id
     sequence  INTEGER,          -- where it stands since then
     key       TEXT              -- of a dict: under which key
@@ -255,6 +255,36 @@ CREATE TABLE dict_entry (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX dict_entry_ends ON dict_entry (ends_at) WHERE ends_at IS NOT NULL;
+
+-- Lists, and their items, each under the version that the list had when it was put there.
+CREATE TABLE list (
+    id        INTEGER PRIMARY KEY,
+    name      TEXT    NOT NULL UNIQUE,
+    version   INTEGER NOT NULL, -- so many changes it has had
+    root      INTEGER NOT NULL, -- the uppermost node of its order; 0 if there are no items
+    count     INTEGER NOT NULL, -- so many items there are
+    last_node INTEGER NOT NULL  -- the last number that was given to a node
+) STRICT;
+
+CREATE TABLE list_item (
+    list    INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    schema  INTEGER NOT NULL,
+    format  INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    crc     INTEGER NOT NULL, -- CRC32C over list name, version, format, schema, data
+    data    ANY     NOT NULL, -- TEXT for JSON, BLOB else
+    PRIMARY KEY (list, version)
+) STRICT, WITHOUT ROWID;
+
+-- In which order they are: a B+ tree that counts. A leaf is a 0 and the versions of its items, an inner node a 1 and number and count
+-- of each of its children, all of them 64 bits, the lowest byte first.
+CREATE TABLE list_node (
+    list    INTEGER NOT NULL,
+    node    INTEGER NOT NULL,
+    crc     INTEGER NOT NULL, -- CRC32C over list name, number, content
+    content BLOB    NOT NULL,
+    PRIMARY KEY (list, node)
+) STRICT, WITHOUT ROWID;
 
 -- How far each projection has come in the events, a row a generation: the older is read while the newer is being made. Or a row a
 -- partition of it, each of which has the streams whose names come to it.

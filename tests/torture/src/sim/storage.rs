@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, dict, erase, feed, projection, queue, schedule, sql, stream, subject, subscription,
+    batch, dict, erase, feed, list, projection, queue, schedule, sql, stream, subject, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -356,6 +356,12 @@ impl Tables for Moored {
         stream_erase(erase::Erase) -> erase::Erased;
         stream_import(Import) -> Imported;
         snapshot_save(Save) -> Saved;
+        list_insert(list::Insert) -> list::Inserted;
+        list_take(list::Take) -> list::Taken;
+        list_remove(list::Remove) -> list::Removed;
+        list_replace(list::Replace) -> list::Replaced;
+        list_move(list::Move) -> list::Moved;
+        list_trim(list::Trim) -> list::Trimmed;
         dict_set(dict::Set) -> dict::Written;
         dict_remove(dict::Remove) -> dict::Removed;
         dict_increment(dict::Increment) -> dict::Incremented;

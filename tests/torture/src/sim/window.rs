@@ -8,8 +8,8 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, change, dict, feed, projection, queue, schedule, subject,
-    subscription,
+    Moment, Process, Pulse, Summary, Turn, View, change, dict, feed, list, projection, queue, schedule,
+    subject, subscription,
 };
 use uuid::Uuid;
 
@@ -70,6 +70,21 @@ impl View for Window {
     fn subject(&mut self, name: &Name) -> Result<Option<subject::KeyState>> {
         self.clear(800)?;
         self.view.subject(name)
+    }
+
+    fn list_page(&mut self, query: &list::Query) -> Result<list::Page> {
+        self.clear(800)?;
+        self.view.list_page(query)
+    }
+
+    fn list(&mut self, name: &Name) -> Result<Option<list::Head>> {
+        self.clear(800)?;
+        self.view.list(name)
+    }
+
+    fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<list::Head>> {
+        self.clear(800)?;
+        self.view.lists(after, limit)
     }
 
     fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dict::Entry>> {
