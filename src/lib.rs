@@ -50,6 +50,38 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Lists
+//! A [`List`] has items in an order of its own, which whoever uses it makes: a playlist, the steps of a recipe, what was looked at
+//! last, a stack. What it promises:
+//! - An item is [read](List::get), [put](List::insert), [replaced](List::set), [moved](List::move_item) and [removed](List::remove) by
+//!   its index, from either end; also in the middle of a million items that costs a few steps, and nothing is ever numbered anew.
+//! - Each change is whole, and they have one order over all processes. An index is that of the moment of the change; whoever means the
+//!   item that he has read [says its version](List::set_if).
+//! - Whoever [waits](List::pop_front) for an item is served in the order in which he came, among those of his process; one who goes
+//!   away takes nothing along.
+//! - In a [batch](Batch::push_back) it is all or nothing with everything else: work whose effects are in this store is done once if the
+//!   [item is removed](Batch::remove_item) in their commit.
+//!
+//! Not for work that must not get lost with the process that has it in hand: that is a [queue](Queue), whose jobs come back. Not for
+//! what only grows at its end and is read by many: that is a [log](Log). Not for what is found by a name: that is a [dict](Dict).
+//!
+//! ```
+//! use millpond::{ListEnd, Store};
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let seen = store.list::<u32>("seen-by-ada");
+//! for page in [7, 9, 7, 12] {
+//!     seen.push_front(&page).await?;
+//! }
+//! seen.trim(..3).await?;                                   // the last three are enough
+//! assert_eq!(seen.get(0).await?.as_deref(), Some(&12));
+//! let later = store.list("later");
+//! seen.move_to(0, &later, ListEnd::Back).await?;           // one commit: it is in one of them at any time
+//! assert_eq!((seen.count().await?, later.pop_front().await?), (2, 12));
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # Logs
 //! A [`Log`] is a sequence of records that never change: an audit, measurements, what a machine has said. Records are read by
 //! [range](Log::range), by the time they were recorded, [newest first](History::newest_first), [followed](Log::follow) as they

@@ -67,8 +67,8 @@ impl<T: Serialize> List<T> {
 impl<T: DeserializeOwned> List<T> {
     /// Takes the first item, and waits for one without limit.
     ///
-    /// Cancel-safe: if the future is dropped, nothing is taken; an item that is given to it at the same moment goes back to where it
-    /// was, in a commit of its own.
+    /// Cancel-safe: if the future is dropped, nothing is taken; an item that is given to it at the same moment goes back to the end
+    /// from which it came, in a commit of its own. (Of several that go back at once any may be the outermost.)
     ///
     /// # Errors
     /// A bad name; [`Error::Corrupt`] if it is damaged, and then it stays; [`Error::Busy`] and [`Error::CommitUnknown`] if the store

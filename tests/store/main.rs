@@ -41,6 +41,7 @@ mod following;
 mod group_members;
 mod groups;
 mod lifecycle;
+mod lists;
 mod lock_family;
 mod locks;
 mod logs;

@@ -77,6 +77,10 @@ fn as_a_child() {
                 let done = store.events().append(stream, expected, [known(n.parse().unwrap())]);
                 done.map(|done| done.version.to_string())
             }
+            ["push-back", name, n] => {
+                store.list(name).push_back(&n.parse::<u64>().unwrap()).map(|count| count.to_string())
+            }
+            ["pop-front", name] => store.list::<u64>(name).pop_front().map(|item| item.to_string()),
             ["publish", name, n] => {
                 store.channel(name).publish(&n.parse::<u64>().unwrap()).map(|sequence| sequence.to_string())
             }

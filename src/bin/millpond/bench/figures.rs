@@ -48,6 +48,12 @@ pub(super) enum Kind {
         many_us: u64,
         ratio: f64,
     },
+    /// The same in something short and in something long.
+    Against {
+        few_us: u64,
+        many_us: u64,
+        ratio: f64,
+    },
     Drain {
         per_second: u64,
     },
@@ -92,6 +98,9 @@ impl Figures {
             ),
             Kind::Backlog { few_us, many_us, ratio } => {
                 format!("{} us, {} us before 100 jobs: {ratio:.2}", grouped(*many_us), grouped(*few_us))
+            }
+            Kind::Against { few_us, many_us, ratio } => {
+                format!("{} us, {} us when there were few: {ratio:.2}", grouped(*many_us), grouped(*few_us))
             }
             Kind::Drain { per_second } => format!("{} jobs/s, each done and told so", grouped(*per_second)),
             Kind::Scan { per_second, scan_per_second, ratio } => format!(

@@ -6,6 +6,7 @@
 //! - `jobs` and `channels` have the sides of queues and channels, and what has no floor of theirs;
 //! - `projections` has a projection that catches up beside the same scan, and how soon it is as far as what is appended;
 //! - `reads` has all events read and an aggregate loaded, beside `scan`, a bare scan of the same rows;
+//! - `lists` has what a long list costs against a short one;
 //! - `figures` is how such figures look;
 //! - `locks` has what happens between processes and between those who wait, without a floor but with a bar: how fast a
 //!   killed holder's lock is taken over, how fairly processes share the turn, how fast one wakes, how the lock is handed
@@ -21,6 +22,7 @@ mod drive;
 mod figures;
 mod floor;
 mod jobs;
+mod lists;
 mod locks;
 mod projections;
 mod reads;
@@ -48,7 +50,7 @@ pub(crate) struct BenchArgs {
     /// to write), wake (of another process), handoff (to who waits), pop and receive (how soon what was pushed or published
     /// is there), backlog (claims before many jobs), drain (empty jobs), subscribers (very many of one channel), read (all
     /// events), load (an aggregate of many events) and catch-up (a projection that does nothing with many events, and how
-    /// soon it has come as far as what is appended), all beside a bare scan
+    /// soon it has come as far as what is appended), all beside a bare scan, and list (a long one against a short one)
     #[arg(value_enum)]
     workloads: Vec<Workload>,
     /// How many callers, processes or waiters at once, one run each
@@ -84,6 +86,7 @@ enum Workload {
     Read,
     Load,
     CatchUp,
+    List,
 }
 
 impl BenchArgs {
@@ -243,6 +246,13 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
             print(&projections::catch_up(&file, events as u64, args.rounds_or(5))?, show)?;
         }
         print(&projections::wake(&folder.0, args.rounds_or(500))?, show)?;
+    }
+    if named(Workload::List) {
+        for items in args.callers_or(&[1_000_000]) {
+            let figures = lists::sizes(&folder.0, items as u64, args.rounds_or(2_000))?;
+            figures.iter().try_for_each(|figures| print(figures, show))?;
+        }
+        print(&lists::one_place(&file("one-place"), 100_000)?, show)?;
     }
     Ok(0)
 }

@@ -16,6 +16,7 @@ pub mod events;
 mod feed;
 mod ledger;
 mod line;
+mod list;
 mod lock;
 mod log;
 mod part;
@@ -54,6 +55,7 @@ pub const ALL: &[&dyn Primitive] = &[
     &log::Logs,
     &channel::Channels,
     &dict::Dicts,
+    &list::Lists,
     &queue::Jobs,
     &batch::Batches,
     &erase::Slates,
