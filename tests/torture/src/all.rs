@@ -71,6 +71,7 @@ const PROGRAMS: &[Row] = &[
     ("full", ["--writes 20 --stride 4", "--writes 120", "--writes 300"]),
     ("stopped", ["--rounds 6", "--rounds 100", "--rounds 1000"]),
     ("fairness", ["--seconds 9", "--seconds 120", "--seconds 1200"]),
+    ("counters", ["--times 300", "--times 10000", "--times 100000"]),
     ("overload", ["--waves 20", "--waves 300", "--waves 3000"]),
     ("sim", ["--hours 1", "--hours 120", "--hours 2000"]),
     ("failpoints", ["--rounds 1", "--rounds 20", "--rounds 200"]),
@@ -83,7 +84,7 @@ const CLOCK: &[Row] = &[];
 
 /// What judges how long things take. Not in the tier of a change: that runs beside other things, on whatever machine.
 const TIMED: &[&str] =
-    &["kill", "locks", "jobs", "readers", "zombies", "stopped", "fairness", "overload", "feeds"];
+    &["kill", "locks", "jobs", "readers", "zombies", "stopped", "fairness", "overload", "feeds", "counters"];
 
 /// Seeds with which a mutant is tried before it counts as a survivor: which groups there are depends on the threads too.
 const TRIES: u64 = 8;

@@ -12,6 +12,7 @@ pub mod callers;
 pub mod cancel;
 pub mod clock;
 pub mod clocks;
+pub mod counters;
 pub mod crew;
 pub mod cuts;
 pub mod failpoints;

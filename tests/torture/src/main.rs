@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups, hands,
-    history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers, report,
-    schedules, serial, sim, stopped, touch, transfers, zombies,
+    Result, aggregates, all, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync, full,
+    groups, hands, history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers,
+    report, schedules, serial, sim, stopped, touch, transfers, zombies,
 };
 
 use crate::options::usage;
@@ -62,6 +62,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         }
         [name, file, who, next, timeout_ms] if name == stopped::CHILD => {
             stopped::child::live(file.as_ref(), who.parse()?, next.parse()?, timeout_ms.parse()?)?;
+            Ok(true)
+        }
+        [name, file, times, careless] if name == counters::CHILD => {
+            counters::child::live(file.as_ref(), times.parse()?, careless.parse()?)?;
             Ok(true)
         }
         [name, file, seed, waves, spoilt] if name == overload::CHILD => {
@@ -166,6 +170,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "full" => line!(name, options, full, program),
         "stopped" => line!(name, options, stopped, program),
         "fairness" => line!(name, options, fairness, program),
+        "counters" => line!(name, options, counters, program),
         "sim" => {
             let settings = options::sim(options)?;
             sim::run(&settings)?.json(&settings)?
