@@ -240,6 +240,30 @@ pub const SQL_STEPS: u32 = 10_000_000;
 /// Largest value of a dict, in bytes. It is read and written whole; what is larger belongs in a blob.
 pub const ENTRY_BYTES: usize = 4 << 20;
 
+/// Bytes of a chunk of a blob. Each is a row and a part of a group, so others wait for a few of them: with smaller ones there are
+/// more commits to a blob, with larger ones more memory and longer groups.
+pub const BLOB_CHUNK: usize = 128 << 10;
+
+/// Chunks of one blob that are on their way to the disk while the next is gathered: as many as share a commit. With what is gathered,
+/// this bounds the memory of who writes.
+pub const BLOB_CHUNKS_AHEAD: usize = 8;
+
+/// Chunks of a blob that are read at once; one page more is read ahead.
+pub const BLOB_CHUNKS_PER_PAGE: u32 = 8;
+
+/// Largest blob, in bytes: with chunks of any size that is sensible, their numbers fit into 32 bits.
+pub const BLOB_BYTES: u64 = 1 << 40;
+
+/// Largest blob that is read in one piece, in bytes. It is in memory whole; what is larger is read as a stream.
+pub const BLOB_WHOLE_BYTES: u64 = 16 << 20;
+
+/// Chunks that are swept with each chunk that is written: more than one, so that what is nobody's becomes less. A blob that has no
+/// more of them goes whole in the commit that removes it.
+pub const CHUNKS_SWEPT: u32 = 2;
+
+/// Chunks that are swept at once by who does nothing else. Others of the group wait for it, a few milliseconds.
+pub const CHUNKS_SWEPT_AT_ONCE: u32 = 32;
+
 /// Partitions that the events of a projection may be divided into among its reactors. Each reads the events by itself, and is a lock
 /// that one of them holds.
 pub const PARTITIONS: u32 = 64;

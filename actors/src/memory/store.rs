@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::blob;
 use super::dict;
 use super::feed::Feed;
 use super::job::{self, Spot};
@@ -17,6 +18,7 @@ use super::stream::Stream;
 use super::table::{Table, Transactional};
 use crate::name::Name;
 use crate::storage::Moment;
+use crate::storage::blob::{Blob, Bytes};
 use crate::storage::change::Changed;
 use crate::storage::feed::{Kind, Message};
 use crate::storage::snapshot::Kept;
@@ -48,6 +50,14 @@ pub(super) struct Store {
     pub(super) values: Table<dict::Key, dict::Value>,
     /// When values end, by the wall clock.
     pub(super) ends: Table<(i64, dict::Key), ()>,
+    pub(super) blob_rows: Table<u64, blob::Blobs>,
+    pub(super) blob_names: Table<Name, u64>,
+    /// By their row and key.
+    pub(super) blobs: Table<blob::Key, Blob>,
+    /// Contents that no blob has, by number.
+    pub(super) contents: Table<u64, blob::Loose>,
+    /// By content and number.
+    pub(super) chunks: Table<(u64, u64), Arc<Bytes>>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
@@ -115,7 +125,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 30] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 35] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -130,6 +140,11 @@ impl Store {
             &mut self.dict_names,
             &mut self.values,
             &mut self.ends,
+            &mut self.blob_rows,
+            &mut self.blob_names,
+            &mut self.blobs,
+            &mut self.contents,
+            &mut self.chunks,
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,

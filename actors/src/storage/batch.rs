@@ -5,7 +5,7 @@
 
 use super::lock::Fence;
 use super::{
-    Operation, Outcome, Session, dict, erase, feed, projection, queue, sql, stream, subject, subscription,
+    Operation, Outcome, Session, blob, dict, erase, feed, projection, queue, sql, stream, subject, subscription,
 };
 use crate::error::Result;
 
@@ -59,6 +59,10 @@ impl Outcome {
             Outcome::DictSet(written) => !matches!(written, dict::Written::Done { .. }),
             Outcome::DictRemove(removed) => !matches!(removed, dict::Removed::Done { .. }),
             Outcome::DictIncrement(incremented) => !matches!(incremented, dict::Incremented::Done { .. }),
+            Outcome::BlobBegin(begun) => !matches!(begun, blob::Begun::Done { .. }),
+            Outcome::BlobWrite(stored) => *stored == blob::Stored::Gone,
+            Outcome::BlobFinish(finished) => !matches!(finished, blob::Finished::Done { .. }),
+            Outcome::BlobRemove(removed) => !matches!(removed, blob::Removed::Done { .. }),
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
@@ -74,6 +78,8 @@ impl Outcome {
             | Outcome::SubjectShred(_)
             | Outcome::ChangeRecord(_)
             | Outcome::DictClear(_)
+            | Outcome::BlobAbandon(_)
+            | Outcome::BlobSweep(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)
             | Outcome::QueuePush(_)

@@ -5,6 +5,7 @@
 //! committed, and all processes see all of them in one order, that of the commits.
 
 use super::batch::Applied;
+use super::blob;
 use super::dict::{Cleared, Incremented, Removed, Written as Put};
 use super::erase::Erased;
 use super::feed;
@@ -30,17 +31,20 @@ pub enum Primitive {
     Queue = 5,
     /// A dict.
     Dict = 6,
+    /// Blobs.
+    Blob = 8,
 }
 
 impl Primitive {
     /// All of them.
-    pub const ALL: [Primitive; 6] = [
+    pub const ALL: [Primitive; 7] = [
         Primitive::Stream,
         Primitive::Lock,
         Primitive::Log,
         Primitive::Channel,
         Primitive::Queue,
         Primitive::Dict,
+        Primitive::Blob,
     ];
 
     /// The one with this number in the file.
@@ -59,10 +63,10 @@ pub struct Changed {
     pub row: u64,
     /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, that of the job
     /// that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock that
-    /// was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are
+    /// was given to somebody, the version of a dict or of blobs; `None` of a lock that nobody holds, and of a queue whose options are
     /// others or of which many jobs were revived or removed at once.
     pub sequence: Option<u64>,
-    /// Of a dict: under which key.
+    /// Of a dict, and of blobs: under which key.
     pub key: Option<Box<str>>,
 }
 
@@ -91,13 +95,14 @@ pub struct Change {
     pub name: String,
     /// Where it stands since then, see [`Changed::sequence`].
     pub sequence: Option<u64>,
-    /// Of a dict: under which key.
+    /// Of a dict, and of blobs: under which key.
     pub key: Option<String>,
 }
 
 /// What an operation has changed, by its outcome.
 pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
     of_dict(operation, outcome, changes);
+    of_blobs(operation, outcome, changes);
     let mut add = |primitive, row, sequence| changes.push(Changed { primitive, row, sequence, key: None });
     match (operation, outcome) {
         (_, Outcome::StreamAppend(Appended::Done { stream, version, repeated: false, .. })) => {
@@ -191,4 +196,20 @@ fn of_dict(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>)
         }
         _ => {}
     }
+}
+
+/// What has changed among blobs, key by key.
+fn of_blobs(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
+    let (row, version, key) = match (operation, outcome) {
+        (Operation::BlobFinish(it), Outcome::BlobFinish(blob::Finished::Done { blobs, version, .. })) => {
+            (blobs, version, &it.key)
+        }
+        (
+            Operation::BlobRemove(it),
+            Outcome::BlobRemove(blob::Removed::Done { was: Some((row, version)), .. }),
+        ) => (row, version, &it.key),
+        _ => return,
+    };
+    let (row, sequence, key) = (*row, Some(*version), Some(key.clone()));
+    changes.push(Changed { primitive: Primitive::Blob, row, sequence, key });
 }

@@ -86,6 +86,12 @@ pub struct Summary {
     pub channels: u64,
     /// Names of dicts that were ever used.
     pub dicts: u64,
+    /// Blobs of all names.
+    pub blobs: u64,
+    /// Bytes of all of them.
+    pub blob_bytes: u64,
+    /// Contents of blobs that are being written, or are nobody's any more and still to be swept.
+    pub blob_contents: u64,
     /// Names of locks that were ever used.
     pub locks: u64,
     /// Locks held; leases that have ended do not count, nor those of the dead.

@@ -5,6 +5,7 @@
 //! keeps the line.
 
 mod auditor;
+mod blobs;
 mod dicts;
 mod events;
 mod feeds;
@@ -68,6 +69,7 @@ struct Known {
     streams: [u64; STREAMS.len()],
     locks: [u64; LOCKS.len()],
     jobs: Jobs,
+    blobs: blobs::Known,
     /// How they stood after the last group.
     projections: Vec<projection::Standing>,
 }
@@ -250,6 +252,7 @@ impl Pair {
             Step::Settle { lock } => Operation::LockSettle(Settle { lock: self.known.locks[*lock] }),
             Step::Feed(step) => return feeds::operation(self, step),
             Step::Dict(step) => dicts::operation(step),
+            Step::Blob(step) => return self.known.blobs.operation(step),
             Step::Projection(step) => return projections::operation(self, step),
             Step::Queue(step) => return self.known.jobs.operation(step),
             Step::Batch(steps) => {
@@ -281,6 +284,7 @@ impl Pair {
             return;
         }
         self.known.jobs.learn(operation, outcome);
+        self.known.blobs.learn(operation, outcome);
         match (step, outcome) {
             (Step::Acquire { lock, part, .. }, Outcome::LockAcquire(acquired)) => {
                 let (row, ticket, waits) = match acquired {
@@ -366,6 +370,7 @@ impl Pair {
         jobs::compare(self);
         projections::compare(self);
         dicts::compare(self);
+        blobs::compare(self);
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));
