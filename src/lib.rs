@@ -254,6 +254,7 @@ mod store;
 
 mod aggregate;
 mod batch;
+mod blob;
 mod change;
 mod channel;
 mod channels;
@@ -312,6 +313,7 @@ pub use crate::aggregate::{
     Aggregate, CommandError, Committed, Decision, Draft, Entity, Execute, Snapshots, Upcast, Upcasts,
 };
 pub use crate::batch::{Batch, Slot, Written};
+pub use crate::blob::{Blob, BlobEntries, BlobReader, BlobWriter, Blobs, Upload};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
 pub use crate::channels::{Channels, ChannelsSubscription};
@@ -362,6 +364,7 @@ pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result,
 pub use millpond_actors::failpoint;
 pub use millpond_actors::feed::From;
 pub use millpond_actors::observe::{metric, target};
+pub use millpond_actors::storage::blob::Head as BlobsHead;
 pub use millpond_actors::storage::change::Primitive;
 pub use millpond_actors::storage::dict::Head as DictHead;
 pub use millpond_actors::storage::lock::{Grant, Holder, Line as LockLine};

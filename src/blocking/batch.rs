@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use millpond_actors::error::{Expected, Result};
 
-use super::{Channel, Dict, LockGuard, Log, Queue, Timers};
+use super::{Blobs, Channel, Dict, LockGuard, Log, Queue, Timers};
 use crate::batch::{Slot, Written};
 use crate::dict::Put;
 use crate::events::{Appended, Event};
@@ -99,6 +99,14 @@ impl Batch {
     /// As there.
     pub fn delete<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
         self.batch.delete(&dict.dict, key)
+    }
+
+    /// See [`crate::Batch::delete_blob`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn delete_blob(&mut self, blobs: &Blobs, key: impl AsRef<str>) -> Result<Slot<bool>> {
+        self.batch.delete_blob(&blobs.blobs, key)
     }
 
     /// See [`crate::Batch::increment`].

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use millpond_actors::error::{Error, Result};
 
 use super::{
-    Batch, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, Lock, LockSet, Log,
+    Batch, Blobs, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, Lock, LockSet, Log,
     Projection, Queue, RwLock, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
@@ -64,6 +64,12 @@ impl Store {
     #[must_use]
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock { lock: self.store.lock(name) }
+    }
+
+    /// See [`crate::Store::blobs`].
+    #[must_use]
+    pub fn blobs(&self, name: impl AsRef<str>) -> Blobs {
+        Blobs { blobs: self.store.blobs(name) }
     }
 
     /// See [`crate::Store::backup`].

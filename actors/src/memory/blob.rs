@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::blob::{
-    Abandon, Begin, Begun, Blob, Bytes, Chunks, Finish, Finished, Head, Page, Query, Remove, Removed, Stored,
-    Sweep, Swept, Write, is_whole,
+    Begin, Begun, Blob, Bytes, Chunks, Finish, Finished, Head, Page, Query, Remove, Removed, Stored, Sweep,
+    Swept, Write, is_whole,
 };
 
 /// Blobs of one name.
@@ -70,7 +70,9 @@ impl Store {
             return Finished::Conflict { actual };
         }
         let chunks = match finish.content {
-            Some(content) => self.contents.get(&content).filter(|it| it.process.is_some()).map(|it| it.chunks),
+            Some(content) => {
+                self.contents.get(&content).filter(|it| it.process.is_some()).map(|it| it.chunks)
+            }
             None => Some(0),
         };
         let Some(chunks) = chunks.filter(|chunks| is_whole(finish, *chunks)) else { return Finished::Gone };
@@ -103,14 +105,6 @@ impl Store {
         Finished::Done { blobs: id, version, created_at, replaced: before.is_some(), waste }
     }
 
-    /// Gives a content up that is being written.
-    pub(super) fn blob_abandon(&mut self, abandon: &Abandon) -> bool {
-        let loose = self.contents.get(&abandon.content).copied().filter(|it| it.process.is_some());
-        loose
-            .map(|loose| self.contents.put(abandon.content, Loose { process: None, ..loose }))
-            .is_some()
-    }
-
     /// Removes a blob.
     pub(super) fn blob_remove(&mut self, remove: &Remove) -> Removed {
         let found = self.blob_at(&remove.blobs, &remove.key);
@@ -127,6 +121,11 @@ impl Store {
 
     /// Sweeps.
     pub(super) fn blob_sweep(&mut self, me: &Caller, sweep: &Sweep) -> Swept {
+        for content in &sweep.given_up {
+            if let Some(loose) = self.contents.get(content).copied() {
+                self.contents.put(*content, Loose { process: None, ..loose });
+            }
+        }
         self.give_up_contents(me);
         self.sweep_contents(sweep.chunks)
     }

@@ -341,10 +341,6 @@ impl Tables for MemorySession {
         self.operate(|store, me| Ok(store.blob_finish(me, operation)))
     }
 
-    fn blob_abandon(&mut self, operation: &blob::Abandon) -> Result<bool> {
-        self.operate(|store, _| Ok(store.blob_abandon(operation)))
-    }
-
     fn blob_remove(&mut self, operation: &blob::Remove) -> Result<blob::Removed> {
         self.operate(|store, _| Ok(store.blob_remove(operation)))
     }

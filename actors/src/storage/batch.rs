@@ -5,7 +5,8 @@
 
 use super::lock::Fence;
 use super::{
-    Operation, Outcome, Session, blob, dict, erase, feed, projection, queue, sql, stream, subject, subscription,
+    Operation, Outcome, Session, blob, dict, erase, feed, projection, queue, sql, stream, subject,
+    subscription,
 };
 use crate::error::Result;
 
@@ -78,7 +79,6 @@ impl Outcome {
             | Outcome::SubjectShred(_)
             | Outcome::ChangeRecord(_)
             | Outcome::DictClear(_)
-            | Outcome::BlobAbandon(_)
             | Outcome::BlobSweep(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)

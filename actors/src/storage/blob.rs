@@ -112,13 +112,6 @@ pub enum Finished {
     Gone,
 }
 
-/// Give a content up that is being written. Whether it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Abandon {
-    /// The content.
-    pub content: u64,
-}
-
 /// Remove a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remove {
@@ -147,9 +140,11 @@ pub enum Removed {
     },
 }
 
-/// Remove chunks that belong to no blob and to nobody who writes, so many at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Give up contents that are being written, and remove chunks that belong to no blob and to nobody who writes, so many at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sweep {
+    /// The contents that are given up. One that is not being written any more stays as it is.
+    pub given_up: Vec<u64>,
     /// How many at most.
     pub chunks: u32,
 }

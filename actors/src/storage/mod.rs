@@ -232,11 +232,9 @@ operations! {
     blob_write: BlobWrite(blob::Write) => blob::Stored;
     /// Put a content under its key.
     blob_finish: BlobFinish(blob::Finish) => blob::Finished;
-    /// Give up a content that is being written.
-    blob_abandon: BlobAbandon(blob::Abandon) => bool;
     /// Remove a blob.
     blob_remove: BlobRemove(blob::Remove) => blob::Removed;
-    /// Remove chunks that are nobody's.
+    /// Give up what is not written on, and remove chunks that are nobody's.
     blob_sweep: BlobSweep(blob::Sweep) => blob::Swept;
 
     /// Find the key of a subject, or make it.

@@ -172,9 +172,8 @@ impl SqliteSession {
         };
         let version = advance(version, 1, "the version of blobs")?;
         // A damaged row must not bring a commit down.
-        let count = count
-            .saturating_add(u64::from(comes.is_some()))
-            .saturating_sub(u64::from(goes.is_some()));
+        let count =
+            count.saturating_add(u64::from(comes.is_some())).saturating_sub(u64::from(goes.is_some()));
         let bytes = bytes.saturating_add(comes.unwrap_or(0)).saturating_sub(goes.unwrap_or(0));
         let mut statement = self.connection.prepare_cached(Self::CHANGE_BLOBS).map_err(database)?;
         statement.execute(params![id, version, count, bytes]).map_err(database)?;
@@ -273,7 +272,8 @@ pub(super) fn heads(connection: &Connection, after: Option<&str>, limit: u32) ->
     rows.collect::<rusqlite::Result<_>>().map_err(database)
 }
 
-const TOTALS: &str = "SELECT ifnull(sum(count), 0), ifnull(sum(bytes), 0), (SELECT count(*) FROM blob_content)
+const TOTALS: &str =
+    "SELECT ifnull(sum(count), 0), ifnull(sum(bytes), 0), (SELECT count(*) FROM blob_content)
     FROM blobs";
 
 /// How many blobs there are, their bytes, and the contents that no blob has.

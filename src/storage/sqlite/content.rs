@@ -3,9 +3,7 @@
 use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
-use millpond_actors::storage::blob::{
-    Abandon, Begin, Begun, Blob, Bytes, Chunks, Stored, Sweep, Swept, Write,
-};
+use millpond_actors::storage::blob::{Begin, Begun, Blob, Bytes, Chunks, Stored, Sweep, Swept, Write};
 use millpond_actors::storage::checksum::{self, Kind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -61,20 +59,19 @@ impl SqliteSession {
         Ok(Stored::Done)
     }
 
-    /// Gives a content up that is being written.
-    pub(super) fn abandon_content(&mut self, abandon: &Abandon) -> Result<bool> {
-        let Some(content) = self.written_content(abandon.content)? else { return Ok(false) };
-        self.keep_content(Content { process: 0, ..content })?;
-        Ok(true)
-    }
-
     /// Sweeps.
     pub(super) fn sweep_blobs(&mut self, sweep: &Sweep) -> Result<Swept> {
+        for content in &sweep.given_up {
+            if let Some(content) = self.written_content(*content)? {
+                self.keep_content(Content { process: 0, ..content })?;
+            }
+        }
         self.give_up_contents()?;
         self.sweep_contents(sweep.chunks)
     }
 
-    const WRITTEN: &str = "SELECT id, process, first, chunks FROM blob_content WHERE id = ?1 AND process <> 0";
+    const WRITTEN: &str =
+        "SELECT id, process, first, chunks FROM blob_content WHERE id = ?1 AND process <> 0";
 
     /// A content that is being written.
     pub(super) fn written_content(&self, id: u64) -> Result<Option<Content>> {
@@ -126,7 +123,8 @@ impl SqliteSession {
         Ok(true)
     }
 
-    pub(super) const NEXT_WRITER: &str = "SELECT min(process) FROM blob_content INDEXED BY blob_content_written
+    pub(super) const NEXT_WRITER: &str =
+        "SELECT min(process) FROM blob_content INDEXED BY blob_content_written
         WHERE process <> 0 AND process > ?1";
     const GIVE_UP_CONTENTS: &str = "UPDATE blob_content SET process = 0 WHERE process <> 0 AND process = ?1";
 

@@ -2,8 +2,8 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, blob, change, dict, erase, feed, lock, projection, queue, schedule,
-    snapshot, sql, stream, subject, subscription,
+    self, Operation, Outcome, Tables, batch, blob, change, dict, erase, feed, lock, projection, queue,
+    schedule, snapshot, sql, stream, subject, subscription,
 };
 
 use super::session::SqliteSession;
@@ -85,10 +85,6 @@ impl Tables for SqliteSession {
 
     fn blob_finish(&mut self, operation: &blob::Finish) -> Result<blob::Finished> {
         self.finish_blob(operation)
-    }
-
-    fn blob_abandon(&mut self, operation: &blob::Abandon) -> Result<bool> {
-        self.abandon_content(operation)
     }
 
     fn blob_remove(&mut self, operation: &blob::Remove) -> Result<blob::Removed> {

@@ -4,7 +4,7 @@
 //! it must be, whatever was written meanwhile.
 
 use millpond_actors::storage::blob::{
-    Abandon, Begin, Begun, Blob, Bytes, Finish, Query, Remove, Stored, Sweep, Write,
+    Begin, Begun, Blob, Bytes, Finish, Query, Remove, Stored, Sweep, Write,
 };
 use millpond_actors::storage::dict::Expected;
 use millpond_actors::storage::{Operation, Outcome};
@@ -24,9 +24,8 @@ pub(super) enum BlobStep {
     Begin { at: (usize, usize), expected: Expected },
     Write { back: usize, skip: u64 },
     Finish { at: (usize, usize), back: Option<usize>, rest: usize, lie: bool, expected: Expected },
-    Abandon { back: usize },
     Remove { at: (usize, usize), expected: Expected },
-    Sweep { chunks: u32 },
+    Sweep { back: Option<usize>, chunks: u32 },
 }
 
 pub(super) fn blob_steps() -> impl Strategy<Value = BlobStep> {
@@ -40,14 +39,14 @@ pub(super) fn blob_steps() -> impl Strategy<Value = BlobStep> {
         ]
     };
     let skip = prop_oneof![9 => Just(0_u64), 1 => Just(1)];
-    let finish = (at(), prop::option::weighted(0.7, 0..3_usize), 0..5_usize, prop::bool::weighted(0.1), expected());
+    let finish =
+        (at(), prop::option::weighted(0.7, 0..3_usize), 0..5_usize, prop::bool::weighted(0.1), expected());
     prop_oneof![
         4 => (at(), expected()).prop_map(|(at, expected)| BlobStep::Begin { at, expected }),
         12 => (0..3_usize, skip).prop_map(|(back, skip)| BlobStep::Write { back, skip }),
         5 => finish.prop_map(|(at, back, rest, lie, expected)| BlobStep::Finish { at, back, rest, lie, expected }),
-        1 => (0..3_usize).prop_map(|back| BlobStep::Abandon { back }),
         2 => (at(), expected()).prop_map(|(at, expected)| BlobStep::Remove { at, expected }),
-        1 => (1..4_u32).prop_map(|chunks| BlobStep::Sweep { chunks }),
+        2 => (prop::option::of(0..3_usize), 0..4_u32).prop_map(|(back, chunks)| BlobStep::Sweep { back, chunks }),
     ]
 }
 
@@ -119,15 +118,14 @@ impl Known {
                     expected: *expected,
                 })
             }
-            BlobStep::Abandon { back } => {
-                let (content, _) = self.back(*back)?;
-                Operation::BlobAbandon(Abandon { content })
-            }
             BlobStep::Remove { at, expected } => {
                 let (blobs, key) = place(at);
                 Operation::BlobRemove(Remove { blobs, key, expected: *expected })
             }
-            BlobStep::Sweep { chunks } => Operation::BlobSweep(Sweep { chunks: *chunks }),
+            BlobStep::Sweep { back, chunks } => {
+                let given_up = back.and_then(|back| self.back(back)).map(|(content, _)| content);
+                Operation::BlobSweep(Sweep { given_up: given_up.into_iter().collect(), chunks: *chunks })
+            }
         })
     }
 }
