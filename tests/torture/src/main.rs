@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, aggregates, all, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups, hands,
-    history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers, report,
+    Result, aggregates, all, blobs, cancel, clocks, failpoints, fairness, feeds, files, fsync, full, groups,
+    hands, history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers, report,
     schedules, serial, sim, stopped, touch, transfers, zombies,
 };
 
@@ -107,6 +107,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             projections::child::live(file.as_ref(), role)?;
             Ok(true)
         }
+        [name, file, role, seed, bytes] if name == blobs::CHILD => {
+            blobs::child::live(file.as_ref(), role, seed.parse()?, bytes.parse()?)?;
+            Ok(true)
+        }
         [name, file] if name == transfers::CHILD => {
             transfers::child::live(file.as_ref())?;
             Ok(true)
@@ -158,6 +162,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "transfers" => line!(name, options, transfers, program),
         "projections" => line!(name, options, projections, program),
         "aggregates" => line!(name, options, aggregates, program),
+        "blobs" => line!(name, options, blobs, program),
         "files" => line!(name, options, files),
         "touch" => line!(name, options, touch, program),
         "clock" => line!(name, options, clocks, program),
