@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::Data;
@@ -74,7 +74,7 @@ impl Blob {
     /// What was [said](Upload::metadata) about it.
     ///
     /// # Errors
-    /// [`Error::Decode`](crate::Error::Decode) if that is no `T`.
+    /// [`Error::Decode`] if that is no `T`.
     pub fn metadata<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let what = format_args!("the metadata of blob \"{}\"", self.key);
         let metadata = self.metadata.as_ref().map(|json| Data::Json(json.clone()));
@@ -132,6 +132,11 @@ impl Upload {
     /// Only if what is under the key when it is finished has this [version](Blob::version).
     pub fn version(self, version: u64) -> Upload {
         Upload { expected: Expected::Version(version), ..self }
+    }
+
+    /// Whether the metadata are usable.
+    pub(super) fn check(&self) -> Result<()> {
+        self.metadata.as_ref().map_or(Ok(()), |json| json.as_ref().map(drop).map_err(Error::clone))
     }
 
     /// The metadata as they are kept, and what is expected, if that is usable.

@@ -205,3 +205,56 @@ impl Stream for BlobReader {
         self.poll(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use millpond_actors::error::Error;
+    use millpond_actors::memory::Memory;
+    use millpond_actors::runtime::{Runtime, Settings};
+    use millpond_actors::storage::Identity;
+    use millpond_actors::storage::blob::{Bytes, Finish};
+    use millpond_actors::storage::dict::Expected;
+
+    use super::super::Blobs;
+    use super::super::digest::Digest;
+
+    /// A blob that says it has this SHA-256.
+    fn with_sum(sha256: [u8; 32]) -> Blobs {
+        let identity = Identity { pid: 1, host: "here".into(), program: "test".into(), boot: "boot".into() };
+        let runtime = Runtime::start(Arc::new(Memory::new()), identity, Settings::default()).unwrap();
+        let blobs = Blobs::new(Arc::new(runtime), "films");
+        let place = blobs.place("k").unwrap();
+        let finish = Finish {
+            blobs: place.blobs,
+            key: place.key,
+            content: None,
+            rest: Bytes(b"abc".to_vec()),
+            chunk: 4,
+            size: 3,
+            sha256,
+            metadata: None,
+            expected: Expected::Any,
+        };
+        blobs.runtime.write_blocking(finish).unwrap();
+        blobs
+    }
+
+    #[test]
+    fn b5_an_error_comes_in_place_of_the_end_if_the_whole_is_another_one() {
+        let mut digest = Digest::new();
+        digest.add(b"abc");
+        assert_eq!(with_sum(digest.end()).get_blocking("k").unwrap().unwrap(), b"abc");
+        let wrong = with_sum([7; 32]);
+        let mut reader = wrong.open_blocking("k", None).unwrap().unwrap();
+        assert_eq!(reader.next_blocking(), Some(Ok(b"abc".to_vec())));
+        let found = reader.next_blocking();
+        assert!(matches!(found, Some(Err(Error::Corrupt { kind: "blob", .. }))), "{found:?}");
+        assert_eq!(reader.next_blocking(), None);
+        assert!(matches!(wrong.get_blocking("k"), Err(Error::Corrupt { .. })));
+        let mut part = wrong.read_range_blocking("k", ..).unwrap().unwrap();
+        assert_eq!(part.next_blocking(), Some(Ok(b"abc".to_vec())));
+        assert_eq!(part.next_blocking(), None, "of a range nobody knows the sum");
+    }
+}

@@ -254,6 +254,8 @@ impl BlobWriter {
 
     /// Whether anything can be written.
     fn check(&self) -> Result<()> {
+        self.place.as_ref().map_err(Error::clone)?;
+        self.upload.as_ref().map_or(Ok(()), Upload::check)?;
         self.broken.clone().map_or(Ok(()), Err)
     }
 

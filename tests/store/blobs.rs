@@ -340,6 +340,7 @@ async fn bad_input_is_refused_and_loses_nothing(store: Store) -> Result<()> {
     for key in ["", "\u{0}", "a\nb", &"x".repeat(513)] {
         let errors = [
             blobs.put(key, "2").await.map(drop),
+            blobs.write(key).write(b"2").await,
             blobs.put(key, bytes(1, 2 * PIECE)).await.map(drop),
             blobs.get(key).await.map(drop),
             blobs.head(key).await.map(drop),

@@ -9,6 +9,7 @@
 
 pub mod aggregate;
 mod batch;
+mod blob;
 mod channel;
 mod dict;
 mod erase;
@@ -54,6 +55,7 @@ pub const ALL: &[&dyn Primitive] = &[
     &log::Logs,
     &channel::Channels,
     &dict::Dicts,
+    &blob::Films,
     &queue::Jobs,
     &batch::Batches,
     &erase::Slates,
