@@ -22,7 +22,7 @@ type Flight = Pin<Box<dyn Future<Output = Result<Stored>> + Send>>;
 /// A blob that is being written; see [`Blobs::write`](crate::Blobs::write).
 ///
 /// Nobody sees anything of it before it is [finished](BlobWriter::finish). Dropped before that, or if its process dies, it was never
-/// there, and what was written of it is swept. At most 8 chunks of 128 KiB are on their way to the disk; whoever writes faster waits.
+/// there, and what was written of it is swept. At most 16 chunks of 128 KiB are on their way to the disk; whoever writes faster waits.
 #[must_use = "nothing of it is to be seen before it is finished"]
 pub struct BlobWriter {
     runtime: Arc<Runtime>,
