@@ -35,14 +35,14 @@ impl Change {
 
     /// Where it stands since then: the version of a stream, the sequence of the last message of a log or channel, that of
     /// the job that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock
-    /// that was given to somebody, the version of a dict; `None` of a lock that nobody holds, and of a queue whose options are
-    /// others or of which many jobs were revived or removed at once.
+    /// that was given to somebody, the version of a dict or of blobs; `None` of a lock that nobody holds, and of a queue whose
+    /// options are others or of which many jobs were revived or removed at once.
     #[must_use]
     pub fn sequence(&self) -> Option<u64> {
         self.0.sequence
     }
 
-    /// Of a dict: under which key.
+    /// Of a dict, and of blobs: under which key.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.0.key.as_deref()

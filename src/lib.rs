@@ -82,6 +82,39 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Blobs
+//! [`Blobs`] are large values by key: films, backups, what is uploaded. What they promise:
+//! - Nobody sees one before [all of it](BlobWriter::finish) is on disk. One that was not finished, because its writer was dropped or
+//!   its process died, was never there, and what was written of it is swept.
+//! - Writing and reading take the memory of a few pieces of 128 KiB, whether there are as many of them or 1 TiB.
+//! - No byte is given out that is not the one that was written: each piece has a checksum, and all of it a SHA-256, which are compared
+//!   while it is read.
+//! - Who [reads](Blobs::read) goes on with what he began with when that is replaced or removed, as long as it was not swept, and else
+//!   is [told so](Error::BlobGone).
+//! - It is replaced only [if it is still that](Upload::version), and in a [batch](BlobWriter::finish_in) it is all or nothing with
+//!   everything else: the event that tells of it, the job that looks at it.
+//!
+//! Not for many small values that are counted or queried: those are a [dict](Dict)'s. What is removed leaves room in the file, which
+//! is used again, and is not overwritten with zeros.
+//!
+//! ```
+//! use millpond::{Store, Upload};
+//! # futures_executor::block_on(async {
+//! let store = Store::memory().await?;
+//! let (photos, thumbnails) = (store.blobs("photos"), store.queue::<String>("thumbnails"));
+//! let mut photo = photos.write_with("pond.png", Upload::new().metadata("by Ada").absent());
+//! for piece in [&b"three "[..], b"pieces ", b"of it"] {
+//!     photo.write(piece).await?;
+//! }
+//! // It is there with the job that makes a small one of it, in one commit.
+//! let mut batch = store.batch();
+//! let photo = photo.finish_in(&mut batch).await?;
+//! batch.push(&thumbnails, &"pond.png".to_owned())?;
+//! assert_eq!(batch.commit().await?[photo].size(), 18);
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # Logs
 //! A [`Log`] is a sequence of records that never change: an audit, measurements, what a machine has said. Records are read by
 //! [range](Log::range), by the time they were recorded, [newest first](History::newest_first), [followed](Log::follow) as they
@@ -286,6 +319,7 @@ mod store;
 
 mod aggregate;
 mod batch;
+mod blob;
 mod change;
 mod channel;
 mod channels;
@@ -345,6 +379,7 @@ pub use crate::aggregate::{
     Aggregate, CommandError, Committed, Decision, Draft, Entity, Execute, Snapshots, Upcast, Upcasts,
 };
 pub use crate::batch::{Batch, Slot, Written};
+pub use crate::blob::{Blob, BlobEntries, BlobReader, BlobWriter, Blobs, Upload};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
 pub use crate::channels::{Channels, ChannelsSubscription};
@@ -396,6 +431,7 @@ pub use millpond_actors::error::{Error, Expected, Occupant, ProcessName, Result,
 pub use millpond_actors::failpoint;
 pub use millpond_actors::feed::From;
 pub use millpond_actors::observe::{metric, target};
+pub use millpond_actors::storage::blob::Head as BlobsHead;
 pub use millpond_actors::storage::change::Primitive;
 pub use millpond_actors::storage::dict::Head as DictHead;
 pub use millpond_actors::storage::list::{End as ListEnd, Head as ListHead};

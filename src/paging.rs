@@ -83,6 +83,12 @@ impl<Q: Paged> Pages<Q> {
         self
     }
 
+    /// Begins with a page that was read already.
+    pub(crate) fn begun(mut self, page: Leaf<Q::Record, Q::Place>) -> Pages<Q> {
+        self.accept(page);
+        self
+    }
+
     /// The next record for a thread that waits.
     pub(crate) fn next_blocking(&mut self) -> Option<Result<Q::Record>> {
         loop {

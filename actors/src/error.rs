@@ -244,6 +244,41 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// What is under a key of blobs is not what was expected.
+    #[error("\"{key}\" of blobs \"{blobs}\" was expected to be {expected}, but {}", found(*actual))]
+    BlobConflict {
+        /// The blobs.
+        blobs: String,
+        /// The key.
+        key: String,
+        /// What the caller expected, in words.
+        expected: String,
+        /// The version of what is there; `None` if there is nothing.
+        actual: Option<u64>,
+    },
+    /// A blob was replaced or removed while it was read, and its bytes are gone. What was read of it so far is right.
+    #[error(
+        "\"{key}\" of blobs \"{blobs}\" was replaced or removed while it was read, and the rest of it is gone; read it anew"
+    )]
+    BlobGone {
+        /// The blobs.
+        blobs: String,
+        /// The key.
+        key: String,
+    },
+    /// A blob that was being written was given up: its process was taken for dead, or a part of it could not be written. Nothing
+    /// of it is to be seen.
+    #[error(
+        "what was written as \"{key}\" of blobs \"{blobs}\" was given up: {reason}; nothing of it is to be seen, write it anew"
+    )]
+    BlobLost {
+        /// The blobs.
+        blobs: String,
+        /// The key.
+        key: String,
+        /// Why.
+        reason: String,
+    },
     /// An event id of this append is already stored, and the append is not a repetition of that one.
     #[error(
         "an event with id {id} is already stored (append to stream \"{stream}\"); an event id names one event for ever"
@@ -520,6 +555,7 @@ fn items(count: u64) -> String {
 }
 
 /// What is under a key of a dict, for [`Error::EntryConflict`].
+/// What is under a key, for [`Error::EntryConflict`] and [`Error::BlobConflict`].
 fn found(version: Option<u64>) -> String {
     version.map_or_else(|| "there is nothing".to_owned(), |version| format!("it has version {version}"))
 }

@@ -37,6 +37,7 @@ pub mod projection;
 pub mod supervisor;
 
 pub mod aggregate;
+pub mod blob;
 pub mod channel;
 pub mod list;
 pub mod lock;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use millpond_actors::error::{Expected, Result};
 use millpond_actors::storage::list::End as ListEnd;
 
-use super::{Channel, Dict, List, LockGuard, Log, Queue, Timers};
+use super::{Blobs, Channel, Dict, List, LockGuard, Log, Queue, Timers};
 use crate::batch::{Slot, Written};
 use crate::dict::Put;
 use crate::events::{Appended, Event};
@@ -102,6 +102,14 @@ impl Batch {
     /// As there.
     pub fn delete<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
         self.batch.delete(&dict.dict, key)
+    }
+
+    /// See [`crate::Batch::delete_blob`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn delete_blob(&mut self, blobs: &Blobs, key: impl AsRef<str>) -> Result<Slot<bool>> {
+        self.batch.delete_blob(&blobs.blobs, key)
     }
 
     /// See [`crate::Batch::increment`].

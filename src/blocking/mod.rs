@@ -18,6 +18,7 @@
 
 mod aggregate;
 mod batch;
+mod blob;
 mod change;
 mod channel;
 mod channels;
@@ -49,6 +50,7 @@ mod worker;
 
 pub use self::aggregate::Entity;
 pub use self::batch::Batch;
+pub use self::blob::{BlobEntries, BlobReader, BlobWriter, Blobs};
 pub use self::change::Changes;
 pub use self::channel::Channel;
 pub use self::channels::{Channels, ChannelsSubscription};

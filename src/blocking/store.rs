@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use millpond_actors::error::{Error, Result};
 
 use super::{
-    Batch, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, List, Lock, LockSet, Log,
-    Projection, Queue, RwLock, Semaphore, Subject, Timers,
+    Batch, Blobs, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, List, Lock, LockSet,
+    Log, Projection, Queue, RwLock, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
 use crate::inspect::Health;
@@ -64,6 +64,12 @@ impl Store {
     #[must_use]
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock { lock: self.store.lock(name) }
+    }
+
+    /// See [`crate::Store::blobs`].
+    #[must_use]
+    pub fn blobs(&self, name: impl AsRef<str>) -> Blobs {
+        Blobs { blobs: self.store.blobs(name) }
     }
 
     /// See [`crate::Store::backup`].

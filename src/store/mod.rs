@@ -14,6 +14,7 @@ use millpond_actors::runtime::Runtime;
 pub use self::builder::StoreBuilder;
 use crate::aggregate::{Aggregate, Entity};
 use crate::batch::Batch;
+use crate::blob::Blobs;
 use crate::change::Changes;
 use crate::channel::Channel;
 use crate::channels::Channels;
@@ -149,6 +150,12 @@ impl Store {
     #[must_use]
     pub fn dict<T>(&self, name: impl AsRef<str>) -> Dict<T> {
         Dict::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// The blobs of this name: large values by key. A bad name is the first call's error.
+    #[must_use]
+    pub fn blobs(&self, name: impl AsRef<str>) -> Blobs {
+        Blobs::new(Arc::clone(&self.runtime), name.as_ref())
     }
 
     /// The log of this name, of records of one type. A bad name is the first call's error.

@@ -16,6 +16,7 @@ mod aggregates;
 mod backups;
 mod bad_input;
 mod batches;
+mod blobs;
 mod blocking;
 mod busy;
 mod by_time;

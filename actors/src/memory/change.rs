@@ -29,6 +29,7 @@ impl Store {
             Primitive::Queue => self.queues.committed().get(&row).map(|queue| queue.name.to_string()),
             Primitive::Dict => self.dicts.committed().get(&row).map(|dict| dict.name.to_string()),
             Primitive::List => self.lists.committed().get(&row).map(|list| list.name.to_string()),
+            Primitive::Blob => self.blob_rows.committed().get(&row).map(|blobs| blobs.name.to_string()),
             Primitive::Log | Primitive::Channel => {
                 self.feeds.committed().get(&row).map(|feed| feed.name.to_string())
             }

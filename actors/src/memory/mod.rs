@@ -8,6 +8,7 @@
 pub mod faults;
 
 mod bell;
+mod blob;
 mod change;
 mod dict;
 mod erase;

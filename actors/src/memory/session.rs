@@ -22,8 +22,8 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, list, projection,
-    schedule, sql, subscription,
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, blob, dict, feed, list,
+    projection, schedule, sql, subscription,
 };
 
 /// One process of the store. Dropped without leaving, it is dead at once.
@@ -353,6 +353,26 @@ impl Tables for MemorySession {
 
     fn dict_clear(&mut self, operation: &dict::Clear) -> Result<dict::Cleared> {
         self.operate(|store, me| Ok(store.dict_clear(me, operation)))
+    }
+
+    fn blob_begin(&mut self, operation: &blob::Begin) -> Result<blob::Begun> {
+        self.operate(|store, me| Ok(store.blob_begin(me, operation)))
+    }
+
+    fn blob_write(&mut self, operation: &blob::Write) -> Result<blob::Stored> {
+        self.operate(|store, _| Ok(store.blob_write(operation)))
+    }
+
+    fn blob_finish(&mut self, operation: &blob::Finish) -> Result<blob::Finished> {
+        self.operate(|store, me| Ok(store.blob_finish(me, operation)))
+    }
+
+    fn blob_remove(&mut self, operation: &blob::Remove) -> Result<blob::Removed> {
+        self.operate(|store, _| Ok(store.blob_remove(operation)))
+    }
+
+    fn blob_sweep(&mut self, operation: &blob::Sweep) -> Result<blob::Swept> {
+        self.operate(|store, me| Ok(store.blob_sweep(me, operation)))
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

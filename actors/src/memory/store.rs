@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::blob;
 use super::dict;
 use super::feed::Feed;
 use super::job::{self, Spot};
@@ -18,6 +19,7 @@ use super::stream::Stream;
 use super::table::{Table, Transactional};
 use crate::name::Name;
 use crate::storage::Moment;
+use crate::storage::blob::{Blob, Bytes};
 use crate::storage::change::Changed;
 use crate::storage::feed::{Kind, Message};
 use crate::storage::list::Item;
@@ -57,6 +59,14 @@ pub(super) struct Store {
     pub(super) items: Table<list::Key, Item>,
     /// By list and number.
     pub(super) nodes: Table<list::Key, Node>,
+    pub(super) blob_rows: Table<u64, blob::Blobs>,
+    pub(super) blob_names: Table<Name, u64>,
+    /// By their row and key.
+    pub(super) blobs: Table<blob::Key, Blob>,
+    /// Contents that no blob has, by number.
+    pub(super) contents: Table<u64, blob::Loose>,
+    /// By content and number.
+    pub(super) chunks: Table<(u64, u64), Arc<Bytes>>,
     pub(super) feeds: Table<u64, Feed>,
     pub(super) feed_names: Table<(Kind, Name), u64>,
     /// By feed and sequence.
@@ -124,7 +134,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 34] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 39] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -143,6 +153,11 @@ impl Store {
             &mut self.list_names,
             &mut self.items,
             &mut self.nodes,
+            &mut self.blob_rows,
+            &mut self.blob_names,
+            &mut self.blobs,
+            &mut self.contents,
+            &mut self.chunks,
             &mut self.feeds,
             &mut self.feed_names,
             &mut self.messages,

@@ -20,7 +20,7 @@ use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query, Recorded};
 use crate::storage::subject::KeyState;
-use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, dict, feed, list, subscription};
+use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, blob, dict, feed, list, subscription};
 
 /// A reader.
 #[derive(Debug)]
@@ -78,6 +78,38 @@ impl View for MemoryView {
 
     fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dict::Head>> {
         Ok(self.0.store().dict_list(after, limit, now))
+    }
+
+    fn blob(
+        &mut self,
+        blobs: &Name,
+        key: &str,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<(blob::Blob, blob::Chunks)>> {
+        Ok(self.0.store().blob(blobs, key, from, chunks))
+    }
+
+    fn blob_chunks(
+        &mut self,
+        blobs: &Name,
+        blob: &blob::Blob,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<blob::Chunks>> {
+        Ok(self.0.store().blob_chunks(blobs, blob, from, chunks))
+    }
+
+    fn blob_page(&mut self, query: &blob::Query) -> Result<blob::Page> {
+        Ok(self.0.store().blob_page(query))
+    }
+
+    fn blobs_head(&mut self, name: &Name) -> Result<Option<blob::Head>> {
+        Ok(self.0.store().blobs_head(name))
+    }
+
+    fn blobs_heads(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<blob::Head>> {
+        Ok(self.0.store().blobs_heads(after, limit))
     }
 
     fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {
@@ -183,6 +215,7 @@ impl Store {
             *categories.entry(stream.name.category()).or_default() += 1;
         }
         let locks = self.locks.committed();
+        let (blobs, blob_bytes, blob_contents) = self.blob_totals();
         Summary {
             streams: self.streams.committed().len() as u64,
             events: self.events.committed().len() as u64,
@@ -197,6 +230,9 @@ impl Store {
             channels: self.feed_count(feed::Kind::Channel),
             dicts: self.dict_names.committed().len() as u64,
             lists: self.list_names.committed().len() as u64,
+            blobs,
+            blob_bytes,
+            blob_contents,
             locks: locks.len() as u64,
             locks_held: self.held(now),
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),

@@ -90,9 +90,14 @@ impl Runtime {
     /// The answer's, or why it was not let in; [`Error::CommitUnknown`] if the storage did not answer.
     pub async fn enter_and<T>(&self, start: impl FnOnce(Reply<T>, Passage)) -> Result<T> {
         let passage = self.enter().await?;
-        let (reply, mut answer) = Reply::future();
+        let (reply, answer) = Reply::future();
         let patience = self.patience();
         start(reply, passage);
+        self.answered(answer, patience).await
+    }
+
+    /// Awaits an answer for as long as the storage may take.
+    async fn answered<T>(&self, mut answer: Answer<T>, patience: Patience<'_>) -> Result<T> {
         loop {
             let (over, mut stuck) = (patience.is_over(), std::pin::pin!(self.gate.still_stuck()));
             let answered = std::future::poll_fn(|context| match Pin::new(&mut answer).poll(context) {
@@ -151,6 +156,25 @@ impl Runtime {
             writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
         })
         .await
+    }
+
+    /// Has a write begin, on any executor, and gives a future of what comes of it. Whoever begins another one when this returns has
+    /// that written behind it; both may share a commit.
+    ///
+    /// # Errors
+    /// Why it was not let in.
+    pub async fn begin_write<O: Apply>(
+        self: &Arc<Runtime>,
+        operation: O,
+    ) -> Result<impl Future<Output = Result<O::Outcome>> + Send + 'static + use<O>> {
+        let passage = self.enter().await?;
+        let (reply, answer) = Reply::future();
+        let (runtime, since_ms) = (Arc::clone(self), self.patience().since_ms);
+        self.doors.writer.apply(operation, Some(passage), |outcome| reply.answer(outcome));
+        Ok(async move {
+            let patience = Patience { since_ms, ..runtime.patience() };
+            runtime.answered(answer, patience).await
+        })
     }
 
     /// Writes what belongs to no single name, on a thread that waits.

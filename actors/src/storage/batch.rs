@@ -5,7 +5,7 @@
 
 use super::lock::Fence;
 use super::{
-    Operation, Outcome, Session, dict, erase, feed, list, projection, queue, sql, stream, subject,
+    Operation, Outcome, Session, blob, dict, erase, feed, list, projection, queue, sql, stream, subject,
     subscription,
 };
 use crate::error::Result;
@@ -64,6 +64,10 @@ impl Outcome {
             Outcome::ListRemove(removed) => !matches!(removed, list::Removed::Done { .. }),
             Outcome::ListReplace(replaced) => !matches!(replaced, list::Replaced::Done { .. }),
             Outcome::ListMove(moved) => !matches!(moved, list::Moved::Done { .. }),
+            Outcome::BlobBegin(begun) => !matches!(begun, blob::Begun::Done { .. }),
+            Outcome::BlobWrite(stored) => *stored == blob::Stored::Gone,
+            Outcome::BlobFinish(finished) => !matches!(finished, blob::Finished::Done { .. }),
+            Outcome::BlobRemove(removed) => !matches!(removed, blob::Removed::Done { .. }),
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
@@ -81,6 +85,7 @@ impl Outcome {
             | Outcome::DictClear(_)
             | Outcome::ListTake(_)
             | Outcome::ListTrim(_)
+            | Outcome::BlobSweep(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)
             | Outcome::QueuePush(_)

@@ -5,6 +5,7 @@
 //! committed, and all processes see all of them in one order, that of the commits.
 
 use super::batch::Applied;
+use super::blob;
 use super::dict::{Cleared, Incremented, Removed, Written as Put};
 use super::erase::Erased;
 use super::feed;
@@ -32,12 +33,14 @@ pub enum Primitive {
     /// A dict.
     Dict = 6,
     /// A list.
-    List = 8,
+    List = 7,
+    /// Blobs.
+    Blob = 8,
 }
 
 impl Primitive {
     /// All of them.
-    pub const ALL: [Primitive; 7] = [
+    pub const ALL: [Primitive; 8] = [
         Primitive::Stream,
         Primitive::Lock,
         Primitive::Log,
@@ -45,6 +48,7 @@ impl Primitive {
         Primitive::Queue,
         Primitive::Dict,
         Primitive::List,
+        Primitive::Blob,
     ];
 
     /// The one with this number in the file.
@@ -63,10 +67,10 @@ pub struct Changed {
     pub row: u64,
     /// Where it stands now: the version of a stream, the sequence of the last message of a log or channel, that of the job
     /// that was pushed to a queue, claimed, revived or removed, or whose claim has ended, the fencing token of a lock that
-    /// was given to somebody, the version of a dict or a list; `None` of a lock that nobody holds, and of a queue whose options are
+    /// was given to somebody, the version of a dict, a list or of blobs; `None` of a lock that nobody holds, and of a queue whose options are
     /// others or of which many jobs were revived or removed at once.
     pub sequence: Option<u64>,
-    /// Of a dict: under which key.
+    /// Of a dict, and of blobs: under which key.
     pub key: Option<Box<str>>,
 }
 
@@ -95,7 +99,7 @@ pub struct Change {
     pub name: String,
     /// Where it stands since then, see [`Changed::sequence`].
     pub sequence: Option<u64>,
-    /// Of a dict: under which key.
+    /// Of a dict, and of blobs: under which key.
     pub key: Option<String>,
 }
 
@@ -103,6 +107,7 @@ pub struct Change {
 pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
     of_dict(operation, outcome, changes);
     of_list(outcome, changes);
+    of_blobs(operation, outcome, changes);
     let mut add = |primitive, row, sequence| changes.push(Changed { primitive, row, sequence, key: None });
     match (operation, outcome) {
         (_, Outcome::StreamAppend(Appended::Done { stream, version, repeated: false, .. })) => {
@@ -221,4 +226,20 @@ fn of_dict(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>)
         }
         _ => {}
     }
+}
+
+/// What has changed among blobs, key by key.
+fn of_blobs(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) {
+    let (row, version, key) = match (operation, outcome) {
+        (Operation::BlobFinish(it), Outcome::BlobFinish(blob::Finished::Done { blobs, version, .. })) => {
+            (blobs, version, &it.key)
+        }
+        (
+            Operation::BlobRemove(it),
+            Outcome::BlobRemove(blob::Removed::Done { was: Some((row, version)), .. }),
+        ) => (row, version, &it.key),
+        _ => return,
+    };
+    let (row, sequence, key) = (*row, Some(*version), Some(key.clone()));
+    changes.push(Changed { primitive: Primitive::Blob, row, sequence, key });
 }

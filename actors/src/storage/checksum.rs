@@ -23,9 +23,13 @@ pub enum Kind {
     /// An entry of a dict; its key is its type.
     Entry = 9,
     /// An item of a list.
-    Item = 12,
+    Item = 13,
     /// A node of the order of a list.
-    Order = 13,
+    Order = 14,
+    /// A blob; its type is its key and all that it says beside the metadata, which are its data.
+    Blob = 11,
+    /// A chunk of a blob; its name is the number of its content.
+    Chunk = 12,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

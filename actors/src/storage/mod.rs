@@ -11,6 +11,7 @@
 //! - Counters (positions, fencing tokens, process ids) only grow, for ever, and are the store's, not a table's.
 
 pub mod batch;
+pub mod blob;
 pub mod change;
 pub mod checksum;
 mod data;
@@ -239,6 +240,17 @@ operations! {
     list_move: ListMove(list::Move) => list::Moved;
     /// Remove what is at the ends of a list.
     list_trim: ListTrim(list::Trim) => list::Trimmed;
+
+    /// Begin a content of a blob.
+    blob_begin: BlobBegin(blob::Begin) => blob::Begun;
+    /// Write a chunk of a content.
+    blob_write: BlobWrite(blob::Write) => blob::Stored;
+    /// Put a content under its key.
+    blob_finish: BlobFinish(blob::Finish) => blob::Finished;
+    /// Remove a blob.
+    blob_remove: BlobRemove(blob::Remove) => blob::Removed;
+    /// Give up what is not written on, and remove chunks that are nobody's.
+    blob_sweep: BlobSweep(blob::Sweep) => blob::Swept;
 
     /// Find the key of a subject, or make it.
     subject_key: SubjectKey(subject::Make) => subject::KeyState;
@@ -487,6 +499,50 @@ pub trait View: Send {
     /// # Errors
     /// What the database said.
     fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<list::Head>>;
+
+    /// A blob, if there is one, and up to so many of its chunks, from the one on that has byte `from`: one snapshot of both.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if it is damaged. A damaged chunk is an item of
+    /// the chunks.
+    fn blob(
+        &mut self,
+        blobs: &Name,
+        key: &str,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<(blob::Blob, blob::Chunks)>>;
+
+    /// Up to so many chunks of a blob that was read before, from this one on; `None` if they were swept, because it was replaced
+    /// or removed.
+    ///
+    /// # Errors
+    /// What the database said. A damaged chunk is an item of the chunks.
+    fn blob_chunks(
+        &mut self,
+        blobs: &Name,
+        blob: &blob::Blob,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<blob::Chunks>>;
+
+    /// One page of blobs, without their bytes.
+    ///
+    /// # Errors
+    /// What the database said. A damaged blob is an item of the page, not an error of it.
+    fn blob_page(&mut self, query: &blob::Query) -> Result<blob::Page>;
+
+    /// How blobs stand, if they were ever used.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn blobs_head(&mut self, name: &Name) -> Result<Option<blob::Head>>;
+
+    /// Up to `limit` names of blobs, in order, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn blobs_heads(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<blob::Head>>;
 
     /// One page of a feed.
     ///

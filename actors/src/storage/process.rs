@@ -88,6 +88,12 @@ pub struct Summary {
     pub dicts: u64,
     /// Names of lists that were ever used.
     pub lists: u64,
+    /// Blobs of all names.
+    pub blobs: u64,
+    /// Bytes of all of them.
+    pub blob_bytes: u64,
+    /// Contents of blobs that are being written, or are nobody's any more and still to be swept.
+    pub blob_contents: u64,
     /// Names of locks that were ever used.
     pub locks: u64,
     /// Locks held; leases that have ended do not count, nor those of the dead.

@@ -9,6 +9,7 @@ use millpond::Expected;
 use uuid::Uuid;
 
 use crate::bench::BenchArgs;
+use crate::blob::args::BlobCommand;
 use crate::dict::args::DictCommand;
 use crate::feed::args::{ChannelCommand, LogCommand};
 use crate::list::args::ListCommand;
@@ -52,6 +53,9 @@ pub(crate) enum Command {
     /// Streams of events
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Blobs: large values by key
+    #[command(subcommand)]
+    Blob(BlobCommand),
     /// Dicts: values by key
     #[command(subcommand)]
     Dict(DictCommand),
@@ -100,6 +104,7 @@ impl Command {
             Command::Events(EventsCommand::Verify(_)) => "events verify",
             Command::Events(EventsCommand::Delete(_)) => "events delete",
             Command::Events(EventsCommand::Shred { .. }) => "events shred",
+            Command::Blob(blob) => blob.name(),
             Command::Dict(dict) => dict.name(),
             Command::List(list) => list.name(),
             Command::Log(log) => log.name(),

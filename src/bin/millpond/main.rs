@@ -6,6 +6,7 @@
 mod args;
 mod backup;
 mod bench;
+mod blob;
 mod demo;
 mod dict;
 mod events;
@@ -32,6 +33,7 @@ use millpond::blocking::Store;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Args, Command, EventsCommand, LockCommand};
+use crate::blob::args::BlobCommand;
 use crate::dict::args::DictCommand;
 use crate::failure::{Done, Failure};
 use crate::feed::args::{ChannelCommand, LogCommand};
@@ -94,6 +96,20 @@ fn run(args: Args) -> Done<u8> {
             // First the file: a wrong name must not leave an empty store behind.
             let source = import::open(&import)?;
             store.write(|store| import::import(store, source, &import.prefix, &mut show))
+        }
+        Command::Blob(BlobCommand::Put(put)) => {
+            let source = blob::open(&put)?;
+            store.write(|store| blob::put(store, put, source, &mut show))
+        }
+        Command::Blob(BlobCommand::Get(get)) => store.read(|store| blob::get(store, &get, &mut show)),
+        Command::Blob(BlobCommand::List { name, prefix }) => {
+            store.read(|store| blob::list(store, name.as_deref(), &prefix, &mut show))
+        }
+        Command::Blob(BlobCommand::Show { name, key }) => {
+            store.read(|store| blob::show(store, &name, &key, &mut show))
+        }
+        Command::Blob(BlobCommand::Delete { name, key }) => {
+            store.read(|store| blob::delete(store, &name, &key, &mut show))
         }
         Command::Dict(DictCommand::Get { name, key }) => {
             store.read(|store| dict::get(store, &name, &key, &mut show))
@@ -205,7 +221,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `list push`, `queue push`, `queue every` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `list push`, `blob put`, `queue push`, `queue every` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

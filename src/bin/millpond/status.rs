@@ -142,6 +142,9 @@ fn as_json(status: &Status) -> serde_json::Value {
         "channels": summary.channels,
         "dicts": summary.dicts,
         "lists": summary.lists,
+        "blobs": summary.blobs,
+        "blob_bytes": summary.blob_bytes,
+        "blob_contents": summary.blob_contents,
         "queues": queues.iter().map(queue::numbers_as_json).collect::<Vec<_>>(),
         "projections": projections.iter().map(projection::as_json).collect::<Vec<_>>(),
         "locks_held": summary.locks_held,
@@ -173,6 +176,7 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
         ),
         ("dicts", grouped(summary.dicts)),
         ("lists", grouped(summary.lists)),
+        ("blobs", blob_fact(summary)),
         ("queues", queue_fact(queues)),
         ("projections", projection_fact(projections)),
         ("locks", format!("{} held, {} waiting", summary.locks_held, summary.tickets_waiting)),
@@ -218,6 +222,16 @@ fn print(status: &Status, show: &mut Show) -> Done<()> {
         }
     }
     Ok(())
+}
+
+/// All blobs in a few words.
+fn blob_fact(summary: &Summary) -> String {
+    let (all, size) = (grouped(summary.blobs), bytes(summary.blob_bytes));
+    let unfinished = match summary.blob_contents {
+        0 => String::new(),
+        some => format!(", and {} being written or to be swept", grouped(some)),
+    };
+    format!("{all}, of {size}{unfinished}")
 }
 
 /// All queues in a few words.

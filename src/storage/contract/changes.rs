@@ -5,6 +5,7 @@ use millpond_actors::storage::change::{Change, Changed, Primitive, Record, Writt
 use millpond_actors::storage::feed;
 use millpond_actors::storage::stream::Appended;
 
+use super::blobs;
 use super::queues;
 use super::stage::*;
 
@@ -59,12 +60,14 @@ pub(super) fn every_primitive_has_its_name(stage: &Stage<'_>) {
     };
     let (log, channel) = (made(feed::Kind::Log, "log"), made(feed::Kind::Channel, "channel"));
     let queue = a.run(queues::push("queue", vec![queues::new_job(1)])).queue;
+    let blobs = blobs::put(&mut a, "key");
     let rows = [
         (Primitive::Queue, queue, "queue"),
         (Primitive::Lock, lock, "same"),
         (Primitive::Stream, s, "same"),
         (Primitive::Log, log, "log"),
         (Primitive::Channel, channel, "channel"),
+        (Primitive::Blob, blobs, "b"),
     ];
     let changed = |(primitive, row, _)| Changed { primitive, row, sequence: None, key: None };
     a.run(Record { changes: rows.map(changed).into() });

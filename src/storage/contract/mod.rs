@@ -4,6 +4,7 @@
 //! Whoever adds a case adds it to the table of contents below; the compiler complains of one that is missing.
 
 mod batches;
+mod blobs;
 mod changes;
 mod dicts;
 mod erasing;
@@ -270,6 +271,16 @@ macro_rules! contract_suite {
                     what_is_not_to_be_kept_is_removed_a_few_at_a_time
                     g2_a_list_is_a_part_of_its_batch
                     li1_a_list_does_what_a_vector_does
+                }
+                blobs {
+                    b1_what_is_not_finished_is_seen_by_nobody
+                    b1_a_blob_is_all_that_was_written_or_nothing
+                    b2_what_is_expected_is_looked_at_in_the_commit
+                    b3_what_is_replaced_or_removed_is_swept_in_portions
+                    b4_what_the_dead_were_writing_is_swept
+                    b5_chunks_are_read_from_any_byte_on
+                    b6_a_blob_is_a_part_of_its_batch
+                    blobs_come_by_key_prefix_and_page
                 }
                 projections {
                     a7_a_projection_begins_once

@@ -5,6 +5,7 @@
 //! keeps the line.
 
 mod auditor;
+mod blobs;
 mod dicts;
 mod events;
 mod feeds;
@@ -69,6 +70,7 @@ struct Known {
     streams: [u64; STREAMS.len()],
     locks: [u64; LOCKS.len()],
     jobs: Jobs,
+    blobs: blobs::Known,
     /// How they stood after the last group.
     projections: Vec<projection::Standing>,
 }
@@ -252,6 +254,7 @@ impl Pair {
             Step::Feed(step) => return feeds::operation(self, step),
             Step::Dict(step) => dicts::operation(step),
             Step::List(step) => lists::operation(step),
+            Step::Blob(step) => return self.known.blobs.operation(step),
             Step::Projection(step) => return projections::operation(self, step),
             Step::Queue(step) => return self.known.jobs.operation(step),
             Step::Batch(steps) => {
@@ -283,6 +286,7 @@ impl Pair {
             return;
         }
         self.known.jobs.learn(operation, outcome);
+        self.known.blobs.learn(operation, outcome);
         match (step, outcome) {
             (Step::Acquire { lock, part, .. }, Outcome::LockAcquire(acquired)) => {
                 let (row, ticket, waits) = match acquired {
@@ -369,6 +373,7 @@ impl Pair {
         projections::compare(self);
         dicts::compare(self);
         lists::compare(self);
+        blobs::compare(self);
         for stream in STREAMS {
             self.compare(|view| view.stream(&name(stream)));
             self.compare(|view| view.snapshot(&name(stream)));

@@ -34,13 +34,15 @@ impl SqliteSession {
 }
 
 const AFTER: &str =
-    "SELECT c.number, c.primitive, c.sequence, coalesce(s.name, l.name, f.name, q.name, d.name, i.name), c.key FROM change c
+    "SELECT c.number, c.primitive, c.sequence, coalesce(s.name, l.name, f.name, q.name, d.name, i.name, b.name), c.key
+    FROM change c
     LEFT JOIN stream s ON c.primitive = 1 AND s.id = c.row
     LEFT JOIN lock l ON c.primitive = 2 AND l.id = c.row
     LEFT JOIN feed f ON c.primitive IN (3, 4) AND f.id = c.row
     LEFT JOIN queue q ON c.primitive = 5 AND q.id = c.row
     LEFT JOIN dict d ON c.primitive = 6 AND d.id = c.row
-    LEFT JOIN list i ON c.primitive = 8 AND i.id = c.row
+    LEFT JOIN list i ON c.primitive = 7 AND i.id = c.row
+    LEFT JOIN blobs b ON c.primitive = 8 AND b.id = c.row
     WHERE c.number > ?1 ORDER BY c.number LIMIT ?2";
 
 /// Changes after a number.

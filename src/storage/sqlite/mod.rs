@@ -17,6 +17,7 @@
 //! | `schedule` | what is pushed to a queue again and again |
 //! | `dict` | dicts and their entries |
 //! | `list` | lists, their items, and the nodes of their order |
+//! | `blob`, `content` | blobs: what is under each key and how it is read, the chunks of what it holds |
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
@@ -30,7 +31,9 @@ mod anchor;
 mod backlog;
 mod backup;
 mod bell;
+mod blob;
 mod change;
+mod content;
 mod data;
 mod dense;
 mod dict;

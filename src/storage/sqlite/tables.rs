@@ -3,7 +3,7 @@
 use millpond_actors::error::Result;
 use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, dict, erase, feed, list, lock, projection, queue,
+    self, Operation, Outcome, Tables, batch, blob, change, dict, erase, feed, list, lock, projection, queue,
     schedule, snapshot, sql, stream, subject, subscription,
 };
 
@@ -99,6 +99,26 @@ impl Tables for SqliteSession {
 
     fn dict_clear(&mut self, operation: &dict::Clear) -> Result<dict::Cleared> {
         self.clear_entries(operation)
+    }
+
+    fn blob_begin(&mut self, operation: &blob::Begin) -> Result<blob::Begun> {
+        self.begin_content(operation)
+    }
+
+    fn blob_write(&mut self, operation: &blob::Write) -> Result<blob::Stored> {
+        self.write_chunk(operation)
+    }
+
+    fn blob_finish(&mut self, operation: &blob::Finish) -> Result<blob::Finished> {
+        self.finish_blob(operation)
+    }
+
+    fn blob_remove(&mut self, operation: &blob::Remove) -> Result<blob::Removed> {
+        self.remove_blob(operation)
+    }
+
+    fn blob_sweep(&mut self, operation: &blob::Sweep) -> Result<blob::Swept> {
+        self.sweep_blobs(operation)
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

@@ -18,7 +18,7 @@ use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::subject::KeyState;
 use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, dict as dicts, feed as feeds, list as lists,
+    Moment, Process, Pulse, Summary, Turn, View, blob as blobs, dict as dicts, feed as feeds, list as lists,
 };
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
@@ -30,8 +30,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, change, dict, events, feed, lease, list, messages, open, process, projection, schedule,
-    snapshot, subject, subscription,
+    backlog, backup, blob, change, dict, events, feed, lease, list, messages, open, process, projection,
+    schedule, snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -175,6 +175,41 @@ impl View for SqliteView {
         dict::list(&self.connection, after, limit, self.clocks(now))
     }
 
+    fn blob(
+        &mut self,
+        blobs: &Name,
+        key: &str,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<(blobs::Blob, blobs::Chunks)>> {
+        let _snapshot = self.one_snapshot()?;
+        blob::open(&self.connection, blobs, key, from, chunks)
+    }
+
+    fn blob_chunks(
+        &mut self,
+        blobs: &Name,
+        blob: &blobs::Blob,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<blobs::Chunks>> {
+        let _snapshot = self.one_snapshot()?;
+        blob::chunks(&self.connection, blobs, blob, from, chunks)
+    }
+
+    fn blob_page(&mut self, query: &blobs::Query) -> Result<blobs::Page> {
+        let _snapshot = self.one_snapshot()?;
+        blob::page(&self.connection, query)
+    }
+
+    fn blobs_head(&mut self, name: &Name) -> Result<Option<blobs::Head>> {
+        blob::head(&self.connection, name)
+    }
+
+    fn blobs_heads(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<blobs::Head>> {
+        blob::heads(&self.connection, after, limit)
+    }
+
     fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {
         let _snapshot = self.one_snapshot()?;
         messages::page(&self.connection, query)
@@ -281,6 +316,7 @@ impl View for SqliteView {
             .collect();
         let locks_held = held.len() as u64;
         let head = events::last(&self.connection)?;
+        let (blobs, blob_bytes, blob_contents) = blob::totals(&self.connection)?;
         let (queues, jobs, jobs_dead) = backlog::totals(&self.connection)?;
         Ok(Summary {
             streams: self.number(STREAMS)?,
@@ -293,6 +329,9 @@ impl View for SqliteView {
             channels: self.number(CHANNELS)?,
             dicts: self.number(DICTS)?,
             lists: self.number(LISTS)?,
+            blobs,
+            blob_bytes,
+            blob_contents,
             locks: self.number(LOCKS)?,
             locks_held,
             tickets_waiting: processes.iter().map(|process| process.waits).sum(),

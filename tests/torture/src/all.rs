@@ -52,6 +52,7 @@ const PROGRAMS: &[Row] = &[
     ("transfers", ["", "--transfers 20000 --processes 8", "--transfers 200000 --processes 8"]),
     ("schedules", ["--seconds 3", "--seconds 200", "--seconds 2000"]),
     ("partitions", ["--hands 25", "--hands 1000", "--hands 10000"]),
+    ("blobs", ["--mib 64 --kills 3", "--gib 4", "--gib 16 --kills 10"]),
     ("groups", ["--messages 2500 --every-ms 200", "--messages 100000", "--messages 1000000"]),
     ("aggregates", ["--commands 8000 --every-ms 300", "--commands 500000", "--commands 10000000"]),
     ("history", ["--rounds 200", "--rounds 10000", "--rounds 100000"]),

@@ -8,6 +8,7 @@
 
 pub mod aggregates;
 pub mod all;
+pub mod blobs;
 pub mod callers;
 pub mod cancel;
 pub mod clock;

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use torture::hands::child::Fault;
 use torture::{
-    Result, aggregates, all, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync, full,
-    groups, hands, history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers,
-    report, schedules, serial, sim, stopped, touch, transfers, zombies,
+    Result, aggregates, all, blobs, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync,
+    full, groups, hands, history, io, jobs, kill, locks, overload, panics, partitions, power, projections,
+    readers, report, schedules, serial, sim, stopped, touch, transfers, zombies,
 };
 
 use crate::options::usage;
@@ -111,6 +111,10 @@ fn run(arguments: &[String]) -> Result<bool> {
             projections::child::live(file.as_ref(), role)?;
             Ok(true)
         }
+        [name, file, role, seed, bytes] if name == blobs::CHILD => {
+            blobs::child::live(file.as_ref(), role, seed.parse()?, bytes.parse()?)?;
+            Ok(true)
+        }
         [name, file] if name == transfers::CHILD => {
             transfers::child::live(file.as_ref())?;
             Ok(true)
@@ -162,6 +166,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "transfers" => line!(name, options, transfers, program),
         "projections" => line!(name, options, projections, program),
         "aggregates" => line!(name, options, aggregates, program),
+        "blobs" => line!(name, options, blobs, program),
         "files" => line!(name, options, files),
         "touch" => line!(name, options, touch, program),
         "clock" => line!(name, options, clocks, program),

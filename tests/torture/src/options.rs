@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use torture::{
-    Result, aggregates, all, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync, full,
-    groups, history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers,
+    Result, aggregates, all, blobs, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync,
+    full, groups, history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers,
     schedules, serial, sim, stopped, touch, transfers, zombies,
 };
 
@@ -32,6 +32,7 @@ const USAGE: &str = "usage:
   torture aggregates [--seed N] [--commands N] [--tasks N] [--processes N] [--every-ms N] [--part alone|raced|bank]
                   [--mutant outside|snapshot|nameless|untold|other|hole|twice|rejected|panicked|torn|apart|stale|mistaken|
                   denied|short|order|effect|message|minted|unended|again|early]
+  torture blobs   [--seed N] [--mib N] [--gib N] [--kills N] [--mutant greedy|wrong|half|left|grown]
   torture zombies [--seed N] [--rounds N] [--mutant unguarded|swapped]
   torture power   [--seed N] [--rounds N] [--images N] [--seconds N] [--lanes N]
                   [--mutant unsynced|early|liar|flipped|headless|hole|swapped]
@@ -191,6 +192,20 @@ fn part(value: &str) -> Result<Option<aggregates::Part>> {
 
 fn place(value: &str) -> Result<Option<panics::Place>> {
     named(value, &panics::Place::ALL)
+}
+
+pub(crate) fn blobs(options: &[String]) -> Result<blobs::Settings> {
+    settings(options, |settings: &mut blobs::Settings, name, value| {
+        match name {
+            "--seed" => settings.seed = value.parse()?,
+            "--mib" => settings.mib = some(value)?,
+            "--gib" => settings.mib = some::<u64>(value)? << 10,
+            "--kills" => settings.kills = value.parse()?,
+            "--mutant" => settings.mutant = named(value, &blobs::Mutant::ALL)?,
+            _ => return Err(usage().into()),
+        }
+        Ok(())
+    })
 }
 
 pub(crate) fn sim(options: &[String]) -> Result<sim::Settings> {

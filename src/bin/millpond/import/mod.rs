@@ -13,6 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use self::line::Seen;
+pub(crate) use self::source::input;
 use self::source::{Source, Text};
 use crate::args::Import;
 use crate::failure::{Done, Failure, code};

@@ -26,7 +26,7 @@ pub(super) struct Text {
 }
 
 /// The bytes to be read, and how many there are if that is known.
-pub(super) fn input(path: &Path) -> Done<(Box<dyn Read>, Option<u64>)> {
+pub(crate) fn input(path: &Path) -> Done<(Box<dyn Read>, Option<u64>)> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }

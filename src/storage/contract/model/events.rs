@@ -11,6 +11,7 @@ use proptest_state_machine::ReferenceStateMachine;
 use uuid::Uuid;
 
 use super::super::stage::{name, odd_origin};
+use super::blobs::{BlobStep, blob_steps};
 use super::dicts::{DictStep, dict_steps};
 use super::feeds::{FeedStep, feed_queries, feed_steps};
 use super::jobs::{JobStep, job_steps};
@@ -84,6 +85,7 @@ pub(super) enum Step {
     Feed(FeedStep),
     Dict(DictStep),
     List(ListStep),
+    Blob(BlobStep),
     Projection(ProjectionStep),
     Queue(JobStep),
     /// All of them or none.
@@ -123,6 +125,7 @@ fn single_steps() -> impl Strategy<Value = Step> {
         6 => feed_steps().prop_map(Step::Feed),
         3 => dict_steps().prop_map(Step::Dict),
         3 => list_steps().prop_map(Step::List),
+        6 => blob_steps().prop_map(Step::Blob),
         3 => projection_steps().prop_map(Step::Projection),
         5 => (0..STREAMS.len(), expected, numbers, 0..TYPES.len(), guarded).prop_map(
             |(stream, expected, numbers, event_type, guarded)| Step::Append { stream, expected, numbers, event_type, guarded }

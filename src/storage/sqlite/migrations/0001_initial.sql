@@ -109,10 +109,10 @@ CREATE TABLE ticket (
 -- What the groups have changed while somebody watched for it: the last so many.
 CREATE TABLE change (
     number    INTEGER PRIMARY KEY AUTOINCREMENT,
-    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel, 5 queue, 6 dict, 8 list
+    primitive INTEGER NOT NULL, -- 1 stream, 2 lock, 3 log, 4 channel, 5 queue, 6 dict, 7 list, 8 blobs
     row       INTEGER NOT NULL, -- its id
     sequence  INTEGER,          -- where it stands since then
-    key       TEXT              -- of a dict: under which key
+    key       TEXT              -- of a dict, and of blobs: under which key
 ) STRICT;
 
 CREATE TABLE snapshot (
@@ -284,6 +284,48 @@ CREATE TABLE list_node (
     crc     INTEGER NOT NULL, -- CRC32C over list name, number, content
     content BLOB    NOT NULL,
     PRIMARY KEY (list, node)
+) STRICT, WITHOUT ROWID;
+
+-- Blobs: large values by key. The bytes of one are its content, which has a number of the store's counter and lies in chunks.
+CREATE TABLE blobs (
+    id      INTEGER PRIMARY KEY,
+    name    TEXT    NOT NULL UNIQUE,
+    version INTEGER NOT NULL, -- so many changes they have had
+    count   INTEGER NOT NULL, -- so many there are
+    bytes   INTEGER NOT NULL  -- of all of them
+) STRICT;
+
+CREATE TABLE blob (
+    blobs      INTEGER NOT NULL,
+    key        TEXT    NOT NULL,
+    version    INTEGER NOT NULL, -- that of the blobs when it was put there
+    content    INTEGER NOT NULL,
+    chunk      INTEGER NOT NULL, -- bytes of a chunk, of all but the last
+    size       INTEGER NOT NULL, -- bytes in all
+    created_at INTEGER NOT NULL, -- milliseconds since 1970
+    sha256     BLOB    NOT NULL, -- of all of it
+    crc        INTEGER NOT NULL, -- CRC32C over the name of the blobs, key, all of it, metadata
+    metadata   TEXT,             -- JSON
+    PRIMARY KEY (blobs, key)
+) STRICT, WITHOUT ROWID;
+
+-- The contents that no blob has: those that are being written, and those that are to be swept.
+CREATE TABLE blob_content (
+    id      INTEGER PRIMARY KEY,
+    process INTEGER NOT NULL, -- who writes it; 0: nobody, it is to be swept
+    first   INTEGER NOT NULL, -- the first chunk that is left
+    chunks  INTEGER NOT NULL  -- the number of the next one
+) STRICT;
+
+CREATE INDEX blob_content_written ON blob_content (process) WHERE process <> 0;
+CREATE INDEX blob_content_waste ON blob_content (id) WHERE process = 0;
+
+CREATE TABLE blob_chunk (
+    content  INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, -- from 0 on
+    crc      INTEGER NOT NULL, -- CRC32C over content, sequence, data
+    data     BLOB    NOT NULL,
+    PRIMARY KEY (content, sequence)
 ) STRICT, WITHOUT ROWID;
 
 -- How far each projection has come in the events, a row a generation: the older is read while the newer is being made. Or a row a

@@ -13,7 +13,7 @@ use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
     Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, dict, erase, feed, list, projection, queue, schedule, sql, stream, subject, subscription,
+    batch, blob, dict, erase, feed, list, projection, queue, schedule, sql, stream, subject, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -366,6 +366,11 @@ impl Tables for Moored {
         dict_remove(dict::Remove) -> dict::Removed;
         dict_increment(dict::Increment) -> dict::Incremented;
         dict_clear(dict::Clear) -> dict::Cleared;
+        blob_begin(blob::Begin) -> blob::Begun;
+        blob_write(blob::Write) -> blob::Stored;
+        blob_finish(blob::Finish) -> blob::Finished;
+        blob_remove(blob::Remove) -> blob::Removed;
+        blob_sweep(blob::Sweep) -> blob::Swept;
         subject_key(subject::Make) -> subject::KeyState;
         subject_shred(subject::Shred) -> bool;
         change_record(change::Record) -> change::Written;

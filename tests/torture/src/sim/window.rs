@@ -8,7 +8,7 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, change, dict, feed, list, projection, queue, schedule,
+    Moment, Process, Pulse, Summary, Turn, View, blob, change, dict, feed, list, projection, queue, schedule,
     subject, subscription,
 };
 use uuid::Uuid;
@@ -105,6 +105,43 @@ impl View for Window {
     fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dict::Head>> {
         self.clear(800)?;
         self.view.dicts(after, limit, now)
+    }
+
+    fn blob(
+        &mut self,
+        blobs: &Name,
+        key: &str,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<(blob::Blob, blob::Chunks)>> {
+        self.clear(800)?;
+        self.view.blob(blobs, key, from, chunks)
+    }
+
+    fn blob_chunks(
+        &mut self,
+        blobs: &Name,
+        blob: &blob::Blob,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<blob::Chunks>> {
+        self.clear(800)?;
+        self.view.blob_chunks(blobs, blob, from, chunks)
+    }
+
+    fn blob_page(&mut self, query: &blob::Query) -> Result<blob::Page> {
+        self.clear(800)?;
+        self.view.blob_page(query)
+    }
+
+    fn blobs_head(&mut self, name: &Name) -> Result<Option<blob::Head>> {
+        self.clear(800)?;
+        self.view.blobs_head(name)
+    }
+
+    fn blobs_heads(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<blob::Head>> {
+        self.clear(800)?;
+        self.view.blobs_heads(after, limit)
     }
 
     fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {

@@ -1,4 +1,4 @@
-//! What a log, a channel and a dict have in common: what is read of them, what must be true of that, what spoils it.
+//! What a log, a channel, a dict and blobs have in common: what is read of them, what must be true of that, what spoils it.
 
 use std::collections::BTreeMap;
 

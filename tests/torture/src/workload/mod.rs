@@ -9,6 +9,7 @@
 
 pub mod aggregate;
 mod batch;
+mod blob;
 mod channel;
 mod dict;
 mod erase;
@@ -56,6 +57,7 @@ pub const ALL: &[&dyn Primitive] = &[
     &channel::Channels,
     &dict::Dicts,
     &list::Lists,
+    &blob::Films,
     &queue::Jobs,
     &batch::Batches,
     &erase::Slates,

@@ -1,0 +1,24 @@
+//! SHA-256, and the only file that names who computes it.
+
+use sha2::Digest as _;
+
+/// SHA-256 of bytes that come one after the other.
+#[derive(Clone)]
+pub(super) struct Digest(sha2::Sha256);
+
+impl Digest {
+    /// Of nothing yet.
+    pub(super) fn new() -> Digest {
+        Digest(sha2::Sha256::new())
+    }
+
+    /// These come next.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of all of them.
+    pub(super) fn end(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
