@@ -18,6 +18,7 @@ use millpond_actors::storage::View;
 use millpond_actors::storage::dict::{Entry as Record, Query};
 
 use super::entry::Entry;
+use crate::filter::Where;
 use crate::paging::{Leaf, Paged, Pages};
 
 /// A query, and the clock that says what is still there.
@@ -71,7 +72,7 @@ impl<T> Entries<T> {
         let clock = Arc::clone(&runtime.seams().clock);
         let query = name.clone().map(|dict| {
             let (prefix, limit) = (prefix.into(), limits::PAGE_ROWS);
-            Walk { query: Query { dict, prefix, after: None, backward: false, limit }, clock }
+            Walk { query: Query { dict, prefix, after: None, backward: false, filter: None, limit }, clock }
         });
         Entries { name, pages: Pages::new(runtime, query), values: PhantomData }
     }
@@ -88,6 +89,32 @@ impl<T> Entries<T> {
     /// The last key first.
     pub fn last_first(self) -> Entries<T> {
         self.change(|query| query.backward = true)
+    }
+
+    /// Only those whose values are so. It is looked at where the entries are read, before they are decoded; an
+    /// [index](crate::Dict::index) leads to them, if there is one that can, and what is found is the same with one as without. One
+    /// page looks at 16,384 entries at most that are left out.
+    ///
+    /// # Examples
+    /// ```
+    /// use millpond::{Store, field};
+    /// # futures_executor::block_on(async {
+    /// let prices = Store::memory().await?.dict::<f64>("prices");
+    /// for (key, price) in [("lamp", 7.0), ("chair", 70.0), ("desk", 700.0)] {
+    ///     prices.set(key, &price).await?;
+    /// }
+    /// let mut dear = prices.entries("").filter(field(".").at_least(70));
+    /// assert_eq!(dear.next().await.expect("two of them")?.key(), "chair");
+    /// # Ok::<(), millpond::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn filter(self, filter: Where) -> Entries<T> {
+        let (filter, checked) = match filter.filter() {
+            Ok(filter) => (Some(filter), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let entries = Entries { pages: self.pages.check(checked), ..self };
+        entries.change(|query| query.filter = filter)
     }
 
     /// At most so many entries.

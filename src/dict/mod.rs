@@ -3,12 +3,14 @@
 //! - `mod` a dict as its users have it;
 //! - `entry` what is kept under a key, and what is said about it when it is put there;
 //! - `entries` all of it, by key, read page by page;
+//! - `index` which fields of the values are indexed, and which index a filter uses;
 //! - `watch` what changes in it;
 //! - `batch` what a batch does with dicts.
 
 mod batch;
 mod entries;
 mod entry;
+mod index;
 mod watch;
 
 use std::fmt;
@@ -29,6 +31,7 @@ use millpond_actors::storage::{Data, View};
 
 pub use self::entries::Entries;
 pub use self::entry::{Entry, Put};
+pub use self::index::{DictIndex, Explained};
 pub use self::watch::{DictChange, DictChanges};
 use crate::codec;
 use crate::inspect::Inspector;
@@ -42,6 +45,7 @@ use crate::watching;
 /// - **[`update`](Dict::update) and [`increment`](Dict::increment) lose nothing**, however many do it at once.
 /// - **A [time to live](Put::ttl)** is exact: when it is over the value is not there, for whoever reads, lists, counts or expects
 ///   something. Its row goes with a later write.
+/// - **[Filters](crate::Where)** pick entries [out](Entries::filter) by what is in their values, by an [index](Dict::index) or without.
 /// - **Keys** are texts of 1 to 512 bytes, in the order of their bytes.
 ///
 /// Values are kept as JSON, which `sqlite3` can read too.

@@ -7,6 +7,7 @@ use crate::storage::dict::{
     Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
     behind, number,
 };
+use crate::storage::filter::Matcher;
 use crate::storage::{Data, Moment, partition};
 
 /// A dict that was used.
@@ -21,7 +22,7 @@ pub(super) struct Dict {
 #[derive(Clone, Debug)]
 pub(super) struct Value {
     version: u64,
-    data: Data,
+    pub(super) data: Data,
     schema: u32,
     life: Option<Life>,
 }
@@ -121,7 +122,7 @@ impl Store {
         Cleared { dict, removed, more }
     }
 
-    fn dict_id(&self, name: &Name) -> Option<u64> {
+    pub(super) fn dict_id(&self, name: &Name) -> Option<u64> {
         self.dict_names.get(name).copied()
     }
 
@@ -133,15 +134,21 @@ impl Store {
 
     /// One change more of a dict, which comes into being with the first: its row, and its version since then.
     fn dict_changed(&mut self, name: &Name) -> (u64, u64) {
-        let id = self.dict_id(name).unwrap_or_else(|| {
-            // Dicts are never removed, so their number is the last id.
-            let id = self.dicts.working().len() as u64 + 1;
-            self.dict_names.put(name.clone(), id);
-            id
-        });
+        let id = self.dict_or_new(name);
         let version = self.dicts.get(&id).map_or(0, |dict| dict.version) + 1;
         self.dicts.put(id, Dict { name: name.clone(), version });
         (id, version)
+    }
+
+    /// The row of a dict; of one that has had no change yet if there was none.
+    pub(super) fn dict_or_new(&mut self, name: &Name) -> u64 {
+        self.dict_id(name).unwrap_or_else(|| {
+            // Dicts are never removed, so their number is the last id.
+            let id = self.dicts.working().len() as u64 + 1;
+            self.dict_names.put(name.clone(), id);
+            self.dicts.put(id, Dict { name: name.clone(), version: 0 });
+            id
+        })
     }
 
     fn put_value(&mut self, key: Key, value: Value) {
@@ -149,13 +156,16 @@ impl Store {
         if let Some(life) = value.life {
             self.ends.put((life.wall_ms, key.clone()), ());
         }
+        self.keep_in_indexes(&key, &value.data, true);
         self.values.put(key, value);
     }
 
     fn drop_value(&mut self, key: &Key) {
-        if let Some(life) = self.values.get(key).and_then(|value| value.life) {
+        let Some(Value { life, data, .. }) = self.values.get(key).cloned() else { return };
+        if let Some(life) = life {
             self.ends.remove(&(life.wall_ms, key.clone()));
         }
+        self.keep_in_indexes(key, &data, false);
         self.values.remove(key);
     }
 
@@ -190,10 +200,12 @@ impl Store {
         let own = own
             .filter(|((_, key), value)| key.starts_with(&*query.prefix) && value.is_there(now, &self.boot));
         let own = own.map(|((_, key), value)| (&**key, value));
+        let matcher = query.filter.as_ref().map(|filter| Matcher::new(filter, self.fields));
+        let wanted = |value: &Value| matcher.as_ref().is_none_or(|matcher| matcher.matches(&value.data));
         if query.backward {
-            take(query.limit, own.rev().filter(|(key, _)| after.is_none_or(|after| *key < after)))
+            take(query.limit, own.rev().filter(|(key, _)| after.is_none_or(|after| *key < after)), wanted)
         } else {
-            take(query.limit, own.filter(|(key, _)| after.is_none_or(|after| *key > after)))
+            take(query.limit, own.filter(|(key, _)| after.is_none_or(|after| *key > after)), wanted)
         }
     }
 
@@ -216,10 +228,22 @@ impl Store {
 }
 
 /// Takes rows until the page is full, by count or by size.
-fn take<'a>(limit: u32, mut rows: impl Iterator<Item = (&'a str, &'a Value)>) -> Page {
-    let (mut page, mut bytes) = (Page::default(), 0);
+fn take<'a>(
+    limit: u32,
+    mut rows: impl Iterator<Item = (&'a str, &'a Value)>,
+    wanted: impl Fn(&Value) -> bool,
+) -> Page {
+    let (mut page, mut bytes, mut others) = (Page::default(), 0, 0);
     while page.entries.len() < limit as usize && bytes < limits::PAGE_BYTES {
         let Some((key, value)) = rows.next() else { return page };
+        if !wanted(value) {
+            others += 1;
+            if others < limits::OTHERS_PER_PAGE {
+                continue;
+            }
+            page.last = Some(key.to_owned());
+            break;
+        }
         bytes += value.data.bytes().len();
         page.last = Some(key.to_owned());
         page.entries.push(Ok(value.shown(key)));

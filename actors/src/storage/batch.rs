@@ -59,6 +59,7 @@ impl Outcome {
             Outcome::DictSet(written) => !matches!(written, dict::Written::Done { .. }),
             Outcome::DictRemove(removed) => !matches!(removed, dict::Removed::Done { .. }),
             Outcome::DictIncrement(incremented) => !matches!(incremented, dict::Incremented::Done { .. }),
+            Outcome::DictIndex(indexed) => !matches!(indexed, dict::Indexed::Done { .. }),
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
@@ -74,6 +75,7 @@ impl Outcome {
             | Outcome::SubjectShred(_)
             | Outcome::ChangeRecord(_)
             | Outcome::DictClear(_)
+            | Outcome::DictUnindex(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)
             | Outcome::QueuePush(_)

@@ -22,6 +22,8 @@ pub enum Kind {
     Subject = 8,
     /// An entry of a dict; its key is its type.
     Entry = 9,
+    /// An index of a dict; its sequence is the dict's row, its type the path.
+    Index = 20,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

@@ -3,7 +3,10 @@
 //! Each change of a dict takes the next of its versions, so an entry that is removed and put again never has a version that
 //! it had before. An entry whose time is over is not there, for whoever looks or writes; its row goes with some later write.
 
+use std::sync::Arc;
+
 use super::Data;
+use super::filter::{Filter, Path};
 use crate::clock::{Moment, millis};
 use crate::limits;
 use crate::name::Name;
@@ -153,6 +156,75 @@ pub struct Cleared {
     pub more: bool,
 }
 
+/// Index fields of a dict, in steps. An index that is not there yet is declared, and from then on every write keeps it up; what was
+/// there before is indexed in the order of the keys, so many entries a step. It is used once it is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MakeIndex {
+    /// The dict; it comes into being with its first index.
+    pub dict: Name,
+    /// What is indexed, each once.
+    pub paths: Vec<Path>,
+    /// How many entries this step indexes at most.
+    pub limit: u32,
+}
+
+/// What became of [`MakeIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexed {
+    /// This step is done.
+    Done {
+        /// Whether there may be more to be indexed.
+        more: bool,
+    },
+    /// There would be more than [`limits::INDEXES_PER_DICT`]. Nothing was declared.
+    TooMany {
+        /// So many there are.
+        there: u64,
+    },
+}
+
+/// Remove indexes of a dict, in steps. It is not used or kept up any more from the first of them on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropIndex {
+    /// The dict.
+    pub dict: Name,
+    /// What is indexed.
+    pub paths: Vec<Path>,
+    /// How many of its rows this step removes at most.
+    pub limit: u32,
+}
+
+/// What became of [`DropIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unindexed {
+    /// So many of them were there, and in use or being made.
+    pub removed: u64,
+    /// Whether there are rows of them left.
+    pub more: bool,
+}
+
+/// How far an index has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Entries up to this key are in it, and all that were written since it was declared.
+    Building(Option<Box<str>>),
+    /// Everything is in it.
+    Complete,
+    /// It is being removed.
+    Leaving,
+}
+
+/// An index of a dict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Of what.
+    pub path: Path,
+    /// How far it has come.
+    pub progress: Progress,
+    /// So many entries are in it: those that have a scalar there, those included whose time is over.
+    pub rows: u64,
+}
+
 /// An entry of a dict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -179,7 +251,9 @@ pub struct Query {
     pub after: Option<Box<str>>,
     /// Whether the last comes first.
     pub backward: bool,
-    /// At most so many; a page may end earlier for its size.
+    /// Those whose values are so, as far as they are read at all: one that is damaged is an error whatever is asked for.
+    pub filter: Option<Arc<Filter>>,
+    /// At most so many; a page may end earlier for its size, or for what the filter has left out.
     pub limit: u32,
 }
 

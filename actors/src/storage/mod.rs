@@ -17,6 +17,7 @@ mod data;
 pub mod dict;
 pub mod erase;
 pub mod feed;
+pub mod filter;
 pub mod lock;
 mod origin;
 pub mod partition;
@@ -224,6 +225,10 @@ operations! {
     dict_increment: DictIncrement(dict::Increment) => dict::Incremented;
     /// Remove many entries of a dict.
     dict_clear: DictClear(dict::Clear) => dict::Cleared;
+    /// Index fields of a dict, a few entries at a time.
+    dict_index: DictIndex(dict::MakeIndex) => dict::Indexed;
+    /// Remove indexes of a dict, a few entries at a time.
+    dict_unindex: DictUnindex(dict::DropIndex) => dict::Unindexed;
 
     /// Find the key of a subject, or make it.
     subject_key: SubjectKey(subject::Make) => subject::KeyState;
@@ -441,6 +446,18 @@ pub trait View: Send {
     /// # Errors
     /// What the database said. A damaged entry is an item of the page, not an error of it.
     fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page>;
+
+    /// The indexes of a dict, by path.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if one is damaged.
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dict::Index>>;
+
+    /// How a page of a dict would be found: how each index that is complete stands to the query's filter.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn dict_ways(&mut self, query: &dict::Query) -> Result<Vec<filter::plan::Standing>>;
 
     /// How a dict stands at `now`, if it was ever used. Its entries are counted for it.
     ///

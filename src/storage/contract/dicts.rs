@@ -35,7 +35,7 @@ fn text(entry: Option<Entry>) -> Option<String> {
 }
 
 fn all(prefix: &str) -> Query {
-    Query { dict: name("d"), prefix: prefix.into(), after: None, backward: false, limit: 100 }
+    Query { dict: name("d"), prefix: prefix.into(), after: None, backward: false, filter: None, limit: 100 }
 }
 
 /// The keys of all pages of so many.

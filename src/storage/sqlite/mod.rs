@@ -15,7 +15,7 @@
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
-//! | `dict` | dicts and their entries |
+//! | `dict`, `dict_index`, `dict_page` | dicts and their entries, what is indexed of them, how they are read page by page |
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
@@ -33,6 +33,8 @@ mod change;
 mod data;
 mod dense;
 mod dict;
+mod dict_index;
+mod dict_page;
 mod erase;
 mod error;
 mod events;
@@ -71,6 +73,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::filter::Fields;
 use millpond_actors::storage::{Backend, Identity, Moment, Session, View};
 
 #[cfg(feature = "testing")]
@@ -85,6 +88,8 @@ pub(crate) struct Options {
     pub(crate) durability: Durability,
     /// Only views: nothing is created or written, and joining is refused.
     pub(crate) read_only: bool,
+    /// What reads payloads for filters and indexes.
+    pub(crate) fields: Fields,
 }
 
 impl Options {
@@ -129,6 +134,6 @@ impl Backend for Sqlite {
     }
 
     fn view(&self) -> Result<Box<dyn View>> {
-        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone())?))
+        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone(), self.options.fields)?))
     }
 }

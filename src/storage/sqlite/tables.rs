@@ -75,6 +75,14 @@ impl Tables for SqliteSession {
         self.clear_entries(operation)
     }
 
+    fn dict_index(&mut self, operation: &dict::MakeIndex) -> Result<dict::Indexed> {
+        self.make_index(operation)
+    }
+
+    fn dict_unindex(&mut self, operation: &dict::DropIndex) -> Result<dict::Unindexed> {
+        self.drop_index(operation)
+    }
+
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {
         self.leaving_nothing(|session| session.make_key(operation))
     }

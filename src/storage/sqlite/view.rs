@@ -8,6 +8,8 @@ use millpond_actors::error::Result;
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
+use millpond_actors::storage::filter::Fields;
+use millpond_actors::storage::filter::plan::Standing as Way;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::projection::Standing as Generation;
 use millpond_actors::storage::queue::{self, Numbers, Outlook};
@@ -27,8 +29,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, change, dict, events, feed, lease, messages, open, process, projection, schedule,
-    snapshot, subject, subscription,
+    backlog, backup, change, dict, dict_index, dict_page, events, feed, lease, messages, open, process,
+    projection, schedule, snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -36,18 +38,26 @@ pub(super) struct SqliteView {
     connection: Connection,
     place: Arc<Place>,
     boot: Arc<OnceLock<String>>,
+    fields: Fields,
     sidecar: Option<Sidecar>,
     names: Names,
 }
 
 impl SqliteView {
-    pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>) -> Result<SqliteView> {
+    pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>, fields: Fields) -> Result<SqliteView> {
         reach(Point::OpenView)?;
         // Whatever lies there now would be read with the log of the file that was opened.
         place.check_same()?;
         let connection = open::reader(&place)?;
         place.check_same()?;
-        Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
+        Ok(SqliteView {
+            connection,
+            sidecar: Sidecar::look(&place),
+            place,
+            boot,
+            fields,
+            names: Names::new(),
+        })
     }
 
     /// Looks at the sidecar that lies there now. Whether it is another one than before.
@@ -145,7 +155,17 @@ impl View for SqliteView {
 
     fn dict_page(&mut self, query: &dicts::Query, now: Moment) -> Result<dicts::Page> {
         let _snapshot = self.one_snapshot()?;
-        dict::page(&self.connection, query, self.clocks(now))
+        dict_page::page(&self.connection, query, self.clocks(now), self.fields)
+    }
+
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dicts::Index>> {
+        let _snapshot = self.one_snapshot()?;
+        dict_index::list(&self.connection, dict)
+    }
+
+    fn dict_ways(&mut self, query: &dicts::Query) -> Result<Vec<Way>> {
+        let _snapshot = self.one_snapshot()?;
+        dict_index::ways(&self.connection, query)
     }
 
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dicts::Head>> {
