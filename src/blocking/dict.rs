@@ -202,9 +202,9 @@ impl<T> Entries<T> {
         Entries { entries: self.entries.last_first() }
     }
 
-    /// See [`crate::Entries::filter`].
-    pub fn filter(self, filter: Where) -> Entries<T> {
-        Entries { entries: self.entries.filter(filter) }
+    /// See [`crate::Entries::matching`].
+    pub fn matching(self, filter: Where) -> Entries<T> {
+        Entries { entries: self.entries.matching(filter) }
     }
 
     /// See [`crate::Entries::limit`].

@@ -103,16 +103,13 @@ impl<T> Entries<T> {
     /// for (key, price) in [("lamp", 7.0), ("chair", 70.0), ("desk", 700.0)] {
     ///     prices.set(key, &price).await?;
     /// }
-    /// let mut dear = prices.entries("").filter(field(".").at_least(70));
+    /// let mut dear = prices.entries("").matching(field(".").at_least(70));
     /// assert_eq!(dear.next().await.expect("two of them")?.key(), "chair");
     /// # Ok::<(), millpond::Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn filter(self, filter: Where) -> Entries<T> {
-        let (filter, checked) = match filter.filter() {
-            Ok(filter) => (Some(filter), Ok(())),
-            Err(error) => (None, Err(error)),
-        };
+    pub fn matching(self, filter: Where) -> Entries<T> {
+        let (filter, checked) = filter.split();
         let entries = Entries { pages: self.pages.check(checked), ..self };
         entries.change(|query| query.filter = filter)
     }

@@ -45,7 +45,7 @@ use crate::watching;
 /// - **[`update`](Dict::update) and [`increment`](Dict::increment) lose nothing**, however many do it at once.
 /// - **A [time to live](Put::ttl)** is exact: when it is over the value is not there, for whoever reads, lists, counts or expects
 ///   something. Its row goes with a later write.
-/// - **[Filters](crate::Where)** pick entries [out](Entries::filter) by what is in their values, by an [index](Dict::index) or without.
+/// - **[Filters](crate::Where)** pick entries [out](Entries::matching) by what is in their values, by an [index](Dict::index) or without.
 /// - **Keys** are texts of 1 to 512 bytes, in the order of their bytes.
 ///
 /// Values are kept as JSON, which `sqlite3` can read too.

@@ -19,8 +19,8 @@ use millpond_actors::storage::filter::{Filter, Number, Path, Scalar, Test, refus
 
 pub(crate) use self::fields::fields;
 
-/// What a value has to be like, as JSON: for the [entries](crate::Entries::filter) of a dict, the records of a
-/// [log](crate::History::filter), the content of [events](crate::EventStream::filter). It is made by [`field`], or read: from
+/// What a value has to be like, as JSON: for the [entries](crate::Entries::matching) of a dict, the records of a
+/// [log](crate::History::matching), the content of [events](crate::EventStream::matching). It is made by [`field`], or read: from
 /// [JSON](Where::from_json), or from what a person writes, by [`FromStr`].
 ///
 /// **A path** leads to one place in a value: `customer.address.city`, `items[0].sku`; a key that holds anything but letters, digits
@@ -238,6 +238,14 @@ impl Where {
 
     fn checked(self) -> Where {
         Where(self.0.and_then(|filter| filter.check().map(|()| filter)))
+    }
+
+    /// As a stream that has been begun takes it, and what is wrong with it.
+    pub(crate) fn split(self) -> (Option<Arc<Filter>>, Result<()>) {
+        match self.filter() {
+            Ok(filter) => (Some(filter), Ok(())),
+            Err(error) => (None, Err(error)),
+        }
     }
 
     /// As reading takes it.

@@ -103,6 +103,15 @@ fn run(args: Args) -> Done<u8> {
         Command::Dict(DictCommand::Increment { name, key, by }) => {
             store.write(|store| dict::increment(store, (&name, &key, by), &mut show))
         }
+        Command::Dict(DictCommand::Index { name, fields }) => {
+            store.write(|store| dict::index::make(store, &name, &fields, &mut show))
+        }
+        Command::Dict(DictCommand::Unindex { name, fields }) => {
+            store.read(|store| dict::index::remove(store, &name, &fields, &mut show))
+        }
+        Command::Dict(DictCommand::Indexes { name }) => {
+            store.read(|store| dict::index::list(store, &name, &mut show))
+        }
         Command::Dict(DictCommand::Watch { name, prefix }) => {
             store.write(|store| dict::watch(store, &name, &prefix, &mut show))
         }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use millpond_actors::error::Expected::Any;
 use millpond_actors::limits;
 use millpond_actors::storage::dict::{
     Clear, DropIndex, Expected, Increment, Index, Indexed, MakeIndex, Progress, Query, Remove, Set, Unindexed,
 };
+use millpond_actors::storage::feed::Kind;
 use millpond_actors::storage::filter::plan::{MOST, Standing};
 use millpond_actors::storage::filter::{Filter, Matcher, Path};
-use millpond_actors::storage::{Apply, Data};
+use millpond_actors::storage::stream::{NewEvent, Scope};
+use millpond_actors::storage::{Apply, Data, feed, stream};
 
 use super::stage::*;
 use crate::Where;
@@ -359,4 +362,63 @@ pub(super) fn g2_an_index_is_undone_with_its_transaction(stage: &Stage<'_>) {
     ];
     assert!(matches!(a.run(Batch { parts }), Applied::Refused { part: 1, .. }));
     assert_eq!((keys(stage, &query("age = 99"), 9).len(), keys(stage, &query("age = 36"), 9).len()), (0, 2));
+}
+
+pub(super) fn messages_are_picked_out_by_their_data(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let many: Vec<u64> = (1..=u64::from(limits::OTHERS_PER_PAGE) + 5).collect();
+    for part in many.chunks(10_000) {
+        a.run(append_to(Kind::Log, "f", part));
+    }
+    let read = |text: &str, backward, limit| {
+        let mut query =
+            feed::Query { content: Some(wanted(text)), backward, limit, ..of_feed(Kind::Log, "f") };
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = stage.view().feed_page(&query).unwrap();
+            (pages, found) =
+                (pages + 1, [found, page.messages.into_iter().map(|(place, _)| place).collect()].concat());
+            let Some(last) = page.last.filter(|_| page.more) else { return (found, pages) };
+            if backward {
+                query.to = last - 1;
+            } else {
+                query.from = last + 1;
+            }
+        }
+    };
+    assert_eq!(read(". in (3, 5.0, 16388)", false, 9).0, [3, 5, 16_388]);
+    assert_eq!(read(". in (3, 5.0, 16388)", true, 1).0, [16_388, 5, 3]);
+    assert_eq!(read(". < 5 and . > 1", false, 2).0, [2, 3, 4]);
+    assert_eq!(read(". = \"3\" or a = 3", false, 9), (vec![], 2), "a page looks at so many and no more");
+}
+
+pub(super) fn events_are_picked_out_by_their_data(stage: &Stage<'_>) {
+    let mut a = stage.join();
+    let with = |id: u128, data: &str| NewEvent { data: Data::Json(data.into()), ..event(id) };
+    for (number, stream) in [(0, "a-1"), (10, "b-1"), (20, "a-2")] {
+        let events = vec![
+            with(number, r#"{"n": 1.0, "of": "x"}"#),
+            with(number + 1, "null"),
+            NewEvent { data: Data::Bincode(b"1".to_vec()), ..event(number + 2) },
+            with(number + 3, r#"{"n": [1], "of": "xy"}"#),
+        ];
+        a.run(append_events(stream, Any, events));
+    }
+    let of = |scope, text: &str| {
+        let filter = stream::Filter { content: Some(wanted(text)), ..stream::Filter::default() };
+        let query = stream::Query { scope, filter, ..all() };
+        let right = stage.numbers(&query);
+        for limit in [1, 2] {
+            assert_eq!(stage.numbers_paged(&query, limit), right, "{text}");
+        }
+        let mut back = stage.numbers_paged(&stream::Query { backward: true, ..query }, 1);
+        back.reverse();
+        assert_eq!(back, right, "{text}");
+        right
+    };
+    assert_eq!(of(Scope::All, "n = 1"), [0, 10, 20]);
+    assert_eq!(of(Scope::Category("a".into()), "of begins with \"x\""), [0, 3, 20, 23]);
+    assert_eq!(of(Scope::Stream(name("b-1")), "not n exists"), [11, 12]);
+    assert_eq!(of(Scope::All, ". = null"), [1, 11, 21]);
+    assert_eq!(of(Scope::All, "n = \"' OR 1=1 --\""), Vec::<u128>::new());
 }

@@ -275,6 +275,8 @@ macro_rules! contract_suite {
                     a_page_looks_at_so_many_and_no_more
                     a_plan_says_which_index_leads_where
                     g2_an_index_is_undone_with_its_transaction
+                    messages_are_picked_out_by_their_data
+                    events_are_picked_out_by_their_data
                 }
                 projections {
                     a7_a_projection_begins_once

@@ -125,7 +125,7 @@ const LOCKS: &str = "SELECT count(*) FROM lock";
 
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
-        events::page(&self.connection, &mut self.names, query)
+        events::page(&self.connection, &mut self.names, query, self.fields)
     }
 
     fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
@@ -180,7 +180,7 @@ impl View for SqliteView {
 
     fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {
         let _snapshot = self.one_snapshot()?;
-        messages::page(&self.connection, query)
+        messages::page(&self.connection, query, self.fields)
     }
 
     fn feed(&mut self, kind: feeds::Kind, name: &Name) -> Result<Option<feeds::Head>> {

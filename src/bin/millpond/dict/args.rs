@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use millpond::Where;
 
+use crate::input::parse_where;
 use crate::time::parse_duration;
 
 #[derive(Debug, Subcommand)]
@@ -24,6 +26,23 @@ pub(crate) enum DictCommand {
     },
     /// The entries of a dict, by key; or the dicts of the store
     List(List),
+    /// Index fields of the values of a dict, for --where; what is indexed already stays
+    ///
+    /// A field is a path into the value: customer.address.city, items[0].sku, "a.b".c with a key in double quotes that holds other
+    /// signs, and . for the value itself.
+    Index {
+        name: String,
+        #[arg(required = true, value_name = "PATH")]
+        fields: Vec<String>,
+    },
+    /// Remove indexes of a dict
+    Unindex {
+        name: String,
+        #[arg(required = true, value_name = "PATH")]
+        fields: Vec<String>,
+    },
+    /// The indexes of a dict
+    Indexes { name: String },
     /// What is put into a dict and removed, as it happens, until Ctrl-C
     Watch {
         name: String,
@@ -42,6 +61,9 @@ impl DictCommand {
             DictCommand::Delete { .. } => "dict delete",
             DictCommand::Increment { .. } => "dict increment",
             DictCommand::List(_) => "dict list",
+            DictCommand::Index { .. } => "dict index",
+            DictCommand::Unindex { .. } => "dict unindex",
+            DictCommand::Indexes { .. } => "dict indexes",
             DictCommand::Watch { .. } => "dict watch",
         }
     }
@@ -84,4 +106,10 @@ pub(crate) struct List {
     /// The last key first
     #[arg(long, requires = "name")]
     pub(crate) backward: bool,
+    /// Only those whose values are so: age >= 30 and city = "Delft", or {"field": "age", "at_least": 30}
+    #[arg(long = "where", value_name = "FILTER", requires = "name", value_parser = parse_where)]
+    pub(crate) filter: Option<Where>,
+    /// Say how they would be found, instead: by which index, and what is left to be looked at
+    #[arg(long, requires = "filter")]
+    pub(crate) explain: bool,
 }

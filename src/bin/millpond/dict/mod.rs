@@ -1,6 +1,7 @@
-//! `dict get`, `set`, `delete`, `increment`, `list` and `watch`.
+//! `dict get`, `set`, `delete`, `increment`, `list` and `watch`; `index`, `unindex` and `indexes` are in `index`.
 
 pub(crate) mod args;
+pub(crate) mod index;
 
 use millpond::blocking::{Dict, Store};
 use millpond::{DictChange, DictHead, Entry, Put};
@@ -91,7 +92,13 @@ pub(crate) fn increment(store: &Store, (name, key, by): (&str, &str, i64), show:
 
 pub(crate) fn list(store: &Store, list: &List, show: &mut Show) -> Done<u8> {
     let Some(name) = &list.name else { return all(store, show) };
+    if let (Some(filter), true) = (&list.filter, list.explain) {
+        return index::explain(store, name, filter.clone(), show);
+    }
     let mut entries = store.dict::<Json>(name).entries(&list.prefix);
+    if let Some(filter) = &list.filter {
+        entries = entries.matching(filter.clone());
+    }
     if let Some(after) = &list.after {
         entries = entries.after(after);
     }
