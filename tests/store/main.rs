@@ -37,6 +37,8 @@ mod event_stores;
 mod events;
 mod executors;
 mod figures;
+mod filter_model;
+mod filters;
 mod following;
 mod group_members;
 mod groups;
