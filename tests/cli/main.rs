@@ -5,6 +5,7 @@
 mod dict;
 mod events;
 mod feed;
+mod filter;
 mod lock;
 mod projection;
 mod queue;
