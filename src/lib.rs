@@ -32,6 +32,8 @@
 //! - A [time to live](Put::ttl) is exact in every view: when it is over the value is not there for `get`, `entries`, `count`, nor for
 //!   what a write expects.
 //! - In a [batch](Batch::set), and so with the rows of a [projection](Rows), it is all or nothing with everything else.
+//! - A [filter](Where) picks [entries](Entries::matching) out by what is in their values, and finds the same with an
+//!   [index](Dict::index) as without one; [`explain`](Dict::explain) says which is used. Numbers are compared exactly.
 //!
 //! Not for what has a history: that is an [aggregate](Aggregate). Not for what is large: a value is read and written whole, and may
 //! have 4 MiB. Not for a lock: that is a [lock](Lock), which is given back when its holder dies.

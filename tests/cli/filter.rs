@@ -90,8 +90,9 @@ fn records_and_events_are_picked_out() {
     assert_eq!(numbers(&["events", "all", "--where", "n >= 3"]), [3, 4]);
     assert_eq!(numbers(&["events", "all", "--category", "s", "--where", "n < 2", "--limit", "1"]), [0]);
     assert_eq!(numbers(&["events", "read", "s-1", "--where", "n != 1"]), [3]);
-    let mut tail =
-        Running::start(&bench, &["--json", "log", "tail", "l", "-n", "0", "-f", "--where", "n > 9"]);
+    let arguments = ["--json", "log", "tail", "l", "-n", "1", "-f", "--where", "n > 3 and n != 9"];
+    let mut tail = Running::start(&bench, &arguments);
+    assert!(tail.line().contains("\"n\":4"));
     bench.printed(&["log", "append", "l", "{\"n\": 9}"]);
     bench.printed(&["log", "append", "l", "{\"n\": 10}"]);
     assert!(tail.line().contains("\"n\":10"));

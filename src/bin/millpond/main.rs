@@ -190,7 +190,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `queue push`, `queue every` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `queue push`, `queue every` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)
