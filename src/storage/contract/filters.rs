@@ -262,10 +262,14 @@ pub(super) fn g6_an_index_leads_to_what_a_scan_finds(stage: &Stage<'_>) {
         }
         texts.extend(["\"\"", "\"a\"", "\"\\u0000\""].map(|prefix| format!("{at} begins with {prefix}")));
     }
+    // Each of three values leads to one entry, and the first is not wanted.
+    texts.push("v in (null, \"a\", \"b\") and n > 11".to_owned());
     let scanned: Vec<_> = texts.iter().map(|text| keys(stage, &query(text), 7)).collect();
     index(&mut a, &[".", "v", "n"]);
     for (text, scanned) in texts.iter().zip(scanned) {
-        assert_eq!(keys(stage, &query(text), 7), scanned, "{text}");
+        for limit in [2, 7] {
+            assert_eq!(keys(stage, &query(text), limit), scanned, "{text}");
+        }
         let matcher = Matcher::new(&wanted(text), fields());
         let all = keys(stage, &Query { filter: None, ..query(text) }, 100);
         let is_so = |key: &String| {
