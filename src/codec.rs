@@ -35,6 +35,7 @@ pub(crate) fn from_data<T: DeserializeOwned>(what: &(impl Display + ?Sized), dat
     let decoded = match data {
         Data::Json(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
         Data::Bincode(bytes) => from_bincode(bytes),
+        Data::Sealed(_) => Err("it is sealed".to_owned()),
     };
     decoded.map_err(|reason| Error::Decode { what: what.to_string(), reason })
 }

@@ -322,6 +322,7 @@ pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
 pub use crate::dict::{Dict, DictChange, DictChanges, DictIndex, Entries, Entry, Explained, Put};
+pub use crate::dict::{SealKey, SealedDict};
 pub use crate::durable::{Consumer, Durable};
 pub use crate::erase::Deleted;
 pub use crate::events::{Appended, Event, Events, Imported};

@@ -120,7 +120,7 @@ impl Recorded {
     pub fn json(&self) -> Option<&str> {
         match &self.0.data {
             Data::Json(text) => Some(text),
-            Data::Bincode(_) => None,
+            Data::Bincode(_) | Data::Sealed(_) => None,
         }
     }
 

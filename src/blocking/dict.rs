@@ -188,7 +188,7 @@ impl<T: Serialize + DeserializeOwned> Dict<T> {
 #[derive(Debug)]
 #[must_use = "nothing is read until entries are asked for"]
 pub struct Entries<T> {
-    entries: crate::Entries<T>,
+    pub(super) entries: crate::Entries<T>,
 }
 
 impl<T> Entries<T> {
@@ -225,7 +225,7 @@ impl<T: DeserializeOwned> Iterator for Entries<T> {
 #[derive(Debug)]
 #[must_use = "nothing is read until changes are asked for"]
 pub struct DictChanges<T> {
-    changes: crate::DictChanges<T>,
+    pub(super) changes: crate::DictChanges<T>,
 }
 
 impl<T: DeserializeOwned> Iterator for DictChanges<T> {

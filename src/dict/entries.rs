@@ -18,6 +18,7 @@ use millpond_actors::storage::View;
 use millpond_actors::storage::dict::{Entry as Record, Query};
 
 use super::entry::Entry;
+use super::seal::{self, Vault};
 use crate::filter::Where;
 use crate::paging::{Leaf, Paged, Pages};
 
@@ -26,6 +27,8 @@ use crate::paging::{Leaf, Paged, Pages};
 pub(super) struct Walk {
     query: Query,
     clock: Arc<dyn Clock>,
+    /// Whether the dict is taken for a sealed one.
+    sealed: bool,
 }
 
 impl Paged for Walk {
@@ -33,6 +36,9 @@ impl Paged for Walk {
     type Place = String;
 
     fn read(&self, most: u32, view: &mut dyn View) -> Result<Leaf<Record, String>> {
+        if self.query.after.is_none() {
+            seal::check(view, &self.query.dict, self.sealed)?;
+        }
         let page = view.dict_page(&Query { limit: most, ..self.query.clone() }, self.clock.now())?;
         Ok(Leaf { records: page.entries, last: page.last, more: page.more })
     }
@@ -58,6 +64,7 @@ impl Paged for Walk {
 pub struct Entries<T> {
     name: Result<Name>,
     pages: Pages<Walk>,
+    vault: Option<Arc<Vault>>,
     values: PhantomData<fn() -> T>,
 }
 
@@ -68,13 +75,19 @@ impl<T> fmt::Debug for Entries<T> {
 }
 
 impl<T> Entries<T> {
-    pub(super) fn new(runtime: &Arc<Runtime>, name: Result<Name>, prefix: &str) -> Entries<T> {
-        let clock = Arc::clone(&runtime.seams().clock);
+    pub(super) fn new(
+        runtime: &Arc<Runtime>,
+        name: Result<Name>,
+        vault: Option<Arc<Vault>>,
+        prefix: &str,
+    ) -> Entries<T> {
+        let (clock, sealed) = (Arc::clone(&runtime.seams().clock), vault.is_some());
         let query = name.clone().map(|dict| {
             let (prefix, limit) = (prefix.into(), limits::PAGE_ROWS);
-            Walk { query: Query { dict, prefix, after: None, backward: false, filter: None, limit }, clock }
+            let query = Query { dict, prefix, after: None, backward: false, filter: None, limit };
+            Walk { query, clock, sealed }
         });
-        Entries { name, pages: Pages::new(runtime, query), values: PhantomData }
+        Entries { name, pages: Pages::new(runtime, query), vault, values: PhantomData }
     }
 
     fn change(self, change: impl FnOnce(&mut Query)) -> Entries<T> {
@@ -140,7 +153,7 @@ impl<T: DeserializeOwned> Entries<T> {
 
     fn decode(&self, found: Result<Record>) -> Result<Entry<T>> {
         match &self.name {
-            Ok(name) => Entry::of(name, found?),
+            Ok(name) => Entry::of(name, self.vault.as_deref(), found?),
             Err(error) => Err(error.clone()),
         }
     }

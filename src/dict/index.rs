@@ -7,7 +7,7 @@ use std::sync::Arc;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::storage::View;
-use millpond_actors::storage::dict::{DropIndex, Index, Indexed, MakeIndex, Progress, Query};
+use millpond_actors::storage::dict::{DropIndex, Index, Indexed, MakeIndex, Progress, Query, unfiltered};
 use millpond_actors::storage::filter::plan::{MOST, Standing, Way};
 use millpond_actors::storage::filter::{Filter, Path};
 
@@ -249,6 +249,7 @@ fn paths(fields: impl IntoIterator<Item = impl AsRef<str>>) -> Result<BTreeSet<P
 fn more(indexed: Indexed, make: &MakeIndex) -> Result<bool> {
     match indexed {
         Indexed::Done { more } => Ok(more),
+        Indexed::Sealed => Err(unfiltered(&make.dict)),
         Indexed::TooMany { there } => {
             let (size, limit) = (there + make.paths.len() as u64, limits::INDEXES_PER_DICT as u64);
             Err(Error::TooLarge { what: "the indexes of a dict, with those that are there,", size, limit })

@@ -64,6 +64,7 @@ mod reading;
 #[cfg(feature = "testing")]
 mod scenarios;
 mod schedules;
+mod sealed_dicts;
 mod sealing;
 mod shared_locks;
 mod sql;

@@ -254,7 +254,7 @@ fn formats_in_their_room(sources: &[Source]) -> Vec<String> {
         }
     };
     let mut wrong = named(sources, other("src/codec.rs"), &["serde_json", "bincode"]);
-    wrong.extend(named(sources, other("src/sealed.rs"), &["chacha20poly1305"]));
+    wrong.extend(named(sources, other("src/sealed.rs"), &["chacha20poly1305", "argon2"]));
     wrong
 }
 

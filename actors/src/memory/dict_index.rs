@@ -6,7 +6,9 @@ use super::store::Store;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Data;
-use crate::storage::dict::{DropIndex, Index, Indexed, MakeIndex, Progress, Query, Unindexed};
+use crate::storage::dict::{
+    DropIndex, Index, Indexed, Kept, MakeIndex, Progress, Query, Unindexed, unfiltered,
+};
 use crate::storage::filter::plan::{self, MOST, Span, Standing};
 use crate::storage::filter::{self, Path};
 
@@ -20,6 +22,9 @@ pub(super) type Row = (u64, Path, filter::Key, Box<str>);
 impl Store {
     /// Indexes some entries.
     pub(super) fn dict_index(&mut self, index: &MakeIndex) -> Indexed {
+        if self.is_sealed(&index.dict) == Some(true) {
+            return Indexed::Sealed;
+        }
         let there = self.dict_id(&index.dict).map_or(0, |dict| self.paths(dict).len());
         let is_new = |path: &&Path| {
             self.dict_id(&index.dict).is_none_or(|dict| self.indexes.get(&(dict, (*path).clone())).is_none())
@@ -111,6 +116,11 @@ impl Store {
         }
     }
 
+    /// Whether a dict has an index.
+    pub(super) fn is_indexed(&self, dict: u64) -> bool {
+        self.indexes.working().keys().any(|(of, _)| *of == dict)
+    }
+
     fn paths(&self, dict: u64) -> Vec<Path> {
         let own = self.indexes.working().keys().filter(|(of, _)| *of == dict);
         own.map(|(_, path)| path.clone()).collect()
@@ -145,6 +155,9 @@ impl Store {
         let (Some(filter), Some(dict)) = (&query.filter, self.dict_names.committed().get(&query.dict)) else {
             return Ok(Vec::new());
         };
+        if matches!(self.dict_kept(&query.dict), Some(Kept::Sealed(_))) {
+            return Err(unfiltered(&query.dict));
+        }
         let complete: Vec<Path> = self
             .dict_indexes(&query.dict)
             .into_iter()

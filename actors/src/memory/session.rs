@@ -329,6 +329,10 @@ impl Tables for MemorySession {
         self.operate(|store, me| Ok(store.dict_clear(me, operation)))
     }
 
+    fn dict_seal(&mut self, operation: &dict::Seal) -> Result<Option<dict::Kept>> {
+        self.operate(|store, _| Ok(store.dict_seal(operation)))
+    }
+
     fn dict_index(&mut self, operation: &dict::MakeIndex) -> Result<dict::Indexed> {
         self.operate(|store, _| Ok(store.dict_index(operation)))
     }

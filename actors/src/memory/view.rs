@@ -55,7 +55,11 @@ impl View for MemoryView {
     }
 
     fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page> {
-        Ok(self.0.store().dict_page(query, now))
+        self.0.store().dict_page(query, now)
+    }
+
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dict::Kept>> {
+        Ok(self.0.store().dict_kept(dict))
     }
 
     fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dict::Index>> {

@@ -59,6 +59,7 @@ impl Outcome {
             Outcome::DictSet(written) => !matches!(written, dict::Written::Done { .. }),
             Outcome::DictRemove(removed) => !matches!(removed, dict::Removed::Done { .. }),
             Outcome::DictIncrement(incremented) => !matches!(incremented, dict::Incremented::Done { .. }),
+            Outcome::DictSeal(before) => before.is_some(),
             Outcome::DictIndex(indexed) => !matches!(indexed, dict::Indexed::Done { .. }),
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,

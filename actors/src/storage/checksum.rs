@@ -24,6 +24,8 @@ pub enum Kind {
     Entry = 9,
     /// An index of a dict; its sequence is the dict's row, its type the path.
     Index = 20,
+    /// How a dict is sealed.
+    Seal = 21,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

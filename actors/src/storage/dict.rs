@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Data;
 use super::filter::{Filter, Path};
 use crate::clock::{Moment, millis};
+use crate::error::Error;
 use crate::limits;
 use crate::name::Name;
 
@@ -55,6 +56,25 @@ pub struct Set {
     pub expected: Expected,
 }
 
+/// Have a dict that was never used keep its values sealed, for ever. What it is sealed with is nobody's business here: whoever has the
+/// key knows it by these bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// The dict; it comes into being.
+    pub dict: Name,
+    /// How its key is made, and what it is known by.
+    pub seal: Box<[u8]>,
+}
+
+/// How a dict keeps its values, if it was used: its first use says so, and it stays so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// As they are. What is written to it has to be plain, and whoever asks has to take it for that.
+    Plain,
+    /// Sealed, by this seal. What is written to it has to be sealed.
+    Sealed(Box<[u8]>),
+}
+
 /// What became of [`Set`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -72,6 +92,8 @@ pub enum Written {
         /// The version of what is there.
         actual: Option<u64>,
     },
+    /// The dict is sealed and the value is not, or the other way round.
+    Otherwise,
 }
 
 /// Remove an entry.
@@ -81,6 +103,8 @@ pub struct Remove {
     pub dict: Name,
     /// The key.
     pub key: Box<str>,
+    /// Whether the dict is taken for a sealed one.
+    pub sealed: bool,
     /// What must be so before.
     pub expected: Expected,
 }
@@ -100,6 +124,8 @@ pub enum Removed {
         /// The version of what is there.
         actual: Option<u64>,
     },
+    /// The dict is sealed and is not taken for that, or the other way round.
+    Otherwise,
 }
 
 /// Add to a number, which is 0 if there is none. Its time stays as it is.
@@ -127,6 +153,8 @@ pub enum Incremented {
     },
     /// What is there is no whole number of 64 bits, as JSON.
     NoNumber,
+    /// The dict is sealed: nobody can add to what he cannot read.
+    Otherwise,
     /// The sum would be none.
     Overflow {
         /// What is there.
@@ -141,6 +169,8 @@ pub struct Clear {
     pub dict: Name,
     /// Those whose keys begin so.
     pub prefix: Box<str>,
+    /// Whether the dict is taken for a sealed one.
+    pub sealed: bool,
     /// How many at most.
     pub limit: u32,
 }
@@ -154,6 +184,8 @@ pub struct Cleared {
     pub removed: Vec<Box<str>>,
     /// Whether there may be more.
     pub more: bool,
+    /// The dict is sealed and is not taken for that, or the other way round. Nothing was removed.
+    pub otherwise: bool,
 }
 
 /// Index fields of a dict, in steps. An index that is not there yet is declared, and from then on every write keeps it up; what was
@@ -181,6 +213,8 @@ pub enum Indexed {
         /// So many there are.
         there: u64,
     },
+    /// The dict is sealed: there is nothing that could be indexed.
+    Sealed,
 }
 
 /// Remove indexes of a dict, in steps. It is not used or kept up any more from the first of them on.
@@ -280,6 +314,8 @@ pub struct Head {
     pub version: u64,
     /// So many entries there are.
     pub count: u64,
+    /// Whether its values are sealed.
+    pub sealed: bool,
 }
 
 /// Until when an entry is there. The boot clock decides as long as the machine runs, so that nobody who sets the wall clock makes
@@ -310,12 +346,19 @@ impl Life {
     }
 }
 
+/// A filter that is asked of a sealed dict, as an error.
+#[must_use]
+pub fn unfiltered(dict: &Name) -> Error {
+    let reason = "its values can be read by whoever has the key only, and by no filter or index".to_owned();
+    Error::Unsupported { what: format!("a filter on sealed dict \"{dict}\""), reason }
+}
+
 /// A whole number as it is kept, and as it is read.
 #[must_use]
 pub fn number(data: &Data) -> Option<i64> {
     match data {
         Data::Json(text) => text.parse().ok(),
-        Data::Bincode(_) => None,
+        Data::Bincode(_) | Data::Sealed(_) => None,
     }
 }
 

@@ -225,6 +225,8 @@ operations! {
     dict_increment: DictIncrement(dict::Increment) => dict::Incremented;
     /// Remove many entries of a dict.
     dict_clear: DictClear(dict::Clear) => dict::Cleared;
+    /// Have a dict keep its values sealed. How it keeps them before; `None` if it was not used, and is sealed now.
+    dict_seal: DictSeal(dict::Seal) => Option<dict::Kept>;
     /// Index fields of a dict, a few entries at a time.
     dict_index: DictIndex(dict::MakeIndex) => dict::Indexed;
     /// Remove indexes of a dict, a few entries at a time.
@@ -446,6 +448,12 @@ pub trait View: Send {
     /// # Errors
     /// What the database said. A damaged entry is an item of the page, not an error of it.
     fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page>;
+
+    /// How a dict keeps its values, if it was used.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dict::Kept>>;
 
     /// The indexes of a dict, by path.
     ///

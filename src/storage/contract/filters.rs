@@ -153,7 +153,7 @@ pub(super) fn an_index_is_made_in_steps_and_kept_up(stage: &Stage<'_>) {
     // Another process writes meanwhile, before and behind the place.
     b.run(set("aaa", r#"{"age": 36}"#));
     b.run(set("dan", r#"{"age": 37}"#));
-    b.run(Remove { dict: name("d"), key: "ada".into(), expected: Expected::Any });
+    b.run(Remove { dict: name("d"), key: "ada".into(), sealed: false, expected: Expected::Any });
     assert_eq!(b.run(make(&["age"], 1)), Indexed::Done { more: true });
     assert_eq!(a.run(make(&["age"], 9)), Indexed::Done { more: false });
     assert_eq!(indexes(stage), [("age".into(), Progress::Complete, 4)]);
@@ -178,7 +178,7 @@ pub(super) fn an_index_is_made_in_steps_and_kept_up(stage: &Stage<'_>) {
         ("age".into(), Progress::Complete, 5),
         "what is over has gone with that write"
     );
-    a.run(Clear { dict: name("d"), prefix: "".into(), limit: 100 });
+    a.run(Clear { dict: name("d"), prefix: "".into(), sealed: false, limit: 100 });
     assert_eq!(indexes(stage).iter().map(|(_, _, rows)| *rows).collect::<Vec<_>>(), [0, 0]);
     // In a dict that has nothing yet.
     let other = MakeIndex { dict: name("other"), ..make(&["x"], 1) };

@@ -264,6 +264,7 @@ macro_rules! contract_suite {
                     many_are_removed_a_few_at_a_time
                     d1_what_is_over_is_removed_without_a_word
                     g2_a_dict_is_a_part_of_its_batch
+                    d16_a_dict_is_sealed_before_its_first_use_or_never
                 }
                 filters {
                     a_filter_picks_entries_out

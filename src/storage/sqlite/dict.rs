@@ -24,6 +24,15 @@ pub(super) struct Dict {
     version: u64,
     /// So many indexes it has.
     pub(super) indexed: u64,
+    /// Its values are sealed.
+    pub(super) sealed: bool,
+}
+
+impl Dict {
+    /// Whether it was ever used, so that it is known how it keeps its values.
+    pub(super) fn is_used(&self) -> bool {
+        self.sealed || self.version > 0 || self.indexed > 0
+    }
 }
 
 /// An entry, whether its time is over or not.
@@ -52,11 +61,13 @@ impl Found {
     }
 }
 
-const DICT: &str = "SELECT d.id, d.version, d.indexed, d.name = ?1
+const DICT: &str = "SELECT d.id, d.version, d.indexed, d.seal IS NOT NULL, d.name = ?1
     FROM dict i LEFT JOIN dict d ON d.id = i.id WHERE i.name = ?1";
 
 pub(super) fn dict(connection: &Connection, name: &Name) -> Result<Option<Dict>> {
-    let read = |row: &Row<'_>| Ok(Dict { id: row.get(0)?, version: row.get(1)?, indexed: row.get(2)? });
+    let read = |row: &Row<'_>| {
+        Ok(Dict { id: row.get(0)?, version: row.get(1)?, indexed: row.get(2)?, sealed: row.get(3)? })
+    };
     look_up(connection, DICT, ("dict", name), [name.as_str()], read)
 }
 
@@ -122,6 +133,9 @@ impl SqliteSession {
     /// Puts a value under a key.
     pub(super) fn set_entry(&mut self, set: &Set) -> Result<Written> {
         let row = dict(&self.connection, &set.dict)?;
+        if row.as_ref().is_some_and(|row| row.sealed) != set.data.is_sealed() {
+            return Ok(Written::Otherwise);
+        }
         let found = self.living(&set.dict, row.as_ref(), &set.key)?;
         let actual = found.map(|found| found.entry.version);
         if !set.expected.is_met(actual) {
@@ -138,6 +152,9 @@ impl SqliteSession {
     /// Removes an entry.
     pub(super) fn remove_entry(&mut self, remove: &Remove) -> Result<Removed> {
         let row = dict(&self.connection, &remove.dict)?;
+        if row.as_ref().is_some_and(|row| row.sealed != remove.sealed) {
+            return Ok(Removed::Otherwise);
+        }
         let found = self.living(&remove.dict, row.as_ref(), &remove.key)?;
         let actual = found.as_ref().map(|found| found.entry.version);
         if !remove.expected.is_met(actual) {
@@ -157,6 +174,9 @@ impl SqliteSession {
     /// Adds to a number.
     pub(super) fn increment_entry(&mut self, increment: &Increment) -> Result<Incremented> {
         let row = dict(&self.connection, &increment.dict)?;
+        if row.as_ref().is_some_and(|row| row.sealed) {
+            return Ok(Incremented::Otherwise);
+        }
         let found = self.living(&increment.dict, row.as_ref(), &increment.key)?;
         let before = match &found {
             None => 0,
@@ -180,9 +200,11 @@ impl SqliteSession {
 
     /// Removes entries, so many at most. Those whose time is over go with them, without a word.
     pub(super) fn clear_entries(&mut self, clear: &Clear) -> Result<Cleared> {
-        let Some(row) = dict(&self.connection, &clear.dict)? else {
-            return Ok(Cleared { dict: None, removed: Vec::new(), more: false });
-        };
+        let nothing = Cleared { dict: None, removed: Vec::new(), more: false, otherwise: false };
+        let Some(row) = dict(&self.connection, &clear.dict)? else { return Ok(nothing) };
+        if row.sealed != clear.sealed {
+            return Ok(Cleared { otherwise: true, ..nothing });
+        }
         let (limit, clocks) = (clear.limit as usize, self.clocks());
         let mut statement = self.connection.prepare_cached(Self::CLEARED).map_err(database)?;
         let found = statement.query_map(params![row.id, clear.prefix, limit + 1], |row| {
@@ -199,7 +221,7 @@ impl SqliteSession {
         found.retain(|(_, life)| living(life));
         let removed: Vec<Box<str>> = found.into_iter().map(|(key, _)| key).collect();
         let row = if removed.is_empty() { row } else { self.change_dict(&clear.dict, Some(row))? };
-        Ok(Cleared { dict: Some((row.id, row.version)), removed, more })
+        Ok(Cleared { dict: Some((row.id, row.version)), removed, more, otherwise: false })
     }
 
     fn clocks(&self) -> Clocks {
@@ -229,7 +251,7 @@ impl SqliteSession {
     pub(super) fn make_dict(&self, name: &Name) -> Result<Dict> {
         let mut statement = self.connection.prepare_cached(Self::MAKE_DICT).map_err(database)?;
         let id = statement.insert([name.as_str()]).map_err(database)?.unsigned_abs();
-        Ok(Dict { id, version: 0, indexed: 0 })
+        Ok(Dict { id, version: 0, indexed: 0, sealed: false })
     }
 
     const PUT_ENTRY: &str = "INSERT OR REPLACE INTO dict_entry
@@ -239,7 +261,7 @@ impl SqliteSession {
     fn put_entry(
         &self,
         name: &Name,
-        Dict { id: dict, version, indexed }: &Dict,
+        Dict { id: dict, version, indexed, .. }: &Dict,
         key: &str,
         (schema, data): (u32, &Data),
         life: Option<Life>,
@@ -309,7 +331,7 @@ pub(super) fn entry(
     Ok(found.filter(|found| found.is_there(clocks)).map(|found| found.entry))
 }
 
-const HEADS: &str = "SELECT id, name, version FROM dict WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
+const HEADS: &str = "SELECT id, name, version, seal IS NOT NULL FROM dict WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
 const COUNT: &str = "SELECT count(*) FROM dict_entry WHERE dict = ?1 AND
     (ends_at IS NULL OR CASE WHEN boot = ?2 THEN ends_boot > ?3 ELSE ends_at > ?4 END)";
 
@@ -321,8 +343,8 @@ fn count(connection: &Connection, dict: u64, clocks: Clocks) -> Result<u64> {
 
 /// How a dict stands.
 pub(super) fn head(connection: &Connection, name: &Name, clocks: Clocks) -> Result<Option<Head>> {
-    let Some(Dict { id, version, .. }) = dict(connection, name)? else { return Ok(None) };
-    Ok(Some(Head { id, name: name.to_string(), version, count: count(connection, id, clocks)? }))
+    let Some(Dict { id, version, sealed, .. }) = dict(connection, name)? else { return Ok(None) };
+    Ok(Some(Head { id, name: name.to_string(), version, count: count(connection, id, clocks)?, sealed }))
 }
 
 /// Up to so many dicts behind a name.
@@ -333,8 +355,9 @@ pub(super) fn list(
     clocks: Clocks,
 ) -> Result<Vec<Head>> {
     let mut statement = connection.prepare_cached(HEADS).map_err(database)?;
-    let read =
-        |row: &Row<'_>| Ok(Head { id: row.get(0)?, name: row.get(1)?, version: row.get(2)?, count: 0 });
+    let read = |row: &Row<'_>| {
+        Ok(Head { id: row.get(0)?, name: row.get(1)?, version: row.get(2)?, count: 0, sealed: row.get(3)? })
+    };
     let rows = statement.query_map(params![after, limit], read).map_err(database)?;
     let mut heads: Vec<Head> = rows.collect::<rusqlite::Result<_>>().map_err(database)?;
     for head in &mut heads {

@@ -8,7 +8,9 @@ use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::Data;
 use millpond_actors::storage::checksum::{self, Kind};
-use millpond_actors::storage::dict::{DropIndex, Index, Indexed, MakeIndex, Progress, Query, Unindexed};
+use millpond_actors::storage::dict::{
+    DropIndex, Index, Indexed, MakeIndex, Progress, Query, Unindexed, unfiltered,
+};
 use millpond_actors::storage::filter::plan::{self, MOST, Span, Standing};
 use millpond_actors::storage::filter::{Key, Path};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -81,6 +83,9 @@ impl SqliteSession {
     /// Indexes some entries.
     pub(super) fn make_index(&mut self, index: &MakeIndex) -> Result<Indexed> {
         let row = dict(&self.connection, &index.dict)?;
+        if row.as_ref().is_some_and(|row| row.sealed) {
+            return Ok(Indexed::Sealed);
+        }
         let there = row.as_ref().map_or(Ok(Vec::new()), |row| declared(&self.connection, row.id))?;
         let there: Vec<Declared> = there.into_iter().collect::<Result<_>>()?;
         let is_new = |path: &&Path| !there.iter().any(|index| index.path == **path);
@@ -307,6 +312,9 @@ pub(super) fn count(
 pub(super) fn ways(connection: &Connection, query: &Query) -> Result<Vec<Standing>> {
     let Some(filter) = &query.filter else { return Ok(Vec::new()) };
     let Some(row) = dict(connection, &query.dict)? else { return Ok(Vec::new()) };
+    if row.sealed {
+        return Err(unfiltered(&query.dict));
+    }
     let indexes = complete(connection, row.id)?;
     let paths: Vec<Path> = indexes.iter().map(|index| index.path.clone()).collect();
     plan::choose(filter, &paths, &mut |path, spans| count(connection, &indexes, path, spans))

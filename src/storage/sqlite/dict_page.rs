@@ -2,7 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::limits;
-use millpond_actors::storage::dict::{Entry, Page, Query, behind};
+use millpond_actors::storage::dict::{Entry, Page, Query, behind, unfiltered};
 use millpond_actors::storage::filter::plan::{self, Way};
 use millpond_actors::storage::filter::{Fields, Filter, Matcher, Path};
 use rusqlite::{Connection, params};
@@ -18,6 +18,9 @@ const BEFORE: &str = entries!("WHERE dict = ?1 AND key < ?2 ORDER BY key DESC");
 /// Reads one page, within one snapshot.
 pub(super) fn page(connection: &Connection, query: &Query, clocks: Clocks, fields: Fields) -> Result<Page> {
     let Some(dict) = dict(connection, &query.dict)? else { return Ok(Page::default()) };
+    if query.filter.is_some() && dict.sealed {
+        return Err(unfiltered(&query.dict));
+    }
     let matcher = query.filter.as_ref().map(|filter| Matcher::new(filter, fields));
     let reading = Reading { query, clocks, matcher, page: Page::default(), bytes: 0, others: 0 };
     if let Some(filter) = query.filter.as_ref().filter(|_| dict.indexed > 0)

@@ -15,7 +15,7 @@
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
-//! | `dict`, `dict_index`, `dict_page` | dicts and their entries, what is indexed of them, how they are read page by page |
+//! | `dict`, `dict_index`, `dict_page`, `dict_seal` | dicts and their entries, what is indexed of them, how they are read page by page, which are sealed |
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
@@ -35,6 +35,7 @@ mod dense;
 mod dict;
 mod dict_index;
 mod dict_page;
+mod dict_seal;
 mod erase;
 mod error;
 mod events;

@@ -75,6 +75,10 @@ impl Tables for SqliteSession {
         self.clear_entries(operation)
     }
 
+    fn dict_seal(&mut self, operation: &dict::Seal) -> Result<Option<dict::Kept>> {
+        self.seal_dict(operation)
+    }
+
     fn dict_index(&mut self, operation: &dict::MakeIndex) -> Result<dict::Indexed> {
         self.make_index(operation)
     }

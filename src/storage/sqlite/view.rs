@@ -29,8 +29,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, change, dict, dict_index, dict_page, events, feed, lease, messages, open, process,
-    projection, schedule, snapshot, subject, subscription,
+    backlog, backup, change, dict, dict_index, dict_page, dict_seal, events, feed, lease, messages, open,
+    process, projection, schedule, snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -156,6 +156,11 @@ impl View for SqliteView {
     fn dict_page(&mut self, query: &dicts::Query, now: Moment) -> Result<dicts::Page> {
         let _snapshot = self.one_snapshot()?;
         dict_page::page(&self.connection, query, self.clocks(now), self.fields)
+    }
+
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dicts::Kept>> {
+        let _snapshot = self.one_snapshot()?;
+        dict_seal::kept(&self.connection, dict)
     }
 
     fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dicts::Index>> {

@@ -1,6 +1,8 @@
 //! What may happen to dicts.
 
-use millpond_actors::storage::dict::{Clear, DropIndex, Expected, Increment, MakeIndex, Query, Remove, Set};
+use millpond_actors::storage::dict::{
+    Clear, DropIndex, Expected, Increment, Kept, MakeIndex, Query, Remove, Seal, Set,
+};
 use millpond_actors::storage::filter::Path;
 use millpond_actors::storage::{Data, Operation};
 use proptest::prelude::*;
@@ -9,7 +11,7 @@ use super::super::stage::*;
 use super::Pair;
 use crate::Where;
 
-const DICTS: [&str; 2] = ["d", "e"];
+const DICTS: [&str; 3] = ["d", "e", "s"];
 const KEYS: [&str; 6] = ["a", "a1", "a2", "b", "ab", "ä"];
 const PATHS: [&str; 3] = [".", "a", "a[0]"];
 /// What is put there beside numbers, of all types.
@@ -44,6 +46,7 @@ pub(super) enum DictStep {
     Remove { at: (usize, usize), expected: Expected },
     Increment { at: (usize, usize), by: i64 },
     Clear { dict: usize, prefix: usize, limit: u32 },
+    Seal { dict: usize },
     SetValue { at: (usize, usize), value: usize, life_ms: Option<u64> },
     Index { dict: usize, paths: Vec<usize>, limit: u32 },
     Unindex { dict: usize, path: usize, limit: u32 },
@@ -66,6 +69,7 @@ pub(super) fn dict_steps() -> impl Strategy<Value = DictStep> {
         6 => (at(), 0..VALUES.len(), life.clone()).prop_map(|(at, value, life_ms)| {
             DictStep::SetValue { at, value, life_ms }
         }),
+        1 => (0..DICTS.len()).prop_map(|dict| DictStep::Seal { dict }),
         2 => (0..DICTS.len(), paths, 1..5_u32).prop_map(|(dict, paths, limit)| {
             DictStep::Index { dict, paths, limit }
         }),
@@ -93,11 +97,20 @@ pub(super) fn operation(step: &DictStep) -> Operation {
         }
         DictStep::Remove { at, expected } => {
             let (dict, key) = place(at);
-            Operation::DictRemove(Remove { dict, key, expected: *expected })
+            Operation::DictRemove(Remove { dict, key, sealed: false, expected: *expected })
         }
         DictStep::Increment { at, by } => {
             let (dict, key) = place(at);
             Operation::DictIncrement(Increment { dict, key, by: *by })
+        }
+        DictStep::Seal { dict } => {
+            Operation::DictSeal(Seal { dict: name(DICTS[*dict]), seal: Box::from(&b"seal"[..]) })
+        }
+        // In most dicts what is sealed is refused; one that is sealed in time takes nothing else.
+        DictStep::SetValue { at, value: 0, life_ms } => {
+            let ((dict, key), data) = (place(at), Data::Sealed(b"sealed".to_vec()));
+            let (life_ms, expected) = (*life_ms, Expected::Any);
+            Operation::DictSet(Set { dict, key, data, schema: 1, life_ms, expected })
         }
         DictStep::SetValue { at, value, life_ms } => {
             let ((dict, key), data) = (place(at), Data::Json(VALUES[*value].to_owned()));
@@ -114,7 +127,7 @@ pub(super) fn operation(step: &DictStep) -> Operation {
         }
         DictStep::Clear { dict, prefix, limit } => {
             let (dict, prefix) = (name(DICTS[*dict]), PREFIXES[*prefix].into());
-            Operation::DictClear(Clear { dict, prefix, limit: *limit })
+            Operation::DictClear(Clear { dict, prefix, sealed: false, limit: *limit })
         }
     }
 }
@@ -130,12 +143,17 @@ pub(super) fn compare(pair: &mut Pair) {
             pair.compare(|view| view.dict_page(&query, now));
         }
         pair.compare(|view| view.dict_indexes(&name(dict)));
+        let kept = pair.compare(|view| view.dict_kept(&name(dict)));
         for (at, text) in FILTERS.into_iter().enumerate() {
             let (prefix, backward, limit) =
                 [("", false, 99), ("a", true, 1), ("", true, 99), ("a", false, 2)][at % 4];
             let filter = Some(text.parse::<Where>().unwrap().filter().unwrap());
             let query =
                 Query { dict: name(dict), prefix: prefix.into(), after: None, backward, filter, limit };
+            if matches!(kept, Some(Kept::Sealed(_))) {
+                pair.both(|side| (side.view.dict_page(&query, now), side.view.dict_ways(&query)));
+                continue;
+            }
             pair.compare(|view| view.dict_page(&query, now));
             pair.compare(|view| view.dict_ways(&query));
         }

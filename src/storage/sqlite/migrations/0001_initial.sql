@@ -238,7 +238,8 @@ CREATE TABLE dict (
     id      INTEGER PRIMARY KEY,
     name    TEXT    NOT NULL UNIQUE,
     version INTEGER NOT NULL, -- so many changes it has had
-    indexed INTEGER NOT NULL  -- so many indexes it has
+    indexed INTEGER NOT NULL, -- so many indexes it has
+    seal    BLOB              -- if its values are sealed: how their key is made, and what it is known by
 ) STRICT;
 
 -- Which fields of the values of a dict are indexed, and what the indexes hold: what can be found out from the entries.
@@ -267,7 +268,7 @@ CREATE TABLE dict_entry (
     ends_boot INTEGER,          -- the same since boot, which decides as long as it is that boot
     boot      INTEGER,          -- which boot, as a number
     schema    INTEGER NOT NULL,
-    format    INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    format    INTEGER NOT NULL, -- 1 JSON, 2 Bincode, 3 sealed
     crc       INTEGER NOT NULL, -- CRC32C over dict name, version, key, its end, format, schema, data
     data      ANY     NOT NULL, -- TEXT for JSON, BLOB else
     PRIMARY KEY (dict, key)
