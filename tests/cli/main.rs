@@ -9,6 +9,7 @@ mod filter;
 mod lock;
 mod projection;
 mod queue;
+mod sealed;
 mod status;
 
 use std::fmt::Write as _;
@@ -42,7 +43,11 @@ impl Bench {
 
     fn program(&self, arguments: &[&str]) -> Program {
         let mut program = Program::new(cargo_bin("millpond"));
-        program.env("MILLPOND_STORE", self.path("a.db")).env_remove("MILLPOND_LOG").args(arguments);
+        program
+            .env("MILLPOND_STORE", self.path("a.db"))
+            .env_remove("MILLPOND_LOG")
+            .env_remove("MILLPOND_KEY")
+            .args(arguments);
         program
     }
 

@@ -93,12 +93,12 @@ fn run(args: Args) -> Done<u8> {
             let source = import::open(&import)?;
             store.write(|store| import::import(store, source, &import.prefix, &mut show))
         }
-        Command::Dict(DictCommand::Get { name, key }) => {
-            store.read(|store| dict::get(store, &name, &key, &mut show))
+        Command::Dict(DictCommand::Get { name, key, seal }) => {
+            store.read(|store| dict::get(store, (&name, &key), &seal, &mut show))
         }
         Command::Dict(DictCommand::Set(set)) => store.write(|store| dict::set(store, set, &mut show)),
-        Command::Dict(DictCommand::Delete { name, key }) => {
-            store.read(|store| dict::delete(store, &name, &key, &mut show))
+        Command::Dict(DictCommand::Delete { name, key, seal }) => {
+            store.read(|store| dict::delete(store, (&name, &key), &seal, &mut show))
         }
         Command::Dict(DictCommand::Increment { name, key, by }) => {
             store.write(|store| dict::increment(store, (&name, &key, by), &mut show))
@@ -112,8 +112,8 @@ fn run(args: Args) -> Done<u8> {
         Command::Dict(DictCommand::Indexes { name }) => {
             store.read(|store| dict::index::list(store, &name, &mut show))
         }
-        Command::Dict(DictCommand::Watch { name, prefix }) => {
-            store.write(|store| dict::watch(store, &name, &prefix, &mut show))
+        Command::Dict(DictCommand::Watch { name, prefix, seal }) => {
+            store.write(|store| dict::watch(store, (&name, &prefix), &seal, &mut show))
         }
         Command::Dict(DictCommand::List(list)) => store.read(|store| dict::list(store, &list, &mut show)),
         Command::Log(LogCommand::Append(send)) => store.write(|store| feed::append(store, send, &mut show)),

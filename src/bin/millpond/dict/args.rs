@@ -5,17 +5,28 @@ use std::time::Duration;
 use clap::Subcommand;
 use millpond::Where;
 
+use super::handle::Key;
 use crate::input::parse_where;
 use crate::time::parse_duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DictCommand {
     /// What is under a key; exit code 1 if there is nothing
-    Get { name: String, key: String },
+    Get {
+        name: String,
+        key: String,
+        #[command(flatten)]
+        seal: Key,
+    },
     /// Put a value under a key
     Set(Set),
     /// Remove what is under a key
-    Delete { name: String, key: String },
+    Delete {
+        name: String,
+        key: String,
+        #[command(flatten)]
+        seal: Key,
+    },
     /// Add to a whole number, which is 0 if there is none
     Increment {
         name: String,
@@ -49,6 +60,8 @@ pub(crate) enum DictCommand {
         /// Only what is under keys that begin so
         #[arg(long, value_name = "P", default_value = "")]
         prefix: String,
+        #[command(flatten)]
+        seal: Key,
     },
 }
 
@@ -88,6 +101,8 @@ pub(crate) struct Set {
     /// Only if what is under the key has this version
     #[arg(long, value_name = "N", conflicts_with_all = ["absent", "present"])]
     pub(crate) version: Option<u64>,
+    #[command(flatten)]
+    pub(crate) seal: Key,
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,4 +127,6 @@ pub(crate) struct List {
     /// Say how they would be found, instead: by which index, and what is left to be looked at
     #[arg(long, requires = "filter")]
     pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) seal: Key,
 }
