@@ -15,6 +15,8 @@ use serde::de::{
 };
 use serde::ser::{Impossible, Serialize, Serializer};
 pub use serde_json::Value as Json;
+/// A part of a JSON text, as it stands there.
+pub(crate) use serde_json::value::RawValue as Raw;
 
 /// A value as JSON text.
 pub(crate) fn to_json(what: &(impl Display + ?Sized), value: &impl Serialize) -> Result<String> {
@@ -33,6 +35,7 @@ pub(crate) fn from_data<T: DeserializeOwned>(what: &(impl Display + ?Sized), dat
     let decoded = match data {
         Data::Json(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
         Data::Bincode(bytes) => from_bincode(bytes),
+        Data::Sealed(_) => Err("it is sealed".to_owned()),
     };
     decoded.map_err(|reason| Error::Decode { what: what.to_string(), reason })
 }
@@ -41,6 +44,13 @@ pub(crate) fn from_data<T: DeserializeOwned>(what: &(impl Display + ?Sized), dat
 pub(crate) fn from_slice<T: DeserializeOwned>(what: &(impl Display + ?Sized), json: &[u8]) -> Result<T> {
     serde_json::from_slice(json)
         .map_err(|error| Error::Decode { what: what.to_string(), reason: error.to_string() })
+}
+
+/// Reads JSON text with whatever knows what to look for in it; `None` if it is not one JSON value, and nothing else.
+pub(crate) fn read_json<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Option<S::Value> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut json).ok()?;
+    json.end().ok().map(|()| value)
 }
 
 /// A value as bincode, for what can always be rebuilt.

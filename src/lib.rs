@@ -32,6 +32,8 @@
 //! - A [time to live](Put::ttl) is exact in every view: when it is over the value is not there for `get`, `entries`, `count`, nor for
 //!   what a write expects.
 //! - In a [batch](Batch::set), and so with the rows of a [projection](Rows), it is all or nothing with everything else.
+//! - A [filter](Where) picks [entries](Entries::matching) out by what is in their values, and finds the same with an
+//!   [index](Dict::index) as without one; [`explain`](Dict::explain) says which is used. Numbers are compared exactly.
 //!
 //! Not for what has a history: that is an [aggregate](Aggregate). Not for what is large: a value is read and written whole, and may
 //! have 4 MiB. Not for a lock: that is a [lock](Lock), which is given back when its holder dies.
@@ -328,6 +330,7 @@ mod durable;
 mod erase;
 mod events;
 mod feed;
+mod filter;
 mod following;
 mod group;
 mod leader;
@@ -386,11 +389,13 @@ pub use crate::channels::{Channels, ChannelsSubscription};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
-pub use crate::dict::{Dict, DictChange, DictChanges, Entries, Entry, Put};
+pub use crate::dict::{Dict, DictChange, DictChanges, DictIndex, Entries, Entry, Explained, Put};
+pub use crate::dict::{SealKey, SealedDict};
 pub use crate::durable::{Consumer, Durable};
 pub use crate::erase::Deleted;
 pub use crate::events::{Appended, Event, Events, Imported};
 pub use crate::feed::{Extent, History, Live, Message, Retention, Stamp, Subscription};
+pub use crate::filter::{Field, Literal, Where, field};
 pub use crate::following::Following;
 pub use crate::group::{Delivery, Group, Member};
 pub use crate::inspect::{Health, Inspector, SnapshotFigures, WriterFigures, WriterState};

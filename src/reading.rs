@@ -16,6 +16,7 @@ use millpond_actors::storage::stream::{Filter, Query, Recorded as Record, Scope}
 use millpond_actors::storage::{Data, Origin as Kept, View};
 
 use crate::codec;
+use crate::filter::Where;
 use crate::origin::Origin;
 use crate::paging::{Leaf, Paged, Pages};
 
@@ -119,7 +120,7 @@ impl Recorded {
     pub fn json(&self) -> Option<&str> {
         match &self.0.data {
             Data::Json(text) => Some(text),
-            Data::Bincode(_) => None,
+            Data::Bincode(_) | Data::Sealed(_) => None,
         }
     }
 
@@ -261,6 +262,30 @@ impl EventStream {
     /// Only what was recorded before this time, in milliseconds since 1970.
     pub fn recorded_before(self, ms: i64) -> EventStream {
         self.change(|query| query.filter.until = Some(ms))
+    }
+
+    /// Only events whose content is so, as JSON: that of a variant with one value is that value, of one with fields an object. It is
+    /// looked at where they are read, before they are decoded; one page looks at 16,384 at most that are left out. Whoever
+    /// [follows](EventStream::follow) them, or [projects](crate::Projection) them, gets no others either.
+    ///
+    /// # Examples
+    /// ```
+    /// use millpond::{Event, Expected, Json, Store, field};
+    /// # futures_executor::block_on(async {
+    /// let events = Store::memory().await?.events();
+    /// for (stream, cents) in [("account-1", 500), ("account-2", 7)] {
+    ///     let content = [("cents", cents)].into_iter().map(|(key, cents)| (key, Json::from(cents))).collect::<Json>();
+    ///     events.append(stream, Expected::Any, [Event::new("Deposited", &content)?]).await?;
+    /// }
+    /// let mut large = events.read_category("account").matching(field("cents").at_least(100));
+    /// assert_eq!(large.next().await.expect("one")?.stream(), "account-1");
+    /// assert!(large.next().await.is_none());
+    /// # Ok::<(), millpond::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn matching(self, filter: Where) -> EventStream {
+        let (content, checked) = filter.split();
+        EventStream { pages: self.pages.check(checked) }.change(|query| query.filter.content = content)
     }
 
     /// At most so many events, counted after filtering.

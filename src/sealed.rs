@@ -1,8 +1,9 @@
-//! Values that are encrypted for a subject: the only file that names a cipher.
+//! Values that are encrypted for a subject, and what dicts are sealed with: the only file that names a cipher.
 
 use std::fmt;
 use std::marker::PhantomData;
 
+use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
@@ -13,7 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use millpond_actors::clock::Rng;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::name::Name;
-use millpond_actors::storage::subject::Secret;
+use millpond_actors::storage::subject::{KEY_BYTES, Secret};
+use zeroize::Zeroizing;
 
 use crate::codec;
 
@@ -90,6 +92,47 @@ impl<T: DeserializeOwned> Sealed<T> {
         opened.map_err(|_| self.refused("it is damaged, or was sealed with another key"))?;
         codec::from_slice(&Described(&self.subject), &text)
     }
+}
+
+/// A text encrypted with a key, a random nonce before it, and `header` authenticated beside it; `None` if it is too long.
+pub(crate) fn encrypt(
+    key: &Secret,
+    rng: &dyn Rng,
+    header: &[u8],
+    mut text: Vec<u8>,
+) -> Result<Option<Vec<u8>>> {
+    let mut nonce = [0; NONCE_BYTES];
+    rng.fill(&mut nonce)?;
+    let cipher = XChaCha20Poly1305::new(key.bytes().into());
+    let sealed = cipher.encrypt_in_place(&XNonce::from(nonce), header, &mut text);
+    Ok(sealed.ok().map(|()| [&nonce[..], &text].concat()))
+}
+
+/// What was [encrypted](encrypt), if it was with this key and this header, and nobody has changed it since.
+pub(crate) fn decrypt(key: &Secret, header: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, text) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+    let mut text = Zeroizing::new(text.to_vec());
+    let cipher = XChaCha20Poly1305::new(key.bytes().into());
+    cipher.decrypt_in_place(&XNonce::from(*nonce), header, &mut *text).ok()?;
+    Some(text)
+}
+
+/// What it costs to make a key of a passphrase, and so to try one out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) memory_kib: u32,
+    pub(crate) passes: u32,
+    pub(crate) lanes: u32,
+}
+
+/// A key out of a passphrase, by Argon2id (RFC 9106); `None` for a cost that there cannot be.
+pub(crate) fn derive(passphrase: &[u8], salt: &[u8], cost: Cost) -> Option<Secret> {
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(KEY_BYTES)).ok()?;
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(passphrase, salt, &mut *key)
+        .ok()?;
+    Some(Secret::new(*key))
 }
 
 /// What is sealed, in the words of an error.

@@ -309,6 +309,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A sealed dict cannot be opened with this key. Nothing was read or written.
+    #[error("dict \"{dict}\" is sealed with another key: {reason}")]
+    WrongKey {
+        /// The dict.
+        dict: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// A write was guarded by a lock that its holder no longer holds.
     #[error(
         "the write was guarded by token {token} of lock \"{lock}\", which is no longer the current one; the lock was lost"

@@ -280,6 +280,34 @@ pub const CHUNKS_SWEPT: u32 = 2;
 /// Chunks that are swept at once by who does nothing else. Others of the group wait for it, a few milliseconds.
 pub const CHUNKS_SWEPT_AT_ONCE: u32 = 32;
 
+/// Comparisons in one filter, combinations included. Each is made for every value that is looked at.
+pub const FILTER_TESTS: usize = 256;
+
+/// Values that one filter compares with. Each may be a look into an index.
+pub const FILTER_VALUES: usize = 1_000;
+
+/// Bytes of all that one filter compares with.
+pub const FILTER_BYTES: usize = 64 << 10;
+
+/// How deep a filter may be nested: it is looked through by functions that call themselves.
+pub const FILTER_DEPTH: usize = 32;
+
+/// Steps of a path into a value.
+pub const PATH_SEGMENTS: usize = 32;
+
+/// The largest exponent of a number that is compared, with a digit before it: a file keeps it in four bytes. A number beyond it is
+/// there, and is compared with nothing.
+pub const NUMBER_EXPONENT: i32 = 1_000_000_000;
+
+/// Bytes that an index keeps of a value. Values that differ only behind them are told apart by reading them.
+pub const INDEXED_BYTES: usize = 256;
+
+/// Indexes of one dict: each is a row more for every value that is put.
+pub const INDEXES_PER_DICT: usize = 16;
+
+/// Entries that are indexed, or whose places in an index are removed, in one commit; others in the group wait for it.
+pub const INDEXED_AT_ONCE: u32 = 1_000;
+
 /// Partitions that the events of a projection may be divided into among its reactors. Each reads the events by itself, and is a lock
 /// that one of them holds.
 pub const PARTITIONS: u32 = 64;
@@ -304,7 +332,8 @@ pub const PAGE_ROWS: u32 = 1_000;
 /// A page ends early when it has gathered this much, so that large events do not add up.
 pub const PAGE_BYTES: usize = 8 << 20;
 
-/// Events of other partitions that are looked at for one page, so that no page keeps its snapshot for long.
+/// Events of other partitions, and records that a filter leaves out, that are looked at for one page, so that no page keeps its
+/// snapshot for long.
 pub const OTHERS_PER_PAGE: u32 = 16_384;
 
 /// Names whose rows are remembered, of streams and of feeds, so that an append need not look for them: about 2 MiB each, and

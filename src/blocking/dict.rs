@@ -7,7 +7,8 @@ use millpond_actors::error::Result;
 use millpond_actors::storage::dict::Head;
 
 use super::Inspector;
-use crate::dict::{DictChange, Entry, Put, heads};
+use crate::dict::{DictChange, DictIndex, Entry, Explained, Put, heads};
+use crate::filter::Where;
 
 /// A dict of values by key; see [`crate::Dict`].
 ///
@@ -73,6 +74,48 @@ impl<T> Dict<T> {
     /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
     pub fn clear(&self, prefix: impl AsRef<str>) -> Result<u64> {
         self.dict.clear_blocking(prefix.as_ref())
+    }
+}
+
+impl<T> Dict<T> {
+    /// See [`crate::Dict::index`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn index(&self, fields: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
+        self.dict.index_blocking(fields)
+    }
+
+    /// See [`crate::Dict::unindex`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn unindex(&self, fields: impl IntoIterator<Item = impl AsRef<str>>) -> Result<u64> {
+        self.dict.unindex_blocking(fields)
+    }
+
+    /// See [`crate::Dict::indexes`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn indexes(&self) -> Result<Vec<DictIndex>> {
+        self.dict.indexes_blocking()
+    }
+
+    /// See [`crate::Dict::count_where`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn count_where(&self, prefix: impl AsRef<str>, filter: Where) -> Result<u64> {
+        self.dict.count_where_blocking(prefix.as_ref(), filter)
+    }
+
+    /// See [`crate::Dict::explain`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`](crate::Error::WouldDeadlock).
+    pub fn explain(&self, filter: Where) -> Result<Explained> {
+        self.dict.explain_blocking(filter)
     }
 }
 
@@ -145,7 +188,7 @@ impl<T: Serialize + DeserializeOwned> Dict<T> {
 #[derive(Debug)]
 #[must_use = "nothing is read until entries are asked for"]
 pub struct Entries<T> {
-    entries: crate::Entries<T>,
+    pub(super) entries: crate::Entries<T>,
 }
 
 impl<T> Entries<T> {
@@ -157,6 +200,11 @@ impl<T> Entries<T> {
     /// See [`crate::Entries::last_first`].
     pub fn last_first(self) -> Entries<T> {
         Entries { entries: self.entries.last_first() }
+    }
+
+    /// See [`crate::Entries::matching`].
+    pub fn matching(self, filter: Where) -> Entries<T> {
+        Entries { entries: self.entries.matching(filter) }
     }
 
     /// See [`crate::Entries::limit`].
@@ -177,7 +225,7 @@ impl<T: DeserializeOwned> Iterator for Entries<T> {
 #[derive(Debug)]
 #[must_use = "nothing is read until changes are asked for"]
 pub struct DictChanges<T> {
-    changes: crate::DictChanges<T>,
+    pub(super) changes: crate::DictChanges<T>,
 }
 
 impl<T: DeserializeOwned> Iterator for DictChanges<T> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::LockGuard;
 use crate::events::{Appended, Event, Imported};
+use crate::filter::Where;
 use crate::reading::Recorded;
 
 /// All streams of a store; see [`crate::Events`].
@@ -136,6 +137,11 @@ impl EventStream {
     /// See [`crate::EventStream::recorded_before`].
     pub fn recorded_before(self, ms: i64) -> EventStream {
         EventStream { stream: self.stream.recorded_before(ms) }
+    }
+
+    /// See [`crate::EventStream::matching`].
+    pub fn matching(self, filter: Where) -> EventStream {
+        EventStream { stream: self.stream.matching(filter) }
     }
 
     /// See [`crate::EventStream::limit`].

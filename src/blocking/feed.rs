@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use millpond_actors::error::Result;
 
 use crate::feed::Message;
+use crate::filter::Where;
 
 /// Messages that are kept, as an iterator; see [`crate::History`].
 #[derive(Debug)]
@@ -36,6 +37,11 @@ impl<T> History<T> {
         History { history: self.history.newest_first() }
     }
 
+    /// See [`crate::History::matching`].
+    pub fn matching(self, filter: Where) -> History<T> {
+        History { history: self.history.matching(filter) }
+    }
+
     /// See [`crate::History::limit`].
     pub fn limit(self, limit: u64) -> History<T> {
         History { history: self.history.limit(limit) }
@@ -59,6 +65,14 @@ pub struct Subscription<T> {
 }
 
 impl<T> Subscription<T> {
+    /// See [`crate::Subscription::matching`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn matching(self, filter: Where) -> Result<Subscription<T>> {
+        Ok(Subscription { subscription: self.subscription.matching(filter)? })
+    }
+
     /// See [`crate::Subscription::next_sequence`].
     #[must_use]
     pub fn next_sequence(&self) -> u64 {

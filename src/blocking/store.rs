@@ -10,9 +10,10 @@ use millpond_actors::error::{Error, Result};
 
 use super::{
     Batch, Blobs, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, List, Lock, LockSet,
-    Log, Projection, Queue, RwLock, Semaphore, Subject, Timers,
+    Log, Projection, Queue, RwLock, SealedDict, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
+use crate::dict::SealKey;
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
 use crate::sealed::Sealed;
@@ -152,6 +153,12 @@ impl Store {
     #[must_use]
     pub fn dict<T>(&self, name: impl AsRef<str>) -> Dict<T> {
         Dict { dict: self.store.dict(name) }
+    }
+
+    /// See [`crate::Store::sealed_dict`].
+    #[must_use]
+    pub fn sealed_dict<T>(&self, name: impl AsRef<str>, key: SealKey) -> SealedDict<T> {
+        SealedDict { dict: self.store.sealed_dict(name, key) }
     }
 
     /// See [`crate::Store::log`].

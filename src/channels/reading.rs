@@ -116,8 +116,9 @@ impl Reading {
                 return Ok(false);
             }
             let from = cursor + 1;
-            let (backward, since, until, limit) = (false, None, None, room.rows);
-            let query = Query { kind: KIND, name: name.clone(), backward, from, to, since, until, limit };
+            let (backward, since, until, content, limit) = (false, None, None, None, room.rows);
+            let query =
+                Query { kind: KIND, name: name.clone(), backward, from, to, since, until, content, limit };
             let page = view.feed_page(&query)?;
             if from < page.first {
                 let missed = page.first - from;

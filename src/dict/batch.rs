@@ -48,7 +48,9 @@ impl Batch {
     /// added then.
     pub fn delete<T>(&mut self, dict: &Dict<T>, key: impl AsRef<str>) -> Result<Slot<bool>> {
         let remove = dict.removal(key.as_ref(), Expected::Any)?;
-        self.add::<Remove, _>(&dict.runtime, (Part::plain(remove), 0), |done| Ok(removed(done).is_some()))
+        let (name, sealed) = (remove.dict.clone(), remove.sealed);
+        let means = move |done| Ok(removed(&name, sealed, done)?.is_some());
+        self.add::<Remove, _>(&dict.runtime, (Part::plain(remove), 0), means)
     }
 
     /// Adds that a number of a dict is added to, as [`Dict::increment`] does it: if there is no number, nothing of the batch is

@@ -9,9 +9,11 @@ use millpond_actors::clock::millis;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name::Name;
+use millpond_actors::storage::Data;
 pub(super) use millpond_actors::storage::dict::Entry as Record;
 use millpond_actors::storage::dict::Expected;
 
+use super::seal::{Vault, otherwise};
 use crate::codec;
 use crate::job::whole_millis;
 
@@ -25,9 +27,19 @@ pub struct Entry<T> {
 }
 
 impl<T: DeserializeOwned> Entry<T> {
-    pub(super) fn of(dict: &Name, record: Record) -> Result<Entry<T>> {
+    /// The entry of a dict, of which a sealed one is opened with what it is sealed with.
+    pub(super) fn of(dict: &Name, vault: Option<&Vault>, record: Record) -> Result<Entry<T>> {
         let Record { key, version, data, ends_at, .. } = record;
-        let value = codec::from_data(&format_args!("the value of \"{key}\" of dict \"{dict}\""), &data)?;
+        let what = format_args!("the value of \"{key}\" of dict \"{dict}\"");
+        let value = match (vault, &data) {
+            (Some(vault), Data::Sealed(sealed)) => {
+                codec::from_slice(&what, &vault.open(&key, version, sealed)?)?
+            }
+            (vault, data) if vault.is_some() != data.is_sealed() => {
+                return Err(otherwise(dict, vault.is_some()));
+            }
+            (_, data) => codec::from_data(&what, data)?,
+        };
         Ok(Entry { key, version, ends_at, value })
     }
 }

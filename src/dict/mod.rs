@@ -3,12 +3,17 @@
 //! - `mod` a dict as its users have it;
 //! - `entry` what is kept under a key, and what is said about it when it is put there;
 //! - `entries` all of it, by key, read page by page;
+//! - `index` which fields of the values are indexed, and which index a filter uses;
+//! - `sealed` a dict whose values only whoever has its key can read, `seal` what they are sealed with;
 //! - `watch` what changes in it;
 //! - `batch` what a batch does with dicts.
 
 mod batch;
 mod entries;
 mod entry;
+mod index;
+mod seal;
+mod sealed;
 mod watch;
 
 use std::fmt;
@@ -29,6 +34,10 @@ use millpond_actors::storage::{Data, View};
 
 pub use self::entries::Entries;
 pub use self::entry::{Entry, Put};
+pub use self::index::{DictIndex, Explained};
+pub use self::seal::SealKey;
+use self::seal::Vault;
+pub use self::sealed::SealedDict;
 pub use self::watch::{DictChange, DictChanges};
 use crate::codec;
 use crate::inspect::Inspector;
@@ -42,6 +51,7 @@ use crate::watching;
 /// - **[`update`](Dict::update) and [`increment`](Dict::increment) lose nothing**, however many do it at once.
 /// - **A [time to live](Put::ttl)** is exact: when it is over the value is not there, for whoever reads, lists, counts or expects
 ///   something. Its row goes with a later write.
+/// - **[Filters](crate::Where)** pick entries [out](Entries::matching) by what is in their values, by an [index](Dict::index) or without.
 /// - **Keys** are texts of 1 to 512 bytes, in the order of their bytes.
 ///
 /// Values are kept as JSON, which `sqlite3` can read too.
@@ -74,12 +84,16 @@ use crate::watching;
 pub struct Dict<T> {
     runtime: Arc<Runtime>,
     name: Result<Name>,
+    /// What its values are sealed with; those of most dicts are not.
+    vault: Option<Arc<Vault>>,
     values: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Clone for Dict<T> {
     fn clone(&self) -> Dict<T> {
-        Dict { runtime: Arc::clone(&self.runtime), name: self.name.clone(), values: PhantomData }
+        let Dict { runtime, name, vault, .. } = self;
+        let (runtime, name, vault) = (Arc::clone(runtime), name.clone(), vault.clone());
+        Dict { runtime, name, vault, values: PhantomData }
     }
 }
 
@@ -91,7 +105,16 @@ impl<T> fmt::Debug for Dict<T> {
 
 impl<T> Dict<T> {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Dict<T> {
-        Dict { runtime, name: Name::new(name), values: PhantomData }
+        Dict { runtime, name: Name::new(name), vault: None, values: PhantomData }
+    }
+
+    /// The same dict, taken for a sealed one.
+    fn sealed_with(&self, vault: Arc<Vault>) -> Dict<T> {
+        Dict { vault: Some(vault), ..self.clone() }
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.vault.is_some()
     }
 
     /// Whether there is something under a key, whatever it is.
@@ -112,12 +135,12 @@ impl<T> Dict<T> {
     /// # Errors
     /// A bad name; what the database said.
     pub async fn count(&self) -> Result<u64> {
-        Ok(self.runtime.read(self.head()?).await?.map_or(0, |head| head.count))
+        self.counted(self.runtime.read(self.head()?).await?)
     }
 
     /// The same for a thread that waits.
     pub(crate) fn count_blocking(&self) -> Result<u64> {
-        Ok(self.runtime.read_blocking(self.head()?)?.map_or(0, |head| head.count))
+        self.counted(self.runtime.read_blocking(self.head()?)?)
     }
 
     /// Removes what is under a key. Whether there was something.
@@ -125,12 +148,12 @@ impl<T> Dict<T> {
     /// # Errors
     /// A bad name or key; [`Error::Busy`]; what the database said. Nothing is changed then.
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<bool> {
-        Ok(removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?).is_some())
+        Ok(self.removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?)?.is_some())
     }
 
     /// The same for a thread that waits.
     pub(crate) fn delete_blocking(&self, key: &str) -> Result<bool> {
-        Ok(removed(self.runtime.write_blocking(self.removal(key, Expected::Any)?)?).is_some())
+        Ok(self.removed(self.runtime.write_blocking(self.removal(key, Expected::Any)?)?)?.is_some())
     }
 
     /// Adds to a whole number of 64 bits, which is 0 if there is none. The sum. Its [time to live](Put::ttl) stays as it is.
@@ -156,7 +179,8 @@ impl<T> Dict<T> {
     pub async fn clear(&self, prefix: impl AsRef<str>) -> Result<u64> {
         let (clear, mut all) = (self.clearing(prefix.as_ref())?, 0);
         loop {
-            let Cleared { removed, more, .. } = self.runtime.write(clear.clone()).await?;
+            let Cleared { removed, more, otherwise, .. } = self.runtime.write(clear.clone()).await?;
+            self.kept_so(otherwise)?;
             all += removed.len() as u64;
             if !more {
                 return Ok(all);
@@ -168,7 +192,8 @@ impl<T> Dict<T> {
     pub(crate) fn clear_blocking(&self, prefix: &str) -> Result<u64> {
         let (clear, mut all) = (self.clearing(prefix)?, 0);
         loop {
-            let Cleared { removed, more, .. } = self.runtime.write_blocking(clear.clone())?;
+            let Cleared { removed, more, otherwise, .. } = self.runtime.write_blocking(clear.clone())?;
+            self.kept_so(otherwise)?;
             all += removed.len() as u64;
             if !more {
                 return Ok(all);
@@ -198,16 +223,18 @@ impl<T> Dict<T> {
     /// # }).unwrap();
     /// ```
     pub async fn watch(&self, prefix: impl AsRef<str>) -> Result<DictChanges<T>> {
-        let name = self.name()?;
+        let (name, vault) = (self.name()?, self.vault.clone());
         let begun = watching::begin(&self.runtime).await?;
-        Ok(DictChanges::new(&self.runtime, begun, name, prefix.as_ref()))
+        self.runtime.read(self.kept()?).await?;
+        Ok(DictChanges::new(&self.runtime, begun, (name, vault), prefix.as_ref()))
     }
 
     /// The same for a thread that waits.
     pub(crate) fn watch_blocking(&self, prefix: &str) -> Result<DictChanges<T>> {
-        let name = self.name()?;
+        let (name, vault) = (self.name()?, self.vault.clone());
         let begun = watching::begin_blocking(&self.runtime)?;
-        Ok(DictChanges::new(&self.runtime, begun, name, prefix))
+        self.runtime.read_blocking(self.kept()?)?;
+        Ok(DictChanges::new(&self.runtime, begun, (name, vault), prefix))
     }
 
     fn name(&self) -> Result<Name> {
@@ -225,7 +252,15 @@ impl<T> Dict<T> {
         key: &str,
     ) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<entry::Record>> + Send + 'static> {
         let ((name, key), clock) = (self.place(key)?, Arc::clone(&self.runtime.seams().clock));
-        Ok(move |view: &mut dyn View| view.dict_entry(&name, &key, clock.now()))
+        let sealed = self.is_sealed();
+        Ok(move |view: &mut dyn View| {
+            let found = view.dict_entry(&name, &key, clock.now())?;
+            // What is there shows by itself how it is kept.
+            if found.as_ref().is_none_or(|found| found.data.is_sealed() != sealed) {
+                seal::check(view, &name, sealed)?;
+            }
+            Ok(found)
+        })
     }
 
     fn head(&self) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<Head>> + Send + 'static> {
@@ -234,8 +269,36 @@ impl<T> Dict<T> {
     }
 
     fn removal(&self, key: &str, expected: Expected) -> Result<Remove> {
-        let (dict, key) = self.place(key)?;
-        Ok(Remove { dict, key, expected })
+        let ((dict, key), sealed) = (self.place(key)?, self.is_sealed());
+        Ok(Remove { dict, key, sealed, expected })
+    }
+
+    fn removed(&self, done: Removed) -> Result<Option<entry::Record>> {
+        removed(self.name.as_ref().map_err(Error::clone)?, self.is_sealed(), done)
+    }
+
+    fn counted(&self, head: Option<Head>) -> Result<u64> {
+        let Some(head) = head else { return Ok(0) };
+        self.kept_so(head.sealed != self.is_sealed() && head.version > 0)?;
+        Ok(head.count)
+    }
+
+    /// That there is none, unless somebody was faster.
+    fn gone(&self, removed: Removed) -> Result<Option<Option<u64>>> {
+        let overtaken = matches!(removed, Removed::Conflict { .. });
+        self.removed(removed)?;
+        Ok((!overtaken).then_some(None))
+    }
+
+    /// An error if the dict keeps its values otherwise than this handle takes it to.
+    fn kept_so(&self, otherwise: bool) -> Result<()> {
+        if otherwise { Err(seal::otherwise(&self.name()?, self.is_sealed())) } else { Ok(()) }
+    }
+
+    /// Looks whether the dict keeps its values as this handle takes it to.
+    fn kept(&self) -> Result<impl FnOnce(&mut dyn View) -> Result<()> + Send + 'static + use<T>> {
+        let (name, sealed) = (self.name()?, self.is_sealed());
+        Ok(move |view: &mut dyn View| seal::check(view, &name, sealed))
     }
 
     fn addition(
@@ -244,6 +307,7 @@ impl<T> Dict<T> {
         by: i64,
     ) -> Result<(Increment, impl FnOnce(Incremented) -> Result<i64> + Send + 'static + use<T>)> {
         let (dict, key) = self.place(key)?;
+        let otherwise = seal::otherwise(&dict, false);
         let (told, increment) = ((dict.to_string(), key.to_string()), Increment { dict, key, by });
         let refused = move |reason| {
             let (dict, key) = told;
@@ -251,6 +315,7 @@ impl<T> Dict<T> {
         };
         let means = move |incremented| match incremented {
             Incremented::Done { value, .. } => Ok(value),
+            Incremented::Otherwise => Err(otherwise),
             Incremented::NoNumber => refused("it is no whole number of 64 bits".to_owned()),
             Incremented::Overflow { value } => {
                 refused(format!("it is {value}, and {by} more is beyond 64 bits"))
@@ -260,7 +325,8 @@ impl<T> Dict<T> {
     }
 
     fn clearing(&self, prefix: &str) -> Result<Clear> {
-        Ok(Clear { dict: self.name()?, prefix: prefix.into(), limit: limits::REMOVED_AT_ONCE as u32 })
+        let (sealed, limit) = (self.is_sealed(), limits::REMOVED_AT_ONCE as u32);
+        Ok(Clear { dict: self.name()?, prefix: prefix.into(), sealed, limit })
     }
 }
 
@@ -299,10 +365,16 @@ impl<T: Serialize> Dict<T> {
         let json = codec::to_json(&format_args!("the value of \"{key}\" of dict \"{dict}\""), value)?;
         limits::check_size("the value of a dict, in bytes,", json.len(), limits::ENTRY_BYTES)?;
         let (life_ms, expected) = put.checked()?;
-        let told = (dict.to_string(), key.to_string());
-        let set = Set { dict, key, data: Data::Json(json), schema: 1, life_ms, expected };
+        let data = match &self.vault {
+            Some(vault) => vault.seal(&key, json, &*self.runtime.seams().rng)?,
+            None => Data::Json(json),
+        };
+        let (told, otherwise) =
+            ((dict.to_string(), key.to_string()), seal::otherwise(&dict, self.is_sealed()));
+        let set = Set { dict, key, data, schema: 1, life_ms, expected };
         let means = move |written| match written {
             Written::Done { version, .. } => Ok(version),
+            Written::Otherwise => Err(otherwise),
             Written::Conflict { actual } => {
                 let ((dict, key), expected) = (told, entry::words(expected));
                 Err(Error::EntryConflict { dict, key, expected, actual })
@@ -331,22 +403,22 @@ impl<T: DeserializeOwned> Dict<T> {
     /// # Errors
     /// As [`delete`](Dict::delete); [`Error::Decode`] if it is no `T`: it is removed all the same.
     pub async fn pop(&self, key: impl AsRef<str>) -> Result<Option<Entry<T>>> {
-        self.decoded(removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?))
+        self.decoded(self.removed(self.runtime.write(self.removal(key.as_ref(), Expected::Any)?).await?)?)
     }
 
     /// The same for a thread that waits.
     pub(crate) fn pop_blocking(&self, key: &str) -> Result<Option<Entry<T>>> {
-        self.decoded(removed(self.runtime.write_blocking(self.removal(key, Expected::Any)?)?))
+        self.decoded(self.removed(self.runtime.write_blocking(self.removal(key, Expected::Any)?)?)?)
     }
 
     /// All entries whose keys begin so, by key; all at all for an empty prefix. Nothing is read before the first is asked for.
     pub fn entries(&self, prefix: impl AsRef<str>) -> Entries<T> {
-        Entries::new(&self.runtime, self.name(), prefix.as_ref())
+        Entries::new(&self.runtime, self.name(), self.vault.clone(), prefix.as_ref())
     }
 
     fn decoded(&self, found: Option<entry::Record>) -> Result<Option<Entry<T>>> {
         let name = self.name.as_ref().map_err(Error::clone)?;
-        found.map(|record| Entry::of(name, record)).transpose()
+        found.map(|record| Entry::of(name, self.vault.as_deref(), record)).transpose()
     }
 }
 
@@ -369,10 +441,10 @@ impl<T: Serialize + DeserializeOwned> Dict<T> {
             let (found, expected) = seen(self.get(key).await?);
             let done = match change(found) {
                 Some(value) => {
-                    let (set, _) = self.setting(key, &value, Put::new().expected(expected))?;
-                    version(self.runtime.write(set).await?)
+                    let (set, means) = self.setting(key, &value, Put::new().expected(expected))?;
+                    unless_overtaken(means(self.runtime.write(set).await?).map(Some))?
                 }
-                None => gone(self.runtime.write(self.removal(key, expected)?).await?),
+                None => self.gone(self.runtime.write(self.removal(key, expected)?).await?)?,
             };
             if let Some(done) = done {
                 return Ok(done);
@@ -390,10 +462,10 @@ impl<T: Serialize + DeserializeOwned> Dict<T> {
             let (found, expected) = seen(self.get_blocking(key)?);
             let done = match change(found) {
                 Some(value) => {
-                    let (set, _) = self.setting(key, &value, Put::new().expected(expected))?;
-                    version(self.runtime.write_blocking(set)?)
+                    let (set, means) = self.setting(key, &value, Put::new().expected(expected))?;
+                    unless_overtaken(means(self.runtime.write_blocking(set)?).map(Some))?
                 }
-                None => gone(self.runtime.write_blocking(self.removal(key, expected)?)?),
+                None => self.gone(self.runtime.write_blocking(self.removal(key, expected)?)?)?,
             };
             if let Some(done) = done {
                 return Ok(done);
@@ -403,10 +475,11 @@ impl<T: Serialize + DeserializeOwned> Dict<T> {
 }
 
 /// What was removed; nothing was expected of it.
-fn removed(removed: Removed) -> Option<entry::Record> {
+fn removed(dict: &Name, sealed: bool, removed: Removed) -> Result<Option<entry::Record>> {
     match removed {
-        Removed::Done { entry, .. } => entry,
-        Removed::Conflict { .. } => None,
+        Removed::Done { entry, .. } => Ok(entry),
+        Removed::Conflict { .. } => Ok(None),
+        Removed::Otherwise => Err(seal::otherwise(dict, sealed)),
     }
 }
 
@@ -416,17 +489,12 @@ fn seen<T>(found: Option<Entry<T>>) -> (Option<T>, Expected) {
     (found.map(Entry::into_value), expected)
 }
 
-/// The version that it has now, unless somebody was faster.
-fn version(written: Written) -> Option<Option<u64>> {
-    match written {
-        Written::Done { version, .. } => Some(Some(version)),
-        Written::Conflict { .. } => None,
+/// What came of a write; nothing if somebody was faster.
+fn unless_overtaken<D>(done: Result<D>) -> Result<Option<D>> {
+    match done {
+        Err(Error::EntryConflict { .. }) => Ok(None),
+        done => done.map(Some),
     }
-}
-
-/// That there is none, unless somebody was faster.
-fn gone(removed: Removed) -> Option<Option<u64>> {
-    matches!(removed, Removed::Done { .. }).then_some(None)
 }
 
 impl Inspector {

@@ -19,6 +19,7 @@ use millpond_actors::storage::View;
 use millpond_actors::storage::change::{Change, Primitive};
 
 use super::entry::{Entry, Record};
+use super::seal::Vault;
 use crate::change::page;
 use crate::watching::{Watch, Watched};
 
@@ -42,6 +43,7 @@ pub struct DictChange<T> {
 #[must_use = "nothing is read until changes are asked for"]
 pub struct DictChanges<T> {
     name: Name,
+    vault: Option<Arc<Vault>>,
     watch: Watch<Prefixed>,
     values: PhantomData<fn() -> T>,
 }
@@ -81,12 +83,12 @@ impl<T> DictChanges<T> {
     pub(super) fn new(
         runtime: &Arc<Runtime>,
         (watching, after): (Watching, u64),
-        name: Name,
+        (name, vault): (Name, Option<Arc<Vault>>),
         prefix: &str,
     ) -> DictChanges<T> {
         let clock = Arc::clone(&runtime.seams().clock);
         let watched = Prefixed { name: name.clone(), prefix: prefix.into(), clock, after };
-        DictChanges { name, watch: Watch::new(runtime, watching, watched), values: PhantomData }
+        DictChanges { name, vault, watch: Watch::new(runtime, watching, watched), values: PhantomData }
     }
 }
 
@@ -110,7 +112,7 @@ impl<T: DeserializeOwned> DictChanges<T> {
 
     fn decode(&self, found: Result<(Change, Option<Record>)>) -> Result<DictChange<T>> {
         let (change, entry) = found?;
-        let entry = entry.map(|record| Entry::of(&self.name, record)).transpose()?;
+        let entry = entry.map(|record| Entry::of(&self.name, self.vault.as_deref(), record)).transpose()?;
         let (key, version) = (change.key.unwrap_or_default(), change.sequence.unwrap_or_default());
         Ok(DictChange { key, version, entry })
     }

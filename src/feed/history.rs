@@ -16,6 +16,7 @@ use millpond_actors::storage::View;
 use millpond_actors::storage::feed::{Kind, Message as Record, Query};
 
 use super::{Feed, Message};
+use crate::filter::Where;
 use crate::paging::{Leaf, Paged, Pages};
 
 impl Paged for Query {
@@ -75,6 +76,7 @@ impl<T> History<T> {
             to: limits::LAST_SEQUENCE,
             since: None,
             until: None,
+            content: None,
             limit,
         });
         History { kind, name: feed.name.clone(), pages: Pages::new(&feed.runtime, query), value: PhantomData }
@@ -115,6 +117,32 @@ impl<T> History<T> {
     /// Newest first.
     pub fn newest_first(self) -> History<T> {
         self.change(|query| query.backward = true)
+    }
+
+    /// Only those whose values are so. It is looked at where they are read, before they are decoded; one page looks at 16,384 at
+    /// most that are left out.
+    ///
+    /// # Examples
+    /// ```
+    /// use millpond::{Json, Store, field};
+    /// # futures_executor::block_on(async {
+    /// let tokens = Store::memory().await?.log::<Json>("tokens");
+    /// for (user, count) in [("ada", 20), ("bob", 7), ("ada", 22)] {
+    ///     tokens.append(&[("user", Json::from(user)), ("count", count.into())].into_iter().collect()).await?;
+    /// }
+    /// let mut of_ada = tokens.range(..).matching(field("user").equal("ada"));
+    /// let mut sum = 0;
+    /// while let Some(record) = of_ada.next().await {
+    ///     sum += record?["count"].as_u64().unwrap_or(0);
+    /// }
+    /// assert_eq!(sum, 42);
+    /// # Ok::<(), millpond::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn matching(self, filter: Where) -> History<T> {
+        let (content, checked) = filter.split();
+        let history = History { pages: self.pages.check(checked), ..self };
+        history.change(|query| query.content = content)
     }
 
     /// At most so many messages.

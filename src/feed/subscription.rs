@@ -16,9 +16,14 @@ use millpond_actors::name::Name;
 use millpond_actors::reply;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::feed::Kind;
+use millpond_actors::storage::filter::Matcher;
 use millpond_actors::thread;
 
 use super::{Feed, Message};
+use crate::filter::{Where, fields};
+
+/// So many messages that nobody wants are passed over before others may run.
+const PASSED_AT_ONCE: usize = 256;
 
 /// Where they come from.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub struct Subscription<T> {
     source: Source,
     kind: Kind,
     name: Result<Name>,
+    /// What it has to be like, if not everything comes.
+    wanted: Option<Matcher>,
     runtime: Arc<Runtime>,
     value: PhantomData<fn() -> T>,
 }
@@ -64,7 +71,28 @@ impl<T> fmt::Debug for Subscription<T> {
 impl<T> Subscription<T> {
     pub(crate) fn new(feed: &Feed, source: Source) -> Subscription<T> {
         let (kind, name, runtime) = (feed.kind, feed.name.clone(), Arc::clone(&feed.runtime));
-        Subscription { source, kind, name, runtime, value: PhantomData }
+        Subscription { source, kind, name, wanted: None, runtime, value: PhantomData }
+    }
+
+    /// Only those whose values are so; the others are passed over before they are decoded. An error comes in any case.
+    ///
+    /// # Errors
+    /// What is wrong with the filter. The subscription is gone then.
+    ///
+    /// # Examples
+    /// ```
+    /// use millpond::{From, Store, field};
+    /// # futures_executor::block_on(async {
+    /// let heat = Store::memory().await?.log::<f64>("heat");
+    /// let mut hot = heat.follow(From::Now).await?.matching(field(".").more(30))?;
+    /// heat.append_all(&[21.0, 30.0, 30.5]).await?;
+    /// assert_eq!(hot.next().await.expect("the store is open")?.sequence(), 3);
+    /// # Ok::<(), millpond::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn matching(self, filter: Where) -> Result<Subscription<T>> {
+        let wanted = Some(Matcher::new(&*filter.filter()?, fields()));
+        Ok(Subscription { wanted, ..self })
     }
 
     /// Sequence of the message that comes next, unless it is removed before.
@@ -102,12 +130,23 @@ impl<T: DeserializeOwned> Stream for Subscription<T> {
     type Item = Result<Message<T>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Message<T>>>> {
-        let found = match &mut self.source {
-            Source::Log(follower) => follower.poll_next(context),
-            Source::Channel(seat) => seat.poll_next(context),
-        };
-        let Poll::Ready(found) = found else { return Poll::Pending };
-        Poll::Ready(found.map(|found| self.decode(found)))
+        for _ in 0..PASSED_AT_ONCE {
+            let found = match &mut self.source {
+                Source::Log(follower) => follower.poll_next(context),
+                Source::Channel(seat) => seat.poll_next(context),
+            };
+            let Poll::Ready(found) = found else { return Poll::Pending };
+            let is_passed_over = match (&self.wanted, &found) {
+                (Some(wanted), Some(Ok(seen))) => !wanted.matches(&seen.data),
+                _ => false,
+            };
+            if !is_passed_over {
+                return Poll::Ready(found.map(|found| self.decode(found)));
+            }
+        }
+        // Others of this thread come to run before it goes on.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

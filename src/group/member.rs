@@ -161,8 +161,17 @@ impl<T> Member<T> {
         let About { channel, subscription, .. } = self.about.clone();
         let look = move |view: &mut dyn View| {
             let (name, to, limit) = (channel.clone(), u64::MAX, limits::PAGE_ROWS);
-            let query =
-                Query { kind: KIND, name, backward: false, from, to, since: None, until: None, limit };
+            let query = Query {
+                kind: KIND,
+                name,
+                backward: false,
+                from,
+                to,
+                since: None,
+                until: None,
+                content: None,
+                limit,
+            };
             let page = view.feed_page(&query)?;
             let looked_at = page.messages.last().map_or(0, |(place, _)| *place).max(page.last.unwrap_or(0));
             let end = if page.more { looked_at } else { looked_at.max(page.head) };

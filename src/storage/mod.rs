@@ -15,6 +15,7 @@ use millpond_actors::error::Error;
 use millpond_actors::error::Result;
 use millpond_actors::memory::Memory;
 use millpond_actors::runtime::Runtime;
+use millpond_actors::storage::filter::Fields;
 use millpond_actors::storage::{Backend, Identity};
 
 #[cfg(all(feature = "sqlite", feature = "testing"))]
@@ -27,14 +28,16 @@ use crate::location::{Durability, Location};
 /// would drop the file locks of the other (that is how POSIX locks are).
 static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Runtime>>>> = Mutex::new(None);
 
-/// The running store at a location: the one that is open already, or a new one.
+/// The running store at a location: the one that is open already, or a new one, whose filters and indexes read payloads with
+/// `fields`.
 pub(crate) fn open_once(
     location: &Location,
     durability: Durability,
+    fields: Fields,
     start: impl FnOnce(Arc<dyn Backend>, Identity) -> Result<Runtime>,
 ) -> Result<Arc<Runtime>> {
     let Location::File(path) = location else {
-        return start(Arc::new(Memory::new()), identity()).map(Arc::new);
+        return start(Arc::new(Memory::reading(fields)), identity()).map(Arc::new);
     };
     // Held while the store is opened: whoever opens the same file meanwhile gets this one.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +48,7 @@ pub(crate) fn open_once(
     {
         return Ok(runtime);
     }
-    let runtime = Arc::new(start(connect(path, durability)?, identity())?);
+    let runtime = Arc::new(start(connect(path, durability, fields)?, identity())?);
     if let Ok(path) = std::fs::canonicalize(path) {
         open.insert(path, Arc::downgrade(&runtime));
     }
@@ -53,13 +56,13 @@ pub(crate) fn open_once(
 }
 
 #[cfg(feature = "sqlite")]
-fn connect(path: &std::path::Path, durability: Durability) -> Result<Arc<dyn Backend>> {
-    let options = sqlite::Options { durability, ..sqlite::Options::default() };
+fn connect(path: &std::path::Path, durability: Durability, fields: Fields) -> Result<Arc<dyn Backend>> {
+    let options = sqlite::Options { durability, fields, ..sqlite::Options::default() };
     Ok(Arc::new(sqlite::Sqlite::open(path, options)?))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn connect(path: &std::path::Path, _: Durability) -> Result<Arc<dyn Backend>> {
+fn connect(path: &std::path::Path, _: Durability, _: Fields) -> Result<Arc<dyn Backend>> {
     let what = format!("a store in the file \"{}\"", path.display());
     Err(Error::Unsupported { what, reason: "this program was built without the feature `sqlite`".into() })
 }

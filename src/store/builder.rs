@@ -10,6 +10,7 @@ use millpond_actors::reply::Reply;
 use millpond_actors::runtime::{Runtime, Settings};
 
 use super::Store;
+use crate::filter;
 use crate::location::{Durability, Location};
 use crate::storage;
 
@@ -141,7 +142,7 @@ impl StoreBuilder {
     fn start(self, location: Location) -> Result<Store> {
         self.check()?;
         let StoreBuilder { settings, durability } = self;
-        let runtime = storage::open_once(&location, durability, |backend, identity| {
+        let runtime = storage::open_once(&location, durability, filter::fields(), |backend, identity| {
             Runtime::start(backend, identity, settings)
         })?;
         Ok(Store { runtime, location })

@@ -18,7 +18,7 @@ use crate::blob::Blobs;
 use crate::change::Changes;
 use crate::channel::Channel;
 use crate::channels::Channels;
-use crate::dict::Dict;
+use crate::dict::{Dict, SealKey, SealedDict};
 use crate::events::Events;
 use crate::inspect::{Health, Inspector};
 use crate::leader::Election;
@@ -156,6 +156,13 @@ impl Store {
     #[must_use]
     pub fn blobs(&self, name: impl AsRef<str>) -> Blobs {
         Blobs::new(Arc::clone(&self.runtime), name.as_ref())
+    }
+
+    /// The sealed dict of this name, of values of one type that only whoever has this key can read. A bad name or key is the first
+    /// call's error. It is opened by its first call, which takes a while for a passphrase: keep the handle.
+    #[must_use]
+    pub fn sealed_dict<T>(&self, name: impl AsRef<str>, key: SealKey) -> SealedDict<T> {
+        SealedDict::new(self.dict(name), key)
     }
 
     /// The log of this name, of records of one type. A bad name is the first call's error.

@@ -6,10 +6,12 @@ mod blob;
 mod dict;
 mod events;
 mod feed;
+mod filter;
 mod list;
 mod lock;
 mod projection;
 mod queue;
+mod sealed;
 mod status;
 
 use std::fmt::Write as _;
@@ -43,7 +45,11 @@ impl Bench {
 
     fn program(&self, arguments: &[&str]) -> Program {
         let mut program = Program::new(cargo_bin("millpond"));
-        program.env("MILLPOND_STORE", self.path("a.db")).env_remove("MILLPOND_LOG").args(arguments);
+        program
+            .env("MILLPOND_STORE", self.path("a.db"))
+            .env_remove("MILLPOND_LOG")
+            .env_remove("MILLPOND_KEY")
+            .args(arguments);
         program
     }
 

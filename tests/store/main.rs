@@ -38,6 +38,8 @@ mod event_stores;
 mod events;
 mod executors;
 mod figures;
+mod filter_model;
+mod filters;
 mod following;
 mod group_members;
 mod groups;
@@ -64,6 +66,7 @@ mod reading;
 #[cfg(feature = "testing")]
 mod scenarios;
 mod schedules;
+mod sealed_dicts;
 mod sealing;
 mod shared_locks;
 mod sql;

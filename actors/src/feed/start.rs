@@ -96,7 +96,17 @@ impl From {
             From::After(sequence) => sequence + 1,
             From::Recorded(since) => {
                 let (name, since, to) = (name.clone(), Some(since), u64::MAX);
-                let query = Query { kind, name, backward: false, from: 1, to, since, until: None, limit: 1 };
+                let query = Query {
+                    kind,
+                    name,
+                    backward: false,
+                    from: 1,
+                    to,
+                    since,
+                    until: None,
+                    content: None,
+                    limit: 1,
+                };
                 let page = view.feed_page(&query)?;
                 page.messages.first().map_or(last + 1, |(sequence, _)| *sequence)
             }

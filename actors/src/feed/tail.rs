@@ -247,7 +247,17 @@ impl Tail {
 
     fn query(&self, from: u64) -> Query {
         let (kind, name, limit) = (self.kind, self.name.clone(), limits::PAGE_ROWS);
-        Query { kind, name, backward: false, from, to: u64::MAX, since: None, until: None, limit }
+        Query {
+            kind,
+            name,
+            backward: false,
+            from,
+            to: u64::MAX,
+            since: None,
+            until: None,
+            content: None,
+            limit,
+        }
     }
 
     /// Has a page read for all who wait, if there is one.

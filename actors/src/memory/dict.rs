@@ -1,12 +1,14 @@
 //! Dicts in memory: entries by dict and key.
 
 use super::store::{Caller, Store};
+use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::dict::{
-    Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
-    behind, number,
+    Clear, Cleared, Entry, Head, Increment, Incremented, Kept, Life, Page, Query, Remove, Removed, Seal, Set,
+    Written, behind, number, unfiltered,
 };
+use crate::storage::filter::Matcher;
 use crate::storage::{Data, Moment, partition};
 
 /// A dict that was used.
@@ -15,13 +17,22 @@ pub(super) struct Dict {
     pub(super) name: Name,
     /// So many changes it has had.
     version: u64,
+    /// If its values are sealed.
+    seal: Option<Box<[u8]>>,
+}
+
+impl Dict {
+    fn kept(&self) -> Option<Kept> {
+        let used = (self.version > 0).then_some(Kept::Plain);
+        self.seal.clone().map(Kept::Sealed).or(used)
+    }
 }
 
 /// A value of a dict.
 #[derive(Clone, Debug)]
 pub(super) struct Value {
     version: u64,
-    data: Data,
+    pub(super) data: Data,
     schema: u32,
     life: Option<Life>,
 }
@@ -44,6 +55,9 @@ impl Value {
 impl Store {
     /// Puts a value under a key.
     pub(super) fn dict_set(&mut self, me: &Caller, set: &Set) -> Written {
+        if self.is_sealed(&set.dict).unwrap_or(false) != set.data.is_sealed() {
+            return Written::Otherwise;
+        }
         let found = self.dict_id(&set.dict).and_then(|id| self.dict_value(me, id, &set.key));
         let actual = found.as_ref().map(|value| value.version);
         if !set.expected.is_met(actual) {
@@ -59,6 +73,9 @@ impl Store {
 
     /// Removes an entry.
     pub(super) fn dict_remove(&mut self, me: &Caller, remove: &Remove) -> Removed {
+        if self.is_sealed(&remove.dict).is_some_and(|sealed| sealed != remove.sealed) {
+            return Removed::Otherwise;
+        }
         let id = self.dict_id(&remove.dict);
         let found = id.and_then(|id| self.dict_value(me, id, &remove.key));
         let actual = found.as_ref().map(|value| value.version);
@@ -78,6 +95,9 @@ impl Store {
 
     /// Adds to a number.
     pub(super) fn dict_increment(&mut self, me: &Caller, increment: &Increment) -> Incremented {
+        if self.is_sealed(&increment.dict) == Some(true) {
+            return Incremented::Otherwise;
+        }
         let found = self.dict_id(&increment.dict).and_then(|id| self.dict_value(me, id, &increment.key));
         let before = match &found {
             None => 0,
@@ -99,9 +119,11 @@ impl Store {
 
     /// Removes entries, so many at most.
     pub(super) fn dict_clear(&mut self, me: &Caller, clear: &Clear) -> Cleared {
-        let Some(id) = self.dict_id(&clear.dict) else {
-            return Cleared { dict: None, removed: Vec::new(), more: false };
-        };
+        let nothing = Cleared { dict: None, removed: Vec::new(), more: false, otherwise: false };
+        let Some(id) = self.dict_id(&clear.dict) else { return nothing };
+        if self.is_sealed(&clear.dict) != Some(clear.sealed) {
+            return Cleared { otherwise: true, ..nothing };
+        }
         let all = self.values.range((id, clear.prefix.clone())..);
         let all = all.take_while(|((dict, key), _)| *dict == id && key.starts_with(&*clear.prefix));
         let mut found: Vec<(Key, bool)> = all
@@ -118,10 +140,10 @@ impl Store {
             0 => self.dicts.get(&id).map(|dict| (id, dict.version)),
             _ => Some(self.dict_changed(&clear.dict)),
         };
-        Cleared { dict, removed, more }
+        Cleared { dict, removed, more, otherwise: false }
     }
 
-    fn dict_id(&self, name: &Name) -> Option<u64> {
+    pub(super) fn dict_id(&self, name: &Name) -> Option<u64> {
         self.dict_names.get(name).copied()
     }
 
@@ -133,15 +155,39 @@ impl Store {
 
     /// One change more of a dict, which comes into being with the first: its row, and its version since then.
     fn dict_changed(&mut self, name: &Name) -> (u64, u64) {
-        let id = self.dict_id(name).unwrap_or_else(|| {
+        let id = self.dict_or_new(name);
+        let before = self.dicts.get(&id);
+        let version = before.map_or(0, |dict| dict.version) + 1;
+        let seal = before.and_then(|dict| dict.seal.clone());
+        self.dicts.put(id, Dict { name: name.clone(), version, seal });
+        (id, version)
+    }
+
+    /// The row of a dict; of one that has had no change yet if there was none.
+    pub(super) fn dict_or_new(&mut self, name: &Name) -> u64 {
+        self.dict_id(name).unwrap_or_else(|| {
             // Dicts are never removed, so their number is the last id.
             let id = self.dicts.working().len() as u64 + 1;
             self.dict_names.put(name.clone(), id);
+            self.dicts.put(id, Dict { name: name.clone(), version: 0, seal: None });
             id
-        });
-        let version = self.dicts.get(&id).map_or(0, |dict| dict.version) + 1;
-        self.dicts.put(id, Dict { name: name.clone(), version });
-        (id, version)
+        })
+    }
+
+    /// Whether a dict keeps its values sealed; `None` if there is none.
+    pub(super) fn is_sealed(&self, name: &Name) -> Option<bool> {
+        self.dict_id(name).and_then(|id| self.dicts.get(&id)).map(|dict| dict.seal.is_some())
+    }
+
+    /// Has a dict that was never used keep its values sealed.
+    pub(super) fn dict_seal(&mut self, seal: &Seal) -> Option<Kept> {
+        let indexed = self.dict_id(&seal.dict).is_some_and(|id| self.is_indexed(id)).then_some(Kept::Plain);
+        let kept = self.dict_id(&seal.dict).and_then(|id| self.dicts.get(&id)?.kept()).or(indexed);
+        if kept.is_none() {
+            let id = self.dict_or_new(&seal.dict);
+            self.dicts.put(id, Dict { name: seal.dict.clone(), version: 0, seal: Some(seal.seal.clone()) });
+        }
+        kept
     }
 
     fn put_value(&mut self, key: Key, value: Value) {
@@ -149,13 +195,16 @@ impl Store {
         if let Some(life) = value.life {
             self.ends.put((life.wall_ms, key.clone()), ());
         }
+        self.keep_in_indexes(&key, &value.data, true);
         self.values.put(key, value);
     }
 
     fn drop_value(&mut self, key: &Key) {
-        if let Some(life) = self.values.get(key).and_then(|value| value.life) {
+        let Some(Value { life, data, .. }) = self.values.get(key).cloned() else { return };
+        if let Some(life) = life {
             self.ends.remove(&(life.wall_ms, key.clone()));
         }
+        self.keep_in_indexes(key, &data, false);
         self.values.remove(key);
     }
 
@@ -182,19 +231,32 @@ impl Store {
     }
 
     /// One page of a dict.
-    pub(super) fn dict_page(&self, query: &Query, now: Moment) -> Page {
-        let Some(id) = self.dict_names.committed().get(&query.dict) else { return Page::default() };
+    pub(super) fn dict_page(&self, query: &Query, now: Moment) -> Result<Page> {
+        let Some(id) = self.dict_names.committed().get(&query.dict) else { return Ok(Page::default()) };
+        if query.filter.is_some() && self.dicts.committed().get(id).is_some_and(|dict| dict.seal.is_some()) {
+            return Err(unfiltered(&query.dict));
+        }
         let after = query.after.as_deref();
         let from = after.filter(|after| !query.backward && *after > &*query.prefix).unwrap_or(&query.prefix);
         let own = self.values.committed().range((*id, Box::from(from))..=(*id, behind(&query.prefix).into()));
         let own = own
             .filter(|((_, key), value)| key.starts_with(&*query.prefix) && value.is_there(now, &self.boot));
         let own = own.map(|((_, key), value)| (&**key, value));
+        let matcher = query.filter.as_ref().map(|filter| Matcher::new(filter, self.fields));
+        let wanted = |value: &Value| matcher.as_ref().is_none_or(|matcher| matcher.matches(&value.data));
         if query.backward {
-            take(query.limit, own.rev().filter(|(key, _)| after.is_none_or(|after| *key < after)))
+            let own = own.rev().filter(|(key, _)| after.is_none_or(|after| *key < after));
+            Ok(take(query.limit, own, wanted))
         } else {
-            take(query.limit, own.filter(|(key, _)| after.is_none_or(|after| *key > after)))
+            Ok(take(query.limit, own.filter(|(key, _)| after.is_none_or(|after| *key > after)), wanted))
         }
+    }
+
+    /// How a dict keeps its values.
+    pub(super) fn dict_kept(&self, name: &Name) -> Option<Kept> {
+        let id = *self.dict_names.committed().get(name)?;
+        let indexed = self.indexes.committed().keys().any(|(of, _)| *of == id).then_some(Kept::Plain);
+        self.dicts.committed().get(&id)?.kept().or(indexed)
     }
 
     /// How a dict stands.
@@ -204,7 +266,8 @@ impl Store {
         let own =
             self.values.committed().range((id, Box::from(""))..).take_while(|((dict, _), _)| *dict == id);
         let count = own.filter(|(_, value)| value.is_there(now, &self.boot)).count() as u64;
-        Some(Head { id, name: dict.name.to_string(), version: dict.version, count })
+        let sealed = dict.seal.is_some();
+        Some(Head { id, name: dict.name.to_string(), version: dict.version, count, sealed })
     }
 
     /// Dicts by name.
@@ -216,10 +279,22 @@ impl Store {
 }
 
 /// Takes rows until the page is full, by count or by size.
-fn take<'a>(limit: u32, mut rows: impl Iterator<Item = (&'a str, &'a Value)>) -> Page {
-    let (mut page, mut bytes) = (Page::default(), 0);
+fn take<'a>(
+    limit: u32,
+    mut rows: impl Iterator<Item = (&'a str, &'a Value)>,
+    wanted: impl Fn(&Value) -> bool,
+) -> Page {
+    let (mut page, mut bytes, mut others) = (Page::default(), 0, 0);
     while page.entries.len() < limit as usize && bytes < limits::PAGE_BYTES {
         let Some((key, value)) = rows.next() else { return page };
+        if !wanted(value) {
+            others += 1;
+            if others < limits::OTHERS_PER_PAGE {
+                continue;
+            }
+            page.last = Some(key.to_owned());
+            break;
+        }
         bytes += value.data.bytes().len();
         page.last = Some(key.to_owned());
         page.entries.push(Ok(value.shown(key)));

@@ -10,6 +10,7 @@ use crate::storage::Target;
 use crate::storage::feed::{
     Append, Appended, Cut, Head, Kind, Message, Page, Query, Retain, Retention, Trim, Trimmed,
 };
+use crate::storage::filter::Matcher;
 
 /// A feed that was used or configured.
 #[derive(Clone, Debug)]
@@ -163,20 +164,34 @@ impl Store {
         };
         let range = (id, query.from)..=(id, query.to);
         let rows = self.messages.committed().range(range).map(|(_, message)| message).filter(within);
+        let matcher = query.content.as_ref().map(|content| Matcher::new(content, self.fields));
         if query.backward {
-            take(&mut page, query.limit, rows.rev());
+            take(&mut page, query.limit, matcher.as_ref(), rows.rev());
         } else {
-            take(&mut page, query.limit, rows);
+            take(&mut page, query.limit, matcher.as_ref(), rows);
         }
         page
     }
 }
 
 /// Takes rows until the page is full, by count or by size, and looks whether one is left.
-fn take<'a>(page: &mut Page, limit: u32, mut rows: impl Iterator<Item = &'a Arc<Message>>) {
-    let mut bytes = 0;
-    while page.messages.len() < limit as usize && bytes < limits::PAGE_BYTES {
+fn take<'a>(
+    page: &mut Page,
+    limit: u32,
+    matcher: Option<&Matcher>,
+    mut rows: impl Iterator<Item = &'a Arc<Message>>,
+) {
+    let (mut bytes, mut others) = (0, 0);
+    while page.messages.len() < limit as usize
+        && bytes < limits::PAGE_BYTES
+        && others < limits::OTHERS_PER_PAGE
+    {
         let Some(message) = rows.next() else { return };
+        if matcher.is_some_and(|matcher| !matcher.matches(&message.data)) {
+            others += 1;
+            page.last = if others < limits::OTHERS_PER_PAGE { page.last } else { Some(message.sequence) };
+            continue;
+        }
         bytes += message.data.bytes().len();
         page.last = Some(message.sequence);
         page.messages.push((message.sequence, Ok(Message::clone(message))));

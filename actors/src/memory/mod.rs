@@ -11,6 +11,7 @@ mod bell;
 mod blob;
 mod change;
 mod dict;
+mod dict_index;
 mod erase;
 mod feed;
 mod import;
@@ -38,6 +39,7 @@ use self::session::MemorySession;
 use self::store::Store;
 use self::view::MemoryView;
 use crate::error::{Occupant, Result};
+use crate::storage::filter::Fields;
 use crate::storage::{self, Backend, Identity, Moment, Session, View};
 
 /// A store in memory; all clones are the same store.
@@ -58,6 +60,14 @@ impl Memory {
     #[must_use]
     pub fn new() -> Memory {
         Memory::default()
+    }
+
+    /// An empty store whose filters and indexes read payloads with this. In one that is [`new`](Memory::new) nothing has a field.
+    #[must_use]
+    pub fn reading(fields: Fields) -> Memory {
+        let memory = Memory::new();
+        memory.0.store().fields = fields;
+        memory
     }
 
     /// The knobs by which a test makes this store fail.

@@ -375,6 +375,18 @@ impl Tables for MemorySession {
         self.operate(|store, me| Ok(store.blob_sweep(me, operation)))
     }
 
+    fn dict_seal(&mut self, operation: &dict::Seal) -> Result<Option<dict::Kept>> {
+        self.operate(|store, _| Ok(store.dict_seal(operation)))
+    }
+
+    fn dict_index(&mut self, operation: &dict::MakeIndex) -> Result<dict::Indexed> {
+        self.operate(|store, _| Ok(store.dict_index(operation)))
+    }
+
+    fn dict_unindex(&mut self, operation: &dict::DropIndex) -> Result<dict::Unindexed> {
+        self.operate(|store, _| Ok(store.dict_unindex(operation)))
+    }
+
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {
         self.operate(|store, _| Ok(store.subject_key(operation)))
     }

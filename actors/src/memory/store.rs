@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::blob;
 use super::dict;
+use super::dict_index;
 use super::feed::Feed;
 use super::job::{self, Spot};
 use super::list;
@@ -21,7 +22,9 @@ use crate::name::Name;
 use crate::storage::Moment;
 use crate::storage::blob::{Blob, Bytes};
 use crate::storage::change::Changed;
+use crate::storage::dict::Progress;
 use crate::storage::feed::{Kind, Message};
+use crate::storage::filter::Fields;
 use crate::storage::list::Item;
 use crate::storage::order::Node;
 use crate::storage::snapshot::Kept;
@@ -51,6 +54,10 @@ pub(super) struct Store {
     pub(super) dict_names: Table<Name, u64>,
     /// By dict and key.
     pub(super) values: Table<dict::Key, dict::Value>,
+    /// Of dicts, by dict and path.
+    pub(super) indexes: Table<dict_index::Key, Progress>,
+    /// What is in them, each with the key of its entry.
+    pub(super) indexed: Table<dict_index::Row, ()>,
     /// When values end, by the wall clock.
     pub(super) ends: Table<(i64, dict::Key), ()>,
     pub(super) lists: Table<u64, list::List>,
@@ -100,6 +107,8 @@ pub(super) struct Store {
     pub(super) last_process: u64,
     /// The boot of the process that joined last: what a reader takes for the running system's.
     pub(super) boot: String,
+    /// What reads payloads for filters and indexes.
+    pub(super) fields: Fields,
     /// Commits so far.
     pub(super) commits: u64,
 }
@@ -134,7 +143,7 @@ impl Store {
         self.tables().into_iter().for_each(|table| table.end_mark(keep));
     }
 
-    fn tables(&mut self) -> [&mut dyn Transactional; 39] {
+    fn tables(&mut self) -> [&mut dyn Transactional; 41] {
         [
             &mut self.streams,
             &mut self.stream_names,
@@ -148,6 +157,8 @@ impl Store {
             &mut self.dicts,
             &mut self.dict_names,
             &mut self.values,
+            &mut self.indexes,
+            &mut self.indexed,
             &mut self.ends,
             &mut self.lists,
             &mut self.list_names,

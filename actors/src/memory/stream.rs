@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Target;
+use crate::storage::filter::{Fields, Matcher};
 use crate::storage::stream::{
     Append, Appended, Check, Checked, Head, NewEvent, Page, Query, Recorded, Scope,
 };
@@ -177,17 +178,25 @@ impl Store {
         match &query.scope {
             Scope::All => {
                 let rows = self.events.committed().range(from..=to);
-                fill(query, rows.map(|(position, event)| (*position, event)))
+                fill(query, self.fields, rows.map(|(position, event)| (*position, event)))
             }
             Scope::Category(category) => {
                 let range = (category.clone(), from)..=(category.clone(), to);
                 let rows = self.categories.committed().range(range);
-                fill(query, rows.filter_map(|((_, position), ())| Some((*position, self.event(*position)?))))
+                fill(
+                    query,
+                    self.fields,
+                    rows.filter_map(|((_, position), ())| Some((*position, self.event(*position)?))),
+                )
             }
             Scope::Stream(name) => {
                 let Some(stream) = self.stream_names.committed().get(name) else { return Page::default() };
                 let rows = self.versions.committed().range((*stream, from)..=(*stream, to));
-                fill(query, rows.filter_map(|((_, version), at)| Some((*version, self.event(*at)?))))
+                fill(
+                    query,
+                    self.fields,
+                    rows.filter_map(|((_, version), at)| Some((*version, self.event(*at)?))),
+                )
             }
         }
     }
@@ -204,21 +213,36 @@ impl Store {
 }
 
 /// Takes a page from `rows` (in ascending order), from whichever end the query wants.
-fn fill<'a>(query: &Query, rows: impl DoubleEndedIterator<Item = (u64, &'a Arc<Recorded>)>) -> Page {
+fn fill<'a>(
+    query: &Query,
+    fields: Fields,
+    rows: impl DoubleEndedIterator<Item = (u64, &'a Arc<Recorded>)>,
+) -> Page {
     let wanted = |(_, event): &(u64, &Arc<Recorded>)| query.filter.wants(event);
+    let matcher = query.filter.content.as_ref().map(|content| Matcher::new(content, fields));
     if query.backward {
-        take(query.limit, rows.rev().filter(wanted))
+        take(query.limit, matcher.as_ref(), rows.rev().filter(wanted))
     } else {
-        take(query.limit, rows.filter(wanted))
+        take(query.limit, matcher.as_ref(), rows.filter(wanted))
     }
 }
 
 /// Takes rows until the page is full, by count or by size, and looks whether one is left.
-fn take<'a>(limit: u32, mut rows: impl Iterator<Item = (u64, &'a Arc<Recorded>)>) -> Page {
+fn take<'a>(
+    limit: u32,
+    matcher: Option<&Matcher>,
+    mut rows: impl Iterator<Item = (u64, &'a Arc<Recorded>)>,
+) -> Page {
     let mut page = Page::default();
-    let mut bytes = 0;
-    while page.events.len() < limit as usize && bytes < limits::PAGE_BYTES {
+    let (mut bytes, mut others) = (0, 0);
+    while page.events.len() < limit as usize && bytes < limits::PAGE_BYTES && others < limits::OTHERS_PER_PAGE
+    {
         let Some((number, event)) = rows.next() else { return page };
+        if matcher.is_some_and(|matcher| !matcher.matches(&event.data)) {
+            others += 1;
+            page.last = if others < limits::OTHERS_PER_PAGE { page.last } else { Some(number) };
+            continue;
+        }
         bytes += event.data.bytes().len() + event.metadata.as_ref().map_or(0, String::len);
         page.last = Some(number);
         page.events.push(Ok(Recorded::clone(event)));

@@ -20,7 +20,9 @@ use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query, Recorded};
 use crate::storage::subject::KeyState;
-use crate::storage::{Moment, Process, Pulse, Summary, Turn, View, blob, dict, feed, list, subscription};
+use crate::storage::{
+    Moment, Process, Pulse, Summary, Turn, View, blob, dict, feed, filter, list, subscription,
+};
 
 /// A reader.
 #[derive(Debug)]
@@ -69,7 +71,19 @@ impl View for MemoryView {
     }
 
     fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page> {
-        Ok(self.0.store().dict_page(query, now))
+        self.0.store().dict_page(query, now)
+    }
+
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dict::Kept>> {
+        Ok(self.0.store().dict_kept(dict))
+    }
+
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dict::Index>> {
+        Ok(self.0.store().dict_indexes(dict))
+    }
+
+    fn dict_ways(&mut self, query: &dict::Query) -> Result<Vec<filter::plan::Standing>> {
+        self.0.store().dict_ways(query)
     }
 
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>> {

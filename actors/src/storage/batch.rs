@@ -68,6 +68,8 @@ impl Outcome {
             Outcome::BlobWrite(stored) => *stored == blob::Stored::Gone,
             Outcome::BlobFinish(finished) => !matches!(finished, blob::Finished::Done { .. }),
             Outcome::BlobRemove(removed) => !matches!(removed, blob::Removed::Done { .. }),
+            Outcome::DictSeal(before) => before.is_some(),
+            Outcome::DictIndex(indexed) => !matches!(indexed, dict::Indexed::Done { .. }),
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
@@ -86,6 +88,7 @@ impl Outcome {
             | Outcome::ListTake(_)
             | Outcome::ListTrim(_)
             | Outcome::BlobSweep(_)
+            | Outcome::DictUnindex(_)
             | Outcome::FeedRetain(_)
             | Outcome::FeedTrim(_)
             | Outcome::QueuePush(_)

@@ -30,6 +30,10 @@ pub enum Kind {
     Blob = 11,
     /// A chunk of a blob; its name is the number of its content.
     Chunk = 12,
+    /// An index of a dict; its sequence is the dict's row, its type the path.
+    Index = 20,
+    /// How a dict is sealed.
+    Seal = 21,
 }
 
 /// CRC32C over kind, name, sequence, type, format, schema and data, each variable part preceded by its length.

@@ -7,6 +7,8 @@ pub enum Data {
     Json(String),
     /// Bincode; only this program family reads it.
     Bincode(Vec<u8>),
+    /// A value that only whoever has its key can read.
+    Sealed(Vec<u8>),
 }
 
 impl Data {
@@ -15,7 +17,7 @@ impl Data {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Data::Json(text) => text.as_bytes(),
-            Data::Bincode(bytes) => bytes,
+            Data::Bincode(bytes) | Data::Sealed(bytes) => bytes,
         }
     }
 
@@ -25,6 +27,13 @@ impl Data {
         match self {
             Data::Json(_) => 1,
             Data::Bincode(_) => 2,
+            Data::Sealed(_) => 3,
         }
+    }
+
+    /// Whether only whoever has its key can read it.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, Data::Sealed(_))
     }
 }

@@ -3,8 +3,12 @@
 //! Each change of a dict takes the next of its versions, so an entry that is removed and put again never has a version that
 //! it had before. An entry whose time is over is not there, for whoever looks or writes; its row goes with some later write.
 
+use std::sync::Arc;
+
 use super::Data;
+use super::filter::{Filter, Path};
 use crate::clock::{Moment, millis};
+use crate::error::Error;
 use crate::limits;
 use crate::name::Name;
 
@@ -52,6 +56,25 @@ pub struct Set {
     pub expected: Expected,
 }
 
+/// Have a dict that was never used keep its values sealed, for ever. What it is sealed with is nobody's business here: whoever has the
+/// key knows it by these bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// The dict; it comes into being.
+    pub dict: Name,
+    /// How its key is made, and what it is known by.
+    pub seal: Box<[u8]>,
+}
+
+/// How a dict keeps its values, if it was used: its first use says so, and it stays so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// As they are. What is written to it has to be plain, and whoever asks has to take it for that.
+    Plain,
+    /// Sealed, by this seal. What is written to it has to be sealed.
+    Sealed(Box<[u8]>),
+}
+
 /// What became of [`Set`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -69,6 +92,8 @@ pub enum Written {
         /// The version of what is there.
         actual: Option<u64>,
     },
+    /// The dict is sealed and the value is not, or the other way round.
+    Otherwise,
 }
 
 /// Remove an entry.
@@ -78,6 +103,8 @@ pub struct Remove {
     pub dict: Name,
     /// The key.
     pub key: Box<str>,
+    /// Whether the dict is taken for a sealed one.
+    pub sealed: bool,
     /// What must be so before.
     pub expected: Expected,
 }
@@ -97,6 +124,8 @@ pub enum Removed {
         /// The version of what is there.
         actual: Option<u64>,
     },
+    /// The dict is sealed and is not taken for that, or the other way round.
+    Otherwise,
 }
 
 /// Add to a number, which is 0 if there is none. Its time stays as it is.
@@ -124,6 +153,8 @@ pub enum Incremented {
     },
     /// What is there is no whole number of 64 bits, as JSON.
     NoNumber,
+    /// The dict is sealed: nobody can add to what he cannot read.
+    Otherwise,
     /// The sum would be none.
     Overflow {
         /// What is there.
@@ -138,6 +169,8 @@ pub struct Clear {
     pub dict: Name,
     /// Those whose keys begin so.
     pub prefix: Box<str>,
+    /// Whether the dict is taken for a sealed one.
+    pub sealed: bool,
     /// How many at most.
     pub limit: u32,
 }
@@ -151,6 +184,79 @@ pub struct Cleared {
     pub removed: Vec<Box<str>>,
     /// Whether there may be more.
     pub more: bool,
+    /// The dict is sealed and is not taken for that, or the other way round. Nothing was removed.
+    pub otherwise: bool,
+}
+
+/// Index fields of a dict, in steps. An index that is not there yet is declared, and from then on every write keeps it up; what was
+/// there before is indexed in the order of the keys, so many entries a step. It is used once it is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MakeIndex {
+    /// The dict; it comes into being with its first index.
+    pub dict: Name,
+    /// What is indexed, each once.
+    pub paths: Vec<Path>,
+    /// How many entries this step indexes at most.
+    pub limit: u32,
+}
+
+/// What became of [`MakeIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexed {
+    /// This step is done.
+    Done {
+        /// Whether there may be more to be indexed.
+        more: bool,
+    },
+    /// There would be more than [`limits::INDEXES_PER_DICT`]. Nothing was declared.
+    TooMany {
+        /// So many there are.
+        there: u64,
+    },
+    /// The dict is sealed: there is nothing that could be indexed.
+    Sealed,
+}
+
+/// Remove indexes of a dict, in steps. It is not used or kept up any more from the first of them on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropIndex {
+    /// The dict.
+    pub dict: Name,
+    /// What is indexed.
+    pub paths: Vec<Path>,
+    /// How many of its rows this step removes at most.
+    pub limit: u32,
+}
+
+/// What became of [`DropIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unindexed {
+    /// So many of them were there, and in use or being made.
+    pub removed: u64,
+    /// Whether there are rows of them left.
+    pub more: bool,
+}
+
+/// How far an index has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Entries up to this key are in it, and all that were written since it was declared.
+    Building(Option<Box<str>>),
+    /// Everything is in it.
+    Complete,
+    /// It is being removed.
+    Leaving,
+}
+
+/// An index of a dict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Of what.
+    pub path: Path,
+    /// How far it has come.
+    pub progress: Progress,
+    /// So many entries are in it: those that have a scalar there, those included whose time is over.
+    pub rows: u64,
 }
 
 /// An entry of a dict.
@@ -179,7 +285,9 @@ pub struct Query {
     pub after: Option<Box<str>>,
     /// Whether the last comes first.
     pub backward: bool,
-    /// At most so many; a page may end earlier for its size.
+    /// Those whose values are so, as far as they are read at all: one that is damaged is an error whatever is asked for.
+    pub filter: Option<Arc<Filter>>,
+    /// At most so many; a page may end earlier for its size, or for what the filter has left out.
     pub limit: u32,
 }
 
@@ -206,6 +314,8 @@ pub struct Head {
     pub version: u64,
     /// So many entries there are.
     pub count: u64,
+    /// Whether its values are sealed.
+    pub sealed: bool,
 }
 
 /// Until when an entry is there. The boot clock decides as long as the machine runs, so that nobody who sets the wall clock makes
@@ -236,12 +346,19 @@ impl Life {
     }
 }
 
+/// A filter that is asked of a sealed dict, as an error.
+#[must_use]
+pub fn unfiltered(dict: &Name) -> Error {
+    let reason = "its values can be read by whoever has the key only, and by no filter or index".to_owned();
+    Error::Unsupported { what: format!("a filter on sealed dict \"{dict}\""), reason }
+}
+
 /// A whole number as it is kept, and as it is read.
 #[must_use]
 pub fn number(data: &Data) -> Option<i64> {
     match data {
         Data::Json(text) => text.parse().ok(),
-        Data::Bincode(_) => None,
+        Data::Bincode(_) | Data::Sealed(_) => None,
     }
 }
 

@@ -6,6 +6,9 @@
 //! the others in the group would notice ([`limits::REMOVED_AT_ONCE`](crate::limits::REMOVED_AT_ONCE)). The newest message
 //! is never removed by retention.
 
+use std::sync::Arc;
+
+use super::filter::Filter as Content;
 use super::lock::Fence;
 use super::{Data, Target};
 use crate::error::Result;
@@ -160,7 +163,9 @@ pub struct Query {
     pub since: Option<i64>,
     /// Only what was recorded before this time.
     pub until: Option<i64>,
-    /// At most so many; a page may end earlier for its size.
+    /// Only those whose data is so; one that is damaged is an error whatever is asked for.
+    pub content: Option<Arc<Content>>,
+    /// At most so many; a page may end earlier for its size, or for what the filter has left out.
     pub limit: u32,
 }
 

@@ -18,6 +18,7 @@ mod data;
 pub mod dict;
 pub mod erase;
 pub mod feed;
+pub mod filter;
 pub mod list;
 pub mod lock;
 pub mod order;
@@ -227,6 +228,12 @@ operations! {
     dict_increment: DictIncrement(dict::Increment) => dict::Incremented;
     /// Remove many entries of a dict.
     dict_clear: DictClear(dict::Clear) => dict::Cleared;
+    /// Have a dict keep its values sealed. How it keeps them before; `None` if it was not used, and is sealed now.
+    dict_seal: DictSeal(dict::Seal) => Option<dict::Kept>;
+    /// Index fields of a dict, a few entries at a time.
+    dict_index: DictIndex(dict::MakeIndex) => dict::Indexed;
+    /// Remove indexes of a dict, a few entries at a time.
+    dict_unindex: DictUnindex(dict::DropIndex) => dict::Unindexed;
 
     /// Put items into a list.
     list_insert: ListInsert(list::Insert) => list::Inserted;
@@ -468,6 +475,24 @@ pub trait View: Send {
     /// # Errors
     /// What the database said. A damaged entry is an item of the page, not an error of it.
     fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page>;
+
+    /// How a dict keeps its values, if it was used.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dict::Kept>>;
+
+    /// The indexes of a dict, by path.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if one is damaged.
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dict::Index>>;
+
+    /// How a page of a dict would be found: how each index that is complete stands to the query's filter.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn dict_ways(&mut self, query: &dict::Query) -> Result<Vec<filter::plan::Standing>>;
 
     /// How a dict stands at `now`, if it was ever used. Its entries are counted for it.
     ///

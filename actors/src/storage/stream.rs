@@ -1,9 +1,11 @@
 //! Streams of events in the database: appended whole or not at all, read page by page.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::filter::Filter as Content;
 use super::lock::Fence;
 use super::partition::Partition;
 use super::{Data, Origin, Target};
@@ -190,19 +192,22 @@ pub struct Filter {
     pub erased: bool,
     /// Of the streams of this partition.
     pub partition: Partition,
+    /// With such data.
+    pub content: Option<Arc<Content>>,
 }
 
 impl Filter {
-    /// Whether a database may leave some out that lie between others, without a look at them. Of a partition it looks at each.
+    /// Whether a database may leave some out that lie between others, without a look at them. Of a partition, and of
+    /// those with such data, it looks at each.
     #[must_use]
     pub fn picks(&self) -> bool {
         !self.types.is_empty() || self.tenant.is_some()
     }
 
-    /// Whether an event is wanted.
+    /// Whether an event is wanted, as far as it is not its data that decides.
     #[must_use]
     pub fn wants(&self, event: &Recorded) -> bool {
-        let Filter { types, tenant, since, until, erased, partition } = self;
+        let Filter { types, tenant, since, until, erased, partition, content: _ } = self;
         (*erased || !event.is_erased())
             && (types.is_empty() || types.contains(&event.event_type))
             && (tenant.is_none() || *tenant == event.origin.as_ref().and_then(|origin| origin.tenant.clone()))

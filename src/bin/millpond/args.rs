@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use millpond::Expected;
+use millpond::{Expected, Where};
 use uuid::Uuid;
 
 use crate::bench::BenchArgs;
 use crate::blob::args::BlobCommand;
 use crate::dict::args::DictCommand;
 use crate::feed::args::{ChannelCommand, LogCommand};
+use crate::input::parse_where;
 use crate::list::args::ListCommand;
 use crate::projection::args::ProjectionCommand;
 use crate::queue::args::QueueCommand;
@@ -192,6 +193,9 @@ pub(crate) struct Read {
     /// Newest first
     #[arg(long)]
     pub(crate) backward: bool,
+    /// Only events whose data is so: cents >= 100 and reason != null, or {"field": "cents", "at_least": 100}
+    #[arg(long = "where", value_name = "FILTER", value_parser = parse_where)]
+    pub(crate) filter: Option<Where>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -214,6 +218,9 @@ pub(crate) struct All {
     /// Wait for more, until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
+    /// Only events whose data is so: cents >= 100 and reason != null, or {"field": "cents", "at_least": 100}
+    #[arg(long = "where", value_name = "FILTER", value_parser = parse_where)]
+    pub(crate) filter: Option<Where>,
 }
 
 #[derive(Debug, clap::Args)]

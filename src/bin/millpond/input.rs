@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _};
 
+use millpond::Where;
 use serde_json::value::RawValue;
 
 use crate::failure::{Done, Failure};
@@ -38,4 +39,11 @@ pub(crate) fn parse_json(text: &str) -> Result<Json, String> {
         let hint = "a text is JSON only in quotes: '\"hello\"'";
         format!("the data is not JSON: {error} ({hint})")
     })
+}
+
+/// A filter, as a person writes it or as JSON.
+pub(crate) fn parse_where(text: &str) -> Result<Where, String> {
+    let text = text.trim();
+    let filter = if text.starts_with('{') { Where::from_json(text) } else { text.parse() };
+    filter.map_err(|error| error.to_string())
 }

@@ -111,18 +111,27 @@ fn run(args: Args) -> Done<u8> {
         Command::Blob(BlobCommand::Delete { name, key }) => {
             store.read(|store| blob::delete(store, &name, &key, &mut show))
         }
-        Command::Dict(DictCommand::Get { name, key }) => {
-            store.read(|store| dict::get(store, &name, &key, &mut show))
+        Command::Dict(DictCommand::Get { name, key, seal }) => {
+            store.read(|store| dict::get(store, (&name, &key), &seal, &mut show))
         }
         Command::Dict(DictCommand::Set(set)) => store.write(|store| dict::set(store, set, &mut show)),
-        Command::Dict(DictCommand::Delete { name, key }) => {
-            store.read(|store| dict::delete(store, &name, &key, &mut show))
+        Command::Dict(DictCommand::Delete { name, key, seal }) => {
+            store.read(|store| dict::delete(store, (&name, &key), &seal, &mut show))
         }
         Command::Dict(DictCommand::Increment { name, key, by }) => {
             store.write(|store| dict::increment(store, (&name, &key, by), &mut show))
         }
-        Command::Dict(DictCommand::Watch { name, prefix }) => {
-            store.write(|store| dict::watch(store, &name, &prefix, &mut show))
+        Command::Dict(DictCommand::Index { name, fields }) => {
+            store.write(|store| dict::index::make(store, &name, &fields, &mut show))
+        }
+        Command::Dict(DictCommand::Unindex { name, fields }) => {
+            store.read(|store| dict::index::remove(store, &name, &fields, &mut show))
+        }
+        Command::Dict(DictCommand::Indexes { name }) => {
+            store.read(|store| dict::index::list(store, &name, &mut show))
+        }
+        Command::Dict(DictCommand::Watch { name, prefix, seal }) => {
+            store.write(|store| dict::watch(store, (&name, &prefix), &seal, &mut show))
         }
         Command::Dict(DictCommand::List(list)) => store.read(|store| dict::list(store, &list, &mut show)),
         Command::List(ListCommand::Push(push)) => store.write(|store| list::push(store, push, &mut show)),
@@ -221,7 +230,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.0.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `list push`, `blob put`, `queue push`, `queue every` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `list push`, `blob put`, `queue push`, `queue every` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

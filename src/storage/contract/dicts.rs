@@ -1,7 +1,8 @@
 //! Dicts: values by key, versions, and an end that is exact.
 
 use millpond_actors::storage::dict::{
-    Clear, Cleared, Entry, Expected, Increment, Incremented, Query, Remove, Removed, Set, Written,
+    Clear, Cleared, Entry, Expected, Increment, Incremented, Indexed, Kept, MakeIndex, Query, Remove,
+    Removed, Seal, Set, Written,
 };
 use millpond_actors::storage::{Apply, Data};
 
@@ -19,7 +20,7 @@ fn set(key: &str, value: &str) -> Set {
 }
 
 fn remove(key: &str, expected: Expected) -> Remove {
-    Remove { dict: name("d"), key: key.into(), expected }
+    Remove { dict: name("d"), key: key.into(), sealed: false, expected }
 }
 
 fn add(key: &str, by: i64) -> Increment {
@@ -35,7 +36,7 @@ fn text(entry: Option<Entry>) -> Option<String> {
 }
 
 fn all(prefix: &str) -> Query {
-    Query { dict: name("d"), prefix: prefix.into(), after: None, backward: false, limit: 100 }
+    Query { dict: name("d"), prefix: prefix.into(), after: None, backward: false, filter: None, limit: 100 }
 }
 
 /// The keys of all pages of so many.
@@ -53,7 +54,7 @@ fn keys(stage: &Stage<'_>, query: &Query, limit: u32) -> Vec<String> {
 fn version(written: Written) -> u64 {
     match written {
         Written::Done { version, .. } => version,
-        Written::Conflict { .. } => panic!("{written:?}"),
+        Written::Conflict { .. } | Written::Otherwise => panic!("{written:?}"),
     }
 }
 
@@ -208,15 +209,21 @@ pub(super) fn entries_come_by_key_prefix_and_page(stage: &Stage<'_>) {
 
 pub(super) fn many_are_removed_a_few_at_a_time(stage: &Stage<'_>) {
     let mut a = stage.join();
-    let clear = |prefix: &str, limit| Clear { dict: name("d"), prefix: prefix.into(), limit };
-    assert_eq!(a.run(clear("", 9)), Cleared { dict: None, removed: Vec::new(), more: false });
+    let clear = |prefix: &str, limit| Clear { dict: name("d"), prefix: prefix.into(), sealed: false, limit };
+    assert_eq!(
+        a.run(clear("", 9)),
+        Cleared { dict: None, removed: Vec::new(), more: false, otherwise: false }
+    );
     for key in ["a1", "a2", "a3", "b1"] {
         a.run(set(key, "0"));
     }
     let cleared = a.run(clear("a", 2));
     assert_eq!((cleared.removed.len(), cleared.more, cleared.dict.unwrap().1), (2, true, 5));
     let cleared = a.run(clear("a", 2));
-    assert_eq!(cleared, Cleared { dict: Some((1, 6)), removed: vec!["a3".into()], more: false });
+    assert_eq!(
+        cleared,
+        Cleared { dict: Some((1, 6)), removed: vec!["a3".into()], more: false, otherwise: false }
+    );
     assert!(a.run(clear("a", 2)).removed.is_empty());
     assert_eq!(keys(stage, &all(""), 9), ["b1"]);
     assert_eq!((a.run(clear("", 1)).more, keys(stage, &all(""), 9).len()), (false, 0));
@@ -228,9 +235,12 @@ pub(super) fn d1_what_is_over_is_removed_without_a_word(stage: &Stage<'_>) {
     a.run(Set { life_ms: Some(10), ..set("a2", "0") });
     a.run(set("a3", "0"));
     stage.pass(10);
-    let clear = || Clear { dict: name("d"), prefix: "".into(), limit: 2 };
-    assert_eq!(a.run(clear()), Cleared { dict: Some((1, 3)), removed: vec![], more: true });
-    assert_eq!(a.run(clear()), Cleared { dict: Some((1, 4)), removed: vec!["a3".into()], more: false });
+    let clear = || Clear { dict: name("d"), prefix: "".into(), sealed: false, limit: 2 };
+    assert_eq!(a.run(clear()), Cleared { dict: Some((1, 3)), removed: vec![], more: true, otherwise: false });
+    assert_eq!(
+        a.run(clear()),
+        Cleared { dict: Some((1, 4)), removed: vec!["a3".into()], more: false, otherwise: false }
+    );
 }
 
 pub(super) fn g2_a_dict_is_a_part_of_its_batch(stage: &Stage<'_>) {
@@ -250,4 +260,53 @@ pub(super) fn g2_a_dict_is_a_part_of_its_batch(stage: &Stage<'_>) {
     a.apply(add("n", 7));
     a.rollback();
     assert_eq!(text(get(stage, "n")).as_deref(), Some("1"));
+}
+
+pub(super) fn d16_a_dict_is_sealed_before_its_first_use_or_never(stage: &Stage<'_>) {
+    let (mut a, mut b) = (stage.join(), stage.join());
+    let kept = || stage.view().dict_kept(&name("d")).unwrap();
+    let seal = |bytes: &[u8]| Seal { dict: name("d"), seal: bytes.into() };
+    let sealed = |key: &str| Set { data: Data::Sealed(vec![7]), ..set(key, "") };
+    let clear = |sealed| Clear { dict: name("d"), prefix: "".into(), sealed, limit: 9 };
+    assert_eq!((kept(), a.run(sealed("k"))), (None, Written::Otherwise));
+    assert_eq!(kept(), None, "nothing came into being");
+    a.begin();
+    assert_eq!(a.apply(seal(b"undone")), None);
+    a.rollback();
+    assert_eq!((kept(), a.run(seal(b"first"))), (None, None));
+    let first = Some(Kept::Sealed(Box::from(&b"first"[..])));
+    assert_eq!((b.run(seal(b"second")), kept()), (first.clone(), first.clone()), "the first counts");
+    assert!(matches!(a.run(sealed("k")), Written::Done { version: 1, .. }));
+    assert_eq!(get(stage, "k").map(|entry| entry.data), Some(Data::Sealed(vec![7])));
+    assert_eq!((b.run(set("k", "1")), b.run(add("k", 1))), (Written::Otherwise, Incremented::Otherwise));
+    assert_eq!(b.run(remove("k", Expected::Any)), Removed::Otherwise);
+    let index = MakeIndex { dict: name("d"), paths: Vec::new(), limit: 9 };
+    assert_eq!((b.run(clear(false)).otherwise, b.run(index.clone())), (true, Indexed::Sealed));
+    let filter = Some("a = 1".parse::<crate::Where>().unwrap().filter().unwrap());
+    let query = Query { filter, ..all("") };
+    let unsupported = |error| matches!(error, Err(millpond_actors::error::Error::Unsupported { .. }));
+    assert!(unsupported(stage.view().dict_page(&query, stage.now()).map(drop)));
+    assert!(unsupported(stage.view().dict_ways(&query).map(drop)));
+    assert_eq!(keys(stage, &all(""), 9), ["k"], "all of that has changed nothing");
+    assert!(stage.view().dict(&name("d"), stage.now()).unwrap().unwrap().sealed);
+    let gone = Remove { sealed: true, ..remove("k", Expected::Present) };
+    assert!(matches!(a.run(gone), Removed::Done { entry: Some(_), .. }));
+    assert_eq!((a.run(clear(true)).otherwise, kept()), (false, first));
+    // What was used as a plain one stays that, also if nothing is in it any more.
+    let plain = |dict: &str| Seal { dict: name(dict), ..seal(b"late") };
+    a.run(Set { dict: name("p"), ..set("k", "1") });
+    a.run(Remove { dict: name("p"), ..remove("k", Expected::Any) });
+    a.run(MakeIndex { dict: name("i"), ..index });
+    assert_eq!((a.run(plain("p")), a.run(plain("i"))), (Some(Kept::Plain), None), "it has no index");
+    let index = MakeIndex {
+        dict: name("j"),
+        paths: vec![millpond_actors::storage::filter::Path::parse(".").unwrap()],
+        limit: 9,
+    };
+    a.run(index);
+    assert_eq!(a.run(plain("j")), Some(Kept::Plain));
+    assert!(matches!(
+        a.run(Remove { dict: name("p"), sealed: true, ..remove("k", Expected::Any) }),
+        Removed::Otherwise
+    ));
 }

@@ -9,6 +9,7 @@ mod changes;
 mod dicts;
 mod erasing;
 mod feeds;
+mod filters;
 mod groups;
 mod jobs;
 mod keys;
@@ -32,6 +33,8 @@ mod take_up;
 use millpond_actors::memory::Memory;
 use millpond_actors::storage::Backend;
 
+use crate::filter::fields;
+
 /// A backend with nothing in it, and whatever must live as long as it does.
 pub(super) struct Fresh {
     backend: Box<dyn Backend>,
@@ -39,7 +42,7 @@ pub(super) struct Fresh {
 }
 
 fn fresh_memory() -> Fresh {
-    Fresh { backend: Box::new(Memory::new()), _directory: None }
+    Fresh { backend: Box::new(Memory::reading(fields())), _directory: None }
 }
 
 #[cfg(feature = "sqlite")]
@@ -47,7 +50,8 @@ fn fresh_sqlite() -> Fresh {
     use super::sqlite::{Options, Sqlite};
     let directory = tempfile::tempdir().unwrap();
     // No case cuts the power, so none needs to wait for the disk.
-    let options = Options { durability: crate::Durability::ProcessCrash, ..Options::default() };
+    let durability = crate::Durability::ProcessCrash;
+    let options = Options { durability, fields: fields(), ..Options::default() };
     let sqlite = Sqlite::open(&directory.path().join("store.db"), options).unwrap();
     Fresh { backend: Box::new(sqlite), _directory: Some(directory) }
 }
@@ -262,6 +266,20 @@ macro_rules! contract_suite {
                     many_are_removed_a_few_at_a_time
                     d1_what_is_over_is_removed_without_a_word
                     g2_a_dict_is_a_part_of_its_batch
+                    d16_a_dict_is_sealed_before_its_first_use_or_never
+                }
+                filters {
+                    a_filter_picks_entries_out
+                    d6_a_path_and_a_value_are_data
+                    an_index_is_made_in_steps_and_kept_up
+                    indexes_are_bounded_and_can_be_removed
+                    g6_an_index_leads_to_what_a_scan_finds
+                    g6_a_long_value_is_found_by_its_beginning
+                    a_page_looks_at_so_many_and_no_more
+                    a_plan_says_which_index_leads_where
+                    g2_an_index_is_undone_with_its_transaction
+                    messages_are_picked_out_by_their_data
+                    events_are_picked_out_by_their_data
                 }
                 lists {
                     items_are_put_at_both_ends_and_between

@@ -313,6 +313,7 @@ pub(super) fn of_feed(kind: feed::Kind, feed: &str) -> feed::Query {
         to: u64::MAX,
         since: None,
         until: None,
+        content: None,
         limit: 10_000,
     }
 }

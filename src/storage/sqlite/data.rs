@@ -7,7 +7,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 pub(super) fn data_column(data: &Data) -> ToSqlOutput<'_> {
     ToSqlOutput::Borrowed(match data {
         Data::Json(text) => ValueRef::Text(text.as_bytes()),
-        Data::Bincode(bytes) => ValueRef::Blob(bytes),
+        Data::Bincode(bytes) | Data::Sealed(bytes) => ValueRef::Blob(bytes),
     })
 }
 
@@ -16,6 +16,7 @@ pub(super) fn data_from(format: u8, column: ValueRef<'_>) -> Option<Data> {
     match (format, column) {
         (1, ValueRef::Text(text)) => String::from_utf8(text.to_vec()).ok().map(Data::Json),
         (2, ValueRef::Blob(bytes)) => Some(Data::Bincode(bytes.to_vec())),
+        (3, ValueRef::Blob(bytes)) => Some(Data::Sealed(bytes.to_vec())),
         _ => None,
     }
 }

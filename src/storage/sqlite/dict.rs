@@ -7,8 +7,7 @@ use millpond_actors::limits;
 use millpond_actors::name::Name;
 use millpond_actors::storage::checksum::{self, Kind};
 use millpond_actors::storage::dict::{
-    Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
-    behind, number,
+    Clear, Cleared, Entry, Head, Increment, Incremented, Life, Remove, Removed, Set, Written, number,
 };
 use millpond_actors::storage::{Data, Moment, partition};
 use rusqlite::{Connection, Row, params};
@@ -20,14 +19,25 @@ use super::process::advance;
 use super::session::SqliteSession;
 
 /// A dict, as its row has it.
-struct Dict {
-    id: u64,
+pub(super) struct Dict {
+    pub(super) id: u64,
     version: u64,
+    /// So many indexes it has.
+    pub(super) indexed: u64,
+    /// Its values are sealed.
+    pub(super) sealed: bool,
+}
+
+impl Dict {
+    /// Whether it was ever used, so that it is known how it keeps its values.
+    pub(super) fn is_used(&self) -> bool {
+        self.sealed || self.version > 0 || self.indexed > 0
+    }
 }
 
 /// An entry, whether its time is over or not.
-struct Found {
-    entry: Entry,
+pub(super) struct Found {
+    pub(super) entry: Entry,
     life: Option<Life>,
 }
 
@@ -46,16 +56,18 @@ impl Clocks {
 }
 
 impl Found {
-    fn is_there(&self, clocks: Clocks) -> bool {
+    pub(super) fn is_there(&self, clocks: Clocks) -> bool {
         !self.life.is_some_and(|life| life.is_over(clocks.now, clocks.boot))
     }
 }
 
-const DICT: &str = "SELECT d.id, d.version, d.name = ?1
+const DICT: &str = "SELECT d.id, d.version, d.indexed, d.seal IS NOT NULL, d.name = ?1
     FROM dict i LEFT JOIN dict d ON d.id = i.id WHERE i.name = ?1";
 
-fn dict(connection: &Connection, name: &Name) -> Result<Option<Dict>> {
-    let read = |row: &Row<'_>| Ok(Dict { id: row.get(0)?, version: row.get(1)? });
+pub(super) fn dict(connection: &Connection, name: &Name) -> Result<Option<Dict>> {
+    let read = |row: &Row<'_>| {
+        Ok(Dict { id: row.get(0)?, version: row.get(1)?, indexed: row.get(2)?, sealed: row.get(3)? })
+    };
     look_up(connection, DICT, ("dict", name), [name.as_str()], read)
 }
 
@@ -68,6 +80,7 @@ macro_rules! entries {
         )
     };
 }
+pub(super) use entries;
 
 /// How long what is in a row is there.
 fn life(row: &Row<'_>) -> rusqlite::Result<Option<Life>> {
@@ -77,7 +90,7 @@ fn life(row: &Row<'_>) -> rusqlite::Result<Option<Life>> {
 }
 
 /// The entry of a row, if the row is sound.
-fn read(row: &Row<'_>, name: &Name) -> Result<Found> {
+pub(super) fn read(row: &Row<'_>, name: &Name) -> Result<Found> {
     let odd = |detail: String| corrupt("entry of dict", name.as_str(), 0, detail);
     let key: String = row.get(0).map_err(|error| odd(error.to_string()))?;
     let odd = |detail: String| odd(format!("key \"{key}\": {detail}"));
@@ -110,7 +123,7 @@ fn checksum_of(
 
 const FIND: &str = entries!("WHERE dict = ?1 AND key = ?2");
 
-fn find(connection: &Connection, name: &Name, dict: u64, key: &str) -> Result<Option<Found>> {
+pub(super) fn find(connection: &Connection, name: &Name, dict: u64, key: &str) -> Result<Option<Found>> {
     let mut statement = connection.prepare_cached(FIND).map_err(database)?;
     let mut rows = statement.query(params![dict, key]).map_err(database)?;
     rows.next().map_err(database)?.map(|row| read(row, name)).transpose()
@@ -120,6 +133,9 @@ impl SqliteSession {
     /// Puts a value under a key.
     pub(super) fn set_entry(&mut self, set: &Set) -> Result<Written> {
         let row = dict(&self.connection, &set.dict)?;
+        if row.as_ref().is_some_and(|row| row.sealed) != set.data.is_sealed() {
+            return Ok(Written::Otherwise);
+        }
         let found = self.living(&set.dict, row.as_ref(), &set.key)?;
         let actual = found.map(|found| found.entry.version);
         if !set.expected.is_met(actual) {
@@ -127,15 +143,18 @@ impl SqliteSession {
         }
         let clocks = self.clocks();
         let life = set.life_ms.map(|ms| Life::of(ms, clocks.now, clocks.boot));
-        let Dict { id, version } = self.change_dict(&set.dict, row)?;
-        self.put_entry(&set.dict, id, (&set.key, version), (set.schema, &set.data), life)?;
+        let row = self.change_dict(&set.dict, row)?;
+        self.put_entry(&set.dict, &row, &set.key, (set.schema, &set.data), life)?;
         self.sweep_entries()?;
-        Ok(Written::Done { dict: id, version, replaced: actual.is_some() })
+        Ok(Written::Done { dict: row.id, version: row.version, replaced: actual.is_some() })
     }
 
     /// Removes an entry.
     pub(super) fn remove_entry(&mut self, remove: &Remove) -> Result<Removed> {
         let row = dict(&self.connection, &remove.dict)?;
+        if row.as_ref().is_some_and(|row| row.sealed != remove.sealed) {
+            return Ok(Removed::Otherwise);
+        }
         let found = self.living(&remove.dict, row.as_ref(), &remove.key)?;
         let actual = found.as_ref().map(|found| found.entry.version);
         if !remove.expected.is_met(actual) {
@@ -143,8 +162,8 @@ impl SqliteSession {
         }
         let dict = match (row, &found) {
             (Some(row), Some(_)) => {
-                self.delete_entry(row.id, &remove.key)?;
-                let Dict { id, version } = self.change_dict(&remove.dict, Some(row))?;
+                self.delete_entry((row.id, row.indexed > 0), &remove.key)?;
+                let Dict { id, version, .. } = self.change_dict(&remove.dict, Some(row))?;
                 Some((id, version))
             }
             (row, _) => row.map(|row| (row.id, row.version)),
@@ -155,6 +174,9 @@ impl SqliteSession {
     /// Adds to a number.
     pub(super) fn increment_entry(&mut self, increment: &Increment) -> Result<Incremented> {
         let row = dict(&self.connection, &increment.dict)?;
+        if row.as_ref().is_some_and(|row| row.sealed) {
+            return Ok(Incremented::Otherwise);
+        }
         let found = self.living(&increment.dict, row.as_ref(), &increment.key)?;
         let before = match &found {
             None => 0,
@@ -166,21 +188,23 @@ impl SqliteSession {
         let Some(value) = before.checked_add(increment.by) else {
             return Ok(Incremented::Overflow { value: before });
         };
-        let Dict { id, version } = self.change_dict(&increment.dict, row)?;
+        let row = self.change_dict(&increment.dict, row)?;
         let (schema, life) = found.map_or((1, None), |found| (found.entry.schema, found.life));
         let data = Data::Json(value.to_string());
-        self.put_entry(&increment.dict, id, (&increment.key, version), (schema, &data), life)?;
+        self.put_entry(&increment.dict, &row, &increment.key, (schema, &data), life)?;
         self.sweep_entries()?;
-        Ok(Incremented::Done { dict: id, version, value })
+        Ok(Incremented::Done { dict: row.id, version: row.version, value })
     }
 
     const CLEARED: &str = entries!("WHERE dict = ?1 AND key >= ?2 ORDER BY key LIMIT ?3");
 
     /// Removes entries, so many at most. Those whose time is over go with them, without a word.
     pub(super) fn clear_entries(&mut self, clear: &Clear) -> Result<Cleared> {
-        let Some(row) = dict(&self.connection, &clear.dict)? else {
-            return Ok(Cleared { dict: None, removed: Vec::new(), more: false });
-        };
+        let nothing = Cleared { dict: None, removed: Vec::new(), more: false, otherwise: false };
+        let Some(row) = dict(&self.connection, &clear.dict)? else { return Ok(nothing) };
+        if row.sealed != clear.sealed {
+            return Ok(Cleared { otherwise: true, ..nothing });
+        }
         let (limit, clocks) = (clear.limit as usize, self.clocks());
         let mut statement = self.connection.prepare_cached(Self::CLEARED).map_err(database)?;
         let found = statement.query_map(params![row.id, clear.prefix, limit + 1], |row| {
@@ -192,12 +216,12 @@ impl SqliteSession {
         found.retain(|(key, _)| key.starts_with(&*clear.prefix));
         let more = found.len() > limit;
         found.truncate(limit);
-        found.iter().try_for_each(|(key, _)| self.delete_entry(row.id, key))?;
+        found.iter().try_for_each(|(key, _)| self.delete_entry((row.id, row.indexed > 0), key))?;
         let living = |life: &Option<Life>| !life.is_some_and(|life| life.is_over(clocks.now, clocks.boot));
         found.retain(|(_, life)| living(life));
         let removed: Vec<Box<str>> = found.into_iter().map(|(key, _)| key).collect();
         let row = if removed.is_empty() { row } else { self.change_dict(&clear.dict, Some(row))? };
-        Ok(Cleared { dict: Some((row.id, row.version)), removed, more })
+        Ok(Cleared { dict: Some((row.id, row.version)), removed, more, otherwise: false })
     }
 
     fn clocks(&self) -> Clocks {
@@ -211,20 +235,23 @@ impl SqliteSession {
         Ok(found.filter(|found| found.is_there(self.clocks())))
     }
 
-    const MAKE_DICT: &str = "INSERT INTO dict (name, version) VALUES (?1, 1)";
+    const MAKE_DICT: &str = "INSERT INTO dict (name, version, indexed) VALUES (?1, 0, 0)";
     const CHANGE_DICT: &str = "UPDATE dict SET version = ?2 WHERE id = ?1";
 
     /// One change more of a dict, which comes into being with the first.
     fn change_dict(&self, name: &Name, row: Option<Dict>) -> Result<Dict> {
-        let Some(Dict { id, version }) = row else {
-            let mut statement = self.connection.prepare_cached(Self::MAKE_DICT).map_err(database)?;
-            let id = statement.insert([name.as_str()]).map_err(database)?.unsigned_abs();
-            return Ok(Dict { id, version: 1 });
-        };
-        let version = advance(version, 1, "the version of a dict")?;
+        let row = row.map_or_else(|| self.make_dict(name), Ok)?;
+        let version = advance(row.version, 1, "the version of a dict")?;
         let mut statement = self.connection.prepare_cached(Self::CHANGE_DICT).map_err(database)?;
-        statement.execute(params![id, version]).map_err(database)?;
-        Ok(Dict { id, version })
+        statement.execute(params![row.id, version]).map_err(database)?;
+        Ok(Dict { version, ..row })
+    }
+
+    /// A dict that has had no change yet.
+    pub(super) fn make_dict(&self, name: &Name) -> Result<Dict> {
+        let mut statement = self.connection.prepare_cached(Self::MAKE_DICT).map_err(database)?;
+        let id = statement.insert([name.as_str()]).map_err(database)?.unsigned_abs();
+        Ok(Dict { id, version: 0, indexed: 0, sealed: false })
     }
 
     const PUT_ENTRY: &str = "INSERT OR REPLACE INTO dict_entry
@@ -234,12 +261,15 @@ impl SqliteSession {
     fn put_entry(
         &self,
         name: &Name,
-        dict: u64,
-        (key, version): (&str, u64),
+        Dict { id: dict, version, indexed, .. }: &Dict,
+        key: &str,
         (schema, data): (u32, &Data),
         life: Option<Life>,
     ) -> Result<()> {
-        let crc = checksum_of(name, version, key, (schema, data), life);
+        if *indexed > 0 {
+            self.keep_indexes(*dict, key, Some(data))?;
+        }
+        let crc = checksum_of(name, *version, key, (schema, data), life);
         let (ends_at, ends_boot) = (life.map(|life| life.wall_ms), life.map(|life| life.boot_ms));
         let boot = life.map(|life| life.boot.cast_signed());
         let mut statement = self.connection.prepare_cached(Self::PUT_ENTRY).map_err(database)?;
@@ -251,7 +281,11 @@ impl SqliteSession {
 
     const DELETE_ENTRY: &str = "DELETE FROM dict_entry WHERE dict = ?1 AND key = ?2";
 
-    fn delete_entry(&self, dict: u64, key: &str) -> Result<()> {
+    /// Deletes an entry, and what indexes have of it, if there may be any.
+    fn delete_entry(&self, (dict, indexed): (u64, bool), key: &str) -> Result<()> {
+        if indexed {
+            self.keep_indexes(dict, key, None)?;
+        }
         let mut statement = self.connection.prepare_cached(Self::DELETE_ENTRY).map_err(database)?;
         statement.execute(params![dict, key]).map_err(database)?;
         Ok(())
@@ -281,7 +315,7 @@ impl SqliteSession {
         }
         drop(rows);
         drop(statement);
-        over.iter().try_for_each(|(dict, key)| self.delete_entry(*dict, key))
+        over.iter().try_for_each(|(dict, key)| self.delete_entry((*dict, true), key))
     }
 }
 
@@ -297,45 +331,7 @@ pub(super) fn entry(
     Ok(found.filter(|found| found.is_there(clocks)).map(|found| found.entry))
 }
 
-// One bound each: by a second one the rows would be walked that lie between the two.
-const FROM: &str = entries!("WHERE dict = ?1 AND key >= ?2 ORDER BY key");
-const BEHIND: &str = entries!("WHERE dict = ?1 AND key > ?2 ORDER BY key");
-const BEFORE: &str = entries!("WHERE dict = ?1 AND key < ?2 ORDER BY key DESC");
-
-/// Reads one page, within one snapshot.
-pub(super) fn page(connection: &Connection, query: &Query, clocks: Clocks) -> Result<Page> {
-    let Some(dict) = dict(connection, &query.dict)? else { return Ok(Page::default()) };
-    let (prefix, after) = (&*query.prefix, query.after.as_deref());
-    let (sql, bound) = match (query.backward, after) {
-        (false, Some(after)) if after >= prefix => (BEHIND, after.to_owned()),
-        (false, _) => (FROM, prefix.to_owned()),
-        (true, Some(after)) if after < &*behind(prefix) => (BEFORE, after.to_owned()),
-        (true, _) => (BEFORE, behind(prefix)),
-    };
-    let mut statement = connection.prepare_cached(sql).map_err(database)?;
-    let mut rows = statement.query(params![dict.id, bound]).map_err(database)?;
-    let (mut page, mut bytes) = (Page::default(), 0);
-    while page.entries.len() < query.limit as usize && bytes < limits::PAGE_BYTES {
-        let Some(row) = rows.next().map_err(database)? else { return Ok(page) };
-        let found = read(row, &query.dict);
-        // One that is damaged may be no text any more, and yet is in the order of its bytes.
-        let key = String::from_utf8_lossy(row.get_ref(0).map_err(database)?.as_bytes().unwrap_or_default())
-            .into_owned();
-        if !key.starts_with(prefix) {
-            return Ok(page);
-        }
-        if found.as_ref().is_ok_and(|found| !found.is_there(clocks)) {
-            continue;
-        }
-        bytes += found.as_ref().map_or(0, |found| found.entry.data.bytes().len());
-        page.last = Some(key);
-        page.entries.push(found.map(|found| found.entry));
-    }
-    page.more = query.limit > 0;
-    Ok(page)
-}
-
-const HEADS: &str = "SELECT id, name, version FROM dict WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
+const HEADS: &str = "SELECT id, name, version, seal IS NOT NULL FROM dict WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
 const COUNT: &str = "SELECT count(*) FROM dict_entry WHERE dict = ?1 AND
     (ends_at IS NULL OR CASE WHEN boot = ?2 THEN ends_boot > ?3 ELSE ends_at > ?4 END)";
 
@@ -347,8 +343,8 @@ fn count(connection: &Connection, dict: u64, clocks: Clocks) -> Result<u64> {
 
 /// How a dict stands.
 pub(super) fn head(connection: &Connection, name: &Name, clocks: Clocks) -> Result<Option<Head>> {
-    let Some(Dict { id, version }) = dict(connection, name)? else { return Ok(None) };
-    Ok(Some(Head { id, name: name.to_string(), version, count: count(connection, id, clocks)? }))
+    let Some(Dict { id, version, sealed, .. }) = dict(connection, name)? else { return Ok(None) };
+    Ok(Some(Head { id, name: name.to_string(), version, count: count(connection, id, clocks)?, sealed }))
 }
 
 /// Up to so many dicts behind a name.
@@ -359,8 +355,9 @@ pub(super) fn list(
     clocks: Clocks,
 ) -> Result<Vec<Head>> {
     let mut statement = connection.prepare_cached(HEADS).map_err(database)?;
-    let read =
-        |row: &Row<'_>| Ok(Head { id: row.get(0)?, name: row.get(1)?, version: row.get(2)?, count: 0 });
+    let read = |row: &Row<'_>| {
+        Ok(Head { id: row.get(0)?, name: row.get(1)?, version: row.get(2)?, count: 0, sealed: row.get(3)? })
+    };
     let rows = statement.query_map(params![after, limit], read).map_err(database)?;
     let mut heads: Vec<Head> = rows.collect::<rusqlite::Result<_>>().map_err(database)?;
     for head in &mut heads {

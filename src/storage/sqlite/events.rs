@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::name::Name;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::checksum::{self, Kind};
+use millpond_actors::storage::filter::{Fields, Matcher};
 use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::{Filter, Head, Page, Query, Recorded, Scope};
 use rusqlite::types::FromSql;
@@ -57,7 +59,12 @@ fn page_sql(query: &Query) -> String {
 }
 
 /// Reads one page.
-pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) -> Result<Page> {
+pub(super) fn page(
+    connection: &Connection,
+    names: &mut Names,
+    query: &Query,
+    fields: Fields,
+) -> Result<Page> {
     // How many there are at least is asked for first: what is appended meanwhile only makes it more.
     let (key, last) = match &query.scope {
         Scope::All => (None, counted(connection)?),
@@ -86,6 +93,8 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
     let picks = query.filter.picks() || matches!(query.scope, Scope::Category(_));
     let mut walk = Walk::new(query.backward, (from, to), last, picks);
     let (mut page, mut bytes, mut others) = (Page::default(), 0, 0);
+    let matcher = query.filter.content.as_ref().map(|content| Matcher::new(content, fields));
+    let is_wanted = |data: &Data| matcher.as_ref().is_none_or(|matcher| matcher.matches(data));
     // Those that are left out here were erased, and only their places count.
     while page.events.len() < query.limit as usize {
         let Some(row) = rows.next().map_err(database)? else {
@@ -96,18 +105,23 @@ pub(super) fn page(connection: &Connection, names: &mut Names, query: &Query) ->
         if let Ok(place) = if by_version { row.get(2) } else { row.get(0) } {
             page.events.extend(walk.step(place).map(|missed| Err(missing(missed))));
         }
-        if is_others(connection, names, row, query.filter.partition)? {
+        let event = if is_others(connection, names, row, query.filter.partition)? {
+            None
+        } else {
+            let event = recorded(connection, names, row).and_then(|event| belongs(event, &query.scope));
+            if event.as_ref().is_ok_and(|event| event.is_erased() && !query.filter.erased) {
+                continue;
+            }
+            Some(event).filter(|event| event.as_ref().map_or(true, |event| is_wanted(&event.data)))
+        };
+        let Some(event) = event else {
             others += 1;
             if others < limits::OTHERS_PER_PAGE {
                 continue;
             }
             page.last = Some(walk.reached());
             break;
-        }
-        let event = recorded(connection, names, row).and_then(|event| belongs(event, &query.scope));
-        if event.as_ref().is_ok_and(|event| event.is_erased() && !query.filter.erased) {
-            continue;
-        }
+        };
         bytes += event.as_ref().map_or(0, size);
         page.events.push(event);
         page.last = Some(walk.reached());

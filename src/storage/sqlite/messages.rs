@@ -2,7 +2,9 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::limits;
+use millpond_actors::storage::Data;
 use millpond_actors::storage::feed::{Head, Kind, Message, NewMessage, Page, Query};
+use millpond_actors::storage::filter::{Fields, Matcher};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -12,12 +14,12 @@ use super::error::{corrupt, database};
 use super::feed;
 
 const PAGE: &str = "SELECT sequence, recorded_at, at, key, format, schema, crc, data FROM message
-    WHERE feed = ?1 AND sequence BETWEEN ?2 AND ?3 ORDER BY sequence LIMIT ?4";
+    WHERE feed = ?1 AND sequence BETWEEN ?2 AND ?3 ORDER BY sequence";
 const PAGE_BACK: &str = "SELECT sequence, recorded_at, at, key, format, schema, crc, data FROM message
-    WHERE feed = ?1 AND sequence BETWEEN ?2 AND ?3 ORDER BY sequence DESC LIMIT ?4";
+    WHERE feed = ?1 AND sequence BETWEEN ?2 AND ?3 ORDER BY sequence DESC";
 
 /// Reads one page, within one snapshot.
-pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page> {
+pub(super) fn page(connection: &Connection, query: &Query, fields: Fields) -> Result<Page> {
     let Some(head) = feed::row(connection, query.kind, &query.name)? else { return Ok(Page::nothing()) };
     let mut page = Page { first: head.first, head: head.last, ..Page::nothing() };
     let (from, to) = range(connection, &head, query)?;
@@ -27,11 +29,13 @@ pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page> {
     let missing = |place| corrupt(query.kind.word(), &head.name, place, "it is not where it belongs");
     let sql = if query.backward { PAGE_BACK } else { PAGE };
     let mut statement = connection.prepare_cached(sql).map_err(database)?;
-    let mut rows = statement.query(params![head.id, from, to, query.limit]).map_err(database)?;
-    let (mut bytes, mut walk) = (0, Walk::new(query.backward, (from, to), head.last, false));
-    for _ in 0..query.limit {
+    let mut rows = statement.query(params![head.id, from, to]).map_err(database)?;
+    let matcher = query.content.as_ref().map(|content| Matcher::new(content, fields));
+    let is_wanted = |data: &Data| matcher.as_ref().is_none_or(|matcher| matcher.matches(data));
+    let mut walk = Walk::new(query.backward, (from, to), head.last, false);
+    let (mut taken, mut bytes, mut others) = (0, 0, 0);
+    while taken < query.limit && bytes < limits::PAGE_BYTES {
         let Some(row) = rows.next().map_err(database)? else {
-            page.last = (!page.messages.is_empty()).then_some(walk.reached());
             page.messages.extend(walk.end().map(|place| (place, Err(missing(place)))));
             return Ok(page);
         };
@@ -39,14 +43,20 @@ pub(super) fn page(connection: &Connection, query: &Query) -> Result<Page> {
         let sequence: u64 = row.get(0).map_err(database)?;
         page.messages.extend(walk.step(sequence).map(|missed| (missed, Err(missing(missed)))));
         let message = message(row, query.kind, &head.name, sequence);
-        bytes += message.as_ref().map_or(0, |message| message.data.bytes().len());
-        page.messages.push((sequence, message));
-        if bytes >= limits::PAGE_BYTES {
+        if message.as_ref().is_ok_and(|message| !is_wanted(&message.data)) {
+            others += 1;
+            if others < limits::OTHERS_PER_PAGE {
+                continue;
+            }
+            page.last = Some(walk.reached());
             break;
         }
+        taken += 1;
+        bytes += message.as_ref().map_or(0, |message| message.data.bytes().len());
+        page.messages.push((sequence, message));
+        page.last = Some(walk.reached());
     }
     page.more = query.limit > 0;
-    page.last = page.more.then_some(walk.reached());
     Ok(page)
 }
 

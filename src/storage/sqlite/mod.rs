@@ -18,6 +18,7 @@
 //! | `dict` | dicts and their entries |
 //! | `list` | lists, their items, and the nodes of their order |
 //! | `blob`, `content` | blobs: what is under each key and how it is read, the chunks of what it holds |
+//! | `dict`, `dict_index`, `dict_page`, `dict_seal` | dicts and their entries, what is indexed of them, how they are read page by page, which are sealed |
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
@@ -37,6 +38,9 @@ mod content;
 mod data;
 mod dense;
 mod dict;
+mod dict_index;
+mod dict_page;
+mod dict_seal;
 mod erase;
 mod error;
 mod events;
@@ -76,6 +80,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::filter::Fields;
 use millpond_actors::storage::{Backend, Identity, Moment, Session, View};
 
 #[cfg(feature = "testing")]
@@ -90,6 +95,8 @@ pub(crate) struct Options {
     pub(crate) durability: Durability,
     /// Only views: nothing is created or written, and joining is refused.
     pub(crate) read_only: bool,
+    /// What reads payloads for filters and indexes.
+    pub(crate) fields: Fields,
 }
 
 impl Options {
@@ -134,6 +141,6 @@ impl Backend for Sqlite {
     }
 
     fn view(&self) -> Result<Box<dyn View>> {
-        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone())?))
+        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone(), self.options.fields)?))
     }
 }

@@ -121,6 +121,18 @@ impl Tables for SqliteSession {
         self.sweep_blobs(operation)
     }
 
+    fn dict_seal(&mut self, operation: &dict::Seal) -> Result<Option<dict::Kept>> {
+        self.seal_dict(operation)
+    }
+
+    fn dict_index(&mut self, operation: &dict::MakeIndex) -> Result<dict::Indexed> {
+        self.make_index(operation)
+    }
+
+    fn dict_unindex(&mut self, operation: &dict::DropIndex) -> Result<dict::Unindexed> {
+        self.drop_index(operation)
+    }
+
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {
         self.leaving_nothing(|session| session.make_key(operation))
     }

@@ -8,6 +8,8 @@ use millpond_actors::error::Result;
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
+use millpond_actors::storage::filter::Fields;
+use millpond_actors::storage::filter::plan::Standing as Way;
 use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::projection::Standing as Generation;
@@ -30,8 +32,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, blob, change, dict, events, feed, lease, list, messages, open, process, projection,
-    schedule, snapshot, subject, subscription,
+    backlog, backup, blob, change, dict, dict_index, dict_page, dict_seal, events, feed, lease, list,
+    messages, open, process, projection, schedule, snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -39,18 +41,26 @@ pub(super) struct SqliteView {
     connection: Connection,
     place: Arc<Place>,
     boot: Arc<OnceLock<String>>,
+    fields: Fields,
     sidecar: Option<Sidecar>,
     names: Names,
 }
 
 impl SqliteView {
-    pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>) -> Result<SqliteView> {
+    pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>, fields: Fields) -> Result<SqliteView> {
         reach(Point::OpenView)?;
         // Whatever lies there now would be read with the log of the file that was opened.
         place.check_same()?;
         let connection = open::reader(&place)?;
         place.check_same()?;
-        Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
+        Ok(SqliteView {
+            connection,
+            sidecar: Sidecar::look(&place),
+            place,
+            boot,
+            fields,
+            names: Names::new(),
+        })
     }
 
     /// Looks at the sidecar that lies there now. Whether it is another one than before.
@@ -119,7 +129,7 @@ const LOCKS: &str = "SELECT count(*) FROM lock";
 
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
-        events::page(&self.connection, &mut self.names, query)
+        events::page(&self.connection, &mut self.names, query, self.fields)
     }
 
     fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
@@ -162,7 +172,22 @@ impl View for SqliteView {
 
     fn dict_page(&mut self, query: &dicts::Query, now: Moment) -> Result<dicts::Page> {
         let _snapshot = self.one_snapshot()?;
-        dict::page(&self.connection, query, self.clocks(now))
+        dict_page::page(&self.connection, query, self.clocks(now), self.fields)
+    }
+
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dicts::Kept>> {
+        let _snapshot = self.one_snapshot()?;
+        dict_seal::kept(&self.connection, dict)
+    }
+
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dicts::Index>> {
+        let _snapshot = self.one_snapshot()?;
+        dict_index::list(&self.connection, dict)
+    }
+
+    fn dict_ways(&mut self, query: &dicts::Query) -> Result<Vec<Way>> {
+        let _snapshot = self.one_snapshot()?;
+        dict_index::ways(&self.connection, query)
     }
 
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dicts::Head>> {
@@ -212,7 +237,7 @@ impl View for SqliteView {
 
     fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {
         let _snapshot = self.one_snapshot()?;
-        messages::page(&self.connection, query)
+        messages::page(&self.connection, query, self.fields)
     }
 
     fn feed(&mut self, kind: feeds::Kind, name: &Name) -> Result<Option<feeds::Head>> {

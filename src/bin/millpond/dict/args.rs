@@ -3,17 +3,30 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use millpond::Where;
 
+use super::handle::Key;
+use crate::input::parse_where;
 use crate::time::parse_duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DictCommand {
     /// What is under a key; exit code 1 if there is nothing
-    Get { name: String, key: String },
+    Get {
+        name: String,
+        key: String,
+        #[command(flatten)]
+        seal: Key,
+    },
     /// Put a value under a key
     Set(Set),
     /// Remove what is under a key
-    Delete { name: String, key: String },
+    Delete {
+        name: String,
+        key: String,
+        #[command(flatten)]
+        seal: Key,
+    },
     /// Add to a whole number, which is 0 if there is none
     Increment {
         name: String,
@@ -24,12 +37,31 @@ pub(crate) enum DictCommand {
     },
     /// The entries of a dict, by key; or the dicts of the store
     List(List),
+    /// Index fields of the values of a dict, for --where; what is indexed already stays
+    ///
+    /// A field is a path into the value: customer.address.city, items[0].sku, "a.b".c with a key in double quotes that holds other
+    /// signs, and . for the value itself.
+    Index {
+        name: String,
+        #[arg(required = true, value_name = "PATH")]
+        fields: Vec<String>,
+    },
+    /// Remove indexes of a dict
+    Unindex {
+        name: String,
+        #[arg(required = true, value_name = "PATH")]
+        fields: Vec<String>,
+    },
+    /// The indexes of a dict
+    Indexes { name: String },
     /// What is put into a dict and removed, as it happens, until Ctrl-C
     Watch {
         name: String,
         /// Only what is under keys that begin so
         #[arg(long, value_name = "P", default_value = "")]
         prefix: String,
+        #[command(flatten)]
+        seal: Key,
     },
 }
 
@@ -42,6 +74,9 @@ impl DictCommand {
             DictCommand::Delete { .. } => "dict delete",
             DictCommand::Increment { .. } => "dict increment",
             DictCommand::List(_) => "dict list",
+            DictCommand::Index { .. } => "dict index",
+            DictCommand::Unindex { .. } => "dict unindex",
+            DictCommand::Indexes { .. } => "dict indexes",
             DictCommand::Watch { .. } => "dict watch",
         }
     }
@@ -66,6 +101,8 @@ pub(crate) struct Set {
     /// Only if what is under the key has this version
     #[arg(long, value_name = "N", conflicts_with_all = ["absent", "present"])]
     pub(crate) version: Option<u64>,
+    #[command(flatten)]
+    pub(crate) seal: Key,
 }
 
 #[derive(Debug, clap::Args)]
@@ -84,4 +121,12 @@ pub(crate) struct List {
     /// The last key first
     #[arg(long, requires = "name")]
     pub(crate) backward: bool,
+    /// Only those whose values are so: age >= 30 and city = "Delft", or {"field": "age", "at_least": 30}
+    #[arg(long = "where", value_name = "FILTER", requires = "name", value_parser = parse_where)]
+    pub(crate) filter: Option<Where>,
+    /// Say how they would be found, instead: by which index, and what is left to be looked at
+    #[arg(long, requires = "filter")]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) seal: Key,
 }

@@ -1,13 +1,16 @@
-//! `dict get`, `set`, `delete`, `increment`, `list` and `watch`.
+//! `dict get`, `set`, `delete`, `increment`, `list` and `watch`; `index`, `unindex` and `indexes` are in `index`.
 
 pub(crate) mod args;
+mod handle;
+pub(crate) mod index;
 
-use millpond::blocking::{Dict, Store};
+use millpond::blocking::Store;
 use millpond::{DictChange, DictHead, Entry, Put};
 use serde::Serialize;
 use serde_json::json;
 
 use self::args::{List, Set};
+use self::handle::{Handle, Key};
 use crate::failure::{Done, Failure, Unshown, code};
 use crate::input::{Json, compacted, json_from};
 use crate::pages;
@@ -34,9 +37,8 @@ fn as_json(entry: &Entry<Json>) -> Done<Shown<'_>> {
 }
 
 /// For people it is the value, as it was put there.
-pub(crate) fn get(store: &Store, name: &str, key: &str, show: &mut Show) -> Done<u8> {
-    let dict: Dict<Json> = store.dict(name);
-    let found = dict.get(key)?;
+pub(crate) fn get(store: &Store, (name, key): (&str, &str), seal: &Key, show: &mut Show) -> Done<u8> {
+    let found = Handle::new(store, name, seal)?.get(key)?;
     let entry = found.ok_or_else(|| Failure::Failed(format!("there is no \"{key}\" in dict \"{name}\"")))?;
     if show.is_json() {
         show.json(&as_json(&entry)?)?;
@@ -58,7 +60,7 @@ pub(crate) fn set(store: &Store, set: Set, show: &mut Show) -> Done<u8> {
         None if set.present => put.present(),
         None => put,
     };
-    let version = store.dict::<Json>(&set.name).set_with(&set.key, &value, put)?;
+    let version = Handle::new(store, &set.name, &set.seal)?.set_with(&set.key, &value, put)?;
     if show.is_json() {
         show.json(&json!({"dict": set.name, "key": set.key, "version": version}))?;
     } else {
@@ -67,8 +69,8 @@ pub(crate) fn set(store: &Store, set: Set, show: &mut Show) -> Done<u8> {
     Ok(code::DONE)
 }
 
-pub(crate) fn delete(store: &Store, name: &str, key: &str, show: &mut Show) -> Done<u8> {
-    let was = store.dict::<Json>(name).delete(key)?;
+pub(crate) fn delete(store: &Store, (name, key): (&str, &str), seal: &Key, show: &mut Show) -> Done<u8> {
+    let was = Handle::new(store, name, seal)?.delete(key)?;
     if show.is_json() {
         show.json(&json!({"dict": name, "key": key, "deleted": was}))?;
     } else if was {
@@ -91,7 +93,13 @@ pub(crate) fn increment(store: &Store, (name, key, by): (&str, &str, i64), show:
 
 pub(crate) fn list(store: &Store, list: &List, show: &mut Show) -> Done<u8> {
     let Some(name) = &list.name else { return all(store, show) };
-    let mut entries = store.dict::<Json>(name).entries(&list.prefix);
+    if let (Some(filter), true) = (&list.filter, list.explain) {
+        return index::explain(store, name, filter.clone(), show);
+    }
+    let mut entries = Handle::new(store, name, &list.seal)?.entries(&list.prefix)?;
+    if let Some(filter) = &list.filter {
+        entries = entries.matching(filter.clone());
+    }
     if let Some(after) = &list.after {
         entries = entries.after(after);
     }
@@ -127,8 +135,8 @@ pub(crate) fn list(store: &Store, list: &List, show: &mut Show) -> Done<u8> {
 }
 
 /// Prints what changes, at once, until a signal. What is gone has no data.
-pub(crate) fn watch(store: &Store, name: &str, prefix: &str, show: &mut Show) -> Done<u8> {
-    let changes = store.dict::<Json>(name).watch(prefix)?;
+pub(crate) fn watch(store: &Store, (name, prefix): (&str, &str), seal: &Key, show: &mut Show) -> Done<u8> {
+    let changes = Handle::new(store, name, seal)?.watch(prefix)?;
     let _ear = close_on_signal(store)?;
     let (mut listing, mut unshown) = (Listing::new(&["key", "version", "data"]), Unshown::new("dict watch"));
     if !show.is_json() {
@@ -158,14 +166,21 @@ pub(crate) fn heads(store: &Store) -> Done<Vec<DictHead>> {
 fn all(store: &Store, show: &mut Show) -> Done<u8> {
     let heads = heads(store)?;
     if show.is_json() {
-        for DictHead { name, version, count, .. } in heads {
-            show.json(&json!({"dict": name, "entries": count, "version": version}))?;
+        for DictHead { name, version, count, sealed, .. } in heads {
+            let mut head = json!({"dict": name, "entries": count, "version": version});
+            if sealed {
+                head["sealed"] = true.into();
+            }
+            show.json(&head)?;
         }
     } else if heads.is_empty() {
         show.line("no dict was used yet")?;
     } else {
-        let row = |head: DictHead| vec![head.name, head.count.to_string(), head.version.to_string()];
-        show.table(&["name", "entries", "version"], heads.into_iter().map(row).collect())?;
+        let row = |head: DictHead| {
+            let sealed = if head.sealed { "sealed" } else { "" };
+            vec![head.name, head.count.to_string(), head.version.to_string(), sealed.to_owned()]
+        };
+        show.table(&["name", "entries", "version", "values"], heads.into_iter().map(row).collect())?;
     }
     Ok(code::DONE)
 }

@@ -27,6 +27,9 @@ pub(crate) fn read(store: &Store, read: &Read, show: &mut Show) -> Done<u8> {
     if read.backward {
         stream = stream.backward();
     }
+    if let Some(filter) = &read.filter {
+        stream = stream.matching(filter.clone());
+    }
     let mut printer = Printer::new("events read", Listing::new(&["version", "time", "type", "data"]));
     printer.print(stream, show)?;
     Ok(printer.code())
@@ -58,7 +61,10 @@ pub(crate) fn all(store: &Store, all: &All, show: &mut Show) -> Done<u8> {
 
 fn select(store: &Store, all: &All, seen: u64) -> EventStream {
     let stream = of_category(store, all.category.as_deref()).after(seen);
-    let stream = stream.event_types(&all.types);
+    let mut stream = stream.event_types(&all.types);
+    if let Some(filter) = &all.filter {
+        stream = stream.matching(filter.clone());
+    }
     match &all.tenant {
         Some(tenant) => stream.tenant(tenant),
         None => stream,

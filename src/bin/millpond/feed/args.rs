@@ -1,8 +1,9 @@
 //! What can be written behind `log` and `channel`.
 
 use clap::Subcommand;
-use millpond::From;
+use millpond::{From, Where};
 
+use crate::input::parse_where;
 use crate::time::{check_moment, parse_moment};
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +98,9 @@ pub(crate) struct Range {
     /// Newest first
     #[arg(long)]
     pub(crate) backward: bool,
+    /// Only records whose data is so: user = "ada" and tokens > 100, or {"field": "user", "equal": "ada"}
+    #[arg(long = "where", value_name = "FILTER", value_parser = parse_where)]
+    pub(crate) filter: Option<Where>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +112,9 @@ pub(crate) struct Tail {
     /// Wait for more, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Only records whose data is so: user = "ada" and tokens > 100, or {"field": "user", "equal": "ada"}
+    #[arg(long = "where", value_name = "FILTER", value_parser = parse_where)]
+    pub(crate) filter: Option<Where>,
 }
 
 fn parse_from(text: &str) -> Result<From, String> {

@@ -68,6 +68,9 @@ pub(crate) fn range(store: &Store, range: &Range, show: &mut Show) -> Done<u8> {
     if range.backward {
         history = history.newest_first();
     }
+    if let Some(filter) = &range.filter {
+        history = history.matching(filter.clone());
+    }
     let mut printer = Printer::new("log range");
     printer.print(history, show)?;
     Ok(printer.code())
@@ -81,11 +84,21 @@ pub(crate) fn tail(store: &Store, tail: &Tail, show: &mut Show) -> Done<u8> {
     }
     let mut printer = Printer::new("log tail");
     let first = (extent.last + 1).saturating_sub(tail.lines).max(extent.first);
-    if first <= extent.last {
+    if let Some(filter) = &tail.filter {
+        // The last of those that are wanted, however far back they are.
+        let newest = log.range(..=extent.last).newest_first().matching(filter.clone()).limit(tail.lines);
+        let mut last: Vec<_> = newest.collect();
+        last.reverse();
+        printer.print(last.into_iter(), show)?;
+    } else if first <= extent.last {
         printer.print(log.range(first..=extent.last), show)?;
     }
     if tail.follow {
-        follow(store, log.follow(From::After(extent.last))?, &mut printer, show)?;
+        let mut records = log.follow(From::After(extent.last))?;
+        if let Some(filter) = &tail.filter {
+            records = records.matching(filter.clone())?;
+        }
+        follow(store, records, &mut printer, show)?;
     }
     Ok(printer.code())
 }

@@ -17,8 +17,11 @@ use super::feeds::{FeedStep, feed_queries, feed_steps};
 use super::jobs::{JobStep, job_steps};
 use super::lists::{ListStep, list_steps};
 use super::projections::{ProjectionStep, projection_steps};
+use crate::Where;
 
 pub(super) const STREAMS: [&str; 5] = ["a-1", "a-2", "b-1", "b-'\"😀", "c"];
+/// What content is asked for, where it is.
+const CONTENTS: [&str; 4] = ["n = 4", "n exists", "not n > 4", "n < 3 or n = 8"];
 pub(super) const CATEGORIES: [&str; 4] = ["a", "b", "c", "never"];
 pub(super) const TYPES: [&str; 3] = ["Opened", "Moved", "Closed"];
 /// With how much of each there is.
@@ -170,14 +173,16 @@ fn filters() -> impl Strategy<Value = Filter> {
     let some = (1..4_u32, any::<prop::sample::Index>());
     let some = some.prop_map(|(of, index)| Partition { index: index.index(of as usize) as u32, of });
     let partition = prop_oneof![4 => Just(Partition::WHOLE), 1 => some];
-    let all = (types, tenant, time(), time(), prop::bool::weighted(0.2), partition);
-    all.prop_map(|(types, tenant, since, until, erased, partition)| Filter {
+    let content = prop::option::weighted(0.2, prop::sample::select(CONTENTS.to_vec()));
+    let all = (types, tenant, time(), time(), prop::bool::weighted(0.2), partition, content);
+    all.prop_map(|(types, tenant, since, until, erased, partition, content)| Filter {
         types,
         tenant,
         since,
         until,
         erased,
         partition,
+        content: content.map(|text| text.parse::<Where>().unwrap().filter().unwrap()),
     })
 }
 
@@ -224,7 +229,11 @@ pub(super) fn odd_event(number: u128) -> NewEvent {
     NewEvent {
         id: Uuid::from_u128(number),
         event_type: Cow::Borrowed(TYPES[(number % 3) as usize]),
-        data: Data::Bincode(number.to_le_bytes()[..(number % 17) as usize].to_vec()),
+        data: if number.is_multiple_of(4) {
+            Data::Json(format!("{{\"n\": {}}}", number % 9))
+        } else {
+            Data::Bincode(number.to_le_bytes()[..(number % 17) as usize].to_vec())
+        },
         schema: (number % 5) as u32,
         at: number.is_multiple_of(2).then(|| format!("at {number}")),
         metadata: number.is_multiple_of(3).then(|| format!("{{\"n\": {number}}}").into()),

@@ -1,12 +1,16 @@
 //! What may happen to feeds and to their durable subscriptions.
 
+use std::sync::Arc;
+
 use millpond_actors::storage::Operation;
 use millpond_actors::storage::feed::{Kind, Page, Query, Retain, Retention, Trim};
+use millpond_actors::storage::filter::Filter as Content;
 use millpond_actors::storage::subscription::{Acknowledge, Move, PassOver, Span, Subscribe, Unsubscribe};
 use proptest::prelude::*;
 
 use super::super::stage::*;
 use super::Pair;
+use crate::Where;
 
 pub(super) const FEEDS: [&str; 2] = ["f", "g"];
 
@@ -81,9 +85,16 @@ pub(super) fn feed_queries() -> impl Strategy<Value = Query> {
             to,
             since,
             until,
+            content: filters()[usize::try_from(from).unwrap() % 4].clone(),
             limit,
         },
     )
+}
+
+/// Most of what is read is not filtered.
+fn filters() -> [Option<Arc<Content>>; 4] {
+    let filter = |text: &str| Some(text.parse::<Where>().unwrap().filter().unwrap());
+    [None, None, filter(". >= 7"), filter("not . in (1, 2, 3)")]
 }
 
 /// A step as an operation; `None` if there is nothing yet that it could be about.

@@ -237,8 +237,28 @@ CREATE TABLE schedule (
 CREATE TABLE dict (
     id      INTEGER PRIMARY KEY,
     name    TEXT    NOT NULL UNIQUE,
-    version INTEGER NOT NULL -- so many changes it has had
+    version INTEGER NOT NULL, -- so many changes it has had
+    indexed INTEGER NOT NULL, -- so many indexes it has
+    seal    BLOB              -- if its values are sealed: how their key is made, and what it is known by
 ) STRICT;
+
+-- Which fields of the values of a dict are indexed, and what the indexes hold: what can be found out from the entries.
+CREATE TABLE dict_index (
+    id      INTEGER PRIMARY KEY,
+    dict    INTEGER NOT NULL,
+    path    TEXT    NOT NULL, -- where in a value
+    state   INTEGER NOT NULL, -- 1 being made, 2 complete, 3 being removed
+    reached TEXT,             -- while it is being made: all entries up to this key are in it
+    crc     INTEGER NOT NULL, -- CRC32C over dict, id, path, state, reached
+    UNIQUE (dict, path)
+) STRICT;
+
+CREATE TABLE dict_indexed (
+    dict_index INTEGER NOT NULL,
+    value      BLOB    NOT NULL, -- type and value, in an order of bytes; cut off where it is long
+    key        TEXT    NOT NULL,
+    PRIMARY KEY (dict_index, value, key)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE dict_entry (
     dict      INTEGER NOT NULL,
@@ -248,7 +268,7 @@ CREATE TABLE dict_entry (
     ends_boot INTEGER,          -- the same since boot, which decides as long as it is that boot
     boot      INTEGER,          -- which boot, as a number
     schema    INTEGER NOT NULL,
-    format    INTEGER NOT NULL, -- 1 JSON, 2 Bincode
+    format    INTEGER NOT NULL, -- 1 JSON, 2 Bincode, 3 sealed
     crc       INTEGER NOT NULL, -- CRC32C over dict name, version, key, its end, format, schema, data
     data      ANY     NOT NULL, -- TEXT for JSON, BLOB else
     PRIMARY KEY (dict, key)

@@ -18,7 +18,8 @@ fn log_of(records: u64) -> (Fixture, Box<dyn Session>) {
 
 fn page(fixture: &Fixture, backward: bool) -> Page {
     let (kind, name) = (Kind::Log, name("l"));
-    let query = Query { kind, name, backward, from: 1, to: 9, since: None, until: None, limit: 9 };
+    let query =
+        Query { kind, name, backward, from: 1, to: 9, since: None, until: None, content: None, limit: 9 };
     fixture.backend.view().unwrap().feed_page(&query).unwrap()
 }
 
@@ -59,7 +60,17 @@ fn g14_a_message_is_not_taken_for_one_of_another_place_or_feed() {
     fixture.plain().execute("UPDATE feed SET name = 'm'; ", []).unwrap();
     let view = &mut *fixture.backend.view().unwrap();
     let (kind, name) = (Kind::Log, name("m"));
-    let query = Query { kind, name, backward: false, from: 1, to: 9, since: None, until: None, limit: 9 };
+    let query = Query {
+        kind,
+        name,
+        backward: false,
+        from: 1,
+        to: 9,
+        since: None,
+        until: None,
+        content: None,
+        limit: 9,
+    };
     assert!(view.feed_page(&query).unwrap().messages[0].1.is_err());
 }
 

@@ -2,6 +2,7 @@
 
 mod blob;
 mod damage;
+mod dict;
 mod feeds;
 mod indexes;
 mod lock;

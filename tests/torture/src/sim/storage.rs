@@ -362,6 +362,9 @@ impl Tables for Moored {
         list_replace(list::Replace) -> list::Replaced;
         list_move(list::Move) -> list::Moved;
         list_trim(list::Trim) -> list::Trimmed;
+        dict_seal(dict::Seal) -> Option<dict::Kept>;
+        dict_index(dict::MakeIndex) -> dict::Indexed;
+        dict_unindex(dict::DropIndex) -> dict::Unindexed;
         dict_set(dict::Set) -> dict::Written;
         dict_remove(dict::Remove) -> dict::Removed;
         dict_increment(dict::Increment) -> dict::Incremented;

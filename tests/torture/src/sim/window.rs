@@ -8,8 +8,8 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, blob, change, dict, feed, list, projection, queue, schedule,
-    subject, subscription,
+    Moment, Process, Pulse, Summary, Turn, View, blob, change, dict, feed, filter, list, projection, queue,
+    schedule, subject, subscription,
 };
 use uuid::Uuid;
 
@@ -85,6 +85,21 @@ impl View for Window {
     fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<list::Head>> {
         self.clear(800)?;
         self.view.lists(after, limit)
+    }
+
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dict::Kept>> {
+        self.clear(800)?;
+        self.view.dict_kept(dict)
+    }
+
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dict::Index>> {
+        self.clear(800)?;
+        self.view.dict_indexes(dict)
+    }
+
+    fn dict_ways(&mut self, query: &dict::Query) -> Result<Vec<filter::plan::Standing>> {
+        self.clear(800)?;
+        self.view.dict_ways(query)
     }
 
     fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dict::Entry>> {

@@ -1,0 +1,174 @@
+//! Indexes of dicts in memory. They are made and kept up as in a database, and counted; but reading goes through all of a dict and
+//! looks at each value, so that what an index says can be held against what is so.
+
+use super::dict;
+use super::store::Store;
+use crate::limits;
+use crate::name::Name;
+use crate::storage::Data;
+use crate::storage::dict::{
+    DropIndex, Index, Indexed, Kept, MakeIndex, Progress, Query, Unindexed, unfiltered,
+};
+use crate::storage::filter::plan::{self, MOST, Span, Standing};
+use crate::storage::filter::{self, Path};
+
+/// An index, by dict and path.
+pub(super) type Key = (u64, Path);
+
+/// What it has of an entry: the key of what stands at the path, and that of the entry.
+pub(super) type Row = (u64, Path, filter::Key, Box<str>);
+
+/// What is written.
+impl Store {
+    /// Indexes some entries.
+    pub(super) fn dict_index(&mut self, index: &MakeIndex) -> Indexed {
+        if self.is_sealed(&index.dict) == Some(true) {
+            return Indexed::Sealed;
+        }
+        let there = self.dict_id(&index.dict).map_or(0, |dict| self.paths(dict).len());
+        let is_new = |path: &&Path| {
+            self.dict_id(&index.dict).is_none_or(|dict| self.indexes.get(&(dict, (*path).clone())).is_none())
+        };
+        if there + index.paths.iter().filter(is_new).count() > limits::INDEXES_PER_DICT {
+            return Indexed::TooMany { there: there as u64 };
+        }
+        let dict = self.dict_or_new(&index.dict);
+        let (mut left, mut more) = (index.limit as usize, false);
+        for path in &index.paths {
+            let key = (dict, path.clone());
+            if self.indexes.get(&key) == Some(&Progress::Leaving) {
+                left -= self.drop_rows(&key, left);
+            }
+            let progress = self.indexes.get(&key).cloned().unwrap_or(Progress::Building(None));
+            let progress = match progress {
+                Progress::Building(after) => self.build(&key, after, &mut left),
+                other => other,
+            };
+            more |= progress != Progress::Complete;
+            self.indexes.put(key, progress);
+        }
+        Indexed::Done { more }
+    }
+
+    /// Indexes entries behind a key, as many as are left.
+    fn build(&mut self, (dict, path): &Key, after: Option<Box<str>>, left: &mut usize) -> Progress {
+        let (mut reached, mut bytes) = (after.clone(), 0);
+        let behind = self.values.range((*dict, after.clone().unwrap_or_default())..);
+        let behind = behind.take_while(|((of, _), _)| of == dict).map(|((_, key), value)| (key, &value.data));
+        let behind = behind.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
+        let mut rows = Vec::new();
+        for (key, data) in behind {
+            if *left == 0 || bytes >= limits::PAGE_BYTES {
+                rows.into_iter().for_each(|row| self.indexed.put(row, ()));
+                return Progress::Building(reached);
+            }
+            *left -= 1;
+            bytes += data.bytes().len();
+            reached = Some(key.clone());
+            rows.extend(self.fields.key(data, path).map(|found| (*dict, path.clone(), found, key.clone())));
+        }
+        rows.into_iter().for_each(|row| self.indexed.put(row, ()));
+        Progress::Complete
+    }
+
+    /// Removes some rows of indexes, and those that have none left.
+    pub(super) fn dict_unindex(&mut self, index: &DropIndex) -> Unindexed {
+        let mut done = Unindexed { removed: 0, more: false };
+        let Some(dict) = self.dict_id(&index.dict) else { return done };
+        let mut left = index.limit as usize;
+        for path in &index.paths {
+            let key = (dict, path.clone());
+            match self.indexes.get(&key) {
+                None => continue,
+                Some(Progress::Leaving) => {}
+                Some(_) => done.removed += 1,
+            }
+            self.indexes.put(key.clone(), Progress::Leaving);
+            left -= self.drop_rows(&key, left);
+            done.more |= self.indexes.get(&key).is_some();
+        }
+        done
+    }
+
+    /// Removes as many rows of an index that leaves, and the index if none is left. How many they were.
+    fn drop_rows(&mut self, (dict, path): &Key, most: usize) -> usize {
+        let own = rows_of(self.indexed.working(), *dict, path);
+        let mut own: Vec<Row> = own.take(most + 1).cloned().collect();
+        if own.len() <= most {
+            self.indexes.remove(&(*dict, path.clone()));
+        }
+        own.truncate(most);
+        own.iter().for_each(|row| self.indexed.remove(row));
+        own.len()
+    }
+
+    /// An entry comes, or goes.
+    pub(super) fn keep_in_indexes(&mut self, (dict, key): &dict::Key, data: &Data, comes: bool) {
+        for path in self.paths(*dict) {
+            let is_kept = self.indexes.get(&(*dict, path.clone())) != Some(&Progress::Leaving);
+            let Some(found) = self.fields.key(data, &path).filter(|_| is_kept) else { continue };
+            let row = (*dict, path, found, key.clone());
+            if comes {
+                self.indexed.put(row, ());
+            } else {
+                self.indexed.remove(&row);
+            }
+        }
+    }
+
+    /// Whether a dict has an index.
+    pub(super) fn is_indexed(&self, dict: u64) -> bool {
+        self.indexes.working().keys().any(|(of, _)| *of == dict)
+    }
+
+    fn paths(&self, dict: u64) -> Vec<Path> {
+        let own = self.indexes.working().keys().filter(|(of, _)| *of == dict);
+        own.map(|(_, path)| path.clone()).collect()
+    }
+}
+
+type Rows = std::collections::BTreeMap<Row, ()>;
+
+fn rows_of<'a>(rows: &'a Rows, dict: u64, path: &'a Path) -> impl Iterator<Item = &'a Row> {
+    rows.keys().filter(move |(of, at, ..)| *of == dict && at == path)
+}
+
+/// What is read.
+impl Store {
+    /// The indexes of a dict.
+    pub(super) fn dict_indexes(&self, name: &Name) -> Vec<Index> {
+        let Some(dict) = self.dict_names.committed().get(name) else { return Vec::new() };
+        let own = self.indexes.committed().iter().filter(|((of, _), _)| of == dict);
+        let mut own: Vec<Index> = own
+            .map(|((dict, path), progress)| Index {
+                path: path.clone(),
+                progress: progress.clone(),
+                rows: rows_of(self.indexed.committed(), *dict, path).count() as u64,
+            })
+            .collect();
+        own.sort_by_key(|index| index.path.to_string());
+        own
+    }
+
+    /// How the indexes of a dict stand to a filter.
+    pub(super) fn dict_ways(&self, query: &Query) -> crate::error::Result<Vec<Standing>> {
+        let (Some(filter), Some(dict)) = (&query.filter, self.dict_names.committed().get(&query.dict)) else {
+            return Ok(Vec::new());
+        };
+        if matches!(self.dict_kept(&query.dict), Some(Kept::Sealed(_))) {
+            return Err(unfiltered(&query.dict));
+        }
+        let complete: Vec<Path> = self
+            .dict_indexes(&query.dict)
+            .into_iter()
+            .filter(|index| index.progress == Progress::Complete)
+            .map(|index| index.path)
+            .collect();
+        let mut count = |path: &Path, spans: &[Span]| {
+            let within = |row: &&Row| spans.iter().any(|span| span.low <= row.2 && row.2 <= span.high);
+            let own = rows_of(self.indexed.committed(), *dict, path).filter(within);
+            Ok(own.take(MOST as usize + 1).count() as u64)
+        };
+        plan::choose(filter, &complete, &mut count)
+    }
+}
