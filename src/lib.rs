@@ -389,7 +389,9 @@ pub use crate::channels::{Channels, ChannelsSubscription};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
-pub use crate::dict::{Dict, DictChange, DictChanges, DictIndex, Entries, Entry, Explained, Put};
+pub use crate::dict::{
+    CacheFigures, Dict, DictChange, DictChanges, DictIndex, Entries, Entry, Explained, Put,
+};
 pub use crate::dict::{SealKey, SealedDict};
 pub use crate::durable::{Consumer, Durable};
 pub use crate::erase::Deleted;

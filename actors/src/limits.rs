@@ -240,6 +240,13 @@ pub const SQL_STEPS: u32 = 10_000_000;
 /// Largest value of a dict, in bytes. It is read and written whole; what is larger belongs in a blob.
 pub const ENTRY_BYTES: usize = 4 << 20;
 
+/// Keys of a dict that are remembered with what is under them, by each handle that is asked to. Those that were not asked for the
+/// longest go first.
+pub const CACHED_KEYS: usize = 10_000;
+
+/// Bytes of the values that are remembered so.
+pub const CACHED_BYTES: usize = 16 << 20;
+
 /// Largest item of a list, in bytes. It is read and written whole; what is larger belongs in a blob.
 pub const ITEM_BYTES: usize = 4 << 20;
 

@@ -79,6 +79,22 @@ impl Readers {
         self.spawner.spawn(name, Box::new(body)).map(drop)
     }
 
+    /// Runs `look` here and now, on the view that is given, or on a new one.
+    ///
+    /// # Errors
+    /// What the database said, or the look. A panic in it is an error of it alone.
+    pub fn glance<T>(
+        &self,
+        view: &mut Option<Box<dyn View>>,
+        look: impl FnOnce(&mut dyn View) -> Result<T>,
+    ) -> Result<T> {
+        let view = match view {
+            Some(view) => view,
+            None => view.insert(self.backend.view()?),
+        };
+        thread::contain(|| "a look".into(), || look(&mut **view)).flatten()
+    }
+
     /// Runs `look` on one of the connections and hands what it found to `then`, on the reader's thread.
     ///
     /// A panic in either is an error of this read alone.

@@ -7,7 +7,7 @@ use millpond_actors::error::Result;
 use millpond_actors::storage::dict::Head;
 
 use super::Inspector;
-use crate::dict::{DictChange, DictIndex, Entry, Explained, Put, heads};
+use crate::dict::{CacheFigures, DictChange, DictIndex, Entry, Explained, Put, heads};
 use crate::filter::Where;
 
 /// A dict of values by key; see [`crate::Dict`].
@@ -36,6 +36,18 @@ impl<T> Clone for Dict<T> {
 }
 
 impl<T> Dict<T> {
+    /// See [`crate::Dict::cached`].
+    #[must_use]
+    pub fn cached(self) -> Dict<T> {
+        Dict { dict: self.dict.cached() }
+    }
+
+    /// See [`crate::Dict::cache_figures`].
+    #[must_use]
+    pub fn cache_figures(&self) -> Option<CacheFigures> {
+        self.dict.cache_figures()
+    }
+
     /// See [`crate::Dict::contains`].
     ///
     /// # Errors

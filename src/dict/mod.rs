@@ -5,10 +5,12 @@
 //! - `entries` all of it, by key, read page by page;
 //! - `index` which fields of the values are indexed, and which index a filter uses;
 //! - `sealed` a dict whose values only whoever has its key can read, `seal` what they are sealed with;
+//! - `cache` what was read of it, for as long as nobody changes it;
 //! - `watch` what changes in it;
 //! - `batch` what a batch does with dicts.
 
 mod batch;
+mod cache;
 mod entries;
 mod entry;
 mod index;
@@ -32,6 +34,8 @@ use millpond_actors::storage::dict::{
 };
 use millpond_actors::storage::{Data, View};
 
+use self::cache::Cache;
+pub use self::cache::CacheFigures;
 pub use self::entries::Entries;
 pub use self::entry::{Entry, Put};
 pub use self::index::{DictIndex, Explained};
@@ -86,14 +90,15 @@ pub struct Dict<T> {
     name: Result<Name>,
     /// What its values are sealed with; those of most dicts are not.
     vault: Option<Arc<Vault>>,
+    cache: Option<Arc<Cache>>,
     values: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Clone for Dict<T> {
     fn clone(&self) -> Dict<T> {
-        let Dict { runtime, name, vault, .. } = self;
-        let (runtime, name, vault) = (Arc::clone(runtime), name.clone(), vault.clone());
-        Dict { runtime, name, vault, values: PhantomData }
+        let Dict { runtime, name, vault, cache, .. } = self;
+        let (runtime, name) = (Arc::clone(runtime), name.clone());
+        Dict { runtime, name, vault: vault.clone(), cache: cache.clone(), values: PhantomData }
     }
 }
 
@@ -105,7 +110,7 @@ impl<T> fmt::Debug for Dict<T> {
 
 impl<T> Dict<T> {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Dict<T> {
-        Dict { runtime, name: Name::new(name), vault: None, values: PhantomData }
+        Dict { runtime, name: Name::new(name), vault: None, cache: None, values: PhantomData }
     }
 
     /// The same dict, taken for a sealed one.
@@ -122,12 +127,12 @@ impl<T> Dict<T> {
     /// # Errors
     /// As [`get`](Dict::get), but for what cannot be decoded.
     pub async fn contains(&self, key: impl AsRef<str>) -> Result<bool> {
-        Ok(self.runtime.read(self.look_up(key.as_ref())?).await?.is_some())
+        Ok(self.find(key.as_ref()).await?.is_some())
     }
 
     /// The same for a thread that waits.
     pub(crate) fn contains_blocking(&self, key: &str) -> Result<bool> {
-        Ok(self.runtime.read_blocking(self.look_up(key)?)?.is_some())
+        Ok(self.find_blocking(key)?.is_some())
     }
 
     /// How many there are. They are counted for it.
@@ -390,12 +395,12 @@ impl<T: DeserializeOwned> Dict<T> {
     /// # Errors
     /// A bad name or key; [`Error::Decode`] if it is no `T`; [`Error::Corrupt`] if it is damaged; what the database said.
     pub async fn get(&self, key: impl AsRef<str>) -> Result<Option<Entry<T>>> {
-        self.decoded(self.runtime.read(self.look_up(key.as_ref())?).await?)
+        self.decoded(self.find(key.as_ref()).await?)
     }
 
     /// The same for a thread that waits.
     pub(crate) fn get_blocking(&self, key: &str) -> Result<Option<Entry<T>>> {
-        self.decoded(self.runtime.read_blocking(self.look_up(key)?)?)
+        self.decoded(self.find_blocking(key)?)
     }
 
     /// Removes what is under a key, and gives it: to one of those who ask at once.

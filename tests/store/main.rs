@@ -28,6 +28,7 @@ mod commands;
 mod containers;
 #[cfg(feature = "testing")]
 mod contract;
+mod dict_caches;
 mod dicts;
 mod durables;
 mod effects;

@@ -25,6 +25,7 @@ fn as_a_child() {
     let mut guards: Vec<LockGuard> = Vec::new();
     let mut watch = None;
     let mut consumers = Vec::new();
+    let mut cached: Option<millpond::blocking::Dict<u64>> = None;
     let mut member = None;
     let mut deliveries: Vec<Delivery<u64>> = Vec::new();
     let mut jobs: Vec<Job<u64>> = Vec::new();
@@ -77,6 +78,14 @@ fn as_a_child() {
                 let done = store.events().append(stream, expected, [known(n.parse().unwrap())]);
                 done.map(|done| done.version.to_string())
             }
+            ["dict-set", name, key, n] => {
+                store.dict(name).set(key, &n.parse::<u64>().unwrap()).map(|version| version.to_string())
+            }
+            ["dict-get-cached", name, key] => {
+                let dict = cached.get_or_insert_with(|| store.dict::<u64>(name).cached());
+                dict.get(key).map(|entry| entry.unwrap().to_string())
+            }
+            ["dict-hits"] => Ok(cached.as_ref().unwrap().cache_figures().unwrap().hits.to_string()),
             ["push-back", name, n] => {
                 store.list(name).push_back(&n.parse::<u64>().unwrap()).map(|count| count.to_string())
             }

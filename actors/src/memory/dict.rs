@@ -259,6 +259,12 @@ impl Store {
         self.dicts.committed().get(&id)?.kept().or(indexed)
     }
 
+    /// Row and version of a dict.
+    pub(super) fn dict_stamp(&self, name: &Name) -> Option<(u64, u64)> {
+        let id = *self.dict_names.committed().get(name)?;
+        self.dicts.committed().get(&id).map(|dict| (id, dict.version))
+    }
+
     /// How a dict stands.
     pub(super) fn dict_head(&self, name: &Name, now: Moment) -> Option<Head> {
         let id = *self.dict_names.committed().get(name)?;

@@ -86,6 +86,10 @@ impl View for MemoryView {
         self.0.store().dict_ways(query)
     }
 
+    fn dict_stamp(&mut self, name: &Name) -> Result<Option<(u64, u64)>> {
+        Ok(self.0.store().dict_stamp(name))
+    }
+
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>> {
         Ok(self.0.store().dict_head(name, now))
     }

@@ -269,6 +269,24 @@ impl Runtime {
         })
     }
 
+    /// Looks at once, on the caller's thread, through a view that the caller keeps: for what is over sooner than a reader's thread
+    /// is woken. It must not take longer.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; what the look said. The view is another one then.
+    pub fn glance<T>(
+        &self,
+        view: &mut Option<Box<dyn View>>,
+        look: impl FnOnce(&mut dyn View) -> Result<T>,
+    ) -> Result<T> {
+        self.check_not_forked()?;
+        let found = if self.is_closed() { Err(Error::Closed) } else { self.doors.readers.glance(view, look) };
+        found.map_err(|error| {
+            *view = None;
+            self.failed(error)
+        })
+    }
+
     /// Starts a read that is awaited later: the next page of a stream, while this one is being looked at.
     ///
     /// # Errors

@@ -494,6 +494,12 @@ pub trait View: Send {
     /// What the database said.
     fn dict_ways(&mut self, query: &dict::Query) -> Result<Vec<filter::plan::Standing>>;
 
+    /// Row and version of a dict, if it was ever used: whatever is read behind it is of that version or a later one.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn dict_stamp(&mut self, name: &Name) -> Result<Option<(u64, u64)>>;
+
     /// How a dict stands at `now`, if it was ever used. Its entries are counted for it.
     ///
     /// # Errors

@@ -341,6 +341,11 @@ fn count(connection: &Connection, dict: u64, clocks: Clocks) -> Result<u64> {
     statement.query_row(values, |row| row.get(0)).map_err(database)
 }
 
+/// Row and version of a dict.
+pub(super) fn stamp(connection: &Connection, name: &Name) -> Result<Option<(u64, u64)>> {
+    Ok(dict(connection, name)?.map(|row| (row.id, row.version)))
+}
+
 /// How a dict stands.
 pub(super) fn head(connection: &Connection, name: &Name, clocks: Clocks) -> Result<Option<Head>> {
     let Some(Dict { id, version, sealed, .. }) = dict(connection, name)? else { return Ok(None) };

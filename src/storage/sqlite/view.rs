@@ -190,6 +190,10 @@ impl View for SqliteView {
         dict_index::ways(&self.connection, query)
     }
 
+    fn dict_stamp(&mut self, name: &Name) -> Result<Option<(u64, u64)>> {
+        dict::stamp(&self.connection, name)
+    }
+
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dicts::Head>> {
         let _snapshot = self.one_snapshot()?;
         dict::head(&self.connection, name, self.clocks(now))

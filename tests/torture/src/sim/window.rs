@@ -112,6 +112,11 @@ impl View for Window {
         self.view.dict_page(query, now)
     }
 
+    fn dict_stamp(&mut self, name: &Name) -> Result<Option<(u64, u64)>> {
+        self.clear(800)?;
+        self.view.dict_stamp(name)
+    }
+
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>> {
         self.clear(800)?;
         self.view.dict(name, now)
