@@ -15,6 +15,7 @@ use serde::de::{
 };
 use serde::ser::{Impossible, Serialize, Serializer};
 pub use serde_json::Value as Json;
+pub(crate) use serde_json::value::RawValue;
 
 /// A value as JSON text.
 pub(crate) fn to_json(what: &(impl Display + ?Sized), value: &impl Serialize) -> Result<String> {
@@ -41,6 +42,24 @@ pub(crate) fn from_data<T: DeserializeOwned>(what: &(impl Display + ?Sized), dat
 pub(crate) fn from_slice<T: DeserializeOwned>(what: &(impl Display + ?Sized), json: &[u8]) -> Result<T> {
     serde_json::from_slice(json)
         .map_err(|error| Error::Decode { what: what.to_string(), reason: error.to_string() })
+}
+
+/// A JSON text as a part of another one, as it is, if that other one stays a line by it.
+pub(crate) fn raw(text: &str) -> Option<&RawValue> {
+    let in_a_line = !text.contains(['\n', '\r']) && text.trim_ascii() == text;
+    serde_json::from_str(text).ok().filter(|_| in_a_line)
+}
+
+/// What a line of JSON says, or what is wrong with it and in which column.
+pub(crate) fn from_line<'l, T: Deserialize<'l>>(line: &'l str) -> std::result::Result<T, String> {
+    serde_json::from_str(line).map_err(|error| {
+        let text = error.to_string();
+        // In one line of text, `line 1` means nothing.
+        match text.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())) {
+            Some(what) => format!("{what} (column {})", error.column()),
+            None => text,
+        }
+    })
 }
 
 /// A value as bincode, for what can always be rebuilt.

@@ -258,6 +258,7 @@ mod change;
 mod channel;
 mod channels;
 mod dict;
+mod dump;
 mod durable;
 mod erase;
 mod events;
@@ -319,6 +320,7 @@ pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
 pub use crate::dict::{Dict, DictChange, DictChanges, Entries, Entry, Put};
+pub use crate::dump::{Dump, Dumped, Load, Loaded};
 pub use crate::durable::{Consumer, Durable};
 pub use crate::erase::Deleted;
 pub use crate::events::{Appended, Event, Events, Imported};

@@ -1,5 +1,6 @@
 //! The door to every primitive, for threads that wait.
 
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::{
     Projection, Queue, RwLock, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
+use crate::dump::{Dump, Dumped, Load, Loaded};
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
 use crate::sealed::Sealed;
@@ -72,6 +74,22 @@ impl Store {
     /// As there, and [`Error::WouldDeadlock`].
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<u64> {
         self.store.backup_blocking(to.as_ref())
+    }
+
+    /// See [`crate::Store::dump`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn dump<W: Write + Send + 'static>(&self, to: W, dump: Dump) -> Result<Dumped> {
+        self.store.dump_blocking(to, dump)
+    }
+
+    /// See [`crate::Store::load`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn load<R: Read + Send + 'static>(&self, from: R, load: Load) -> Result<Loaded> {
+        self.store.load_blocking(from, load)
     }
 
     /// See [`crate::Store::health`].

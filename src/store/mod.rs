@@ -2,6 +2,7 @@
 
 mod backup;
 mod builder;
+mod dump;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -3,10 +3,12 @@
 use super::store::{Caller, Store};
 use crate::limits;
 use crate::name::Name;
+use crate::storage::change::{Changed, Primitive};
 use crate::storage::dict::{
     Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
     behind, number,
 };
+use crate::storage::record::{Base, Onto, Put, Refusal};
 use crate::storage::{Data, Moment, partition};
 
 /// A dict that was used.
@@ -119,6 +121,35 @@ impl Store {
             _ => Some(self.dict_changed(&clear.dict)),
         };
         Cleared { dict, removed, more }
+    }
+
+    /// Puts a dict back, without its entries.
+    pub(super) fn dict_load(&mut self, onto: Onto, name: &Name, version: u64) -> Put {
+        let before = self.dict_id(name).and_then(|id| Some((id, self.dicts.get(&id)?.version)));
+        let (id, shift) = match (before, onto) {
+            (Some(_), Onto::Nothing) => return Put::Refused(Refusal::Exists),
+            (Some((id, version)), _) => (id, version),
+            (None, _) => (self.dict_changed(name).0, 0),
+        };
+        if onto == Onto::Replace {
+            let own = self.values.range((id, Box::from(""))..).take_while(|((dict, _), _)| *dict == id);
+            let keys: Vec<Key> = own.map(|(key, _)| key.clone()).collect();
+            keys.iter().for_each(|key| self.drop_value(key));
+        }
+        self.dicts.put(id, Dict { name: name.clone(), version: shift + version });
+        Put::Placed(Base { shift: shift.cast_signed(), ..Base::NONE })
+    }
+
+    /// Puts an entry back, in place of what is under its key.
+    pub(super) fn entry_load(&mut self, dict: &Name, entry: &Entry) -> Put {
+        let Some(id) = self.dict_id(dict) else { return Put::Refused(Refusal::Orphan) };
+        let Entry { key, version, data, schema, ends_at } = entry;
+        let life = ends_at.map(Life::by_wall);
+        let value = Value { version: *version, data: data.clone(), schema: *schema, life };
+        let key: Box<str> = key.as_str().into();
+        self.put_value((id, key.clone()), value);
+        let (primitive, sequence) = (Primitive::Dict, Some(*version));
+        Put::Written(Some(Changed { primitive, row: id, sequence, key: Some(key) }))
     }
 
     fn dict_id(&self, name: &Name) -> Option<u64> {

@@ -20,7 +20,7 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, projection,
+    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, projection, record,
     schedule, sql, subscription,
 };
 
@@ -327,6 +327,10 @@ impl Tables for MemorySession {
 
     fn dict_clear(&mut self, operation: &dict::Clear) -> Result<dict::Cleared> {
         self.operate(|store, me| Ok(store.dict_clear(me, operation)))
+    }
+
+    fn record_load(&mut self, operation: &record::Load) -> Result<record::Loaded> {
+        self.operate(|store, me| store.record_load(me, operation))
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

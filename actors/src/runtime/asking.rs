@@ -199,52 +199,6 @@ impl Runtime {
         self.honest(waiting.wait())
     }
 
-    /// Reads on a thread and a connection of its own, on any executor: what takes so long that it would keep others from their
-    /// reads.
-    ///
-    /// # Errors
-    /// As [`read`](Runtime::read), and if there is no thread left to be had.
-    pub async fn read_aside<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let mut passage = self.enter().await?;
-        let (reply, answer) = Reply::future();
-        passage.arrive();
-        self.start_aside(name, passage, look, reply)?;
-        self.honest(answer.await)
-    }
-
-    /// The same for a thread that waits.
-    ///
-    /// # Errors
-    /// As there, and [`Error::WouldDeadlock`] on a thread of the store's own.
-    pub fn read_aside_blocking<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let mut passage = self.enter_blocking()?;
-        let (reply, waiting) = Reply::blocking();
-        passage.arrive();
-        self.start_aside(name, passage, look, reply)?;
-        self.honest(waiting.wait())
-    }
-
-    fn start_aside<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        passage: Passage,
-        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
-        reply: Reply<T>,
-    ) -> Result<()> {
-        self.doors.readers.aside(name, look, move |found| {
-            reply.answer(found);
-            drop(passage);
-        })
-    }
-
     /// Starts a read that is awaited later: the next page of a stream, while this one is being looked at.
     ///
     /// # Errors
@@ -300,11 +254,11 @@ impl Runtime {
         });
     }
 
-    async fn enter(&self) -> Result<Passage> {
+    pub(super) async fn enter(&self) -> Result<Passage> {
         self.let_in().await.map_err(|error| self.failed(error))
     }
 
-    fn enter_blocking(&self) -> Result<Passage> {
+    pub(super) fn enter_blocking(&self) -> Result<Passage> {
         self.let_in_blocking().map_err(|error| self.failed(error))
     }
 
@@ -393,7 +347,7 @@ impl<F: FnOnce()> Drop for Due<F> {
 }
 
 /// The first of two futures; `None` if the second one ended first.
-struct Race<F>(F, Answer<()>);
+pub(super) struct Race<F>(pub(super) F, pub(super) Answer<()>);
 
 impl<F: Future + Unpin> Future for Race<F> {
     type Output = Option<F::Output>;

@@ -5,7 +5,8 @@
 
 use super::lock::Fence;
 use super::{
-    Operation, Outcome, Session, dict, erase, feed, projection, queue, sql, stream, subject, subscription,
+    Operation, Outcome, Session, dict, erase, feed, projection, queue, record, sql, stream, subject,
+    subscription,
 };
 use crate::error::Result;
 
@@ -62,6 +63,7 @@ impl Outcome {
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
+            Outcome::RecordLoad(loaded) => matches!(loaded, record::Loaded::Refused { .. }),
             Outcome::SqlRun(ran) => !matches!(ran, sql::Ran::Done { .. }),
             Outcome::Batch(applied) => matches!(applied, Applied::Refused { .. }),
             // Each by its name, so that whoever adds an operation has to say which it is.

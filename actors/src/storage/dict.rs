@@ -3,7 +3,7 @@
 //! Each change of a dict takes the next of its versions, so an entry that is removed and put again never has a version that
 //! it had before. An entry whose time is over is not there, for whoever looks or writes; its row goes with some later write.
 
-use super::Data;
+use super::{Data, partition};
 use crate::clock::{Moment, millis};
 use crate::limits;
 use crate::name::Name;
@@ -227,6 +227,13 @@ impl Life {
         let ms = ms.min(millis(limits::DURATION_MAX));
         let wall_ms = now.wall_ms.saturating_add(ms.cast_signed());
         Life { wall_ms, boot_ms: now.boot_ms.saturating_add(ms), boot }
+    }
+
+    /// Until the wall clock shows this, whatever the boot: of what was loaded.
+    #[must_use]
+    pub fn by_wall(wall_ms: i64) -> Life {
+        // No machine has a boot of no name.
+        Life { wall_ms, boot_ms: 0, boot: partition::number("") }
     }
 
     /// Whether it is over.

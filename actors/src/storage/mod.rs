@@ -23,6 +23,7 @@ pub mod partition;
 pub mod process;
 pub mod projection;
 pub mod queue;
+pub mod record;
 pub mod schedule;
 pub mod snapshot;
 pub mod sql;
@@ -224,6 +225,9 @@ operations! {
     dict_increment: DictIncrement(dict::Increment) => dict::Incremented;
     /// Remove many entries of a dict.
     dict_clear: DictClear(dict::Clear) => dict::Cleared;
+
+    /// Put records of a dump back.
+    record_load: RecordLoad(record::Load) => record::Loaded;
 
     /// Find the key of a subject, or make it.
     subject_key: SubjectKey(subject::Make) => subject::KeyState;
@@ -564,6 +568,35 @@ pub trait View: Send {
     /// [`Error::Unsupported`](crate::error::Error::Unsupported) where there is no file; what the database and the file system said.
     /// Nothing is left there then.
     fn backup(&mut self, to: &Path) -> Result<u64>;
+
+    /// All that was committed, as it is at this moment, for as long as that is looked at: others are held up by nothing that is
+    /// read there, and it goes when it is dropped, or with the process.
+    ///
+    /// # Errors
+    /// What the database and the file system said.
+    fn frozen(&mut self) -> Result<Box<dyn View>>;
+
+    /// Which store it is, and where it stands.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn imprint(&mut self) -> Result<record::Imprint>;
+
+    /// Up to `limit` streams of which there is something to be known beside their events, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<record::Marked>>;
+
+    /// Up to `limit` subjects, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said. A damaged record is an item of the list, not an error of it.
+    fn subjects(
+        &mut self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Result<subject::KeyState>)>>;
 
     /// The processes registered, living or not yet buried.
     ///

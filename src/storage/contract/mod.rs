@@ -6,6 +6,7 @@
 mod batches;
 mod changes;
 mod dicts;
+mod dumps;
 mod erasing;
 mod feeds;
 mod groups;
@@ -260,6 +261,16 @@ macro_rules! contract_suite {
                     many_are_removed_a_few_at_a_time
                     d1_what_is_over_is_removed_without_a_word
                     g2_a_dict_is_a_part_of_its_batch
+                }
+                dumps {
+                    dump_comes_back_as_it_was
+                    load_brings_back_what_was_dumped_elsewhere
+                    load_refuses_a_name_that_is_there
+                    load_replaces_and_no_number_is_given_twice
+                    load_appends_behind_what_is_there
+                    a7_load_does_not_bring_a_checkpoint_to_other_positions
+                    a_destroyed_key_is_not_brought_back_by_a_load
+                    l2_a_loaded_store_gives_tokens_far_above
                 }
                 projections {
                     a7_a_projection_begins_once

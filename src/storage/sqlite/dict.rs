@@ -20,9 +20,9 @@ use super::process::advance;
 use super::session::SqliteSession;
 
 /// A dict, as its row has it.
-struct Dict {
-    id: u64,
-    version: u64,
+pub(super) struct Dict {
+    pub(super) id: u64,
+    pub(super) version: u64,
 }
 
 /// An entry, whether its time is over or not.
@@ -54,7 +54,8 @@ impl Found {
 const DICT: &str = "SELECT d.id, d.version, d.name = ?1
     FROM dict i LEFT JOIN dict d ON d.id = i.id WHERE i.name = ?1";
 
-fn dict(connection: &Connection, name: &Name) -> Result<Option<Dict>> {
+/// A dict by its name.
+pub(super) fn dict(connection: &Connection, name: &Name) -> Result<Option<Dict>> {
     let read = |row: &Row<'_>| Ok(Dict { id: row.get(0)?, version: row.get(1)? });
     look_up(connection, DICT, ("dict", name), [name.as_str()], read)
 }
@@ -231,7 +232,8 @@ impl SqliteSession {
         (dict, key, version, format, schema, crc, ends_at, ends_boot, boot, data)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-    fn put_entry(
+    /// Writes an entry, in place of what is there.
+    pub(super) fn put_entry(
         &self,
         name: &Name,
         dict: u64,

@@ -19,7 +19,9 @@
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
+//! | `record` | records of a dump: how they are put back, a file a primitive |
 //! | `backup` | a copy in another file |
+//! | `frozen` | a copy for whoever takes long to read |
 //! | `data`, `origin` | payloads, and where they come from, as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
@@ -37,6 +39,7 @@ mod erase;
 mod error;
 mod events;
 mod feed;
+mod frozen;
 mod import;
 mod job;
 mod lease;
@@ -52,6 +55,7 @@ mod presence;
 mod process;
 mod projection;
 mod queue;
+mod record;
 mod schedule;
 mod session;
 mod snapshot;

@@ -2,8 +2,8 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::storage::{
-    self, Operation, Outcome, Tables, batch, change, dict, erase, feed, lock, projection, queue, schedule,
-    snapshot, sql, stream, subject, subscription,
+    self, Operation, Outcome, Tables, batch, change, dict, erase, feed, lock, projection, queue, record,
+    schedule, snapshot, sql, stream, subject, subscription,
 };
 
 use super::session::SqliteSession;
@@ -73,6 +73,10 @@ impl Tables for SqliteSession {
 
     fn dict_clear(&mut self, operation: &dict::Clear) -> Result<dict::Cleared> {
         self.clear_entries(operation)
+    }
+
+    fn record_load(&mut self, operation: &record::Load) -> Result<record::Loaded> {
+        self.load_records(operation)
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

@@ -11,6 +11,7 @@ use millpond_actors::storage::change::Change;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::projection::Standing as Generation;
 use millpond_actors::storage::queue::{self, Numbers, Outlook};
+use millpond_actors::storage::record::{Imprint, Marked};
 use millpond_actors::storage::schedule::Schedule;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
@@ -27,8 +28,8 @@ use super::migrate::SCHEMA;
 use super::place::Place;
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, change, dict, events, feed, lease, messages, open, process, projection, schedule,
-    snapshot, subject, subscription,
+    backlog, backup, change, dict, events, feed, frozen, lease, messages, open, process, projection, record,
+    schedule, snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -243,6 +244,24 @@ impl View for SqliteView {
 
     fn backup(&mut self, to: &Path) -> Result<u64> {
         backup::backup(&self.place, to)
+    }
+
+    fn frozen(&mut self) -> Result<Box<dyn View>> {
+        Ok(Box::new(frozen::frozen(&self.place, &self.boot)?))
+    }
+
+    fn imprint(&mut self) -> Result<Imprint> {
+        let _snapshot = self.one_snapshot()?;
+        record::imprint(&self.connection)
+    }
+
+    fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Marked>> {
+        record::marked(&self.connection, after, limit)
+    }
+
+    fn subjects(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Result<KeyState>)>> {
+        let _snapshot = self.one_snapshot()?;
+        record::subjects(&self.connection, after, limit)
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
