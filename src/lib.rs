@@ -255,6 +255,7 @@ mod store;
 mod aggregate;
 mod batch;
 mod change;
+mod check;
 mod channel;
 mod channels;
 mod dict;
@@ -315,6 +316,7 @@ pub use crate::aggregate::{
 pub use crate::batch::{Batch, Slot, Written};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
+pub use crate::check::{Finding, Report};
 pub use crate::channels::{Channels, ChannelsSubscription};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
@@ -372,4 +374,4 @@ pub use millpond_actors::storage::queue::{
 };
 pub use millpond_actors::storage::schedule::{Missed, Plan as SchedulePlan, Schedule};
 pub use millpond_actors::storage::sql::Value as SqlValue;
-pub use millpond_actors::storage::{Data, Identity, Process, Summary};
+pub use millpond_actors::storage::{Compacted, Data, Identity, Process, Summary};

@@ -273,6 +273,9 @@ pub const LOADED_AT_ONCE: usize = 1_000;
 /// See [`LOADED_AT_ONCE`].
 pub const LOADED_BYTES: usize = PAGE_BYTES;
 
+/// Findings that a store's check tells of. What is wrong in more places than that has one cause, and nobody reads them all.
+pub const FINDINGS: usize = 1_000;
+
 /// Rows a reader hands over at once. Larger pages read a little faster and hold more memory.
 pub const PAGE_ROWS: u32 = 1_000;
 

@@ -8,12 +8,14 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::Compacted;
 
 use super::{
     Batch, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, Lock, LockSet, Log,
     Projection, Queue, RwLock, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
+use crate::check::Report;
 use crate::dump::{Dump, Dumped, Load, Loaded};
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
@@ -90,6 +92,22 @@ impl Store {
     /// As there, and [`Error::WouldDeadlock`].
     pub fn load<R: Read + Send + 'static>(&self, from: R, load: Load) -> Result<Loaded> {
         self.store.load_blocking(from, load)
+    }
+
+    /// See [`crate::Store::check`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn check(&self) -> Result<Report> {
+        self.store.check_blocking()
+    }
+
+    /// See [`crate::Store::compact`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn compact(&self) -> Result<Compacted> {
+        self.store.compact_blocking()
     }
 
     /// See [`crate::Store::health`].
@@ -253,6 +271,11 @@ impl StoreBuilder {
     /// See [`crate::StoreBuilder::durability`].
     pub fn durability(self, durability: Durability) -> StoreBuilder {
         StoreBuilder { builder: self.builder.durability(durability) }
+    }
+
+    /// See [`crate::StoreBuilder::read_only`].
+    pub fn read_only(self) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.read_only() }
     }
 
     /// See [`crate::StoreBuilder::call_timeout`].

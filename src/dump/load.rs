@@ -128,6 +128,9 @@ impl Loading<'_> {
         if self.onto != Onto::Replace {
             return Ok(());
         }
+        self.put()?;
+        // They are asked for, and are no records of the dump.
+        let loaded = self.loaded;
         while let Some((name, version)) = self.streams.pop() {
             let record = Record::Stream { name, version, erased: 0, closed: false };
             self.push(0, record);
@@ -135,6 +138,8 @@ impl Loading<'_> {
                 self.put()?;
             }
         }
+        self.put()?;
+        self.loaded = loaded;
         Ok(())
     }
 

@@ -25,12 +25,14 @@ use crate::location::{Durability, Location};
 ///
 /// A file is opened once a process. Two sets of connections would not only waste threads: closing one of them
 /// would drop the file locks of the other (that is how POSIX locks are).
-static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Runtime>>>> = Mutex::new(None);
+///
+/// Whoever only looks has one of his own: he writes nothing, and has none of the others' locks.
+static OPEN: Mutex<Option<HashMap<(PathBuf, bool), Weak<Runtime>>>> = Mutex::new(None);
 
 /// The running store at a location: the one that is open already, or a new one.
 pub(crate) fn open_once(
     location: &Location,
-    durability: Durability,
+    (durability, read_only): (Durability, bool),
     start: impl FnOnce(Arc<dyn Backend>, Identity) -> Result<Runtime>,
 ) -> Result<Arc<Runtime>> {
     let Location::File(path) = location else {
@@ -40,26 +42,26 @@ pub(crate) fn open_once(
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let open = open.get_or_insert_with(HashMap::new);
     open.retain(|_, runtime| runtime.strong_count() > 0);
-    if let Some(runtime) = std::fs::canonicalize(path).ok().and_then(|path| open.get(&path)?.upgrade())
+    if let Some(runtime) = std::fs::canonicalize(path).ok().and_then(|path| open.get(&(path, read_only))?.upgrade())
         && !runtime.is_closed()
     {
         return Ok(runtime);
     }
-    let runtime = Arc::new(start(connect(path, durability)?, identity())?);
+    let runtime = Arc::new(start(connect(path, durability, read_only)?, identity())?);
     if let Ok(path) = std::fs::canonicalize(path) {
-        open.insert(path, Arc::downgrade(&runtime));
+        open.insert((path, read_only), Arc::downgrade(&runtime));
     }
     Ok(runtime)
 }
 
 #[cfg(feature = "sqlite")]
-fn connect(path: &std::path::Path, durability: Durability) -> Result<Arc<dyn Backend>> {
-    let options = sqlite::Options { durability, ..sqlite::Options::default() };
+fn connect(path: &std::path::Path, durability: Durability, read_only: bool) -> Result<Arc<dyn Backend>> {
+    let options = sqlite::Options { durability, read_only };
     Ok(Arc::new(sqlite::Sqlite::open(path, options)?))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn connect(path: &std::path::Path, _: Durability) -> Result<Arc<dyn Backend>> {
+fn connect(path: &std::path::Path, _: Durability, _: bool) -> Result<Arc<dyn Backend>> {
     let what = format!("a store in the file \"{}\"", path.display());
     Err(Error::Unsupported { what, reason: "this program was built without the feature `sqlite`".into() })
 }

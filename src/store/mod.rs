@@ -2,6 +2,8 @@
 
 mod backup;
 mod builder;
+mod check;
+mod compact;
 mod dump;
 
 use std::os::fd::OwnedFd;

@@ -19,6 +19,7 @@ mod batches;
 mod blocking;
 mod busy;
 mod by_time;
+mod care;
 mod changes;
 mod channels;
 #[cfg(feature = "testing")]
@@ -28,6 +29,7 @@ mod containers;
 #[cfg(feature = "testing")]
 mod contract;
 mod dicts;
+mod dumps;
 mod durables;
 mod effects;
 mod erasing;

@@ -20,7 +20,7 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, projection, record,
+    Bell, Compacted, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, projection, record,
     schedule, sql, subscription,
 };
 
@@ -249,6 +249,11 @@ impl Session for MemorySession {
 
     fn checkpoint(&mut self, _whole: bool) -> Result<()> {
         Ok(())
+    }
+
+    fn compact(&mut self) -> Result<Compacted> {
+        let (what, reason) = ("giving back what is free in a store in memory".into(), "there is no file".into());
+        Err(Error::Unsupported { what, reason })
     }
 
     fn leave(&mut self, now: Moment) -> Result<()> {

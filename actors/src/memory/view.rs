@@ -146,6 +146,11 @@ impl View for MemoryView {
         Ok(Box::new(MemoryView(Arc::new(Shared { store: store.into(), ..Shared::default() }))))
     }
 
+    /// There is nothing beside the records.
+    fn check(&mut self, _: &mut dyn FnMut(Error) -> bool) -> Result<()> {
+        Ok(())
+    }
+
     fn imprint(&mut self) -> Result<record::Imprint> {
         Ok(self.0.store().imprint())
     }

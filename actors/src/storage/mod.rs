@@ -18,6 +18,7 @@ pub mod dict;
 pub mod erase;
 pub mod feed;
 pub mod lock;
+mod onlooker;
 mod origin;
 pub mod partition;
 pub mod process;
@@ -37,12 +38,13 @@ use std::path::Path;
 use std::sync::Weak;
 
 pub use self::data::Data;
+pub use self::onlooker::Onlooker;
 pub use self::origin::Origin;
 pub use self::process::{Identity, Process, Pulse, Standing, Summary, Turn};
 pub use crate::clock::Moment;
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::Name;
 
 /// Which row an operation is about: by name, and by the row's id once a committed outcome has told it.
@@ -93,6 +95,11 @@ macro_rules! operations {
             match operation {
                 $( Operation::$variant(operation) => tables.$method(operation).map(Outcome::$variant), )+
             }
+        }
+
+        /// Nothing is written by whoever only looks.
+        impl Tables for Onlooker {
+            $( fn $method(&mut self, _: &$operation) -> Result<$outcome> { Err(self.refusal()) } )+
         }
 
         $( impl Apply for $operation {
@@ -379,11 +386,35 @@ pub trait Session: Tables + Send {
     /// What the database said; nothing is lost by it.
     fn checkpoint(&mut self, whole: bool) -> Result<()>;
 
+    /// Gives what is free in the file back to the file system, and empties the log. Needs the turn, and no open transaction.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where there is no file; what the database said. Nothing was done then.
+    fn compact(&mut self) -> Result<Compacted>;
+
     /// Leaves the store: what this process holds or waits for is given up, its row goes. Needs the turn.
     ///
     /// # Errors
     /// What the database said; the others will notice anyway.
     fn leave(&mut self, now: Moment) -> Result<()>;
+}
+
+/// What became of a file whose free room was given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compacted {
+    /// Bytes of the main file and the log before.
+    pub before: u64,
+    /// And after.
+    pub after: u64,
+}
+
+impl Compacted {
+    /// From so many bytes to so many.
+    #[must_use]
+    pub fn of(before: u64, after: u64) -> Compacted {
+        Compacted { before, after }
+    }
 }
 
 /// What the others look at to learn whether a process lives.
@@ -561,6 +592,14 @@ pub trait View: Send {
     /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if it is damaged.
     fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>>;
 
+    /// Before something is read: sees to it that it is what is there. One that can tell without being asked has nothing to do.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn refresh(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Copies the store as it is at this moment to a file that must not be there. How many bytes that has.
     ///
     /// # Errors
@@ -575,6 +614,13 @@ pub trait View: Send {
     /// # Errors
     /// What the database and the file system said.
     fn frozen(&mut self) -> Result<Box<dyn View>>;
+
+    /// Looks for what is wrong beside what the records say of themselves, and hands it on; no more once `found` says that it is
+    /// enough.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at; what is wrong is handed on.
+    fn check(&mut self, found: &mut dyn FnMut(Error) -> bool) -> Result<()>;
 
     /// Which store it is, and where it stands.
     ///

@@ -23,18 +23,18 @@ use super::view::SqliteView;
 const PREFIX: &str = ".millpond-frozen-";
 
 /// All that was committed, as it is now.
-pub(super) fn frozen(place: &Place, boot: &Arc<OnceLock<String>>) -> Result<SqliteView> {
+pub(super) fn frozen(place: &Place, boot: &Arc<OnceLock<String>>, still: bool) -> Result<SqliteView> {
     let copy = Copy::make_beside(&place.path)?;
     let path = copy.path.to_str().ok_or_else(|| Error::InvalidPath {
         path: copy.path.display().to_string(),
         reason: "SQLite needs a path that is Unicode".into(),
     })?;
-    let connection = open::reader(place)?;
+    let connection = open::looker(place, still)?;
     // It writes, though not to this file.
     connection.execute_batch("PRAGMA query_only = OFF").map_err(database)?;
     connection.execute("VACUUM main INTO ?1", [path]).map_err(database)?;
     drop(connection);
-    SqliteView::open(Arc::new(Place::find(&copy.path, false)?), Arc::clone(boot))
+    SqliteView::open(Arc::new(Place::find(&copy.path, false)?), Arc::clone(boot), false)
 }
 
 /// A file that has no name any more when this is dropped.

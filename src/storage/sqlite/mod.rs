@@ -20,6 +20,7 @@
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
 //! | `record` | records of a dump: how they are put back, a file a primitive |
+//! | `check` | what is wrong with a store beside what its records say of themselves |
 //! | `backup` | a copy in another file |
 //! | `frozen` | a copy for whoever takes long to read |
 //! | `data`, `origin` | payloads, and where they come from, as columns |
@@ -32,6 +33,7 @@ mod backlog;
 mod backup;
 mod bell;
 mod change;
+mod check;
 mod data;
 mod dense;
 mod dict;
@@ -74,8 +76,8 @@ mod tests;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use millpond_actors::error::{Error, Result};
-use millpond_actors::storage::{Backend, Identity, Moment, Session, View};
+use millpond_actors::error::Result;
+use millpond_actors::storage::{Backend, Identity, Moment, Onlooker, Session, View};
 
 #[cfg(feature = "testing")]
 pub use self::anchor::watched;
@@ -87,7 +89,7 @@ use crate::location::Durability;
 pub(crate) struct Options {
     /// What a commit survives.
     pub(crate) durability: Durability,
-    /// Only views: nothing is created or written, and joining is refused.
+    /// Only views: nothing is created or written, and whoever joins may not write.
     pub(crate) read_only: bool,
 }
 
@@ -124,7 +126,8 @@ impl Sqlite {
 impl Backend for Sqlite {
     fn join(&self, identity: &Identity, now: &dyn Fn() -> Moment) -> Result<Box<dyn Session>> {
         if self.options.read_only {
-            return Err(Error::ReadOnly { detail: "it was opened for reading only".into() });
+            let position = self.view()?.head()?;
+            return Ok(Box::new(Onlooker::new("it was opened for reading only", position)));
         }
         // The first to join tells; the boot does not change while a process runs.
         let _ = self.boot.set(identity.boot.clone());
@@ -133,6 +136,6 @@ impl Backend for Sqlite {
     }
 
     fn view(&self) -> Result<Box<dyn View>> {
-        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone())?))
+        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone(), self.options.read_only)?))
     }
 }

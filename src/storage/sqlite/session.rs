@@ -9,7 +9,7 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::observe::target;
-use millpond_actors::storage::{self, Identity, Moment, Session, Standing, Turn};
+use millpond_actors::storage::{self, Compacted, Identity, Moment, Session, Standing, Turn};
 use rusqlite::{Connection, params};
 
 use super::anchor::anchor;
@@ -485,6 +485,21 @@ impl Session for SqliteSession {
         let is_last = !self.sidecar.anybody_runs()?;
         let interrupted = self.move_log(if is_last { PATIENCE } else { A_MOMENT }, WHOLE)?;
         if interrupted && is_last { Err(busy_with(Occupant::OtherProgram, Duration::ZERO)) } else { Ok(()) }
+    }
+
+    fn compact(&mut self) -> Result<Compacted> {
+        self.place.check_same()?;
+        self.sync(true)?;
+        let before = self.place.bytes();
+        // What it makes meanwhile may be as large as the store: that is not for the memory.
+        self.connection.execute_batch("PRAGMA temp_store = FILE").map_err(database)?;
+        let made = self.run("VACUUM");
+        self.connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(database)?;
+        self.forget();
+        made?;
+        // Whoever still reads from before it keeps the file from being shortened: the next checkpoint does it.
+        self.move_log(A_MOMENT, "PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(Compacted::of(before, self.place.bytes()))
     }
 
     fn leave(&mut self, now: Moment) -> Result<()> {

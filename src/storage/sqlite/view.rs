@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
@@ -21,14 +22,14 @@ use millpond_actors::storage::{Moment, Process, Pulse, Summary, Turn, View, dict
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::error::database;
+use super::error::{busy_with, database};
 use super::events::Names;
 use super::lease::Judge;
 use super::migrate::SCHEMA;
-use super::place::Place;
+use super::place::{Place, Stillness};
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, change, dict, events, feed, frozen, lease, messages, open, process, projection, record,
+    backlog, backup, change, check, dict, events, feed, frozen, lease, messages, open, process, projection, record,
     schedule, snapshot, subject, subscription,
 };
 
@@ -39,16 +40,42 @@ pub(super) struct SqliteView {
     boot: Arc<OnceLock<String>>,
     sidecar: Option<Sidecar>,
     names: Names,
+    /// How the file stood, if it is read as one that nobody changes.
+    still: Option<Stillness>,
 }
 
 impl SqliteView {
-    pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>) -> Result<SqliteView> {
+    /// `looks_only`: nothing at all may be written, not even beside the file.
+    pub(super) fn open(
+        place: Arc<Place>,
+        boot: Arc<OnceLock<String>>,
+        looks_only: bool,
+    ) -> Result<SqliteView> {
         reach(Point::OpenView)?;
         // Whatever lies there now would be read with the log of the file that was opened.
         place.check_same()?;
-        let connection = open::reader(&place)?;
+        let still = if looks_only { place.stillness()? } else { None };
+        let connection = open::looker(&place, still.is_some())?;
         place.check_same()?;
-        Ok(SqliteView { connection, sidecar: Sidecar::look(&place), place, boot, names: Names::new() })
+        let (sidecar, names) = (Sidecar::look(&place), Names::new());
+        Ok(SqliteView { connection, sidecar, place, boot, names, still })
+    }
+
+    /// Somebody may have come who writes: then it is read through the log from now on.
+    fn keep_still(&mut self) -> Result<()> {
+        if self.still.is_none_or(|still| self.place.is_still(&still)) {
+            return Ok(());
+        }
+        *self = SqliteView::open(Arc::clone(&self.place), Arc::clone(&self.boot), true)?;
+        Ok(())
+    }
+
+    /// What took long was read from one file, and not from what somebody was making of it.
+    fn was_still(&self) -> Result<()> {
+        if self.still.is_none_or(|still| self.place.is_still(&still)) {
+            return Ok(());
+        }
+        Err(busy_with(Occupant::Unknown, Duration::ZERO))
     }
 
     /// Looks at the sidecar that lies there now. Whether it is another one than before.
@@ -242,12 +269,24 @@ impl View for SqliteView {
         backlog::of_key(&self.connection, queue, key)
     }
 
+    fn refresh(&mut self) -> Result<()> {
+        self.keep_still()
+    }
+
     fn backup(&mut self, to: &Path) -> Result<u64> {
         backup::backup(&self.place, to)
     }
 
     fn frozen(&mut self) -> Result<Box<dyn View>> {
-        Ok(Box::new(frozen::frozen(&self.place, &self.boot)?))
+        self.keep_still()?;
+        let frozen = frozen::frozen(&self.place, &self.boot, self.still.is_some())?;
+        self.was_still().map(|()| -> Box<dyn View> { Box::new(frozen) })
+    }
+
+    fn check(&mut self, found: &mut dyn FnMut(Error) -> bool) -> Result<()> {
+        self.keep_still()?;
+        check::check(&self.connection, found)?;
+        self.was_still()
     }
 
     fn imprint(&mut self) -> Result<Imprint> {
@@ -315,6 +354,7 @@ impl View for SqliteView {
     }
 
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
+        self.keep_still()?;
         let (pulse, strangers) = self.look_for_life(own)?;
         // Asking for the path takes as long as all the rest of a look, and who takes a new sidecar says so in its row.
         if strangers && self.keep_sidecar() {

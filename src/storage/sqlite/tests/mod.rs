@@ -1,5 +1,6 @@
 //! What is SQLite's own: files, the sidecar, damage. What every database owes is tested in `storage/contract`.
 
+mod check;
 mod damage;
 mod feeds;
 mod indexes;
