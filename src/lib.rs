@@ -238,6 +238,26 @@
 //! [tables of your own](Sql) in the same file, all of it [under a lock](Batch::guarded_by) if that is wanted. If one
 //! write is refused nothing is written, and the error is that one's.
 //!
+//! # Looking after a store
+//! [`backup`](Store::backup) copies a store while it is in use, to another file. [`dump`](Store::dump) writes all that is in it as lines
+//! of JSON, for people, other programs and other databases, and [`load`](Store::load) puts that back, all of it or nothing: names that are
+//! there are refused, replaced or appended to. [`check`](Store::check) looks over every record and says what is wrong, and
+//! [`compact`](Store::compact) gives free room back. A tool that may not write opens a store
+//! [to look at it](StoreBuilder::read_only), also on a file that may not be written.
+//!
+//! ```
+//! use millpond::{Dump, Store};
+//! # futures_executor::block_on(async {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("shop.db");
+//! # Store::open(&path).await?.close().await?;
+//! let store = Store::builder().read_only().open(&path).await?;
+//! assert!(store.check().await?.is_sound());
+//! store.dump(std::fs::File::create(folder.path().join("shop.jsonl")).unwrap(), Dump::new()).await?;
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # What it is not
 //! Not a database server, not a broker, not a consensus system. One machine; network file systems are refused.
 //!
@@ -255,9 +275,9 @@ mod store;
 mod aggregate;
 mod batch;
 mod change;
-mod check;
 mod channel;
 mod channels;
+mod check;
 mod dict;
 mod dump;
 mod durable;
@@ -316,8 +336,8 @@ pub use crate::aggregate::{
 pub use crate::batch::{Batch, Slot, Written};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
-pub use crate::check::{Finding, Report};
 pub use crate::channels::{Channels, ChannelsSubscription};
+pub use crate::check::{Finding, Report};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;

@@ -42,7 +42,8 @@ pub(crate) fn open_once(
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let open = open.get_or_insert_with(HashMap::new);
     open.retain(|_, runtime| runtime.strong_count() > 0);
-    if let Some(runtime) = std::fs::canonicalize(path).ok().and_then(|path| open.get(&(path, read_only))?.upgrade())
+    if let Some(runtime) =
+        std::fs::canonicalize(path).ok().and_then(|path| open.get(&(path, read_only))?.upgrade())
         && !runtime.is_closed()
     {
         return Ok(runtime);

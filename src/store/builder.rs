@@ -44,6 +44,7 @@ impl StoreBuilder {
 
     /// Only to look at what is there, for tools. The store has to be there, of the schema of this program. Nothing is written, neither
     /// to it nor beside it, no process is registered, and every write is [`Error::ReadOnly`].
+    /// (A [dump](Store::dump) is read from a copy in the folder for temporary files.)
     ///
     /// It works on a file, and in a folder, that may not be written. While others have the store open it is read through their log,
     /// as they read it. Where nobody has, it is read as a file that nobody changes; should somebody come and write, he is noticed, and
@@ -159,7 +160,8 @@ impl StoreBuilder {
         self.check()?;
         let StoreBuilder { settings, durability, read_only } = self;
         if read_only && location == Location::Memory {
-            let (what, reason) = ("a store in memory that is only looked at".into(), "nothing is in it".into());
+            let (what, reason) =
+                ("a store in memory that is only looked at".into(), "nothing is in it".into());
             return Err(Error::Unsupported { what, reason });
         }
         let runtime = storage::open_once(&location, (durability, read_only), |backend, identity| {

@@ -32,7 +32,10 @@ fn dump_and_load_bring_a_store_to_another_file() {
     let bench = filled();
     let text = bench.printed(&["dump"]);
     let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    assert_eq!((&first["kind"], &first["format"], &first["position"]), (&json!("millpond"), &json!(1), &json!(1)));
+    assert_eq!(
+        (&first["kind"], &first["format"], &first["position"]),
+        (&json!("millpond"), &json!(1), &json!(1))
+    );
     assert!(text.lines().last().unwrap().starts_with("{\"kind\":\"end\",\"counts\":{\"dict\":1,"), "{text}");
     let kinds: Vec<_> = records(&text).iter().map(|line| line["kind"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["stream.event", "log", "log.message", "queue", "queue.job", "dict", "dict.entry"]);
@@ -57,8 +60,12 @@ fn dump_and_load_bring_a_store_to_another_file() {
     assert_eq!(refused.code(), 1);
     let why = "millpond: load: stream \"order-1\" is there already; nothing was loaded (replace what is there, or append to it)\n";
     assert_eq!(refused.error(), why);
-    let loaded = &bench.json(&["--store", other, "load", file, "--append", "--only", "queue", "--only", "dict/p*"])[0];
-    assert_eq!((&loaded["written"], &loaded["known"], &loaded["left_out"]), (&json!(4), &json!(0), &json!(3)));
+    let loaded =
+        &bench.json(&["--store", other, "load", file, "--append", "--only", "queue", "--only", "dict/p*"])[0];
+    assert_eq!(
+        (&loaded["written"], &loaded["known"], &loaded["left_out"]),
+        (&json!(4), &json!(0), &json!(3))
+    );
     assert_eq!(bench.json(&["--store", other, "queue", "list"])[0]["ready"], 2);
     bench.printed(&["--store", other, "load", file, "--replace", "--only", "queue"]);
     assert_eq!(bench.json(&["--store", other, "queue", "list"])[0]["ready"], 1);
@@ -83,7 +90,10 @@ fn load_that_breaks_at_a_line_names_it_also_from_standard_input() {
     let why = "millpond: load: line 5 of the dump: it is missing: the dump was cut, it ends without its last line, \"end\"; nothing was loaded\n";
     assert_eq!(String::from_utf8(ended.stderr).unwrap(), why);
     let missing = bench.run(&["--store", bench.path("c.db").to_str().unwrap(), "load", "none.jsonl"]);
-    assert_eq!(missing.error(), "millpond: load: cannot read \"none.jsonl\": No such file or directory (os error 2)\n");
+    assert_eq!(
+        missing.error(),
+        "millpond: load: cannot read \"none.jsonl\": No such file or directory (os error 2)\n"
+    );
     assert!(!bench.path("c.db").exists());
 }
 
@@ -105,7 +115,10 @@ fn check_says_what_is_wrong_and_where() {
     let said = bench.printed(&["check"]);
     assert!(said.starts_with("7 records, in 0.") && said.ends_with(" s: sound\n"), "{said}");
     let sound = &bench.json(&["check"])[0];
-    assert_eq!((&sound["sound"], &sound["findings"], &sound["records"]), (&json!(true), &json!(0), &json!(7)));
+    assert_eq!(
+        (&sound["sound"], &sound["findings"], &sound["records"]),
+        (&json!(true), &json!(0), &json!(7))
+    );
     let vandal = rusqlite::Connection::open(bench.path("a.db")).unwrap();
     vandal.execute_batch("UPDATE job SET data = '\"to bob\"'; UPDATE queue SET sequence = 0").unwrap();
     drop(vandal);
@@ -120,11 +133,16 @@ fn check_says_what_is_wrong_and_where() {
     assert!(said.next().is_some_and(|line| line.starts_with(sum)));
     let ended = bench.run(&["--json", "check"]);
     let found: Vec<Value> = ended.printed().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((&found[1]["kind"], &found[1]["name"], &found[1]["sequence"]), (&json!("job"), &json!("mail"), &json!(1)));
+    assert_eq!(
+        (&found[1]["kind"], &found[1]["name"], &found[1]["sequence"]),
+        (&json!("job"), &json!("mail"), &json!(1))
+    );
     assert_eq!((&found[2]["sound"], ended.code()), (&json!(false), 1));
     // And nothing of it is dumped as if it were sound.
     let dump = bench.run(&["dump", bench.path("d.jsonl").to_str().unwrap()]);
-    assert!(dump.code() == 1 && dump.error().starts_with("millpond: dump: damaged record: job \"mail\" at 1: "));
+    assert!(
+        dump.code() == 1 && dump.error().starts_with("millpond: dump: damaged record: job \"mail\" at 1: ")
+    );
     assert!(!bench.path("d.jsonl").exists());
 }
 
@@ -186,7 +204,8 @@ fn g1_load_that_is_killed_leaves_all_or_nothing() {
     let length = || fs::metadata(&log).map_or(0, |found| found.len());
     for part in [0, 100_000, 1_000_000] {
         let arguments = ["--store", other, "load", dump.to_str().unwrap()];
-        let mut loading = bench.program(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut loading =
+            bench.program(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while length() <= part && loading.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
@@ -209,7 +228,8 @@ fn x4_read_only_reads_and_writes_nothing() {
     assert_eq!((refused.code(), refused.error().as_str()), (1, why));
     assert!(fs::read(bench.path("a.db")).unwrap() == before);
     let absent = bench.path("none.db");
-    let missing = bench.run(&["--store", absent.to_str().unwrap(), "--read-only", "dict", "set", "d", "k", "1"]);
+    let missing =
+        bench.run(&["--store", absent.to_str().unwrap(), "--read-only", "dict", "set", "d", "k", "1"]);
     assert_eq!(missing.code(), 1);
     assert!(!absent.exists());
 }

@@ -20,8 +20,8 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Compacted, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed, projection, record,
-    schedule, sql, subscription,
+    Bell, Compacted, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, dict, feed,
+    projection, record, schedule, sql, subscription,
 };
 
 /// One process of the store. Dropped without leaving, it is dead at once.
@@ -252,7 +252,8 @@ impl Session for MemorySession {
     }
 
     fn compact(&mut self) -> Result<Compacted> {
-        let (what, reason) = ("giving back what is free in a store in memory".into(), "there is no file".into());
+        let (what, reason) =
+            ("giving back what is free in a store in memory".into(), "there is no file".into());
         Err(Error::Unsupported { what, reason })
     }
 

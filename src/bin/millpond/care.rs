@@ -23,7 +23,9 @@ pub(crate) fn check(store: &Store, show: &mut Show) -> Done<u8> {
     }
     if show.is_json() {
         let all = findings.len();
-        show.json(&json!({"sound": sound, "findings": all, "more": more, "records": records, "seconds": seconds}))?;
+        show.json(
+            &json!({"sound": sound, "findings": all, "more": more, "records": records, "seconds": seconds}),
+        )?;
     } else {
         let verdict = match (sound, more) {
             (true, _) => "sound".to_owned(),

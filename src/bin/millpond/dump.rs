@@ -64,7 +64,9 @@ pub(crate) fn dump(store: &Store, args: DumpArgs, show: &mut Show) -> Done<u8> {
     let (records, seconds) = (dumped.records(), watch.elapsed().as_secs_f64());
     if show.is_json() {
         let Dumped { counts, bytes, .. } = &dumped;
-        show.json(&json!({"dump": to.display().to_string(), "records": counts, "bytes": bytes, "seconds": seconds}))?;
+        show.json(
+            &json!({"dump": to.display().to_string(), "records": counts, "bytes": bytes, "seconds": seconds}),
+        )?;
     } else {
         let (records, size) = (count(records, "record", "records"), bytes(dumped.bytes));
         show.line(&format!("\"{}\" holds {records} in {size}, made in {seconds:.2} s", to.display()))?;
@@ -75,13 +77,16 @@ pub(crate) fn dump(store: &Store, args: DumpArgs, show: &mut Show) -> Done<u8> {
 /// Half a dump is not left behind.
 fn to_file(store: &Store, to: &Path, plan: Dump) -> Done<Dumped> {
     let failed = |error: &io::Error| Failure::Failed(format!("cannot write \"{}\": {error}", to.display()));
-    let file = OpenOptions::new().write(true).create_new(true).open(to).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::Failed(format!("there is something at \"{}\" already; a dump is a new file", to.display()))
-        }
-        _ => failed(&error),
-    })?;
-    let dumped = file.try_clone().map_err(|error| failed(&error)).and_then(|file| Ok(store.dump(file, plan)?));
+    let file =
+        OpenOptions::new().write(true).create_new(true).open(to).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Failure::Failed(format!(
+                "there is something at \"{}\" already; a dump is a new file",
+                to.display()
+            )),
+            _ => failed(&error),
+        })?;
+    let dumped =
+        file.try_clone().map_err(|error| failed(&error)).and_then(|file| Ok(store.dump(file, plan)?));
     let dumped = dumped.and_then(|dumped| file.sync_all().map(|()| dumped).map_err(|error| failed(&error)));
     if dumped.is_err() {
         let _ = fs::remove_file(to);

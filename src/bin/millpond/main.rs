@@ -147,7 +147,7 @@ fn run(args: Args) -> Done<u8> {
             store.read(|store| queue::purge(store, &name, state, &mut show))
         }
         Command::Backup { to } => store.read(|store| backup::backup(store, &to, &mut show)),
-        Command::Dump(dump) => store.look(|store| dump::dump(store, dump, &mut show)),
+        Command::Dump(dump) => store.read(|store| dump::dump(store, dump, &mut show)),
         Command::Load(load) => {
             let dump = dump::open(load)?;
             store.write(|store| dump::load(store, dump, &mut show))

@@ -159,7 +159,8 @@ pub(super) fn check(connection: &Connection, found: &mut dyn FnMut(Error) -> boo
         return Ok(());
     }
     for rule in RULES {
-        let read = |row: &Row<'_>| Ok((text(row, 0)?, row.get::<_, Option<u64>>(1)?.unwrap_or(0), text(row, 2)?));
+        let read =
+            |row: &Row<'_>| Ok((text(row, 0)?, row.get::<_, Option<u64>>(1)?.unwrap_or(0), text(row, 2)?));
         if !ask(connection, rule, read, found) {
             return Ok(());
         }
@@ -213,7 +214,8 @@ fn snapshots(connection: &Connection, found: &mut dyn FnMut(Error) -> bool) -> R
         let Some(last) = names.last() else { return Ok(()) };
         after.clone_from(last);
         for name in &names {
-            let looked = millpond_actors::name::Name::new(name).and_then(|name| snapshot::load(connection, &name));
+            let looked =
+                millpond_actors::name::Name::new(name).and_then(|name| snapshot::load(connection, &name));
             if let Err(error) = looked
                 && !found(error)
             {

@@ -23,8 +23,15 @@ use super::view::SqliteView;
 const PREFIX: &str = ".millpond-frozen-";
 
 /// All that was committed, as it is now.
-pub(super) fn frozen(place: &Place, boot: &Arc<OnceLock<String>>, still: bool) -> Result<SqliteView> {
-    let copy = Copy::make_beside(&place.path)?;
+/// `looks_only`: nothing may be written beside the store.
+pub(super) fn frozen(
+    place: &Place,
+    boot: &Arc<OnceLock<String>>,
+    (looks_only, still): (bool, bool),
+) -> Result<SqliteView> {
+    let beside = place.path.parent().filter(|_| !looks_only);
+    let made = Copy::make_in(beside.unwrap_or(&std::env::temp_dir()));
+    let copy = made.map_err(|error| system("cannot make a copy to read from", &error))?;
     let path = copy.path.to_str().ok_or_else(|| Error::InvalidPath {
         path: copy.path.display().to_string(),
         reason: "SQLite needs a path that is Unicode".into(),
@@ -45,19 +52,7 @@ struct Copy {
 }
 
 impl Copy {
-    /// An empty file in the folder of the store, or, if nothing may be written there, in the one for temporary files. Nobody else
-    /// may read it.
-    fn make_beside(store: &Path) -> Result<Copy> {
-        let beside = store.parent().unwrap_or(Path::new("/"));
-        let made = Copy::make_in(beside).or_else(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Copy::make_in(&std::env::temp_dir())
-            }
-            _ => Err(error),
-        });
-        made.map_err(|error| system("cannot make a copy to read from", &error))
-    }
-
+    /// An empty file in a folder, which nobody else may read.
     fn make_in(folder: &Path) -> io::Result<Copy> {
         remove_left_behind(folder);
         // Before it is locked, somebody else may take it for one that was left behind; a few times is an accident.

@@ -128,7 +128,9 @@ pub(super) fn looker(place: &Place, still: bool) -> Result<Connection> {
     let mut address = String::from("file://");
     for byte in place.path.as_os_str().as_bytes() {
         match byte {
-            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => address.push(char::from(*byte)),
+            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                address.push(char::from(*byte))
+            }
             other => address.push_str(&format!("%{other:02X}")),
         }
     }

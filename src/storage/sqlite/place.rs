@@ -147,7 +147,11 @@ impl Place {
 
     fn stands(&self) -> Option<Stillness> {
         let found = fs::metadata(&self.path).ok()?;
-        Some(Stillness { file: (found.dev(), found.ino()), length: found.len(), changed: (found.mtime(), found.mtime_nsec()) })
+        Some(Stillness {
+            file: (found.dev(), found.ino()),
+            length: found.len(),
+            changed: (found.mtime(), found.mtime_nsec()),
+        })
     }
 
     /// Bytes of the file and of its log.

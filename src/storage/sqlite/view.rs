@@ -29,8 +29,8 @@ use super::migrate::SCHEMA;
 use super::place::{Place, Stillness};
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, change, check, dict, events, feed, frozen, lease, messages, open, process, projection, record,
-    schedule, snapshot, subject, subscription,
+    backlog, backup, change, check, dict, events, feed, frozen, lease, messages, open, process, projection,
+    record, schedule, snapshot, subject, subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -40,12 +40,13 @@ pub(super) struct SqliteView {
     boot: Arc<OnceLock<String>>,
     sidecar: Option<Sidecar>,
     names: Names,
+    /// Nothing at all may be written, not even beside the file.
+    looks_only: bool,
     /// How the file stood, if it is read as one that nobody changes.
     still: Option<Stillness>,
 }
 
 impl SqliteView {
-    /// `looks_only`: nothing at all may be written, not even beside the file.
     pub(super) fn open(
         place: Arc<Place>,
         boot: Arc<OnceLock<String>>,
@@ -58,7 +59,7 @@ impl SqliteView {
         let connection = open::looker(&place, still.is_some())?;
         place.check_same()?;
         let (sidecar, names) = (Sidecar::look(&place), Names::new());
-        Ok(SqliteView { connection, sidecar, place, boot, names, still })
+        Ok(SqliteView { connection, sidecar, place, boot, names, looks_only, still })
     }
 
     /// Somebody may have come who writes: then it is read through the log from now on.
@@ -279,7 +280,7 @@ impl View for SqliteView {
 
     fn frozen(&mut self) -> Result<Box<dyn View>> {
         self.keep_still()?;
-        let frozen = frozen::frozen(&self.place, &self.boot, self.still.is_some())?;
+        let frozen = frozen::frozen(&self.place, &self.boot, (self.looks_only, self.still.is_some()))?;
         self.was_still().map(|()| -> Box<dyn View> { Box::new(frozen) })
     }
 

@@ -31,8 +31,7 @@ fn fill(session: &mut dyn Session, other: &mut dyn Session) {
     for log in ["l", "m"] {
         group(session, 1, 3, |session| session.feed_append(&message(log)));
     }
-    let begin =
-        Subscribe { kind: feed::Kind::Log, feed: target("l"), subscription: name("s"), cursor: 0 };
+    let begin = Subscribe { kind: feed::Kind::Log, feed: target("l"), subscription: name("s"), cursor: 0 };
     group(session, 1, 4, |session| session.subscription_begin(&begin));
     let push = Push { queue: target("q"), jobs: vec![job("a"), job("b"), job("c")] };
     group(session, 1, 5, |session| session.queue_push(&push));
@@ -71,7 +70,10 @@ fn check_has_a_rule_for_each_way_in_which_rows_can_disagree() {
         ("UPDATE stream SET erased = 3 WHERE id = 1", vec![("stream", "a-1", 3)]),
         ("UPDATE category SET name = 'x' WHERE id = 1", vec![("stream", "a-1", 2)]),
         ("UPDATE event SET category = 2 WHERE position = 1", vec![("event", "a-1", 1)]),
-        ("UPDATE event SET stream = 9, version = 1 WHERE position = 3", vec![("stream", "b-1", 1), ("event", "?", 3)]),
+        (
+            "UPDATE event SET stream = 9, version = 1 WHERE position = 3",
+            vec![("stream", "b-1", 1), ("event", "?", 3)],
+        ),
         ("UPDATE event SET recorded_at = 1 WHERE position = 2", vec![("event", "?", 2)]),
         ("UPDATE store SET position = 9", vec![("store", "position", 9)]),
         ("UPDATE process SET token = 0", vec![("store", "token", 3)]),
@@ -83,10 +85,7 @@ fn check_has_a_rule_for_each_way_in_which_rows_can_disagree() {
         ("DELETE FROM feed WHERE id = 2", vec![("message", "?", 1)]),
         ("UPDATE subscription SET feed = 9", vec![("subscription", "s", 0)]),
         ("INSERT INTO acknowledged VALUES (1, 't', 4, 5)", vec![("subscription", "t", 4)]),
-        (
-            "INSERT INTO acknowledged VALUES (1, 's', 3, 6), (1, 's', 5, 7)",
-            vec![("subscription", "s", 5)],
-        ),
+        ("INSERT INTO acknowledged VALUES (1, 's', 3, 6), (1, 's', 5, 7)", vec![("subscription", "s", 5)]),
         ("UPDATE queue SET sequence = 2", vec![("queue", "q", 3)]),
         ("DELETE FROM queue", vec![("job", "?", 1), ("job", "?", 2), ("job", "?", 3)]),
         ("UPDATE job SET state = 1 WHERE sequence = 3", vec![("job", "q", 3)]),
