@@ -27,7 +27,10 @@ use crate::location::{Durability, Location};
 /// would drop the file locks of the other (that is how POSIX locks are).
 ///
 /// Whoever only looks has one of his own: he writes nothing, and has none of the others' locks.
-static OPEN: Mutex<Option<HashMap<(PathBuf, bool), Weak<Runtime>>>> = Mutex::new(None);
+static OPEN: Mutex<Option<Running>> = Mutex::new(None);
+
+/// By the file, and whether it is only looked at.
+type Running = HashMap<(PathBuf, bool), Weak<Runtime>>;
 
 /// The running store at a location: the one that is open already, or a new one.
 pub(crate) fn open_once(

@@ -53,8 +53,8 @@ const SRC: [&[&str]; 11] = [
     &["location"],
     &["storage"],
     &["codec", "paging", "batch", "watching", "origin", "patience", "stopper"],
-    &["reading", "change", "lock", "job", "sealed"],
-    &["feed", "sharing"],
+    &["reading", "change", "lock", "job", "sealed", "dump"],
+    &["feed", "sharing", "check"],
     &["inspect"],
     &[
         "lock_set",

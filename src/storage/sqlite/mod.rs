@@ -20,6 +20,7 @@
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
 //! | `record` | records of a dump: how they are put back, a file a primitive |
+//! | `compact` | the log is moved into the main file, and what is free there given back |
 //! | `check` | what is wrong with a store beside what its records say of themselves |
 //! | `backup` | a copy in another file |
 //! | `frozen` | a copy for whoever takes long to read |
@@ -34,6 +35,7 @@ mod backup;
 mod bell;
 mod change;
 mod check;
+mod compact;
 mod data;
 mod dense;
 mod dict;
