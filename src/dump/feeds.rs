@@ -129,6 +129,9 @@ impl Feeds {
     fn feed(&self, line: &FeedLine<'_>) -> Result<Record, String> {
         let name = Name::new(&line.name).map_err(words)?;
         let FeedLine { first, last, recorded_at, keep_count, keep_bytes, keep_ms, .. } = *line;
+        if [keep_count, keep_bytes, keep_ms].iter().flatten().any(|most| *most > limits::LAST_SEQUENCE) {
+            return Err("it keeps more than any store has".into());
+        }
         let retention = Retention { count: keep_count, bytes: keep_bytes, age_ms: keep_ms };
         Ok(Record::Feed { kind: self.0, name, first, last, recorded_at, retention })
     }

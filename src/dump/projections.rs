@@ -92,7 +92,8 @@ fn standing(name: &Name, row: Row) -> Result<Standing, String> {
     if partitions == 0 || partitions > limits::PARTITIONS || partition >= partitions {
         return Err(format!("there is no partition {partition} of {partitions}"));
     }
-    if generation == 0 || generation >= limits::LAST_SEQUENCE || handled >= limits::LAST_SEQUENCE {
+    let numbers = [generation, handled, position];
+    if generation == 0 || numbers.iter().any(|number| *number >= limits::LAST_SEQUENCE) {
         return Err(format!("there is no generation {generation}"));
     }
     check_size("a reason in bytes", reason.as_deref().map_or(0, str::len), limits::REASON_BYTES)?;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use millpond_actors::calendar;
+use millpond_actors::clock::millis;
 use millpond_actors::error::Result;
 use millpond_actors::limits;
 use millpond_actors::name::{self, Name};
@@ -131,6 +132,9 @@ impl Section for Queues {
         match kind {
             "queue" => {
                 let QueueLine { name, sequence, paused, max_attempts, keep_done_ms, .. } = from_line(line)?;
+                if keep_done_ms > millis(limits::DURATION_MAX) {
+                    return Err(format!("it cannot keep what is done for {keep_done_ms} ms"));
+                }
                 let options = Options { paused, max_attempts, keep_done_ms };
                 Ok(Record::Queue { name: Name::new(name).map_err(words)?, sequence, options })
             }

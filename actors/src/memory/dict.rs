@@ -1,6 +1,7 @@
 //! Dicts in memory: entries by dict and key.
 
 use super::store::{Caller, Store};
+use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::change::{Changed, Primitive};
@@ -8,7 +9,7 @@ use crate::storage::dict::{
     Clear, Cleared, Entry, Head, Increment, Incremented, Life, Page, Query, Remove, Removed, Set, Written,
     behind, number,
 };
-use crate::storage::record::{Base, Onto, Put, Refusal};
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
 use crate::storage::{Data, Moment, partition};
 
 /// A dict that was used.
@@ -124,20 +125,21 @@ impl Store {
     }
 
     /// Puts a dict back, without its entries.
-    pub(super) fn dict_load(&mut self, onto: Onto, name: &Name, version: u64) -> Put {
+    pub(super) fn dict_load(&mut self, onto: Onto, name: &Name, version: u64) -> Result<Put> {
         let before = self.dict_id(name).and_then(|id| Some((id, self.dicts.get(&id)?.version)));
         let (id, shift) = match (before, onto) {
-            (Some(_), Onto::Nothing) => return Put::Refused(Refusal::Exists),
+            (Some(_), Onto::Nothing) => return Ok(Put::Refused(Refusal::Exists)),
             (Some((id, version)), _) => (id, version),
             (None, _) => (self.dict_changed(name).0, 0),
         };
+        let version = record::behind(shift, version, "the version of a dict")?;
         if onto == Onto::Replace {
             let own = self.values.range((id, Box::from(""))..).take_while(|((dict, _), _)| *dict == id);
             let keys: Vec<Key> = own.map(|(key, _)| key.clone()).collect();
             keys.iter().for_each(|key| self.drop_value(key));
         }
-        self.dicts.put(id, Dict { name: name.clone(), version: shift + version });
-        Put::Placed(Base { shift: shift.cast_signed(), ..Base::NONE })
+        self.dicts.put(id, Dict { name: name.clone(), version });
+        Ok(Put::Placed(Base { shift: shift.cast_signed(), ..Base::NONE }))
     }
 
     /// Puts an entry back, in place of what is under its key.

@@ -11,7 +11,10 @@ use crate::storage::change::{Changed, Primitive};
 use crate::storage::feed::{
     Append, Appended, Cut, Head, Kind, Message, Page, Query, Retain, Retention, Trim, Trimmed,
 };
-use crate::storage::record::{Base, Onto, Put, Refusal};
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
+
+/// What may come to an end.
+const NUMBERS: &str = "the sequence of a feed";
 
 /// A feed that was used or configured.
 #[derive(Clone, Debug)]
@@ -99,20 +102,20 @@ impl Store {
         (kind, name): (Kind, &Name),
         (first, last, recorded_at): (u64, u64, i64),
         retention: Retention,
-    ) -> Put {
+    ) -> Result<Put> {
         let target = Target { name: name.clone(), id: None };
         let before = self.feed_row(kind, &target);
         let (id, new) = self.feed_or_new(kind, &target);
         let verbatim = Feed { first, last, recorded_at, retention, ..new };
         let Some((_, row)) = before else {
             self.feeds.put(id, verbatim);
-            return Put::Placed(Base::NONE);
+            return Ok(Put::Placed(Base::NONE));
         };
         let (row, base) = match onto {
-            Onto::Nothing => return Put::Refused(Refusal::Exists),
+            Onto::Nothing => return Ok(Put::Refused(Refusal::Exists)),
             Onto::Replace => {
                 self.feed_emptied(id);
-                let (first, last) = (row.last + first, row.last + last);
+                let (first, last) = (row.last + first, record::behind(row.last, last, NUMBERS)?);
                 let shift = row.last.cast_signed();
                 (Feed { first, last, bytes: 0, ..verbatim }, Base { shift, ..Base::NONE })
             }
@@ -120,11 +123,12 @@ impl Store {
                 let since = if row.last == 0 { i64::MIN } else { row.recorded_at };
                 let (shift, count) = ((row.last + 1).cast_signed() - first.cast_signed(), last + 1 - first);
                 let recorded_at = if count == 0 { row.recorded_at } else { recorded_at.max(since) };
-                (Feed { last: row.last + count, recorded_at, ..row }, Base { shift, since })
+                let last = record::behind(row.last, count, NUMBERS)?;
+                (Feed { last, recorded_at, ..row }, Base { shift, since })
             }
         };
         self.feeds.put(id, row);
-        Put::Placed(base)
+        Ok(Put::Placed(base))
     }
 
     /// Nothing is in it any more, and nobody has read anything.

@@ -15,7 +15,7 @@ use crate::storage::queue::{
     Options, Place, Purge, Purged, Push, Pushed, Recall, Recalled, Receipt, Revive, Revived, Scope, State,
     What, Which,
 };
-use crate::storage::record::{Base, Onto, Put, Refusal};
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
 
 /// A queue that was used at least once.
 #[derive(Clone, Debug)]
@@ -311,14 +311,15 @@ impl Store {
         name: &Name,
         sequence: u64,
         options: Options,
-    ) -> Put {
+    ) -> Result<Put> {
         let target = Target { name: name.clone(), id: None };
         if onto == Onto::Nothing && self.queue_id(&target).is_some() {
-            return Put::Refused(Refusal::Exists);
+            return Ok(Put::Refused(Refusal::Exists));
         }
         let is_new = self.queue_id(&target).is_none();
         let id = self.queue_made(me, &target);
-        let Some(row) = self.queues.get(&id).cloned() else { return Put::Refused(Refusal::Orphan) };
+        let Some(row) = self.queues.get(&id).cloned() else { return Ok(Put::Refused(Refusal::Orphan)) };
+        let last = record::behind(row.sequence, sequence, "the numbers of a queue's jobs")?;
         if onto == Onto::Replace {
             let jobs: Vec<u64> =
                 self.jobs.range((id, 0)..=(id, u64::MAX)).map(|((_, sequence), _)| *sequence).collect();
@@ -329,8 +330,8 @@ impl Store {
         }
         let base = Base { shift: row.sequence.cast_signed(), ..Base::NONE };
         let options = if is_new || onto == Onto::Replace { options } else { row.options };
-        self.queues.put(id, Queue { sequence: row.sequence + sequence, options, ..row });
-        Put::Placed(base)
+        self.queues.put(id, Queue { sequence: last, options, ..row });
+        Ok(Put::Placed(base))
     }
 
     /// Puts a job back, unless a living one has its key.

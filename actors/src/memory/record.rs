@@ -12,31 +12,33 @@ impl Store {
         if self.last_number() < load.above {
             self.numbers.put((), load.above);
         }
-        record::load(load, |record| Ok(self.put_record(me, load, record)))
+        record::load(load, |record| self.put_record(me, load, record))
     }
 
-    fn put_record(&mut self, me: &Caller, load: &Load, record: &Record) -> Put {
+    fn put_record(&mut self, me: &Caller, load: &Load, record: &Record) -> Result<Put> {
         let onto = load.onto;
-        match record {
+        Ok(match record {
             Record::Subject { name, state } => self.subject_load(onto, name, state),
             Record::Event(event) => self.event_load(onto, event),
             Record::Stream { name, version, erased, closed } => {
                 self.stream_load(onto, name, *version, (*erased, *closed))
             }
             Record::Feed { kind, name, first, last, recorded_at, retention } => {
-                self.feed_load(onto, (*kind, name), (*first, *last, *recorded_at), *retention)
+                self.feed_load(onto, (*kind, name), (*first, *last, *recorded_at), *retention)?
             }
             Record::Subscription { kind, feed, name, cursor, beyond } => {
                 self.subscription_load((*kind, feed), name, *cursor, beyond)
             }
             Record::Message { kind, feed, message } => self.message_load((*kind, feed), message),
-            Record::Queue { name, sequence, options } => self.queue_load(me, onto, name, *sequence, *options),
+            Record::Queue { name, sequence, options } => {
+                self.queue_load(me, onto, name, *sequence, *options)?
+            }
             Record::Schedule { queue, schedule } => self.schedule_load(queue, schedule),
             Record::Job { queue, job } => self.job_load(queue, job),
-            Record::Dict { name, version } => self.dict_load(onto, name, *version),
+            Record::Dict { name, version } => self.dict_load(onto, name, *version)?,
             Record::Entry { dict, entry } => self.entry_load(dict, entry),
             Record::Projection { name, rows } => self.projection_load((onto, load.head), name, rows),
-        }
+        })
     }
 
     fn last_number(&self) -> u64 {

@@ -18,6 +18,8 @@ use super::schedule::Schedule;
 use super::stream::Recorded;
 use super::subject::KeyState;
 use super::subscription::Span;
+use crate::error::{Error, Result};
+use crate::limits;
 use crate::name::Name;
 
 /// A record of a store.
@@ -238,10 +240,7 @@ pub enum Put {
 ///
 /// # Errors
 /// What `put` says.
-pub fn load(
-    load: &Load,
-    mut put: impl FnMut(&Record) -> crate::error::Result<Put>,
-) -> crate::error::Result<Loaded> {
+pub fn load(load: &Load, mut put: impl FnMut(&Record) -> Result<Put>) -> Result<Loaded> {
     let (mut last, mut written, mut known, mut moved, mut changes) = (Base::NONE, 0, 0, false, Vec::new());
     for (index, record) in load.records.iter().enumerate() {
         match put(record)? {
@@ -263,6 +262,15 @@ pub fn load(
         }
     }
     Ok(Loaded::Done { base: last, written, known, moved, changed: changes })
+}
+
+/// The number `by` after `last`, of what is loaded behind what is there.
+///
+/// # Errors
+/// [`Error::Exhausted`] if the file's numbers end before that.
+pub fn behind(last: u64, by: u64, what: &'static str) -> Result<u64> {
+    let after = last.checked_add(by).filter(|after| *after <= limits::LAST_SEQUENCE);
+    after.ok_or(Error::Exhausted { what })
 }
 
 /// A stream of which there is something to be known beside its events.

@@ -133,6 +133,13 @@ pub(super) fn dump_comes_back_as_it_was(stage: &Stage<'_>) {
         let found = before.iter().any(|line| line.starts_with(&format!("{{\"kind\":\"{kind}\"")));
         assert!(found, "{kind} in {before:#?}");
     }
+    let claimed =
+        before.iter().find(|line| line.contains("\"queue.job\"") && line.contains("\"sequence\":4,"));
+    let waits = "\"state\":\"ready\",\"priority\":0,\"attempts\":0,";
+    assert!(
+        claimed.is_some_and(|line| line.contains(waits)),
+        "{claimed:?}: whoever works on it does so elsewhere"
+    );
     let text = dumped(&mut *view, now, Dump::new().with_keys());
     let other = Memory::new();
     let loaded = load(&other, now, &text, Load::new()).unwrap();

@@ -4,12 +4,11 @@ use millpond_actors::error::Result;
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::{Changed, Primitive};
 use millpond_actors::storage::dict::{Entry, Life};
-use millpond_actors::storage::record::{Base, Onto, Put, Refusal};
+use millpond_actors::storage::record::{self, Base, Onto, Put, Refusal};
 use rusqlite::params;
 
 use super::super::dict::{self, Dict};
 use super::super::error::database;
-use super::super::process::advance;
 use super::super::session::SqliteSession;
 
 impl SqliteSession {
@@ -28,7 +27,7 @@ impl SqliteSession {
             statement.execute([id]).map_err(database)?;
         }
         let before = found.map_or(0, |found| found.version);
-        let after = advance(before, version as usize, "the version of a dict")?;
+        let after = record::behind(before, version, "the version of a dict")?;
         let mut statement = self.connection.prepare_cached(Self::PUT_DICT).map_err(database)?;
         statement.execute(params![name.as_str(), after]).map_err(database)?;
         Ok(Put::Placed(Base { shift: before.cast_signed(), ..Base::NONE }))

@@ -5,7 +5,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::Target;
 use millpond_actors::storage::change::{Changed, Primitive};
 use millpond_actors::storage::feed::{Head, Kind, Message, NewMessage, Retention};
-use millpond_actors::storage::record::{Base, Onto, Put, Refusal};
+use millpond_actors::storage::record::{self, Base, Onto, Put, Refusal};
 use millpond_actors::storage::subscription::Span;
 use rusqlite::params;
 
@@ -13,6 +13,9 @@ use super::super::data::data_column;
 use super::super::error::database;
 use super::super::feed::{self, checksum};
 use super::super::session::SqliteSession;
+
+/// What may come to an end.
+const NUMBERS: &str = "the sequence of a feed";
 
 impl SqliteSession {
     const PUT_FEED: &str = "UPDATE feed SET first = ?2, last = ?3, bytes = ?4, recorded_at = ?5,
@@ -36,7 +39,7 @@ impl SqliteSession {
             (Some(head), Onto::Replace) => {
                 self.empty_feed(head.id)?;
                 let (shift, behind) = (head.last.cast_signed(), head.last);
-                let (first, last) = (behind + first, behind + last);
+                let (first, last) = (behind + first, record::behind(behind, last, NUMBERS)?);
                 let head = Head { first, last, bytes: 0, recorded_at, retention, ..head };
                 (head, Base { shift, ..Base::NONE })
             }
@@ -44,7 +47,8 @@ impl SqliteSession {
                 let since = if head.last == 0 { i64::MIN } else { head.recorded_at };
                 let (shift, count) = ((head.last + 1).cast_signed() - first.cast_signed(), last + 1 - first);
                 let recorded_at = if count == 0 { head.recorded_at } else { recorded_at.max(since) };
-                (Head { last: head.last + count, recorded_at, ..head }, Base { shift, since })
+                let last = record::behind(head.last, count, NUMBERS)?;
+                (Head { last, recorded_at, ..head }, Base { shift, since })
             }
         };
         let Retention { count, bytes, age_ms } = head.retention;

@@ -6,7 +6,7 @@ use millpond_actors::name::Name;
 use millpond_actors::storage::Target;
 use millpond_actors::storage::change::{Changed, Primitive};
 use millpond_actors::storage::queue::{Job, Options};
-use millpond_actors::storage::record::{Base, Onto, Put, Refusal};
+use millpond_actors::storage::record::{self, Base, Onto, Put, Refusal};
 use millpond_actors::storage::schedule::Schedule;
 use rusqlite::params;
 
@@ -14,7 +14,6 @@ use super::super::data::data_column;
 use super::super::error::database;
 use super::super::job;
 use super::super::origin::origin_columns;
-use super::super::process::advance;
 use super::super::queue::{by_name, find, living_of};
 use super::super::session::SqliteSession;
 
@@ -45,7 +44,7 @@ impl SqliteSession {
             }
         }
         let kept = if is_new || onto == Onto::Replace { options } else { found.options };
-        let last = advance(found.sequence, sequence as usize, "the numbers of a queue's jobs")?;
+        let last = record::behind(found.sequence, sequence, "the numbers of a queue's jobs")?;
         let mut statement = self.connection.prepare_cached(Self::PUT_QUEUE).map_err(database)?;
         let Options { paused, max_attempts, keep_done_ms } = kept;
         statement.execute(params![found.id, last, paused, max_attempts, keep_done_ms]).map_err(database)?;
