@@ -60,8 +60,8 @@ const RULES: [(&str, &str); 25] = [
     ),
     (
         "snapshot",
-        "SELECT ifnull(s.name, '?'), n.version, 'its stream is not so far' FROM snapshot n
-        LEFT JOIN stream s ON s.id = n.stream WHERE s.id IS NULL OR n.version > s.version",
+        "SELECT '?', n.version, 'its stream is not there' FROM snapshot n
+        WHERE NOT EXISTS (SELECT 1 FROM stream s WHERE s.id = n.stream)",
     ),
     (
         "log",

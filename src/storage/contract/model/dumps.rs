@@ -1,4 +1,4 @@
-//! Dumps, once all has happened: of both databases they are the same, and so is what comes of loading them.
+//! Dumps, once all has happened: of both databases they are the same, and so is what comes of loading them; and nothing is found wrong with either.
 
 use millpond_actors::storage::Moment;
 
@@ -6,9 +6,26 @@ use super::super::dumps::{dumped, load, records};
 use super::{Pair, fresh_memory};
 use crate::dump::{Dump, Load};
 
+impl Pair {
+    /// Whatever has happened, nothing is wrong with either.
+    fn check(&mut self) {
+        self.both(|side| {
+            let mut wrong = Vec::new();
+            side.view.check(&mut |error| {
+                wrong.push(error);
+                true
+            })?;
+            assert_eq!(wrong, []);
+            Ok::<_, millpond_actors::error::Error>(())
+        })
+        .unwrap();
+    }
+}
+
 /// Compares the dumps, loads them into stores that are empty and into those that they are of, and compares again.
 pub(super) fn compare(pair: &mut Pair) {
     let now = pair.now;
+    pair.check();
     let lines = pair.both(|side| records(&mut *side.view, now));
     let text = dumped(&mut *pair.tried.view, now, Dump::new().with_keys());
     let memory = fresh_memory();
@@ -22,5 +39,6 @@ pub(super) fn compare(pair: &mut Pair) {
         let after = pair.both(|side| records(&mut *side.view, now));
         assert!(loaded.is_ok() || after == lines, "what is refused leaves no trace");
         lines = after;
+        pair.check();
     }
 }

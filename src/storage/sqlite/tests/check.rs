@@ -77,7 +77,7 @@ fn check_has_a_rule_for_each_way_in_which_rows_can_disagree() {
         ("UPDATE event SET recorded_at = 1 WHERE position = 2", vec![("event", "?", 2)]),
         ("UPDATE store SET position = 9", vec![("store", "position", 9)]),
         ("UPDATE process SET token = 0", vec![("store", "token", 3)]),
-        ("UPDATE snapshot SET version = 3", vec![("snapshot", "a-1", 3), ("snapshot", "a-1", 3)]),
+        ("UPDATE snapshot SET stream = 9", vec![("snapshot", "?", 2)]),
         ("UPDATE snapshot SET data = '[]'", vec![("snapshot", "a-1", 2)]),
         ("DELETE FROM message WHERE feed = 1", vec![("log", "l", 1), ("feed", "l", 0)]),
         ("UPDATE feed SET kind = 2, last = 2 WHERE name = 'm'", vec![("channel", "m", 2)]),
