@@ -52,7 +52,7 @@ impl StoreBuilder {
     /// [`Error::Busy`]. A log that was left behind by processes that were killed has to be read by one that may write: if its index is
     /// not there either, or may not be written, opening is refused.
     ///
-    /// Whoever waits for news (who [follows](crate::Events::follow) events, say) looks for it every now and then; he cannot say that he
+    /// Whoever waits for news (who [follows](crate::EventStream::follow) events, say) looks for it every now and then; he cannot say that he
     /// waits.
     pub fn read_only(mut self) -> StoreBuilder {
         self.read_only = true;

@@ -120,13 +120,14 @@ async fn load_wakes_who_waits_and_tells_who_watches(store: Store) -> Result<()> 
     let other = Store::memory().await?;
     let mail = other.queue::<String>("mail");
     let waiting = tokio::spawn(async move { mail.pop().await });
-    let mut changes = other.watch("mail").await?;
+    let mut changes = other.watch("prices").await?;
     let orders = other.channel::<String>("orders");
     let mut live = orders.subscribe().await?;
     load(&other, &text, Load::new()).await?;
     let job = waiting.await.unwrap()?;
     assert_eq!(&**job, "b");
-    assert_eq!(changes.next().await.unwrap()?.name(), "mail");
+    let change = changes.next().await.unwrap()?;
+    assert_eq!((change.name(), change.key()), ("prices", Some("lamp")));
     assert_eq!(&**live.next().await.unwrap()?, "lamp");
     job.done().await?;
     other.close().await

@@ -44,7 +44,7 @@ pub use self::process::{Identity, Process, Pulse, Standing, Summary, Turn};
 pub use crate::clock::Moment;
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::Name;
 
 /// Which row an operation is about: by name, and by the row's id once a committed outcome has told it.
@@ -389,7 +389,8 @@ pub trait Session: Tables + Send {
     /// Gives what is free in the file back to the file system, and empties the log. Needs the turn, and no open transaction.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where there is no file; what the database said. Nothing was done then.
+    /// [`Error::Unsupported`](crate::error::Error::Unsupported) where there is no file; what the database said. Nothing was done
+    /// then.
     fn compact(&mut self) -> Result<Compacted>;
 
     /// Leaves the store: what this process holds or waits for is given up, its row goes. Needs the turn.
@@ -620,7 +621,7 @@ pub trait View: Send {
     ///
     /// # Errors
     /// What keeps it from being looked at; what is wrong is handed on.
-    fn check(&mut self, found: &mut dyn FnMut(Error) -> bool) -> Result<()>;
+    fn check(&mut self, found: &mut dyn FnMut(crate::error::Error) -> bool) -> Result<()>;
 
     /// Which store it is, and where it stands.
     ///
