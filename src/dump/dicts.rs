@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::lines::check_size;
 use super::payload::Payload;
 use super::subjects::ByName;
-use super::{Order, Section, Sink, Source, words};
+use super::{Order, Section, Sink, Source, go_on, words};
 use crate::codec::{from_line, to_json};
 
 pub(super) struct Dicts;
@@ -49,7 +49,7 @@ impl Section for Dicts {
         loop {
             let page = source.view.dicts(after.as_deref(), limits::PAGE_ROWS, source.now)?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.name.clone());
+            go_on("dict", &mut after, &last.name)?;
             for head in page {
                 if source.wanted.wants(self.word(), &head.name) {
                     let (name, version) = (Name::new(&head.name)?, head.version);
@@ -86,6 +86,7 @@ impl Section for Dicts {
 fn read_entries(source: &mut Source<'_>, dict: &Name, sink: &mut Sink<'_>) -> Result<()> {
     let (prefix, after, limit) = (Box::from(""), None, limits::PAGE_ROWS);
     let mut query = Query { dict: dict.clone(), prefix, after, backward: false, limit };
+    let mut reached = None;
     loop {
         let page = source.view.dict_page(&query, source.now)?;
         for entry in page.entries {
@@ -93,7 +94,10 @@ fn read_entries(source: &mut Source<'_>, dict: &Name, sink: &mut Sink<'_>) -> Re
             sink(entry.map(record))?;
         }
         match page.last.filter(|_| page.more) {
-            Some(last) => query.after = Some(last.into()),
+            Some(last) => {
+                go_on("entry of dict", &mut reached, &last)?;
+                query.after = Some(last.into());
+            }
             None => return Ok(()),
         }
     }

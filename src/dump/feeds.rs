@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::lines::check_size;
 use super::payload::Payload;
 use super::subjects::ByName;
-use super::{Order, Section, Sink, Source, label, words};
+use super::{Order, Section, Sink, Source, go_on, label, words};
 use crate::codec::{from_line, to_json};
 
 pub(super) struct Feeds(pub(super) Kind);
@@ -72,7 +72,7 @@ impl Section for Feeds {
         loop {
             let page = source.view.feeds(self.0, after.as_deref(), limits::PAGE_ROWS)?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.name.clone());
+            go_on(self.0.word(), &mut after, &last.name)?;
             for head in page {
                 if source.wanted.wants(self.word(), &head.name) {
                     self.read_one(source, &head, sink)?;

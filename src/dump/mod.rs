@@ -28,7 +28,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use millpond_actors::clock::Moment;
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::View;
 use millpond_actors::storage::feed::Kind;
 use millpond_actors::storage::record::{Onto, Record};
@@ -240,6 +240,17 @@ fn label(record: &Record) -> (&'static str, &str) {
 /// The word of a section in the kind of a line.
 fn section_of(kind: &str) -> &str {
     kind.split_once('.').map_or(kind, |(section, _)| section)
+}
+
+/// Goes on behind a name, or a key. In a tree that is damaged what comes next may come before it, and a reader that was led back would
+/// never come to an end.
+fn go_on(kind: &'static str, after: &mut Option<String>, last: &str) -> Result<()> {
+    if after.as_deref().is_some_and(|before| before >= last) {
+        let (name, detail) = (last.to_owned(), "it comes behind what it should come before".to_owned());
+        return Err(Error::Corrupt { kind, name, sequence: 0, detail });
+    }
+    *after = Some(last.to_owned());
+    Ok(())
 }
 
 /// An error in the words of whoever reads a line.

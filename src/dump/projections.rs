@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lines::check_size;
 use super::subjects::ByName;
-use super::{Order, Section, Sink, Source, words};
+use super::{Order, Section, Sink, Source, go_on, words};
 use crate::codec::{from_line, to_json};
 
 pub(super) struct Projections;
@@ -55,7 +55,7 @@ impl Section for Projections {
             // Each comes with all its generations.
             let page = source.view.projections(after.as_deref(), limits::PAGE_ROWS)?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.name.clone());
+            go_on("projection", &mut after, &last.name)?;
             for rows in page.chunk_by(|one, next| one.name == next.name) {
                 let Some(first) = rows.first() else { continue };
                 if source.wanted.wants(self.word(), &first.name) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use millpond_actors::calendar;
 use millpond_actors::clock::millis;
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::name::{self, Name};
 use millpond_actors::storage::queue::{Job, Key, NewJob, Numbers, Options, Query, Scope, Start, State};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::lines::check_size;
 use super::payload::{From, Payload};
 use super::subjects::ByName;
-use super::{Order, Section, Sink, Source, label, words};
+use super::{Order, Section, Sink, Source, go_on, label, words};
 use crate::codec::{from_line, to_json};
 
 pub(super) struct Queues;
@@ -119,7 +119,7 @@ impl Section for Queues {
         loop {
             let page = source.view.queues(after.as_deref(), limits::PAGE_ROWS)?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.name.clone());
+            go_on("queue", &mut after, &last.name)?;
             for numbers in page {
                 if source.wanted.wants(self.word(), &numbers.name) {
                     read_one(source, &numbers, sink)?;
@@ -165,7 +165,12 @@ fn read_one(source: &mut Source<'_>, numbers: &Numbers, sink: &mut Sink<'_>) -> 
             sink(job.map(record))?;
         }
         match page.next {
-            Some(next) => query.from = next,
+            Some(next) if next > query.from => query.from = next,
+            Some(next) => {
+                let (name, detail) =
+                    (queue.to_string(), "it comes behind jobs that it should come before".into());
+                return Err(Error::Corrupt { kind: "job", name, sequence: next, detail });
+            }
             None => return Ok(()),
         }
     }

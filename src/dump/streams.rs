@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::lines::check_size;
 use super::payload::{From, Payload};
 use super::subjects::ByName;
-use super::{Order, Section, Sink, Source, words};
+use super::{Order, Section, Sink, Source, go_on, words};
 use crate::codec::{check_json, from_line, to_json};
 
 pub(super) struct Streams;
@@ -84,7 +84,7 @@ impl Section for Streams {
         loop {
             let page = source.view.marked_streams(after.as_deref(), limits::PAGE_ROWS)?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.name.clone());
+            go_on("stream", &mut after, &last.name)?;
             for marked in page {
                 if source.wanted.wants(self.word(), &marked.name) {
                     let (version, erased, closed) = (marked.version, marked.erased, marked.closed);

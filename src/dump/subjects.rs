@@ -12,7 +12,7 @@ use millpond_actors::storage::record::Record;
 use millpond_actors::storage::subject::{KEY_BYTES, KeyState, Secret};
 use serde::{Deserialize, Serialize};
 
-use super::{Order, Section, Sink, Source, words};
+use super::{Order, Section, Sink, Source, go_on, words};
 use crate::codec::{from_line, to_json};
 
 pub(super) struct Subjects;
@@ -36,7 +36,7 @@ impl Section for Subjects {
         loop {
             let page = source.view.subjects(after.as_deref(), limits::PAGE_ROWS)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
-            after = Some(last.clone());
+            go_on("key of subject", &mut after, last)?;
             for (name, state) in page {
                 if !source.wanted.wants(self.word(), &name) {
                     continue;

@@ -12,7 +12,8 @@ impl Store {
     ///
     /// - **Others wait**: it has the writers' turn while it copies, about as long as a [backup](Store::backup) takes. Writes of this
     ///   process and of others wait as for any other commit, up to their call timeout, and are [`Error::Busy`](crate::Error::Busy)
-    ///   beyond that, which names this process; nothing of them is lost. Reads go on.
+    ///   beyond that, which names this process; nothing of them is lost. Reads go on. A lease whose time to live is shorter than that
+    ///   may be over behind it.
     /// - **Nothing is lost by a kill**: it is one commit. Before it the file is as it was.
     /// - **Room**: meanwhile it needs about twice as much as the store will have, in the folder for temporary files and in the log.
     /// - As long as somebody reads from before it, the file keeps its size; then the next checkpoint shortens it.

@@ -86,7 +86,7 @@ impl Store {
     ///   wall clock. A projection goes on where it was, if its events have the positions that they had.
     /// - **Others wait**: it takes a few seconds for a million records. Writes of this process and of others wait meanwhile, up to their
     ///   call timeout, and are [`Error::Busy`](crate::Error::Busy) beyond that, which names this process; nothing of them is lost. Reads
-    ///   go on, and see all of it at once. The log grows by as much as is loaded, and is empty again behind it. Its memory does not
+    ///   go on, and see all of it at once. A lease whose time to live is shorter than that may be over behind it. The log grows by as much as is loaded, and is empty again behind it. Its memory does not
     ///   depend on how much it is, but for a few dozen bytes a stream. Into a store that is busy, load [a part](Load::only) at a time.
     ///
     /// If the future is dropped before the turn was there, nothing is loaded; behind that it is finished all the same.
@@ -140,8 +140,12 @@ impl Store {
         move |_| dump::plan(from, folder.as_deref(), load)
     }
 
-    /// Where the store's file is, if it has one.
+    /// Where the store's file is, if it has one and may be written beside.
     fn folder(&self) -> Option<PathBuf> {
+        // Who only looks is no process.
+        if self.runtime.process() == 0 {
+            return None;
+        }
         let Location::File(path) = &self.location else { return None };
         path.parent()
             .filter(|folder| !folder.as_os_str().is_empty())

@@ -165,7 +165,13 @@ pub(super) fn check(connection: &Connection, found: &mut dyn FnMut(Error) -> boo
             return Ok(());
         }
     }
-    snapshots(connection, found)
+    match snapshots(connection, found) {
+        Err(error @ Error::Corrupt { .. }) => {
+            found(error);
+            Ok(())
+        }
+        looked => looked,
+    }
 }
 
 /// A text that may be none any more.
@@ -211,7 +217,8 @@ fn snapshots(connection: &Connection, found: &mut dyn FnMut(Error) -> bool) -> R
         let mut statement = connection.prepare_cached(SNAPSHOTS).map_err(database)?;
         let names = statement.query_map([&after], |row| row.get::<_, String>(0)).map_err(database)?;
         let names: Vec<String> = names.collect::<rusqlite::Result<_>>().map_err(database)?;
-        let Some(last) = names.last() else { return Ok(()) };
+        // Not led back by a tree that is damaged, which was told of above.
+        let Some(last) = names.last().filter(|last| **last > after) else { return Ok(()) };
         after.clone_from(last);
         for name in &names {
             let looked =
