@@ -53,6 +53,24 @@ pub(crate) fn read_json<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> O
     json.end().ok().map(|()| value)
 }
 
+/// A JSON text as a part of another one, as it is, if that other one stays a line by it.
+pub(crate) fn raw(text: &str) -> Option<&Raw> {
+    let in_a_line = !text.contains(['\n', '\r']) && text.trim_ascii() == text;
+    serde_json::from_str(text).ok().filter(|_| in_a_line)
+}
+
+/// What a line of JSON says, or what is wrong with it and in which column.
+pub(crate) fn from_line<'l, T: Deserialize<'l>>(line: &'l str) -> std::result::Result<T, String> {
+    serde_json::from_str(line).map_err(|error| {
+        let text = error.to_string();
+        // In one line of text, `line 1` means nothing.
+        match text.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())) {
+            Some(what) => format!("{what} (column {})", error.column()),
+            None => text,
+        }
+    })
+}
+
 /// A value as bincode, for what can always be rebuilt.
 pub(crate) fn to_bincode(what: &(impl Display + ?Sized), value: &impl Serialize) -> Result<Data> {
     bincode::serde::encode_to_vec(value, bincode::config::standard())

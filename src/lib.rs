@@ -305,6 +305,26 @@
 //! [tables of your own](Sql) in the same file, all of it [under a lock](Batch::guarded_by) if that is wanted. If one
 //! write is refused nothing is written, and the error is that one's.
 //!
+//! # Looking after a store
+//! [`backup`](Store::backup) copies a store while it is in use, to another file. [`dump`](Store::dump) writes all that is in it as lines
+//! of JSON, for people, other programs and other databases, and [`load`](Store::load) puts that back, all of it or nothing: names that are
+//! there are refused, replaced or appended to. [`check`](Store::check) looks over every record and says what is wrong, and
+//! [`compact`](Store::compact) gives free room back. A tool that may not write opens a store
+//! [to look at it](StoreBuilder::read_only), also on a file that may not be written.
+//!
+//! ```
+//! use millpond::{Dump, Store};
+//! # futures_executor::block_on(async {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("shop.db");
+//! # Store::open(&path).await?.close().await?;
+//! let store = Store::builder().read_only().open(&path).await?;
+//! assert!(store.check().await?.is_sound());
+//! store.dump(std::fs::File::create(folder.path().join("shop.jsonl")).unwrap(), Dump::new()).await?;
+//! # store.close().await
+//! # }).unwrap();
+//! ```
+//!
 //! # What it is not
 //! Not a database server, not a broker, not a consensus system. One machine; network file systems are refused.
 //!
@@ -325,7 +345,9 @@ mod blob;
 mod change;
 mod channel;
 mod channels;
+mod check;
 mod dict;
+mod dump;
 mod durable;
 mod erase;
 mod events;
@@ -386,6 +408,7 @@ pub use crate::blob::{Blob, BlobEntries, BlobReader, BlobWriter, Blobs, Upload};
 pub use crate::change::{Change, Changes};
 pub use crate::channel::Channel;
 pub use crate::channels::{Channels, ChannelsSubscription};
+pub use crate::check::{Finding, Report};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
@@ -393,6 +416,7 @@ pub use crate::dict::{
     CacheFigures, Dict, DictChange, DictChanges, DictIndex, Entries, Entry, Explained, Put,
 };
 pub use crate::dict::{SealKey, SealedDict};
+pub use crate::dump::{Dump, Dumped, Load, Loaded};
 pub use crate::durable::{Consumer, Durable};
 pub use crate::erase::Deleted;
 pub use crate::events::{Appended, Event, Events, Imported};
@@ -448,4 +472,4 @@ pub use millpond_actors::storage::queue::{
 };
 pub use millpond_actors::storage::schedule::{Missed, Plan as SchedulePlan, Schedule};
 pub use millpond_actors::storage::sql::Value as SqlValue;
-pub use millpond_actors::storage::{Data, Identity, Process, Summary};
+pub use millpond_actors::storage::{Compacted, Data, Identity, Process, Summary};

@@ -372,6 +372,24 @@ pub enum Error {
         /// The number found.
         actual: u64,
     },
+    /// A dump cannot be loaded: one of its lines is not what it should be, or the store does not take it. Nothing was loaded.
+    #[error("line {line} of the dump: {reason}; nothing was loaded")]
+    LoadRefused {
+        /// Which line, from 1 on.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A dump holds something whose name is used in the store already. Nothing was loaded.
+    #[error(
+        "{kind} \"{name}\" is there already; nothing was loaded (replace what is there, or append to it)"
+    )]
+    Exists {
+        /// "dict", "queue", ...
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
     #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
     UsedOtherwise {

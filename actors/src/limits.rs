@@ -333,6 +333,24 @@ pub const BUS_STREAMS: usize = 64;
 /// States of processes that a process manager keeps at hand, so that most of them need not be read again for each event.
 pub const STATES_KEPT: usize = 10_000;
 
+/// Longest line of a dump, in bytes: the largest payload as a text, in which each byte may have become six.
+pub const DUMP_LINE_BYTES: usize = 6 * EVENT_BYTES + (4 << 20);
+
+/// Largest last token that a dump may tell of: a store that is loaded from it has to begin far above.
+pub const DUMPED_TOKEN: u64 = 1 << 62;
+
+/// So far above the last token of the original a copy begins, because that may go on. No store gives so many in a hundred years.
+pub const TOKENS_AHEAD: u64 = 1 << 40;
+
+/// Records that are loaded in one operation, and bytes of their lines, more or less: what is in memory at once.
+pub const LOADED_AT_ONCE: usize = 1_000;
+
+/// See [`LOADED_AT_ONCE`].
+pub const LOADED_BYTES: usize = PAGE_BYTES;
+
+/// Findings that a store's check tells of. What is wrong in more places than that has one cause, and nobody reads them all.
+pub const FINDINGS: usize = 1_000;
+
 /// Rows a reader hands over at once. Larger pages read a little faster and hold more memory.
 pub const PAGE_ROWS: u32 = 1_000;
 

@@ -179,6 +179,9 @@ impl Reader {
             }
         }
         let Some(view) = &mut self.view else { return };
+        if let Err(error) = view.refresh() {
+            return job(Err(error));
+        }
         // A panic would end this thread for good (actix does not restart it), and `then` is not ours alone.
         if thread::contain(|| "an answer".into(), || job(Ok(&mut **view))).is_err() {
             self.view = None;

@@ -1,5 +1,6 @@
 //! The door to every primitive, for threads that wait.
 
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -7,13 +8,16 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::Compacted;
 
 use super::{
     Batch, Blobs, Changes, Channel, Channels, Dict, Election, Entity, Events, Inspector, List, Lock, LockSet,
     Log, Projection, Queue, RwLock, SealedDict, Semaphore, Subject, Timers,
 };
 use crate::aggregate::Aggregate;
+use crate::check::Report;
 use crate::dict::SealKey;
+use crate::dump::{Dump, Dumped, Load, Loaded};
 use crate::inspect::Health;
 use crate::location::{Durability, Location};
 use crate::sealed::Sealed;
@@ -79,6 +83,38 @@ impl Store {
     /// As there, and [`Error::WouldDeadlock`].
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<u64> {
         self.store.backup_blocking(to.as_ref())
+    }
+
+    /// See [`crate::Store::dump`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn dump<W: Write + Send + 'static>(&self, to: W, dump: Dump) -> Result<Dumped> {
+        self.store.dump_blocking(to, dump)
+    }
+
+    /// See [`crate::Store::load`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn load<R: Read + Send + 'static>(&self, from: R, load: Load) -> Result<Loaded> {
+        self.store.load_blocking(from, load)
+    }
+
+    /// See [`crate::Store::check`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn check(&self) -> Result<Report> {
+        self.store.check_blocking()
+    }
+
+    /// See [`crate::Store::compact`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn compact(&self) -> Result<Compacted> {
+        self.store.compact_blocking()
     }
 
     /// See [`crate::Store::health`].
@@ -254,6 +290,11 @@ impl StoreBuilder {
     /// See [`crate::StoreBuilder::durability`].
     pub fn durability(self, durability: Durability) -> StoreBuilder {
         StoreBuilder { builder: self.builder.durability(durability) }
+    }
+
+    /// See [`crate::StoreBuilder::read_only`].
+    pub fn read_only(self) -> StoreBuilder {
+        StoreBuilder { builder: self.builder.read_only() }
     }
 
     /// See [`crate::StoreBuilder::call_timeout`].

@@ -26,13 +26,18 @@ use crate::location::{Durability, Location};
 ///
 /// A file is opened once a process. Two sets of connections would not only waste threads: closing one of them
 /// would drop the file locks of the other (that is how POSIX locks are).
-static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Runtime>>>> = Mutex::new(None);
+///
+/// Whoever only looks has one of his own: he writes nothing, and has none of the others' locks.
+static OPEN: Mutex<Option<Running>> = Mutex::new(None);
+
+/// By the file, and whether it is only looked at.
+type Running = HashMap<(PathBuf, bool), Weak<Runtime>>;
 
 /// The running store at a location: the one that is open already, or a new one, whose filters and indexes read payloads with
 /// `fields`.
 pub(crate) fn open_once(
     location: &Location,
-    durability: Durability,
+    (durability, read_only): (Durability, bool),
     fields: Fields,
     start: impl FnOnce(Arc<dyn Backend>, Identity) -> Result<Runtime>,
 ) -> Result<Arc<Runtime>> {
@@ -43,26 +48,32 @@ pub(crate) fn open_once(
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let open = open.get_or_insert_with(HashMap::new);
     open.retain(|_, runtime| runtime.strong_count() > 0);
-    if let Some(runtime) = std::fs::canonicalize(path).ok().and_then(|path| open.get(&path)?.upgrade())
+    if let Some(runtime) =
+        std::fs::canonicalize(path).ok().and_then(|path| open.get(&(path, read_only))?.upgrade())
         && !runtime.is_closed()
     {
         return Ok(runtime);
     }
-    let runtime = Arc::new(start(connect(path, durability, fields)?, identity())?);
+    let runtime = Arc::new(start(connect(path, durability, read_only, fields)?, identity())?);
     if let Ok(path) = std::fs::canonicalize(path) {
-        open.insert(path, Arc::downgrade(&runtime));
+        open.insert((path, read_only), Arc::downgrade(&runtime));
     }
     Ok(runtime)
 }
 
 #[cfg(feature = "sqlite")]
-fn connect(path: &std::path::Path, durability: Durability, fields: Fields) -> Result<Arc<dyn Backend>> {
-    let options = sqlite::Options { durability, fields, ..sqlite::Options::default() };
+fn connect(
+    path: &std::path::Path,
+    durability: Durability,
+    read_only: bool,
+    fields: Fields,
+) -> Result<Arc<dyn Backend>> {
+    let options = sqlite::Options { durability, read_only, fields };
     Ok(Arc::new(sqlite::Sqlite::open(path, options)?))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn connect(path: &std::path::Path, _: Durability, _: Fields) -> Result<Arc<dyn Backend>> {
+fn connect(path: &std::path::Path, _: Durability, _: bool, _: Fields) -> Result<Arc<dyn Backend>> {
     let what = format!("a store in the file \"{}\"", path.display());
     Err(Error::Unsupported { what, reason: "this program was built without the feature `sqlite`".into() })
 }

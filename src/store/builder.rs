@@ -33,12 +33,30 @@ use crate::storage;
 pub struct StoreBuilder {
     settings: Settings,
     durability: Durability,
+    read_only: bool,
 }
 
 impl StoreBuilder {
     /// What an `Ok` survives; loss of power unless set.
     pub fn durability(mut self, durability: Durability) -> StoreBuilder {
         self.durability = durability;
+        self
+    }
+
+    /// Only to look at what is there, for tools. The store has to be there, of the schema of this program. Nothing is written, neither
+    /// to it nor beside it, no process is registered, and every write is [`Error::ReadOnly`].
+    /// (A [dump](Store::dump) is read from a copy in the folder for temporary files.)
+    ///
+    /// It works on a file, and in a folder, that may not be written. While others have the store open it is read through their log,
+    /// as they read it. Where nobody has, it is read as a file that nobody changes; should somebody come and write, he is noticed, and
+    /// from then on it is read through his log. What was being looked at in that very moment, and takes long (a dump, a check), is
+    /// [`Error::Busy`]. A log that was left behind by processes that were killed has to be read by one that may write: if its index is
+    /// not there either, or may not be written, opening is refused.
+    ///
+    /// Whoever waits for news (who [follows](crate::EventStream::follow) events, say) looks for it every now and then; he cannot say that he
+    /// waits.
+    pub fn read_only(mut self) -> StoreBuilder {
+        self.read_only = true;
         self
     }
 
@@ -141,10 +159,16 @@ impl StoreBuilder {
 
     fn start(self, location: Location) -> Result<Store> {
         self.check()?;
-        let StoreBuilder { settings, durability } = self;
-        let runtime = storage::open_once(&location, durability, filter::fields(), |backend, identity| {
-            Runtime::start(backend, identity, settings)
-        })?;
+        let StoreBuilder { settings, durability, read_only } = self;
+        if read_only && location == Location::Memory {
+            let (what, reason) =
+                ("a store in memory that is only looked at".into(), "nothing is in it".into());
+            return Err(Error::Unsupported { what, reason });
+        }
+        let runtime =
+            storage::open_once(&location, (durability, read_only), filter::fields(), |backend, identity| {
+                Runtime::start(backend, identity, settings)
+            })?;
         Ok(Store { runtime, location })
     }
 

@@ -2,6 +2,9 @@
 
 mod backup;
 mod builder;
+mod check;
+mod compact;
+mod dump;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

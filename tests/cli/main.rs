@@ -4,6 +4,7 @@
 
 mod blob;
 mod dict;
+mod dump;
 mod events;
 mod feed;
 mod filter;

@@ -20,6 +20,7 @@ mod blobs;
 mod blocking;
 mod busy;
 mod by_time;
+mod care;
 mod changes;
 mod channels;
 #[cfg(feature = "testing")]
@@ -30,6 +31,7 @@ mod containers;
 mod contract;
 mod dict_caches;
 mod dicts;
+mod dumps;
 mod durables;
 mod effects;
 mod erasing;

@@ -54,8 +54,8 @@ const SRC: [&[&str]; 12] = [
     &["storage"],
     &["codec", "paging", "batch", "watching", "origin", "patience", "stopper"],
     &["filter"],
-    &["reading", "change", "lock", "job", "sealed"],
-    &["feed", "sharing"],
+    &["reading", "change", "lock", "job", "sealed", "dump"],
+    &["feed", "sharing", "check"],
     &["inspect"],
     &[
         "lock_set",

@@ -4,11 +4,13 @@ use super::store::{Caller, Store};
 use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
+use crate::storage::change::{Changed, Primitive};
 use crate::storage::dict::{
     Clear, Cleared, Entry, Head, Increment, Incremented, Kept, Life, Page, Query, Remove, Removed, Seal, Set,
     Written, behind, number, unfiltered,
 };
-use crate::storage::filter::Matcher;
+use crate::storage::filter::{Matcher, Path};
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
 use crate::storage::{Data, Moment, partition};
 
 /// A dict that was used.
@@ -141,6 +143,51 @@ impl Store {
             _ => Some(self.dict_changed(&clear.dict)),
         };
         Cleared { dict, removed, more, otherwise: false }
+    }
+
+    /// Puts a dict back, without its entries. One that is not there, or gives way, gets its seal and its indexes, which are complete
+    /// as long as nothing is in it.
+    pub(super) fn dict_load(
+        &mut self,
+        onto: Onto,
+        name: &Name,
+        version: u64,
+        (seal, indexes): (Option<&[u8]>, &[Path]),
+    ) -> Result<Put> {
+        let before = self.dict_id(name).and_then(|id| Some((id, self.dicts.get(&id)?.clone())));
+        let shift = before.as_ref().map_or(0, |(_, dict)| dict.version);
+        match (&before, onto) {
+            (Some(_), Onto::Nothing) => return Ok(Put::Refused(Refusal::Exists)),
+            (Some((_, dict)), Onto::Append) if dict.seal.as_deref() != seal => {
+                return Ok(Put::Refused(Refusal::OtherSeal));
+            }
+            _ => {}
+        }
+        let version = record::behind(shift, version, "the version of a dict")?;
+        let id = self.dict_or_new(name);
+        if onto == Onto::Replace {
+            let own = self.values.range((id, Box::from(""))..).take_while(|((dict, _), _)| *dict == id);
+            let keys: Vec<Key> = own.map(|(key, _)| key.clone()).collect();
+            keys.iter().for_each(|key| self.drop_value(key));
+            self.drop_indexes(id);
+        }
+        self.dicts.put(id, Dict { name: name.clone(), version, seal: seal.map(Box::from) });
+        if before.is_none() || onto == Onto::Replace {
+            self.have_indexes(id, indexes);
+        }
+        Ok(Put::Placed(Base { shift: shift.cast_signed(), ..Base::NONE }))
+    }
+
+    /// Puts an entry back, in place of what is under its key.
+    pub(super) fn entry_load(&mut self, dict: &Name, entry: &Entry) -> Put {
+        let Some(id) = self.dict_id(dict) else { return Put::Refused(Refusal::Orphan) };
+        let Entry { key, version, data, schema, ends_at } = entry;
+        let life = ends_at.map(Life::by_wall);
+        let value = Value { version: *version, data: data.clone(), schema: *schema, life };
+        let key: Box<str> = key.as_str().into();
+        self.put_value((id, key.clone()), value);
+        let (primitive, sequence) = (Primitive::Dict, Some(*version));
+        Put::Written(Some(Changed { primitive, row: id, sequence, key: Some(key) }))
     }
 
     pub(super) fn dict_id(&self, name: &Name) -> Option<u64> {

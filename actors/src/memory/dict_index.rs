@@ -102,6 +102,18 @@ impl Store {
         own.len()
     }
 
+    /// All of them go, of a dict in which nothing is.
+    pub(super) fn drop_indexes(&mut self, dict: u64) {
+        for path in self.paths(dict) {
+            self.drop_rows(&(dict, path), usize::MAX - 1);
+        }
+    }
+
+    /// A dict in which nothing is has these.
+    pub(super) fn have_indexes(&mut self, dict: u64, paths: &[Path]) {
+        paths.iter().for_each(|path| self.indexes.put((dict, path.clone()), Progress::Complete));
+    }
+
     /// An entry comes, or goes.
     pub(super) fn keep_in_indexes(&mut self, (dict, key): &dict::Key, data: &Data, comes: bool) {
         for path in self.paths(*dict) {

@@ -7,10 +7,15 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Target;
+use crate::storage::change::{Changed, Primitive};
 use crate::storage::feed::{
     Append, Appended, Cut, Head, Kind, Message, Page, Query, Retain, Retention, Trim, Trimmed,
 };
 use crate::storage::filter::Matcher;
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
+
+/// What may come to an end.
+const NUMBERS: &str = "the sequence of a feed";
 
 /// A feed that was used or configured.
 #[derive(Clone, Debug)]
@@ -89,6 +94,70 @@ impl Store {
         let trimmed = self.feed_cut(id, &mut row, cut, limits::REMOVED_AT_ONCE);
         self.feeds.put(id, row);
         trimmed
+    }
+
+    /// Puts a feed back, without its messages.
+    pub(super) fn feed_load(
+        &mut self,
+        onto: Onto,
+        (kind, name): (Kind, &Name),
+        (first, last, recorded_at): (u64, u64, i64),
+        retention: Retention,
+    ) -> Result<Put> {
+        let target = Target { name: name.clone(), id: None };
+        let before = self.feed_row(kind, &target);
+        let (id, new) = self.feed_or_new(kind, &target);
+        let verbatim = Feed { first, last, recorded_at, retention, ..new };
+        let Some((_, row)) = before else {
+            self.feeds.put(id, verbatim);
+            return Ok(Put::Placed(Base::NONE));
+        };
+        let (row, base) = match onto {
+            Onto::Nothing => return Ok(Put::Refused(Refusal::Exists)),
+            Onto::Replace => {
+                self.feed_emptied(id);
+                let (first, last) = (row.last + first, record::behind(row.last, last, NUMBERS)?);
+                let shift = row.last.cast_signed();
+                (Feed { first, last, bytes: 0, ..verbatim }, Base { shift, ..Base::NONE })
+            }
+            Onto::Append => {
+                let since = if row.last == 0 { i64::MIN } else { row.recorded_at };
+                let (shift, count) = ((row.last + 1).cast_signed() - first.cast_signed(), last + 1 - first);
+                let recorded_at = if count == 0 { row.recorded_at } else { recorded_at.max(since) };
+                let last = record::behind(row.last, count, NUMBERS)?;
+                (Feed { last, recorded_at, ..row }, Base { shift, since })
+            }
+        };
+        self.feeds.put(id, row);
+        Ok(Put::Placed(base))
+    }
+
+    /// Nothing is in it any more, and nobody has read anything.
+    fn feed_emptied(&mut self, id: u64) {
+        let messages: Vec<_> = self.messages.range((id, 0)..=(id, u64::MAX)).map(|(key, _)| *key).collect();
+        messages.iter().for_each(|key| self.messages.remove(key));
+        let of_feed = |feed: &u64| *feed == id;
+        let cursors: Vec<_> =
+            self.cursors.working().keys().filter(|(feed, _)| of_feed(feed)).cloned().collect();
+        cursors.iter().for_each(|key| self.cursors.remove(key));
+        let beyond: Vec<_> =
+            self.acknowledged.working().keys().filter(|(feed, ..)| of_feed(feed)).cloned().collect();
+        beyond.iter().for_each(|key| self.acknowledged.remove(key));
+    }
+
+    /// Puts a message back.
+    pub(super) fn message_load(&mut self, (kind, name): (Kind, &Name), message: &Message) -> Put {
+        let Some((id, mut row)) = self.feed_row(kind, &Target { name: name.clone(), id: None }) else {
+            return Put::Refused(Refusal::Orphan);
+        };
+        row.bytes += message.data.bytes().len() as u64;
+        self.feeds.put(id, row);
+        self.messages.put((id, message.sequence), Arc::new(message.clone()));
+        let primitive = match kind {
+            Kind::Log => Primitive::Log,
+            Kind::Channel => Primitive::Channel,
+        };
+        Put::Written(Some(Changed { primitive, row: id, sequence: Some(message.sequence), key: None }))
     }
 
     pub(super) fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {

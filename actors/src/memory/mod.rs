@@ -3,7 +3,7 @@
 //! It is written to be obviously right rather than fast. Several sessions joined to one [`Memory`] behave as
 //! several processes; one that is dropped without leaving is dead at once. Files in reading order: the tables
 //! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `subscription`,
-//! `queue`, `job`, `change`), and who does it (`session`, `view`, `bell`).
+//! `queue`, `job`, `change`, `record`), and who does it (`session`, `view`, `bell`).
 
 pub mod faults;
 
@@ -21,6 +21,7 @@ mod lock;
 mod process;
 mod projection;
 mod queue;
+mod record;
 mod schedule;
 mod session;
 mod snapshot;

@@ -6,6 +6,7 @@ use super::store::{Caller, Store};
 use crate::name::Name;
 use crate::storage::partition::Partition;
 use crate::storage::projection::{Advance, Advanced, Begin, Failure, Promote, Seen, Standing, Want, Wanted};
+use crate::storage::record::{Onto, Put, Refusal};
 
 /// A partition of a generation of a projection.
 #[derive(Clone, Debug)]
@@ -102,6 +103,35 @@ impl Store {
             self.put_generation(&want.name, last + 1, &row);
         }
         true
+    }
+
+    /// Puts a projection back. Generations only grow.
+    pub(super) fn projection_load(
+        &mut self,
+        (onto, head): (Onto, u64),
+        name: &Name,
+        rows: &[Standing],
+    ) -> Put {
+        if rows.iter().any(|row| row.position.min(head) > self.last_position()) {
+            return Put::Refused(Refusal::Beyond);
+        }
+        let before = self.generations(name);
+        let last = match (before.last(), onto) {
+            (Some(_), Onto::Nothing) => return Put::Refused(Refusal::Exists),
+            (Some(_), Onto::Append) => return Put::Known,
+            (Some(((_, last, _), _)), Onto::Replace) => *last,
+            (None, _) => 0,
+        };
+        before.iter().for_each(|(key, _)| self.projections.remove(key));
+        let revision = self.next_number();
+        for row in rows {
+            let Standing { generation, partition, position, handled, begun, paused, ref failure, .. } = *row;
+            let (partitions, failure) = (partition.of, failure.clone());
+            let key = (name.clone(), last + generation, partition.index);
+            let row = Row { partitions, revision, position, handled, begun, paused, failure };
+            self.projections.put(key, row);
+        }
+        Put::Written(None)
     }
 
     /// A generation begins, with all its partitions.

@@ -9,11 +9,13 @@ use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Target;
+use crate::storage::change::{Changed, Primitive};
 use crate::storage::queue::{
-    self, Claim, Claimed, Configure, Configured, DIED, Due, EXPIRED, Finish, Finished, How, Key, NewJob,
+    self, Claim, Claimed, Configure, Configured, DIED, Due, EXPIRED, Finish, Finished, How, Job, Key, NewJob,
     Options, Place, Purge, Purged, Push, Pushed, Recall, Recalled, Receipt, Revive, Revived, Scope, State,
     What, Which,
 };
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
 
 /// A queue that was used at least once.
 #[derive(Clone, Debug)]
@@ -299,6 +301,57 @@ impl Store {
                 self.put_job(queue, sequence, Row { due, ..row });
             }
         }
+    }
+
+    /// Puts a queue back, without its jobs and schedules.
+    pub(super) fn queue_load(
+        &mut self,
+        me: &Caller,
+        onto: Onto,
+        name: &Name,
+        sequence: u64,
+        options: Options,
+    ) -> Result<Put> {
+        let target = Target { name: name.clone(), id: None };
+        if onto == Onto::Nothing && self.queue_id(&target).is_some() {
+            return Ok(Put::Refused(Refusal::Exists));
+        }
+        let is_new = self.queue_id(&target).is_none();
+        let id = self.queue_made(me, &target);
+        let Some(row) = self.queues.get(&id).cloned() else { return Ok(Put::Refused(Refusal::Orphan)) };
+        let last = record::behind(row.sequence, sequence, "the numbers of a queue's jobs")?;
+        if onto == Onto::Replace {
+            let jobs: Vec<u64> =
+                self.jobs.range((id, 0)..=(id, u64::MAX)).map(|((_, sequence), _)| *sequence).collect();
+            jobs.into_iter().for_each(|sequence| self.drop_job(id, sequence));
+            let schedules: Vec<_> =
+                self.schedules.working().keys().filter(|(queue, _)| *queue == id).cloned().collect();
+            schedules.iter().for_each(|key| self.schedules.remove(key));
+        }
+        let base = Base { shift: row.sequence.cast_signed(), ..Base::NONE };
+        let options = if is_new || onto == Onto::Replace { options } else { row.options };
+        self.queues.put(id, Queue { sequence: last, options, ..row });
+        Ok(Put::Placed(base))
+    }
+
+    /// Puts a job back, unless a living one has its key.
+    pub(super) fn job_load(&mut self, queue: &Name, job: &Job) -> Put {
+        let Some(id) = self.queue_names.get(queue).copied() else { return Put::Refused(Refusal::Orphan) };
+        let Job { sequence, state, priority, attempts, max_attempts, ref key, pushed_at, .. } = *job;
+        if let Some(key) = key {
+            if state.is_live() && self.living_of(id, key).is_some() {
+                return Put::Known;
+            }
+            self.spots.put(Spot::Keyed(id, key.clone(), sequence), ());
+        }
+        let (key, data, origin) = (key.clone(), job.data.clone(), job.origin.clone());
+        let what = Content { priority, max_attempts, key, pushed_at, schema: job.schema, data, origin };
+        let due = job.due.map(|wall_ms| Due { wall_ms, boot_ms: None });
+        let (ended_at, reason) = (job.ended_at, job.reason.clone());
+        let row = Row { what: Arc::new(what), state, attempts, due, claim: None, ended_at, reason };
+        self.put_job(id, sequence, row);
+        let sequence = Some(sequence);
+        Put::Written(Some(Changed { primitive: Primitive::Queue, row: id, sequence, key: None }))
     }
 
     pub(super) fn queue_id(&self, target: &Target) -> Option<u64> {

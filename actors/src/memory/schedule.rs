@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
 use crate::storage::queue::Push;
+use crate::storage::record::{Put, Refusal};
 use crate::storage::schedule::{Fire, Fired, Placed, Plan, Remove, Schedule, Set};
 
 /// A schedule.
@@ -77,6 +78,20 @@ impl Store {
         let push = Push { queue: fire.queue.clone(), jobs: vec![plan.job.clone()] };
         let pushed = self.queue_push(me, &push)?;
         Ok(pushed.places.first().map_or(Fired::Stale, |place| Fired::Pushed { queue, place: *place }))
+    }
+
+    /// Puts a schedule back, in place of one that is there.
+    pub(super) fn schedule_load(&mut self, queue: &Name, schedule: &Schedule) -> Put {
+        let Some(queue) = self.queue_names.get(queue).copied() else { return Put::Refused(Refusal::Orphan) };
+        let Ok(name) = Name::new(&schedule.name) else { return Put::Refused(Refusal::Orphan) };
+        let all = self.schedules.working().keys().filter(|(of, _)| *of == queue).count();
+        let key = (queue, name);
+        if all >= limits::SCHEDULES && self.schedules.get(&key).is_none() {
+            return Put::Refused(Refusal::Full);
+        }
+        let (revision, plan) = (self.next_number(), Arc::new(schedule.plan.clone()));
+        self.schedules.put(key, Row { plan, revision, due: schedule.due, last: schedule.last });
+        Put::Written(None)
     }
 
     /// The schedules of a queue.

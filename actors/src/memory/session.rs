@@ -22,8 +22,8 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Bell, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, blob, dict, feed, list,
-    projection, schedule, sql, subscription,
+    Bell, Compacted, Identity, Moment, Presence, Session, Standing, Tables, Turn, batch, blob, dict, feed,
+    list, projection, record, schedule, sql, subscription,
 };
 
 /// One process of the store. Dropped without leaving, it is dead at once.
@@ -253,6 +253,12 @@ impl Session for MemorySession {
         Ok(())
     }
 
+    fn compact(&mut self) -> Result<Compacted> {
+        let (what, reason) =
+            ("giving back what is free in a store in memory".into(), "there is no file".into());
+        Err(Error::Unsupported { what, reason })
+    }
+
     fn leave(&mut self, now: Moment) -> Result<()> {
         self.rollback();
         self.check_ready()?;
@@ -385,6 +391,10 @@ impl Tables for MemorySession {
 
     fn dict_unindex(&mut self, operation: &dict::DropIndex) -> Result<dict::Unindexed> {
         self.operate(|store, _| Ok(store.dict_unindex(operation)))
+    }
+
+    fn record_load(&mut self, operation: &record::Load) -> Result<record::Loaded> {
+        self.operate(|store, me| store.record_load(me, operation))
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

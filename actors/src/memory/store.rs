@@ -34,7 +34,7 @@ use crate::storage::subject::KeyState;
 /// Everything that is stored. The operations on it are in the files named after what they are about.
 ///
 /// There is at most one transaction at a time, because only the session that has the turn may begin one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Store {
     pub(super) streams: Table<u64, Stream>,
     pub(super) stream_names: Table<Name, u64>,

@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Target;
+use crate::storage::change::{Changed, Primitive};
 use crate::storage::filter::{Fields, Matcher};
+use crate::storage::record::{Onto, Put, Refusal};
 use crate::storage::stream::{
     Append, Appended, Check, Checked, Head, NewEvent, Page, Query, Recorded, Scope,
 };
@@ -114,6 +116,65 @@ impl Store {
         }
     }
 
+    /// Puts an event back, at the end of its stream and of the store.
+    pub(super) fn event_load(&mut self, onto: Onto, event: &Recorded) -> Put {
+        let name = &event.stream;
+        let id = self.stream_names.get(name).copied();
+        let row = id.and_then(|id| self.streams.get(&id)).cloned();
+        let version = row.as_ref().map_or(0, |stream| stream.version);
+        if onto == Onto::Nothing && event.version == 1 && row.is_some() {
+            return Put::Refused(Refusal::Exists);
+        }
+        if let Some(there) = self.event_ids.get(&event.id).and_then(|position| self.events.get(position)) {
+            return match onto {
+                _ if there.stream != *name => Put::Refused(Refusal::Taken(event.id)),
+                Onto::Nothing => Put::Refused(Refusal::Taken(event.id)),
+                Onto::Replace if there.version != event.version => Put::Refused(Refusal::Diverged),
+                Onto::Replace | Onto::Append => Put::Known,
+            };
+        }
+        if row.as_ref().is_some_and(|stream| stream.closed) {
+            return Put::Refused(Refusal::Closed);
+        }
+        if onto != Onto::Append && event.version != version + 1 {
+            return Put::Refused(Refusal::Diverged);
+        }
+        let stream = id.unwrap_or_else(|| self.new_stream(name));
+        let erased = row.map_or(0, |stream| stream.erased);
+        self.streams.put(stream, Stream { name: name.clone(), version: version + 1, erased, closed: false });
+        let last = self.events.working().last_key_value().map(|(_, last)| last.recorded_at);
+        let recorded_at = last.map_or(event.recorded_at, |last| last.max(event.recorded_at));
+        let position = self.last_position() + 1;
+        self.place(stream, Recorded { position, version: version + 1, recorded_at, ..event.clone() });
+        let (primitive, sequence) = (Primitive::Stream, Some(version + 1));
+        let changed = Changed { primitive, row: stream, sequence, key: None };
+        if position == event.position { Put::Written(Some(changed)) } else { Put::Moved(changed) }
+    }
+
+    /// Puts back what is known of a stream beside its events, if it is what it was.
+    pub(super) fn stream_load(
+        &mut self,
+        onto: Onto,
+        name: &Name,
+        version: u64,
+        (erased, closed): (u64, bool),
+    ) -> Put {
+        let Some(id) = self.stream_names.get(name).copied() else { return Put::Refused(Refusal::Orphan) };
+        let Some(row) = self.streams.get(&id).cloned() else { return Put::Refused(Refusal::Orphan) };
+        if onto == Onto::Replace && row.version != version {
+            return Put::Refused(Refusal::Diverged);
+        }
+        let blank = |position: &u64| self.events.get(position).is_some_and(|event| event.is_erased());
+        let is_it = row.version == version
+            && self.versions.range((id, 0)..=(id, erased)).all(|(_, position)| blank(position));
+        let says_nothing = erased == 0 && !closed;
+        if !is_it || says_nothing || (row.erased, row.closed) == (erased, closed) {
+            return Put::Known;
+        }
+        self.streams.put(id, Stream { erased, closed, ..row });
+        Put::Written(None)
+    }
+
     /// Writes one event and its index rows.
     fn record(&mut self, me: &Caller, stream: u64, name: &Name, version: u64, event: &NewEvent) {
         let last = self.events.working().last_key_value().map(|(_, last)| last.recorded_at);
@@ -130,14 +191,18 @@ impl Store {
             metadata: event.metadata.as_ref().map(ToString::to_string),
             origin: event.origin.clone(),
         };
-        let position = recorded.position;
-        self.event_ids.put(event.id, position);
-        self.versions.put((stream, version), position);
-        self.categories.put((name.category().to_owned(), position), ());
-        self.events.put(position, Arc::new(recorded));
+        self.place(stream, recorded);
     }
 
-    fn last_position(&self) -> u64 {
+    fn place(&mut self, stream: u64, event: Recorded) {
+        let position = event.position;
+        self.event_ids.put(event.id, position);
+        self.versions.put((stream, event.version), position);
+        self.categories.put((event.stream.category().to_owned(), position), ());
+        self.events.put(position, Arc::new(event));
+    }
+
+    pub(super) fn last_position(&self) -> u64 {
         // Events are never removed, and their positions are dense.
         self.events.working().last_key_value().map_or(0, |(position, _)| *position)
     }

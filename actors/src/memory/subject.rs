@@ -1,7 +1,9 @@
 //! Keys of subjects in memory.
 
 use super::store::Store;
+use crate::error::Result;
 use crate::name::Name;
+use crate::storage::record::{Onto, Put, Refusal};
 use crate::storage::subject::{KeyState, Make, Shred};
 
 impl Store {
@@ -20,6 +22,27 @@ impl Store {
         let had_one = matches!(self.subjects.get(&operation.subject), Some(KeyState::Kept(_)));
         self.subjects.put(operation.subject.clone(), KeyState::Shredded);
         had_one
+    }
+
+    /// Puts a subject back. A key that was destroyed stays so.
+    pub(super) fn subject_load(&mut self, onto: Onto, name: &Name, state: &KeyState) -> Put {
+        match (self.subjects.get(name), onto) {
+            (Some(there), _) if there == state => return Put::Known,
+            (Some(KeyState::Shredded), _) => return Put::Refused(Refusal::Shredded),
+            (Some(KeyState::Kept(_)), Onto::Nothing | Onto::Append) => {
+                return Put::Refused(Refusal::OtherKey);
+            }
+            (Some(KeyState::Kept(_)), Onto::Replace) | (None, _) => {}
+        }
+        self.subjects.put(name.clone(), state.clone());
+        Put::Written(None)
+    }
+
+    /// Subjects by name, for a reader.
+    pub(super) fn subject_list(&self, after: Option<&str>, limit: u32) -> Vec<(String, Result<KeyState>)> {
+        let subjects = self.subjects.committed().iter();
+        let later = subjects.filter(|(name, _)| after.is_none_or(|after| name.as_str() > after));
+        later.take(limit as usize).map(|(name, state)| (name.to_string(), Ok(state.clone()))).collect()
     }
 
     /// How a subject stands, for a reader.

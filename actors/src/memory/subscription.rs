@@ -4,6 +4,7 @@ use super::store::{Caller, Store};
 use crate::name::Name;
 use crate::storage::Target;
 use crate::storage::feed::Kind;
+use crate::storage::record::{Put, Refusal};
 use crate::storage::subscription::{
     Acknowledge, Acknowledged, Move, Moved, PassOver, Span, Standing, Subscribe, Unsubscribe,
 };
@@ -90,6 +91,26 @@ impl Store {
         let old: Vec<_> = self.acknowledged.range(range).map(|(key, ())| key.clone()).collect();
         old.iter().for_each(|key| self.acknowledged.remove(key));
         old.len() as u64
+    }
+
+    /// Puts a subscription back, unless there is one.
+    pub(super) fn subscription_load(
+        &mut self,
+        (kind, feed): (Kind, &Name),
+        name: &Name,
+        cursor: u64,
+        beyond: &[Span],
+    ) -> Put {
+        let target = Target { name: feed.clone(), id: None };
+        let Some(key) = self.cursor_key(kind, &target, name) else { return Put::Refused(Refusal::Orphan) };
+        if self.cursors.get(&key).is_some() {
+            return Put::Known;
+        }
+        for sequence in beyond.iter().flat_map(|span| span.first..=span.last) {
+            self.acknowledged.put((key.0, key.1.clone(), sequence), ());
+        }
+        self.cursors.put(key, cursor);
+        Put::Written(None)
     }
 
     fn cursor_key(&self, kind: Kind, feed: &Target, subscription: &Name) -> Option<(u64, Name)> {

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::ops::RangeBounds;
 
 /// Rows by key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Table<K, V> {
     committed: BTreeMap<K, V>,
     working: BTreeMap<K, V>,

@@ -21,7 +21,7 @@ use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query, Recorded};
 use crate::storage::subject::KeyState;
 use crate::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, blob, dict, feed, filter, list, subscription,
+    Moment, Process, Pulse, Summary, Turn, View, blob, dict, feed, filter, list, record, subscription,
 };
 
 /// A reader.
@@ -203,6 +203,28 @@ impl View for MemoryView {
     fn backup(&mut self, _: &Path) -> Result<u64> {
         let (what, reason) = ("a backup of a store in memory".into(), "there is no file to be copied".into());
         Err(Error::Unsupported { what, reason })
+    }
+
+    fn frozen(&mut self) -> Result<Box<dyn View>> {
+        let store = Store::clone(&self.0.store());
+        Ok(Box::new(MemoryView(Arc::new(Shared { store: store.into(), ..Shared::default() }))))
+    }
+
+    /// There is nothing beside the records.
+    fn check(&mut self, _: &mut dyn FnMut(Error) -> bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn imprint(&mut self) -> Result<record::Imprint> {
+        Ok(self.0.store().imprint())
+    }
+
+    fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<record::Marked>> {
+        Ok(self.0.store().marked_streams(after, limit))
+    }
+
+    fn subjects(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Result<KeyState>)>> {
+        Ok(self.0.store().subject_list(after, limit))
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {

@@ -223,52 +223,6 @@ impl Runtime {
         self.honest(waiting.wait())
     }
 
-    /// Reads on a thread and a connection of its own, on any executor: what takes so long that it would keep others from their
-    /// reads.
-    ///
-    /// # Errors
-    /// As [`read`](Runtime::read), and if there is no thread left to be had.
-    pub async fn read_aside<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let mut passage = self.enter().await?;
-        let (reply, answer) = Reply::future();
-        passage.arrive();
-        self.start_aside(name, passage, look, reply)?;
-        self.honest(answer.await)
-    }
-
-    /// The same for a thread that waits.
-    ///
-    /// # Errors
-    /// As there, and [`Error::WouldDeadlock`] on a thread of the store's own.
-    pub fn read_aside_blocking<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let mut passage = self.enter_blocking()?;
-        let (reply, waiting) = Reply::blocking();
-        passage.arrive();
-        self.start_aside(name, passage, look, reply)?;
-        self.honest(waiting.wait())
-    }
-
-    fn start_aside<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        passage: Passage,
-        look: impl FnOnce(&mut dyn View) -> Result<T> + Send + 'static,
-        reply: Reply<T>,
-    ) -> Result<()> {
-        self.doors.readers.aside(name, look, move |found| {
-            reply.answer(found);
-            drop(passage);
-        })
-    }
-
     /// Looks at once, on the caller's thread, through a view that the caller keeps: for what is over sooner than a reader's thread
     /// is woken. It must not take longer.
     ///
@@ -342,11 +296,11 @@ impl Runtime {
         });
     }
 
-    async fn enter(&self) -> Result<Passage> {
+    pub(super) async fn enter(&self) -> Result<Passage> {
         self.let_in().await.map_err(|error| self.failed(error))
     }
 
-    fn enter_blocking(&self) -> Result<Passage> {
+    pub(super) fn enter_blocking(&self) -> Result<Passage> {
         self.let_in_blocking().map_err(|error| self.failed(error))
     }
 
@@ -435,7 +389,7 @@ impl<F: FnOnce()> Drop for Due<F> {
 }
 
 /// The first of two futures; `None` if the second one ended first.
-struct Race<F>(F, Answer<()>);
+pub(super) struct Race<F>(pub(super) F, pub(super) Answer<()>);
 
 impl<F: Future + Unpin> Future for Race<F> {
     type Output = Option<F::Output>;

@@ -1,10 +1,12 @@
 //! The runtime of one store in this process: its threads, the way in, and the orderly way out.
 //!
 //! - `asking` has the doors: how a request comes in, and how long its caller waits;
+//! - `aside` has the doors for what takes long and has a session, or a thread, of its own;
 //! - `building` is what the first arbiter's thread builds and lives in.
 //!
 //! Threads, however many names are used: one an arbiter, one that commits, the readers, the lookout, and the bell's.
 
+mod aside;
 mod asking;
 mod building;
 
@@ -80,6 +82,8 @@ pub struct Runtime {
     gate: Arc<Gate>,
     stats: Arc<Stats>,
     settings: Settings,
+    backend: Arc<dyn Backend>,
+    identity: Identity,
     /// The process in which the threads are.
     process_id: u32,
     stop: Mutex<Option<oneshot::Sender<Reply<()>>>>,
@@ -134,9 +138,10 @@ impl Runtime {
     }
 
     fn of(plan: Building, doors: Doors, stop: oneshot::Sender<Reply<()>>) -> Runtime {
-        let Building { settings, gate, stats, .. } = plan;
+        let Building { backend, identity, settings, gate, stats } = plan;
         let process_id = settings.seams.spawner.process_id();
-        Runtime { doors, gate, stats, settings, process_id, stop: Mutex::new(Some(stop)) }
+        let stop = Mutex::new(Some(stop));
+        Runtime { doors, gate, stats, settings, backend, identity, process_id, stop }
     }
 
     /// The way to the actors, for whoever has entered, or does what belongs to somebody who has.

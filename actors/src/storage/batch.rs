@@ -5,8 +5,8 @@
 
 use super::lock::Fence;
 use super::{
-    Operation, Outcome, Session, blob, dict, erase, feed, list, projection, queue, sql, stream, subject,
-    subscription,
+    Operation, Outcome, Session, blob, dict, erase, feed, list, projection, queue, record, sql, stream,
+    subject, subscription,
 };
 use crate::error::Result;
 
@@ -73,6 +73,7 @@ impl Outcome {
             Outcome::SubjectKey(stands) => *stands == subject::KeyState::Shredded,
             Outcome::LockCheck(held) => !held,
             Outcome::LockRenew(renewed) => !renewed.held,
+            Outcome::RecordLoad(loaded) => matches!(loaded, record::Loaded::Refused { .. }),
             Outcome::SqlRun(ran) => !matches!(ran, sql::Ran::Done { .. }),
             Outcome::Batch(applied) => matches!(applied, Applied::Refused { .. }),
             // Each by its name, so that whoever adds an operation has to say which it is.

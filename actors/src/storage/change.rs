@@ -12,6 +12,7 @@ use super::feed;
 use super::list;
 use super::lock::{Acquired, Was};
 use super::queue;
+use super::record::Loaded;
 use super::schedule;
 use super::stream::{Appended, Imported};
 use super::{Operation, Outcome};
@@ -172,6 +173,7 @@ pub fn of(operation: &Operation, outcome: &Outcome, changes: &mut Vec<Changed>) 
             purged.queue.into_iter().for_each(|queue| add(Primitive::Queue, queue, purged.one));
         }
         (_, Outcome::QueueConfigure(configured)) => add(Primitive::Queue, configured.queue, None),
+        (_, Outcome::RecordLoad(Loaded::Done { changed, .. })) => changes.extend(changed.iter().cloned()),
         (Operation::Batch(batch), Outcome::Batch(Applied::Done(outcomes))) => {
             batch.parts.iter().zip(outcomes).for_each(|(part, outcome)| of(part, outcome, changes));
         }

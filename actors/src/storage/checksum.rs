@@ -61,6 +61,12 @@ pub fn record(
     crc32c::crc32c_append(crc, data)
 }
 
+/// CRC32C over some bytes and what came before them, of which it was `before`; 0 of nothing.
+#[must_use]
+pub fn append(before: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(before, bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::Data;
 use super::filter::{Filter, Path};
+use super::{Data, partition};
 use crate::clock::{Moment, millis};
 use crate::error::Error;
 use crate::limits;
@@ -337,6 +337,13 @@ impl Life {
         let ms = ms.min(millis(limits::DURATION_MAX));
         let wall_ms = now.wall_ms.saturating_add(ms.cast_signed());
         Life { wall_ms, boot_ms: now.boot_ms.saturating_add(ms), boot }
+    }
+
+    /// Until the wall clock shows this, whatever the boot: of what was loaded.
+    #[must_use]
+    pub fn by_wall(wall_ms: i64) -> Life {
+        // No machine has a boot of no name.
+        Life { wall_ms, boot_ms: 0, boot: partition::number("") }
     }
 
     /// Whether it is over.

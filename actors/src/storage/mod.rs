@@ -21,12 +21,14 @@ pub mod feed;
 pub mod filter;
 pub mod list;
 pub mod lock;
+mod onlooker;
 pub mod order;
 mod origin;
 pub mod partition;
 pub mod process;
 pub mod projection;
 pub mod queue;
+pub mod record;
 pub mod schedule;
 pub mod snapshot;
 pub mod sql;
@@ -40,6 +42,7 @@ use std::path::Path;
 use std::sync::Weak;
 
 pub use self::data::Data;
+pub use self::onlooker::Onlooker;
 pub use self::origin::Origin;
 pub use self::process::{Identity, Process, Pulse, Standing, Summary, Turn};
 pub use crate::clock::Moment;
@@ -96,6 +99,11 @@ macro_rules! operations {
             match operation {
                 $( Operation::$variant(operation) => tables.$method(operation).map(Outcome::$variant), )+
             }
+        }
+
+        /// Nothing is written by whoever only looks.
+        impl Tables for Onlooker {
+            $( fn $method(&mut self, _: &$operation) -> Result<$outcome> { Err(self.refusal()) } )+
         }
 
         $( impl Apply for $operation {
@@ -259,6 +267,9 @@ operations! {
     /// Give up what is not written on, and remove chunks that are nobody's.
     blob_sweep: BlobSweep(blob::Sweep) => blob::Swept;
 
+    /// Put records of a dump back.
+    record_load: RecordLoad(record::Load) => record::Loaded;
+
     /// Find the key of a subject, or make it.
     subject_key: SubjectKey(subject::Make) => subject::KeyState;
     /// Destroy the key of a subject.
@@ -409,11 +420,36 @@ pub trait Session: Tables + Send {
     /// What the database said; nothing is lost by it.
     fn checkpoint(&mut self, whole: bool) -> Result<()>;
 
+    /// Gives what is free in the file back to the file system, and empties the log. Needs the turn, and no open transaction.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::error::Error::Unsupported) where there is no file; what the database said. Nothing was done
+    /// then.
+    fn compact(&mut self) -> Result<Compacted>;
+
     /// Leaves the store: what this process holds or waits for is given up, its row goes. Needs the turn.
     ///
     /// # Errors
     /// What the database said; the others will notice anyway.
     fn leave(&mut self, now: Moment) -> Result<()>;
+}
+
+/// What became of a file whose free room was given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compacted {
+    /// Bytes of the main file and the log before.
+    pub before: u64,
+    /// And after.
+    pub after: u64,
+}
+
+impl Compacted {
+    /// From so many bytes to so many.
+    #[must_use]
+    pub fn of(before: u64, after: u64) -> Compacted {
+        Compacted { before, after }
+    }
 }
 
 /// What the others look at to learn whether a process lives.
@@ -678,6 +714,14 @@ pub trait View: Send {
     /// What the database said; [`Error::Corrupt`](crate::error::Error::Corrupt) if it is damaged.
     fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>>;
 
+    /// Before something is read: sees to it that it is what is there. One that can tell without being asked has nothing to do.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn refresh(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Copies the store as it is at this moment to a file that must not be there. How many bytes that has.
     ///
     /// # Errors
@@ -685,6 +729,42 @@ pub trait View: Send {
     /// [`Error::Unsupported`](crate::error::Error::Unsupported) where there is no file; what the database and the file system said.
     /// Nothing is left there then.
     fn backup(&mut self, to: &Path) -> Result<u64>;
+
+    /// All that was committed, as it is at this moment, for as long as that is looked at: others are held up by nothing that is
+    /// read there, and it goes when it is dropped, or with the process.
+    ///
+    /// # Errors
+    /// What the database and the file system said.
+    fn frozen(&mut self) -> Result<Box<dyn View>>;
+
+    /// Looks for what is wrong beside what the records say of themselves, and hands it on; no more once `found` says that it is
+    /// enough.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at; what is wrong is handed on.
+    fn check(&mut self, found: &mut dyn FnMut(crate::error::Error) -> bool) -> Result<()>;
+
+    /// Which store it is, and where it stands.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn imprint(&mut self) -> Result<record::Imprint>;
+
+    /// Up to `limit` streams of which there is something to be known beside their events, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<record::Marked>>;
+
+    /// Up to `limit` subjects, by name, after `after`.
+    ///
+    /// # Errors
+    /// What the database said. A damaged record is an item of the list, not an error of it.
+    fn subjects(
+        &mut self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Result<subject::KeyState>)>>;
 
     /// The processes registered, living or not yet buried.
     ///

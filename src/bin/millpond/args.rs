@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::bench::BenchArgs;
 use crate::blob::args::BlobCommand;
 use crate::dict::args::DictCommand;
+use crate::dump::{DumpArgs, LoadArgs};
 use crate::feed::args::{ChannelCommand, LogCommand};
 use crate::input::parse_where;
 use crate::list::args::ListCommand;
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// One JSON object a line instead of tables
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Only look at the store: nothing is written, neither to it nor beside it
+    #[arg(long, global = true)]
+    pub(crate) read_only: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -83,6 +87,14 @@ pub(crate) enum Command {
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
+    /// All that is in the store, as lines of JSON, as it is at this moment, while others use it
+    Dump(DumpArgs),
+    /// Put back what was dumped, all of it or nothing
+    Load(LoadArgs),
+    /// Look all of the store over and say what is wrong; exit code 1 if anything is
+    Check,
+    /// Give the room that is free in the file back; others wait meanwhile
+    Compact,
     /// How fast this machine is, beside the bare floor: rusqlite alone doing the same
     Bench(BenchArgs),
     #[command(hide = true)]
@@ -117,6 +129,10 @@ impl Command {
             Command::Lock(LockCommand::Show { .. }) => "lock show",
             Command::Lock(LockCommand::Break { .. }) => "lock break",
             Command::Backup { .. } => "backup",
+            Command::Dump(_) => "dump",
+            Command::Load(_) => "load",
+            Command::Check => "check",
+            Command::Compact => "compact",
             Command::Bench(_) => "bench",
             Command::BenchWorker(_) => "bench-worker",
         }

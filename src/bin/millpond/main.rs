@@ -7,8 +7,10 @@ mod args;
 mod backup;
 mod bench;
 mod blob;
+mod care;
 mod demo;
 mod dict;
+mod dump;
 mod events;
 mod failure;
 mod feed;
@@ -63,7 +65,7 @@ fn start_log() -> Done<()> {
 
 fn run(args: Args) -> Done<u8> {
     let mut show = Show::new(args.json);
-    let store = Door(&args.store);
+    let store = Door { path: &args.store, read_only: args.read_only };
     let code = match args.command {
         Command::Demo(demo) => demo::tour(&demo, &mut show),
         Command::DemoWorker(worker) => demo::work(&args.store, &worker),
@@ -194,6 +196,13 @@ fn run(args: Args) -> Done<u8> {
             store.read(|store| queue::purge(store, &name, state, &mut show))
         }
         Command::Backup { to } => store.read(|store| backup::backup(store, &to, &mut show)),
+        Command::Dump(dump) => store.read(|store| dump::dump(store, dump, &mut show)),
+        Command::Load(load) => {
+            let dump = dump::open(load)?;
+            store.write(|store| dump::load(store, dump, &mut show))
+        }
+        Command::Check => store.look(|store| care::check(store, &mut show)),
+        Command::Compact => store.read(|store| care::compact(store, &mut show)),
         Command::Projection(command) => store.read(|store| projection::run(store, &command, &mut show)),
         Command::Lock(LockCommand::Run(run)) => store.write(|store| lock::run(store, &run)),
         Command::Lock(LockCommand::List) => store.read(|store| lock::list(store, &mut show)),
@@ -210,12 +219,21 @@ fn run(args: Args) -> Done<u8> {
 }
 
 /// The way into the store.
-struct Door<'a>(&'a Path);
+#[derive(Clone, Copy)]
+struct Door<'a> {
+    path: &'a Path,
+    /// Only to look.
+    read_only: bool,
+}
 
 impl Door<'_> {
     /// Opens the store, which is made if there is none, and closes it in order whatever comes of `command`.
     fn write(&self, command: impl FnOnce(&Store) -> Done<u8>) -> Done<u8> {
-        let store = Store::open(self.0)?;
+        let mut builder = Store::builder();
+        if self.read_only {
+            builder = builder.read_only();
+        }
+        let store = builder.open(self.path)?;
         let done = command(&store);
         // What was acknowledged is on disk; a close that fails only leaves more to do for the next who opens.
         let _ = store.close();
@@ -224,16 +242,23 @@ impl Door<'_> {
 
     /// The same for commands that only read: looking for a store must not make one.
     fn read(&self, command: impl FnOnce(&Store) -> Done<u8>) -> Done<u8> {
-        let missing = match std::fs::metadata(self.0) {
+        let missing = match std::fs::metadata(self.path) {
             Ok(found) => found.is_file() && found.len() == 0,
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound && !is_address(self.0),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound && !is_address(self.path),
         };
         if missing {
-            let path = self.0.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `list push`, `blob put`, `queue push`, `queue every` and `lock run` make one";
+            let path = self.path.display();
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `list push`, `blob put`, `queue push`, `queue every`, `load` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)
+    }
+}
+
+impl Door<'_> {
+    /// The same for commands that need no more than to look, whatever else was said: they write nothing, and nobody knows of them.
+    fn look(&self, command: impl FnOnce(&Store) -> Done<u8>) -> Done<u8> {
+        Door { read_only: true, ..*self }.read(command)
     }
 }
 

@@ -7,6 +7,7 @@ mod batches;
 mod blobs;
 mod changes;
 mod dicts;
+mod dumps;
 mod erasing;
 mod feeds;
 mod filters;
@@ -299,6 +300,16 @@ macro_rules! contract_suite {
                     b5_chunks_are_read_from_any_byte_on
                     b6_a_blob_is_a_part_of_its_batch
                     blobs_come_by_key_prefix_and_page
+                }
+                dumps {
+                    dump_comes_back_as_it_was
+                    load_brings_back_what_was_dumped_elsewhere
+                    load_refuses_a_name_that_is_there
+                    load_replaces_and_no_number_is_given_twice
+                    load_appends_behind_what_is_there
+                    a7_load_does_not_bring_a_checkpoint_to_other_positions
+                    a_destroyed_key_is_not_brought_back_by_a_load
+                    l2_a_loaded_store_gives_tokens_far_above
                 }
                 projections {
                     a7_a_projection_begins_once

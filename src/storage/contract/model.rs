@@ -7,6 +7,7 @@
 mod auditor;
 mod blobs;
 mod dicts;
+mod dumps;
 mod events;
 mod feeds;
 mod jobs;
@@ -25,7 +26,7 @@ use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Query};
 use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
 use proptest::test_runner::Config;
-use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use uuid::Uuid;
 
 use self::auditor::{Auditor, Waiting};
@@ -404,6 +405,10 @@ macro_rules! model_test {
             fn apply(mut pair: Pair, (): &(), event: Event) -> Pair {
                 pair.happen(event);
                 pair
+            }
+
+            fn teardown(mut pair: Pair, _: <Anything as ReferenceStateMachine>::State) {
+                dumps::compare(&mut pair);
             }
         }
 

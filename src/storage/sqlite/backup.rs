@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use millpond_actors::clock::{Rng as _, SystemRng};
 use millpond_actors::error::{Error, Result};
+use millpond_actors::limits;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
@@ -17,9 +18,6 @@ use rustix::io::Errno;
 use super::error::{corrupt, database, system};
 use super::open;
 use super::place::{Place, sync_directory};
-
-/// So far above the last token of the original the copy begins. No store gives so many in a hundred years.
-const TOKENS: u64 = 1 << 40;
 
 /// Copies the store to a file that must not be there. How many bytes it has.
 pub(super) fn backup(place: &Place, to: &Path) -> Result<u64> {
@@ -61,7 +59,7 @@ const NOBODY: &str = "UPDATE process SET boot = ''";
 fn settle(path: &Path) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(database)?;
-    connection.execute(SETTLE, [TOKENS]).map_err(database)?;
+    connection.execute(SETTLE, [limits::TOKENS_AHEAD]).map_err(database)?;
     // All are of another boot, and so dead: whoever opens it gives up what they had.
     connection.execute(NOBODY, []).map_err(database)?;
     let found: String =

@@ -21,7 +21,7 @@ use super::session::SqliteSession;
 /// A dict, as its row has it.
 pub(super) struct Dict {
     pub(super) id: u64,
-    version: u64,
+    pub(super) version: u64,
     /// So many indexes it has.
     pub(super) indexed: u64,
     /// Its values are sealed.
@@ -64,6 +64,7 @@ impl Found {
 const DICT: &str = "SELECT d.id, d.version, d.indexed, d.seal IS NOT NULL, d.name = ?1
     FROM dict i LEFT JOIN dict d ON d.id = i.id WHERE i.name = ?1";
 
+/// A dict by its name.
 pub(super) fn dict(connection: &Connection, name: &Name) -> Result<Option<Dict>> {
     let read = |row: &Row<'_>| {
         Ok(Dict { id: row.get(0)?, version: row.get(1)?, indexed: row.get(2)?, sealed: row.get(3)? })
@@ -258,7 +259,8 @@ impl SqliteSession {
         (dict, key, version, format, schema, crc, ends_at, ends_boot, boot, data)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-    fn put_entry(
+    /// Writes an entry, in place of what is there.
+    pub(super) fn put_entry(
         &self,
         name: &Name,
         Dict { id: dict, version, indexed, .. }: &Dict,

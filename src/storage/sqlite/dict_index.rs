@@ -131,6 +131,27 @@ impl SqliteSession {
         Ok((id, progress))
     }
 
+    const DROP_ALL_ROWS: &str =
+        "DELETE FROM dict_indexed WHERE dict_index IN (SELECT id FROM dict_index WHERE dict = ?1)";
+    const DROP_ALL: &str = "DELETE FROM dict_index WHERE dict = ?1";
+
+    /// All of them go, of a dict in which nothing is.
+    pub(super) fn drop_indexes(&self, dict: u64) -> Result<()> {
+        for sql in [Self::DROP_ALL_ROWS, Self::DROP_ALL] {
+            self.connection.prepare_cached(sql).map_err(database)?.execute([dict]).map_err(database)?;
+        }
+        self.count_indexes(dict)
+    }
+
+    /// A dict in which nothing is has these.
+    pub(super) fn have_indexes(&self, row: &Dict, paths: &[Path]) -> Result<()> {
+        for path in paths {
+            let (id, _) = self.declare(row, path)?;
+            self.mark_index(row.id, (id, path), &Progress::Complete)?;
+        }
+        Ok(())
+    }
+
     fn count_indexes(&self, dict: u64) -> Result<()> {
         let mut statement = self.connection.prepare_cached(Self::COUNT_INDEX).map_err(database)?;
         statement.execute([dict]).map(drop).map_err(database)

@@ -63,7 +63,7 @@ fn column<T: FromSql>(row: &Row<'_>, index: usize, queue: &str, sequence: u64) -
 }
 
 /// What a job's checksum must be.
-fn sum(queue: &str, job: &Job) -> u32 {
+pub(super) fn sum(queue: &str, job: &Job) -> u32 {
     let (key, data) = (job.key.as_deref().unwrap_or(""), &job.data);
     checksum::record(Kind::Job, queue, job.sequence, key, data.format(), job.schema, data.bytes())
 }

@@ -53,7 +53,7 @@ fn holder(place: &Place, slot: u32) -> Occupant {
 
 /// A store that is only read must be current already: nothing may be written to it.
 fn check_readable(place: &Place) -> Result<()> {
-    let found = schema_at_once(place, &open::reader(place)?)?;
+    let found = schema_at_once(place, &open::looker(place, place.stillness()?.is_some())?)?;
     if found == SCHEMA {
         return Ok(());
     }

@@ -22,7 +22,11 @@
 //! | `subject` | the keys of subjects |
 //! | `subscription` | how far each durable subscription has come |
 //! | `sql` | the user's own SQL: what it may not touch, how long it may run |
+//! | `record` | records of a dump: how they are put back, a file a primitive |
+//! | `compact` | the log is moved into the main file, and what is free there given back |
+//! | `check` | what is wrong with a store beside what its records say of themselves |
 //! | `backup` | a copy in another file |
+//! | `frozen` | a copy for whoever takes long to read |
 //! | `data`, `origin` | payloads, and where they come from, as columns |
 //! | `dense` | what is missing in a row of records |
 //! | `look_up` | rows by what they are called, and whether they are the ones |
@@ -34,6 +38,8 @@ mod backup;
 mod bell;
 mod blob;
 mod change;
+mod check;
+mod compact;
 mod content;
 mod data;
 mod dense;
@@ -45,6 +51,7 @@ mod erase;
 mod error;
 mod events;
 mod feed;
+mod frozen;
 mod import;
 mod job;
 mod lease;
@@ -61,6 +68,7 @@ mod presence;
 mod process;
 mod projection;
 mod queue;
+mod record;
 mod schedule;
 mod session;
 mod snapshot;
@@ -79,9 +87,9 @@ mod tests;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::Result;
 use millpond_actors::storage::filter::Fields;
-use millpond_actors::storage::{Backend, Identity, Moment, Session, View};
+use millpond_actors::storage::{Backend, Identity, Moment, Onlooker, Session, View};
 
 #[cfg(feature = "testing")]
 pub use self::anchor::watched;
@@ -93,7 +101,7 @@ use crate::location::Durability;
 pub(crate) struct Options {
     /// What a commit survives.
     pub(crate) durability: Durability,
-    /// Only views: nothing is created or written, and joining is refused.
+    /// Only views: nothing is created or written, and whoever joins may not write.
     pub(crate) read_only: bool,
     /// What reads payloads for filters and indexes.
     pub(crate) fields: Fields,
@@ -132,7 +140,8 @@ impl Sqlite {
 impl Backend for Sqlite {
     fn join(&self, identity: &Identity, now: &dyn Fn() -> Moment) -> Result<Box<dyn Session>> {
         if self.options.read_only {
-            return Err(Error::ReadOnly { detail: "it was opened for reading only".into() });
+            let position = self.view()?.head()?;
+            return Ok(Box::new(Onlooker::new("it was opened for reading only", position)));
         }
         // The first to join tells; the boot does not change while a process runs.
         let _ = self.boot.set(identity.boot.clone());
@@ -141,6 +150,6 @@ impl Backend for Sqlite {
     }
 
     fn view(&self) -> Result<Box<dyn View>> {
-        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone(), self.options.fields)?))
+        Ok(Box::new(view::SqliteView::open(self.place.clone(), self.boot.clone(), self.options)?))
     }
 }

@@ -1,5 +1,7 @@
 //! Connections: how one is opened, for the writer and for readers.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
@@ -116,6 +118,29 @@ pub(super) fn undo_creation(place: &Place) -> Result<()> {
     connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(database)
 }
 
+/// Opens a connection that only reads, where not even the log's index may be made: as a rule through the log, for which its index
+/// has to be there; or, where there is no log, as a file that nobody changes.
+pub(super) fn looker(place: &Place, still: bool) -> Result<Connection> {
+    if !still {
+        return reader(place);
+    }
+    reach(Point::OpenReader)?;
+    let mut address = String::from("file://");
+    for byte in place.path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                address.push(char::from(*byte))
+            }
+            other => address.push_str(&format!("%{other:02X}")),
+        }
+    }
+    address.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = prepared(Path::new(&address), flags)?;
+    connection.execute_batch("PRAGMA query_only = ON;").map_err(database)?;
+    Ok(connection)
+}
+
 /// Opens a connection that only reads.
 pub(super) fn reader(place: &Place) -> Result<Connection> {
     reach(Point::OpenReader)?;
@@ -126,10 +151,14 @@ pub(super) fn reader(place: &Place) -> Result<Connection> {
 }
 
 /// Never with `SQLITE_OPEN_CREATE` (an unlinked store must not come back empty) and never with
-/// `SQLITE_OPEN_URI`.
+/// `SQLITE_OPEN_URI`, but for an address that was made here.
 fn connect(place: &Place, access: OpenFlags) -> Result<Connection> {
+    prepared(&place.path, access)
+}
+
+fn prepared(path: &Path, access: OpenFlags) -> Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let connection = Connection::open_with_flags(&place.path, flags).map_err(database)?;
+    let connection = Connection::open_with_flags(path, flags).map_err(database)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // The checkpoint on the last close would run outside the writers' turn and hide its errors.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(database)?;

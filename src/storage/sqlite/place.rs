@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 
 use super::error::{corrupt, system};
 use super::migrate::{APPLICATION_ID, SCHEMA};
+use super::sync::Sidecar;
 
 /// Device and inode: which file it is, whatever its name.
 type FileId = (u64, u64);
@@ -40,6 +41,14 @@ pub(super) struct Place {
     file: FileId,
     /// The log, once somebody has it open to write.
     log: Mutex<Option<LogId>>,
+}
+
+/// How a file stands that nobody has open to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stillness {
+    file: FileId,
+    length: u64,
+    changed: (i64, i64),
 }
 
 impl Place {
@@ -106,6 +115,49 @@ impl Place {
     /// it; a connection that may write rolls it back.
     pub(super) fn creation_was_cut(&self) -> bool {
         has_rollback_journal(&self.path)
+    }
+
+    /// How the file stands, if nobody has it open to write and there is nothing in its log: then it holds all, and does not change as
+    /// long as it stands so. `None` if it has to be read through its log.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] if that cannot be done without writing.
+    pub(super) fn stillness(&self) -> Result<Option<Stillness>> {
+        let log = fs::metadata(self.beside("-wal")).map_or(0, |found| found.len());
+        let is_used = Sidecar::look(self).is_some_and(|sidecar| sidecar.anybody_runs().unwrap_or(true));
+        if log == 0 && !is_used {
+            return Ok(self.stands());
+        }
+        if fs::metadata(self.beside("-shm")).is_ok() {
+            return Ok(None);
+        }
+        Err(Error::ReadOnly {
+            detail: format!(
+                "\"{}\" has a log that no process has read, and to read it is to write beside it; open it for writing once",
+                self.path.display()
+            ),
+        })
+    }
+
+    /// Whether it stands as it did.
+    pub(super) fn is_still(&self, before: &Stillness) -> bool {
+        let log = fs::metadata(self.beside("-wal")).map_or(0, |found| found.len());
+        log == 0 && self.stands().is_some_and(|now| now == *before)
+    }
+
+    fn stands(&self) -> Option<Stillness> {
+        let found = fs::metadata(&self.path).ok()?;
+        Some(Stillness {
+            file: (found.dev(), found.ino()),
+            length: found.len(),
+            changed: (found.mtime(), found.mtime_nsec()),
+        })
+    }
+
+    /// Bytes of the file and of its log.
+    pub(super) fn bytes(&self) -> u64 {
+        let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+        length(&self.path) + length(&self.beside("-wal"))
     }
 
     /// The path of a file beside the store: `-sync`, `-wal`.

@@ -116,18 +116,28 @@ impl SqliteSession {
             }
         }
         let (id, revision) = (self.queue_made(&set.queue)?.id, self.take_ticket()?);
-        let Plan { cron, zone, missed, job } = &set.plan;
+        let Plan { cron, zone, .. } = &set.plan;
         let same_times = |before: &&Schedule| before.plan.cron == *cron && before.plan.zone == *zone;
         let due = before.as_ref().filter(same_times).map_or(set.due, |before| before.due);
+        let last = before.as_ref().and_then(|before| before.last);
+        let (name, plan) = (set.name.to_string(), set.plan.clone());
+        self.put_schedule((id, queue), &Schedule { name, plan, revision, due, last })?;
+        Ok(if is_new { Placed::New } else { Placed::Changed })
+    }
+
+    /// Writes a schedule, in place of what is there.
+    pub(super) fn put_schedule(&self, (id, queue): (u64, &str), schedule: &Schedule) -> Result<()> {
+        let Schedule { name, plan, revision, due, last } = schedule;
+        let Plan { cron, zone, missed, job } = plan;
         let key = job.key.as_ref();
         let [correlation, causation, actor, tenant] = origin_columns(job.origin.as_deref());
         let mut statement = self.connection.prepare_cached(Self::PUT_SCHEDULE).map_err(database)?;
         let values = params![
             id,
-            set.name.as_str(),
+            name,
             revision,
             due,
-            before.as_ref().and_then(|before| before.last),
+            last,
             cron,
             zone,
             *missed as u8,
@@ -137,7 +147,7 @@ impl SqliteSession {
             key.map_or(Scope::Live, |key| key.scope) as u8,
             job.schema,
             job.data.format(),
-            sum(queue, set.name.as_str(), &set.plan),
+            sum(queue, name, plan),
             data_column(&job.data),
             correlation,
             causation,
@@ -145,7 +155,7 @@ impl SqliteSession {
             tenant,
         ];
         statement.execute(values).map_err(database)?;
-        Ok(if is_new { Placed::New } else { Placed::Changed })
+        Ok(())
     }
 
     const UNSCHEDULE: &str = "DELETE FROM schedule WHERE queue = ?1 AND name = ?2";

@@ -9,7 +9,7 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::observe::target;
-use millpond_actors::storage::{self, Identity, Moment, Session, Standing, Turn};
+use millpond_actors::storage::{self, Compacted, Identity, Moment, Session, Standing, Turn};
 use rusqlite::{Connection, params};
 
 use super::anchor::anchor;
@@ -27,7 +27,7 @@ use super::{Options, open};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a log that has become long waits for its readers: a few of their pages. Nobody writes meanwhile.
-const A_MOMENT: Duration = Duration::from_millis(250);
+pub(super) const A_MOMENT: Duration = Duration::from_millis(250);
 
 /// The store's counters, in memory while a transaction is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) struct SqliteSession {
     pub(super) scrutiny: Arc<Scrutiny>,
     /// Keeps the log's index alive while the connection is opened anew.
     keeper: Option<Connection>,
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
     pub(super) options: Options,
     pub(super) identity: Identity,
     pub(super) own: Own,
@@ -89,9 +89,9 @@ pub(super) struct SqliteSession {
     /// Ids of categories by name. A rollback may take rows with it, so it empties this.
     pub(super) categories: HashMap<Box<str>, i64>,
     /// Pages in the log after the last commit, told by SQLite.
-    log: Arc<AtomicU32>,
+    pub(super) log: Arc<AtomicU32>,
     /// How many of them had been moved by the last checkpoint.
-    moved: u32,
+    pub(super) moved: u32,
     has_turn: bool,
     /// The connection syncs its commits.
     syncs: bool,
@@ -166,7 +166,7 @@ impl SqliteSession {
     }
 
     /// Runs a statement without parameters or rows.
-    fn run(&self, sql: &'static str) -> Result<()> {
+    pub(super) fn run(&self, sql: &'static str) -> Result<()> {
         self.connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute([]))
@@ -175,25 +175,12 @@ impl SqliteSession {
     }
 
     /// From now on commits are synced, or not. Outside of transactions only.
-    fn sync(&mut self, commits: bool) -> Result<()> {
+    pub(super) fn sync(&mut self, commits: bool) -> Result<()> {
         if self.syncs != commits {
             open::sync(&self.connection, commits)?;
             self.syncs = commits;
         }
         Ok(())
-    }
-
-    /// A checkpoint that waits so long for others; whether it was kept from its end.
-    fn move_log(&mut self, patience: Duration, sql: &'static str) -> Result<bool> {
-        self.connection.busy_timeout(patience).map_err(database)?;
-        let result = self.connection.query_row(sql, [], |row| {
-            Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        });
-        self.connection.busy_timeout(Duration::ZERO).map_err(database)?;
-        let (interrupted, pages, moved) = result.map_err(database)?;
-        self.log.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-        self.moved = u32::try_from(moved).unwrap_or(0);
-        Ok(interrupted)
     }
 
     /// Opens a transaction, and enters it.
@@ -285,7 +272,7 @@ impl SqliteSession {
     }
 
     /// After a commit that does not: what was only remembered may be forgotten.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         // Another connection counts its versions anew, and may come to the same number.
         self.is_known = false;
         self.categories.clear();
@@ -485,6 +472,10 @@ impl Session for SqliteSession {
         let is_last = !self.sidecar.anybody_runs()?;
         let interrupted = self.move_log(if is_last { PATIENCE } else { A_MOMENT }, WHOLE)?;
         if interrupted && is_last { Err(busy_with(Occupant::OtherProgram, Duration::ZERO)) } else { Ok(()) }
+    }
+
+    fn compact(&mut self) -> Result<Compacted> {
+        self.vacuum()
     }
 
     fn leave(&mut self, now: Moment) -> Result<()> {

@@ -117,6 +117,11 @@ impl SqliteSession {
         })
     }
 
+    /// The stream and the version of the event with an id.
+    pub(super) fn where_is(&self, id: &Uuid) -> Result<Option<(u64, u64)>> {
+        Ok(self.place_of(id)?.map(|place| (place.stream, place.version)))
+    }
+
     const STREAM_OF: &str = "SELECT s.name, e.event_id = ?1
         FROM event i LEFT JOIN event e ON e.position = i.position LEFT JOIN stream s ON s.id = e.stream
         WHERE i.event_id = ?1";
@@ -195,7 +200,7 @@ impl SqliteSession {
     const MAKE_CATEGORY: &str = "INSERT INTO category (name) VALUES (?1)";
 
     /// The id of a category; it comes into being with its first stream.
-    fn category(&mut self, name: &str) -> Result<i64> {
+    pub(super) fn category(&mut self, name: &str) -> Result<i64> {
         if let Some(id) = self.categories.get(name) {
             return Ok(*id);
         }
@@ -213,7 +218,8 @@ impl SqliteSession {
         Ok(id)
     }
 
-    const INSERT: &str = "INSERT INTO event (position, stream, version, category, event_id, type, format,
+    pub(super) const INSERT: &str =
+        "INSERT INTO event (position, stream, version, category, event_id, type, format,
         schema, crc, recorded_at, at, data, metadata, correlation, causation, actor, tenant)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 

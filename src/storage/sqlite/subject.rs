@@ -14,7 +14,7 @@ use super::look_up::look_up;
 use super::session::SqliteSession;
 
 /// Stands where a key was. No key is like this.
-const GAP: [u8; KEY_BYTES] = [0; KEY_BYTES];
+pub(super) const GAP: [u8; KEY_BYTES] = [0; KEY_BYTES];
 
 impl SqliteSession {
     const PUT_KEY: &str = "INSERT INTO subject (name, key, crc) VALUES (?1, ?2, ?3)
@@ -40,7 +40,7 @@ impl SqliteSession {
         Ok(had_one)
     }
 
-    fn put_key(&self, subject: &Name, key: &[u8; KEY_BYTES]) -> Result<()> {
+    pub(super) fn put_key(&self, subject: &Name, key: &[u8; KEY_BYTES]) -> Result<()> {
         let mut statement = self.connection.prepare_cached(Self::PUT_KEY).map_err(database)?;
         statement.execute(params![subject.as_str(), key, checksum_of(subject, key)]).map_err(database)?;
         Ok(())

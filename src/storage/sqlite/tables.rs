@@ -4,7 +4,7 @@ use millpond_actors::error::Result;
 use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::{
     self, Operation, Outcome, Tables, batch, blob, change, dict, erase, feed, list, lock, projection, queue,
-    schedule, snapshot, sql, stream, subject, subscription,
+    record, schedule, snapshot, sql, stream, subject, subscription,
 };
 
 use super::list::Shelf;
@@ -131,6 +131,10 @@ impl Tables for SqliteSession {
 
     fn dict_unindex(&mut self, operation: &dict::DropIndex) -> Result<dict::Unindexed> {
         self.drop_index(operation)
+    }
+
+    fn record_load(&mut self, operation: &record::Load) -> Result<record::Loaded> {
+        self.load_records(operation)
     }
 
     fn subject_key(&mut self, operation: &subject::Make) -> Result<subject::KeyState> {

@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use millpond_actors::error::Result;
+use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
-use millpond_actors::storage::filter::Fields;
 use millpond_actors::storage::filter::plan::Standing as Way;
 use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::projection::Standing as Generation;
 use millpond_actors::storage::queue::{self, Numbers, Outlook};
+use millpond_actors::storage::record::{Imprint, Marked};
 use millpond_actors::storage::schedule::Schedule;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
@@ -25,15 +26,16 @@ use millpond_actors::storage::{
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::error::database;
+use super::error::{busy_with, database};
 use super::events::Names;
 use super::lease::Judge;
 use super::migrate::SCHEMA;
-use super::place::Place;
+use super::place::{Place, Stillness};
 use super::sync::Sidecar;
 use super::{
-    backlog, backup, blob, change, dict, dict_index, dict_page, dict_seal, events, feed, lease, list,
-    messages, open, process, projection, schedule, snapshot, subject, subscription,
+    Options, backlog, backup, blob, change, check, dict, dict_index, dict_page, dict_seal, events, feed,
+    frozen, lease, list, messages, open, process, projection, record, schedule, snapshot, subject,
+    subscription,
 };
 
 /// A reader. Whatever it answers from several statements it reads in one transaction, so from one snapshot.
@@ -41,26 +43,44 @@ pub(super) struct SqliteView {
     connection: Connection,
     place: Arc<Place>,
     boot: Arc<OnceLock<String>>,
-    fields: Fields,
+    options: Options,
     sidecar: Option<Sidecar>,
     names: Names,
+    /// How the file stood, if it is read as one that nobody changes.
+    still: Option<Stillness>,
 }
 
 impl SqliteView {
-    pub(super) fn open(place: Arc<Place>, boot: Arc<OnceLock<String>>, fields: Fields) -> Result<SqliteView> {
+    pub(super) fn open(
+        place: Arc<Place>,
+        boot: Arc<OnceLock<String>>,
+        options: Options,
+    ) -> Result<SqliteView> {
         reach(Point::OpenView)?;
         // Whatever lies there now would be read with the log of the file that was opened.
         place.check_same()?;
-        let connection = open::reader(&place)?;
+        let still = if options.read_only { place.stillness()? } else { None };
+        let connection = open::looker(&place, still.is_some())?;
         place.check_same()?;
-        Ok(SqliteView {
-            connection,
-            sidecar: Sidecar::look(&place),
-            place,
-            boot,
-            fields,
-            names: Names::new(),
-        })
+        let (sidecar, names) = (Sidecar::look(&place), Names::new());
+        Ok(SqliteView { connection, sidecar, place, boot, options, names, still })
+    }
+
+    /// Somebody may have come who writes: then it is read through the log from now on.
+    fn keep_still(&mut self) -> Result<()> {
+        if self.still.is_none_or(|still| self.place.is_still(&still)) {
+            return Ok(());
+        }
+        *self = SqliteView::open(Arc::clone(&self.place), Arc::clone(&self.boot), self.options)?;
+        Ok(())
+    }
+
+    /// What took long was read from one file, and not from what somebody was making of it.
+    fn was_still(&self) -> Result<()> {
+        if self.still.is_none_or(|still| self.place.is_still(&still)) {
+            return Ok(());
+        }
+        Err(busy_with(Occupant::Unknown, Duration::ZERO))
     }
 
     /// Looks at the sidecar that lies there now. Whether it is another one than before.
@@ -129,7 +149,7 @@ const LOCKS: &str = "SELECT count(*) FROM lock";
 
 impl View for SqliteView {
     fn events(&mut self, query: &Query) -> Result<Page> {
-        events::page(&self.connection, &mut self.names, query, self.fields)
+        events::page(&self.connection, &mut self.names, query, self.options.fields)
     }
 
     fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
@@ -172,7 +192,7 @@ impl View for SqliteView {
 
     fn dict_page(&mut self, query: &dicts::Query, now: Moment) -> Result<dicts::Page> {
         let _snapshot = self.one_snapshot()?;
-        dict_page::page(&self.connection, query, self.clocks(now), self.fields)
+        dict_page::page(&self.connection, query, self.clocks(now), self.options.fields)
     }
 
     fn dict_kept(&mut self, dict: &Name) -> Result<Option<dicts::Kept>> {
@@ -241,7 +261,7 @@ impl View for SqliteView {
 
     fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {
         let _snapshot = self.one_snapshot()?;
-        messages::page(&self.connection, query, self.fields)
+        messages::page(&self.connection, query, self.options.fields)
     }
 
     fn feed(&mut self, kind: feeds::Kind, name: &Name) -> Result<Option<feeds::Head>> {
@@ -322,8 +342,38 @@ impl View for SqliteView {
         backlog::of_key(&self.connection, queue, key)
     }
 
+    fn refresh(&mut self) -> Result<()> {
+        self.keep_still()
+    }
+
     fn backup(&mut self, to: &Path) -> Result<u64> {
         backup::backup(&self.place, to)
+    }
+
+    fn frozen(&mut self) -> Result<Box<dyn View>> {
+        self.keep_still()?;
+        let frozen = frozen::frozen(&self.place, &self.boot, (self.options, self.still.is_some()))?;
+        self.was_still().map(|()| -> Box<dyn View> { Box::new(frozen) })
+    }
+
+    fn check(&mut self, found: &mut dyn FnMut(Error) -> bool) -> Result<()> {
+        self.keep_still()?;
+        check::check(&self.connection, found)?;
+        self.was_still()
+    }
+
+    fn imprint(&mut self) -> Result<Imprint> {
+        let _snapshot = self.one_snapshot()?;
+        record::imprint(&self.connection)
+    }
+
+    fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Marked>> {
+        record::marked(&self.connection, after, limit)
+    }
+
+    fn subjects(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Result<KeyState>)>> {
+        let _snapshot = self.one_snapshot()?;
+        record::subjects(&self.connection, after, limit)
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
@@ -382,6 +432,7 @@ impl View for SqliteView {
     }
 
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
+        self.keep_still()?;
         let (pulse, strangers) = self.look_for_life(own)?;
         // Asking for the path takes as long as all the rest of a look, and who takes a new sidecar says so in its row.
         if strangers && self.keep_sidecar() {

@@ -10,10 +10,12 @@
 //! | `import` | lines of `millpond events import` |
 //! | `codec` | what was stored: events, snapshots, and the checksum of a record |
 //! | `store` | operations on two stores, one in memory and one in a file, which must do the same |
+//! | `dump` | lines of a dump, which are loaded and dumped again |
 //! | `driver` | inputs, limits and figures |
 
 mod codec;
 mod driver;
+mod dump;
 mod import;
 mod store;
 #[allow(dead_code, reason = "the importer needs one function of it")]
@@ -31,13 +33,15 @@ pub enum Target {
     Codec,
     /// Operations on two stores.
     Store,
+    /// Lines of a dump.
+    Dump,
     /// Nothing: it panics, takes its time and its memory when it is told to. For whoever watches the driver.
     Bad,
 }
 
 impl Target {
     /// Those that are meant to be fed.
-    pub const ALL: [Target; 3] = [Target::Import, Target::Codec, Target::Store];
+    pub const ALL: [Target; 4] = [Target::Import, Target::Codec, Target::Store, Target::Dump];
 
     /// By its name.
     #[must_use]
@@ -52,6 +56,7 @@ impl Target {
             Target::Import => "import",
             Target::Codec => "codec",
             Target::Store => "store",
+            Target::Dump => "dump",
             Target::Bad => "bad",
         }
     }
@@ -62,6 +67,7 @@ impl Target {
             Target::Import => import::feed(bytes),
             Target::Codec => codec::feed(bytes),
             Target::Store => store::feed(bytes),
+            Target::Dump => dump::feed(bytes),
             Target::Bad => driver::misbehave(bytes),
         }
     }

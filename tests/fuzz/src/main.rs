@@ -9,7 +9,7 @@ use torture::Result;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-const USAGE: &str = "usage: fuzz import|codec|store [--seed N] [--seconds N] [--runs N]";
+const USAGE: &str = "usage: fuzz import|codec|store|dump [--seed N] [--seconds N] [--runs N]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

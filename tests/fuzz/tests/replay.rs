@@ -14,7 +14,7 @@ fn feed(target: Target, inputs: &[Vec<u8>], runs: u64, timed: bool) -> Report {
 /// One test: memory is measured for the whole program, so nothing else may run beside it.
 #[test]
 fn g14_bytes_that_nobody_meant_do_no_harm() {
-    for (target, runs) in Target::ALL.into_iter().zip([3_000, 3_000, 120]) {
+    for (target, runs) in Target::ALL.into_iter().zip([3_000, 3_000, 120, 400]) {
         let inputs: Vec<Vec<u8>> = corpus(target).unwrap().into_iter().map(|(_, input)| input).collect();
         assert!(inputs.len() >= 4, "{target:?}");
         let report = feed(target, &inputs, runs, false);

@@ -102,7 +102,7 @@ fn times() -> impl Strategy<Value = i64> {
 fn plans() -> impl Strategy<Value = Plan> {
     let missed = prop_oneof![Just(Missed::Once), Just(Missed::Skip)];
     (0..2_u8, missed, new_jobs()).prop_map(|(cron, missed, job)| {
-        let (cron, zone) = (format!("{cron}").into(), "UTC".into());
+        let (cron, zone) = (format!("{cron} * * * *").into(), "UTC".into());
         Plan { cron, zone, missed, job: NewJob { start: Start::Now, dead: None, ..job } }
     })
 }

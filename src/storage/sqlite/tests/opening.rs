@@ -149,7 +149,7 @@ fn a_new_store_is_a_plain_database_with_its_own_settings() {
 }
 
 #[test]
-fn read_only_creates_nothing_and_joins_nobody() {
+fn read_only_creates_nothing_and_registers_nobody() {
     let fixture = Fixture::new();
     let options = Options { read_only: true, ..Options::default() };
     let absent = fixture.directory.path().join("absent.db");
@@ -157,7 +157,9 @@ fn read_only_creates_nothing_and_joins_nobody() {
     assert!(!absent.exists());
     let store = Sqlite::open(&fixture.path(), options).unwrap();
     assert_eq!(store.view().unwrap().head(), Ok(0));
-    assert!(matches!(store.join(&identity(), &|| moment(0)).map(|_| ()), Err(Error::ReadOnly { .. })));
+    let mut session = store.join(&identity(), &|| moment(0)).unwrap();
+    assert!(matches!(session.begin(moment(0)), Err(Error::ReadOnly { .. })));
+    assert_eq!(store.view().unwrap().processes(moment(0)), Ok(vec![]));
 }
 
 #[test]

@@ -12,8 +12,9 @@ use millpond_actors::storage::lock::{
 use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Append, Appended, Import, Imported};
 use millpond_actors::storage::{
-    Backend, Bell, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables, Turn, View,
-    batch, blob, dict, erase, feed, list, projection, queue, schedule, sql, stream, subject, subscription,
+    Backend, Bell, Compacted, Identity, Moment, Operation, Outcome, Presence, Session, Standing, Tables,
+    Turn, View, batch, blob, dict, erase, feed, list, projection, queue, record, schedule, sql, stream,
+    subject, subscription,
 };
 
 use super::ground::{Ground, State};
@@ -326,6 +327,10 @@ impl Session for Moored {
         self.with(|session| session.checkpoint(whole))
     }
 
+    fn compact(&mut self) -> Result<Compacted> {
+        self.with(|session| session.compact())
+    }
+
     fn leave(&mut self, now: Moment) -> Result<()> {
         self.began = Some(now);
         self.with(|session| session.leave(now))?;
@@ -374,6 +379,7 @@ impl Tables for Moored {
         blob_finish(blob::Finish) -> blob::Finished;
         blob_remove(blob::Remove) -> blob::Removed;
         blob_sweep(blob::Sweep) -> blob::Swept;
+        record_load(record::Load) -> record::Loaded;
         subject_key(subject::Make) -> subject::KeyState;
         subject_shred(subject::Shred) -> bool;
         change_record(change::Record) -> change::Written;

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use millpond::Result;
+use millpond::{Error, Result};
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
     Moment, Process, Pulse, Summary, Turn, View, blob, change, dict, feed, filter, list, projection, queue,
-    schedule, subject, subscription,
+    record, schedule, subject, subscription,
 };
 use uuid::Uuid;
 
@@ -233,6 +233,30 @@ impl View for Window {
 
     fn backup(&mut self, to: &Path) -> Result<u64> {
         self.view.backup(to)
+    }
+
+    fn frozen(&mut self) -> Result<Box<dyn View>> {
+        self.view.frozen()
+    }
+
+    fn check(&mut self, found: &mut dyn FnMut(Error) -> bool) -> Result<()> {
+        self.view.check(found)
+    }
+
+    fn imprint(&mut self) -> Result<record::Imprint> {
+        self.view.imprint()
+    }
+
+    fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<record::Marked>> {
+        self.view.marked_streams(after, limit)
+    }
+
+    fn subjects(
+        &mut self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Result<subject::KeyState>)>> {
+        self.view.subjects(after, limit)
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
