@@ -14,6 +14,7 @@ each_backend! {
     b2_what_is_expected_is_looked_at_at_the_end
     b2_of_many_who_write_an_absent_one_one_has_written_it
     b3_what_is_replaced_and_removed_is_swept
+    b3_many_are_removed_and_swept
     b5_any_bytes_of_it_can_be_read
     b6_a_batch_finishes_a_blob_with_all_else_or_not_at_all
     b6_a_batch_that_is_dropped_has_written_nothing
@@ -184,6 +185,22 @@ async fn b3_what_is_replaced_and_removed_is_swept(store: Store) -> Result<()> {
     blobs.sweep().await?;
     let summary = store.inspect().summary().await?;
     assert_eq!((summary.blobs, summary.blob_bytes, summary.blob_contents), (0, 0, 0));
+    Ok(())
+}
+
+async fn b3_many_are_removed_and_swept(store: Store) -> Result<()> {
+    let blobs = store.blobs("films");
+    let putting = (0..120).map(|number| {
+        let blobs = blobs.clone();
+        async move { blobs.put(format!("a-{number:03}"), "x").await }
+    });
+    together(putting).await.into_iter().collect::<Result<Vec<_>>>()?;
+    blobs.put("a-large", bytes(1, 5 * PIECE)).await?;
+    blobs.put("b", "y").await?;
+    assert_eq!(blobs.clear("a-").await?, 121);
+    assert_eq!((blobs.clear("a-").await?, blobs.count().await?, blobs.total_bytes().await?), (0, 1, 1));
+    swept(&store).await?;
+    assert_eq!(store.blobs("never").clear("").await?, 0);
     Ok(())
 }
 
@@ -421,6 +438,7 @@ async fn both_faces_are_the_same_blobs(store: Store) -> Result<()> {
         assert_eq!(blobs.entries("").after("copy").limit(1).count(), 1);
         assert_eq!((blobs.count()?, blobs.total_bytes()?), (3, 3 * whole.len() as u64));
         assert!(blobs.contains("copy")? && blobs.delete("copy")? && !blobs.contains("copy")?);
+        assert_eq!((blobs.clear("")?, blobs.count()?), (2, 0));
         blobs.sweep()?;
         assert_eq!(store.inspect().blobs(None, 9)?.len(), 1);
         Ok(())
