@@ -23,8 +23,8 @@ use crate::batch::{Batch, Slot};
 ///   transactions, which are Millpond's; temporary and virtual tables; functions that reach beyond the database. Also what
 ///   rolls back more than itself (`OR ROLLBACK`): that is refused when it happens.
 /// - **Names**: give your tables a prefix of your own (`shop_stock`). What begins with `millpond_` is kept for later versions
-///   of Millpond, and so are `dict`, `list`, `blob`, `projection`, `checkpoint` and `subject`; what begins with `sqlite_` or
-///   `pragma_` is SQLite's.
+///   of Millpond, and so are `dict`, `list`, `blob`, `blobs`, `projection`, `checkpoint` and `subject`; what begins with
+///   `sqlite_` or `pragma_` is SQLite's.
 /// - **Reading is not part of it**: what a statement returns is counted and thrown away. Open the file with `rusqlite` or
 ///   `sqlite3`, for reading only, as in the example; that disturbs nobody.
 /// - **Foreign keys** are not enforced; `CHECK`, `UNIQUE` and triggers are.

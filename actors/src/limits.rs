@@ -280,6 +280,9 @@ pub const BLOB_BYTES: u64 = 1 << 40;
 /// Largest blob that is read in one piece, in bytes. It is in memory whole; what is larger is read as a stream.
 pub const BLOB_WHOLE_BYTES: u64 = 16 << 20;
 
+/// Blobs that are removed in one commit, where many are: a few chunks of each may go at once with it.
+pub const BLOBS_REMOVED_AT_ONCE: usize = 100;
+
 /// Chunks that are swept with each chunk that is written: more than one, so that what is nobody's becomes less. A blob that has no
 /// more of them goes whole in the commit that removes it.
 pub const CHUNKS_SWEPT: u32 = 2;

@@ -42,6 +42,7 @@ pub use self::head::{Blob, Upload};
 use self::head::{Place, Record};
 pub use self::reader::BlobReader;
 pub use self::writer::BlobWriter;
+use crate::batch::{Batch, Slot, Written};
 use crate::inspect::Inspector;
 
 /// Blobs of a name: large values by key, up to 1 TiB each. A handle: cheap to clone, no I/O to make one.
@@ -282,6 +283,44 @@ impl Blobs {
         Ok(self.removed(&removed))
     }
 
+    /// Removes every blob whose key begins so; all at all for an empty prefix. How many there were. It goes by 100 a commit, from the
+    /// first key on, so others may see a part of it, and one that is put before the place it has come to stays.
+    ///
+    /// # Errors
+    /// As [`delete`](Blobs::delete). Some may have been removed then.
+    pub async fn clear(&self, prefix: impl AsRef<str>) -> Result<u64> {
+        let (mut entries, mut all) = (self.entries(prefix), 0);
+        loop {
+            let mut clearing = Clearing::new(self);
+            while !clearing.is_full() {
+                let Some(blob) = entries.next().await else { break };
+                clearing.add(&blob?)?;
+            }
+            if clearing.slots.is_empty() {
+                return Ok(all);
+            }
+            let (batch, slots) = clearing.parts();
+            all += removed_of(&batch.commit().await?, &slots);
+        }
+    }
+
+    /// The same for a thread that waits.
+    pub(crate) fn clear_blocking(&self, prefix: &str) -> Result<u64> {
+        let (mut entries, mut all) = (self.entries(prefix), 0);
+        loop {
+            let mut clearing = Clearing::new(self);
+            while !clearing.is_full() {
+                let Some(blob) = entries.next_blocking() else { break };
+                clearing.add(&blob?)?;
+            }
+            if clearing.slots.is_empty() {
+                return Ok(all);
+            }
+            let (batch, slots) = clearing.parts();
+            all += removed_of(&batch.commit_blocking()?, &slots);
+        }
+    }
+
     /// Sweeps all that is nobody's in the whole store now, and waits for it: the bytes of blobs that were replaced or removed, and of
     /// those that were never finished. It goes on by itself in the process that has made it so, and with each blob that is written;
     /// this is for programs that end at once, or want to know. The bytes swept are free in the file, which does not become shorter. How
@@ -346,6 +385,37 @@ impl Blobs {
         }
         was_there(removed)
     }
+}
+
+/// Some blobs that are removed in one commit.
+struct Clearing<'a> {
+    blobs: &'a Blobs,
+    batch: Batch,
+    slots: Vec<Slot<bool>>,
+}
+
+impl Clearing<'_> {
+    fn new(blobs: &Blobs) -> Clearing<'_> {
+        Clearing { blobs, batch: Batch::new(Arc::clone(&blobs.runtime)), slots: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.slots.len() == limits::BLOBS_REMOVED_AT_ONCE
+    }
+
+    fn add(&mut self, blob: &Blob) -> Result<()> {
+        self.slots.push(self.batch.delete_blob(self.blobs, blob.key())?);
+        Ok(())
+    }
+
+    fn parts(self) -> (Batch, Vec<Slot<bool>>) {
+        (self.batch, self.slots)
+    }
+}
+
+/// How many of them were there still.
+fn removed_of(written: &Written, slots: &[Slot<bool>]) -> u64 {
+    slots.iter().filter(|slot| written.get(**slot) == Some(&true)).count() as u64
 }
 
 /// Whether there was a blob.

@@ -171,6 +171,14 @@ impl Blobs {
         self.blobs.delete_blocking(key.as_ref())
     }
 
+    /// See [`crate::Blobs::clear`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn clear(&self, prefix: impl AsRef<str>) -> Result<u64> {
+        self.blobs.clear_blocking(prefix.as_ref())
+    }
+
     /// See [`crate::Blobs::sweep`].
     ///
     /// # Errors

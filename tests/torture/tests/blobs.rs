@@ -13,14 +13,14 @@ fn program() -> &'static Path {
 
 #[test]
 fn b4_a_blob_whose_writer_is_killed_was_never_there() {
-    let report = run(program(), &Settings { mib: 32, kills: 3, ..Settings::default() }).unwrap();
+    let report = run(program(), &Settings { mib: 12, kills: 2, ..Settings::default() }).unwrap();
     let shown = json!(report);
     assert!(report.violations.is_empty(), "{shown}");
-    assert!(report.kills == 3 && report.killed_chunks > 3 * 32, "{shown}");
+    assert!(report.kills == 2 && report.killed_chunks > 2 * 12, "{shown}");
 }
 
 #[test]
 fn every_lie_about_a_large_blob_is_noticed() {
-    let noticed = noticed(program(), &Settings { mib: 4, kills: 1, ..Settings::default() }).unwrap();
+    let noticed = noticed(program(), &Settings { mib: 3, kills: 1, ..Settings::default() }).unwrap();
     assert_eq!(noticed, Mutant::ALL);
 }

@@ -13,9 +13,11 @@ pub(super) const NAME: &str = "films";
 /// See there.
 pub(super) const KEY: &str = "film";
 
-/// Bytes that are written at once, and how many of them there are between two words about it.
+/// Bytes that are written at once.
 const PIECE: usize = 64 << 10;
-const PIECES: u64 = 64;
+
+/// How often something is said about it.
+const WORDS: u64 = 32;
 
 /// Does it: `write`, `read` or `sweep`. Says `at BYTES` meanwhile, and at the end `done MICROS PEAK_KIB`, or `failed WHY`.
 ///
@@ -50,13 +52,14 @@ fn act(file: &Path, role: &str, seed: u64, bytes: u64) -> Result<u64> {
 
 fn write(blobs: &Blobs, seed: u64, bytes: u64) -> Result<()> {
     let (mut tape, mut piece, mut writer) = (Tape::new(seed, bytes), vec![0; PIECE], blobs.write(KEY));
-    for number in 1.. {
+    let every = (bytes / PIECE as u64 / WORDS).max(1);
+    for number in 1_u64.. {
         let next = tape.next(&mut piece);
         if next.is_empty() {
             break;
         }
         writer.write(next)?;
-        if number % PIECES == 0 {
+        if number % every == 0 {
             say(&format!("at {}", writer.size()))?;
         }
     }
