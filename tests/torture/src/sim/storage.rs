@@ -360,6 +360,9 @@ impl Tables for Moored {
         dict_remove(dict::Remove) -> dict::Removed;
         dict_increment(dict::Increment) -> dict::Incremented;
         dict_clear(dict::Clear) -> dict::Cleared;
+        dict_seal(dict::Seal) -> Option<dict::Kept>;
+        dict_index(dict::MakeIndex) -> dict::Indexed;
+        dict_unindex(dict::DropIndex) -> dict::Unindexed;
         subject_key(subject::Make) -> subject::KeyState;
         subject_shred(subject::Shred) -> bool;
         change_record(change::Record) -> change::Written;

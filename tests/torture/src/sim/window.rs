@@ -8,8 +8,8 @@ use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::snapshot::Kept;
 use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
 use millpond_actors::storage::{
-    Moment, Process, Pulse, Summary, Turn, View, change, dict, feed, projection, queue, schedule, subject,
-    subscription,
+    Moment, Process, Pulse, Summary, Turn, View, change, dict, feed, filter, projection, queue, schedule,
+    subject, subscription,
 };
 use uuid::Uuid;
 
@@ -80,6 +80,21 @@ impl View for Window {
     fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page> {
         self.clear(800)?;
         self.view.dict_page(query, now)
+    }
+
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dict::Kept>> {
+        self.clear(800)?;
+        self.view.dict_kept(dict)
+    }
+
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dict::Index>> {
+        self.clear(800)?;
+        self.view.dict_indexes(dict)
+    }
+
+    fn dict_ways(&mut self, query: &dict::Query) -> Result<Vec<filter::plan::Standing>> {
+        self.clear(800)?;
+        self.view.dict_ways(query)
     }
 
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>> {
