@@ -35,6 +35,9 @@
 //! - A [filter](Where) picks [entries](Entries::matching) out by what is in their values, and finds the same with an
 //!   [index](Dict::index) as without one; [`explain`](Dict::explain) says which is used. Numbers are compared exactly.
 //!
+//! In a [sealed dict](SealedDict) values are encrypted before they leave the caller: whoever has its [key](SealKey) reads them, and nobody
+//! sees them in the file, its log or a backup.
+//!
 //! Not for what has a history: that is an [aggregate](Aggregate). Not for what is large: a value is read and written whole, and may
 //! have 4 MiB. Not for a lock: that is a [lock](Lock), which is given back when its holder dies.
 //!

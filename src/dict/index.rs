@@ -76,7 +76,8 @@ impl<T> Dict<T> {
     /// commit; an index is used once that is done, which is when this returns. A field that is indexed already stays as it is.
     ///
     /// An index leads to entries for `=`, `in`, `<`, `<=`, `>`, `>=` and `begins with` on its field, where they always have to be so:
-    /// alone, or joined by "and". It costs a row more for each value that has such a field.
+    /// alone, or joined by "and". It costs a row more for each value that has such a field. An entry that was damaged when it was
+    /// indexed is in no index.
     ///
     /// Cancel-safe: what has been done stays, and is gone on with by the next call, whoever makes it.
     ///

@@ -284,7 +284,7 @@ impl<T> Dict<T> {
 
     fn counted(&self, head: Option<Head>) -> Result<u64> {
         let Some(head) = head else { return Ok(0) };
-        self.kept_so(head.sealed != self.is_sealed() && head.version > 0)?;
+        self.kept_so(head.sealed != self.is_sealed())?;
         Ok(head.count)
     }
 

@@ -62,6 +62,9 @@ impl<T> fmt::Debug for SealedDict<T> {
     }
 }
 
+/// What a dict is opened with, and the seal that has to be written down for it, if it is new.
+type Made = (Vault, Option<Box<[u8]>>);
+
 /// What is to be done with a seal.
 enum Step {
     /// It is opened by this one.
@@ -134,10 +137,7 @@ impl<T> SealedDict<T> {
     }
 
     /// What takes its time, and the seal that has to be written down for it.
-    fn work(
-        &self,
-        step: Step,
-    ) -> Result<impl FnOnce() -> Result<(Vault, Option<Box<[u8]>>)> + Send + 'static + use<T>> {
+    fn work(&self, step: Step) -> Result<impl FnOnce() -> Result<Made> + Send + 'static + use<T>> {
         let (name, key) = (self.dict.name()?, self.key.clone());
         let rng = Arc::clone(&self.dict.runtime.seams().rng);
         Ok(move || match step {
@@ -197,12 +197,15 @@ impl<T> SealedDict<T> {
     /// # Errors
     /// As there and [`contains`](SealedDict::contains).
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<bool> {
-        self.used().await?.delete(key).await
+        match self.opened(false).await? {
+            Some(dict) => dict.delete(key).await,
+            None => Ok(false),
+        }
     }
 
     /// The same for a thread that waits.
     pub(crate) fn delete_blocking(&self, key: &str) -> Result<bool> {
-        self.used_blocking()?.delete_blocking(key)
+        self.opened_blocking(false)?.map_or(Ok(false), |dict| dict.delete_blocking(key))
     }
 
     /// As [`Dict::clear`].
@@ -210,12 +213,15 @@ impl<T> SealedDict<T> {
     /// # Errors
     /// As there and [`contains`](SealedDict::contains).
     pub async fn clear(&self, prefix: impl AsRef<str>) -> Result<u64> {
-        self.used().await?.clear(prefix).await
+        match self.opened(false).await? {
+            Some(dict) => dict.clear(prefix).await,
+            None => Ok(0),
+        }
     }
 
     /// The same for a thread that waits.
     pub(crate) fn clear_blocking(&self, prefix: &str) -> Result<u64> {
-        self.used_blocking()?.clear_blocking(prefix)
+        self.opened_blocking(false)?.map_or(Ok(0), |dict| dict.clear_blocking(prefix))
     }
 
     /// As [`Dict::watch`]. A dict that was never used is sealed by it.
@@ -277,12 +283,15 @@ impl<T: DeserializeOwned> SealedDict<T> {
     /// # Errors
     /// As there and [`contains`](SealedDict::contains).
     pub async fn pop(&self, key: impl AsRef<str>) -> Result<Option<Entry<T>>> {
-        self.used().await?.pop(key).await
+        match self.opened(false).await? {
+            Some(dict) => dict.pop(key).await,
+            None => Ok(None),
+        }
     }
 
     /// The same for a thread that waits.
     pub(crate) fn pop_blocking(&self, key: &str) -> Result<Option<Entry<T>>> {
-        self.used_blocking()?.pop_blocking(key)
+        self.opened_blocking(false)?.map_or(Ok(None), |dict| dict.pop_blocking(key))
     }
 
     /// As [`Dict::entries`], once the dict was opened. It takes no [filter](Entries::matching).

@@ -81,7 +81,8 @@ pub fn field(path: impl AsRef<str>) -> Field {
 pub struct Field(Result<Path>);
 
 /// What a field is compared with: `null` (by `Literal::null()`), a truth value, a number or a text, into which what it is in Rust
-/// turns by itself.
+/// turns by itself. A float is the number that is written for it, the shortest one that is read as that float again, as it is in a
+/// value that holds the float; one that is infinite or no number is the error of whatever the filter is given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Literal(Result<Scalar>);
 

@@ -64,8 +64,9 @@ async fn d6_what_is_asked_for_is_data_and_reads_nothing_of_others(store: Store) 
 
 /// Entries of which every seventh is wanted.
 async fn fill(dict: &Dict<Json>, count: u64) -> Result<()> {
-    let value =
-        |n: u64| [("n", Json::from(n)), ("seventh", (n % 7 == 0).into())].into_iter().collect::<Json>();
+    let value = |n: u64| {
+        [("n", Json::from(n)), ("seventh", n.is_multiple_of(7).into())].into_iter().collect::<Json>()
+    };
     let all: Vec<u64> = (0..count).collect();
     for some in all.chunks(64) {
         let set = async |n: &u64| dict.set(format!("k{n:04}"), &value(*n)).await.map(drop);

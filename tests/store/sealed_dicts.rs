@@ -46,6 +46,10 @@ async fn values_come_back_as_they_were(store: Store) -> Result<()> {
         (secrets.get("a").await?, secrets.count().await?, secrets.contains("a").await?),
         (None, 0, false)
     );
+    assert_eq!(
+        (secrets.pop("a").await?, secrets.delete("a").await?, secrets.clear("").await?),
+        (None, false, 0)
+    );
     assert!(
         all(&secrets).await?.is_empty() && store.inspect().dicts(None, 9).await?.is_empty(),
         "looking seals nothing"

@@ -294,8 +294,8 @@ pub struct Query {
 /// One page of a dict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The entries in the order of their keys, byte by byte; a damaged one is an
-    /// [`Error::Corrupt`](crate::error::Error::Corrupt) in its place.
+    /// The entries in the order of their keys, byte by byte; a damaged one is an [`Error::Corrupt`]
+    /// in its place.
     pub entries: Vec<crate::error::Result<Entry>>,
     /// The key of the last row looked at, if any.
     pub last: Option<String>,

@@ -16,7 +16,7 @@ use millpond_actors::storage::filter::{Key, Path};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::data::data_from;
-use super::dict::{Dict, dict, entries, read};
+use super::dict::{Dict, Found, dict, entries, read};
 use super::error::{corrupt, database};
 use super::session::SqliteSession;
 
@@ -185,12 +185,13 @@ impl SqliteSession {
                 return Ok(Progress::Building(reached));
             }
             *left -= 1;
-            let Ok(found) = read(row, name) else { continue };
-            bytes += found.entry.data.bytes().len();
-            if let Some(value) = self.options.fields.key(&found.entry.data, path) {
-                self.put_indexed(id, &value, &found.entry.key)?;
+            // Also behind one that is damaged, or nobody would ever come beyond many of them.
+            reached = row.get(0).ok().or(reached);
+            let Ok(Found { entry, .. }) = read(row, name) else { continue };
+            bytes += entry.data.bytes().len();
+            if let Some(value) = self.options.fields.key(&entry.data, path) {
+                self.put_indexed(id, &value, &entry.key)?;
             }
-            reached = Some(found.entry.key.into());
         }
         Ok(Progress::Complete)
     }

@@ -147,7 +147,7 @@ proptest! {
     #[test]
     fn g6_a_plan_leaves_nothing_out(filter in filter(), values in prop::collection::vec(scalar(), 1..9)) {
         let path = Path::parse("a").unwrap();
-        let mut matching = |found: &Scalar| {
+        let matching = |found: &Scalar| {
             let found = found.clone();
             Matcher::new(&filter, Fields::default()).holds_of(&found)
         };

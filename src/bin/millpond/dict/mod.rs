@@ -158,6 +158,16 @@ pub(crate) fn watch(store: &Store, (name, prefix): (&str, &str), seal: &Key, sho
     Ok(unshown.code())
 }
 
+/// What is printed of a dict for programs.
+#[derive(Serialize)]
+struct ShownDict {
+    dict: String,
+    entries: u64,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<bool>,
+}
+
 /// All dicts.
 pub(crate) fn heads(store: &Store) -> Done<Vec<DictHead>> {
     pages::all(ROWS as u32, |head: &DictHead| &head.name, |after| store.inspect().dicts(after, ROWS as u32))
@@ -167,11 +177,7 @@ fn all(store: &Store, show: &mut Show) -> Done<u8> {
     let heads = heads(store)?;
     if show.is_json() {
         for DictHead { name, version, count, sealed, .. } in heads {
-            let mut head = json!({"dict": name, "entries": count, "version": version});
-            if sealed {
-                head["sealed"] = true.into();
-            }
-            show.json(&head)?;
+            show.json(&ShownDict { dict: name, entries: count, version, sealed: sealed.then_some(true) })?;
         }
     } else if heads.is_empty() {
         show.line("no dict was used yet")?;

@@ -121,3 +121,24 @@ fn g14_an_entry_that_is_damaged_is_an_error_in_its_place_by_an_index_too() {
         assert!(damaged, "{filter}: {found:?}");
     }
 }
+
+#[test]
+fn an_index_is_made_beyond_what_is_damaged() {
+    let (fixture, mut session) = indexed();
+    fixture
+        .plain()
+        .execute("UPDATE dict_entry SET crc = 7 WHERE key IN ('k0', 'k3', 'k4', 'k5')", [])
+        .unwrap();
+    let one = MakeIndex { limit: 1, ..make("c") };
+    let steps = (2..).take_while(|group| {
+        let step = group_of(&mut *session, *group, &one);
+        assert!(*group < 20, "it never comes to an end");
+        step == (Indexed::Done { more: true })
+    });
+    assert!(steps.count() >= 8);
+    assert_eq!(find(&fixture, "c = 1 and a = 2"), []);
+}
+
+fn group_of(session: &mut dyn Session, number: u64, make: &MakeIndex) -> Indexed {
+    group(session, 0, number, |session| session.dict_index(make)).1
+}
