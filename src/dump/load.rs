@@ -8,6 +8,7 @@ use millpond_actors::limits;
 use millpond_actors::storage::change::{self, Changed};
 use millpond_actors::storage::dict::Entry;
 use millpond_actors::storage::feed::Message;
+use millpond_actors::storage::list::Item;
 use millpond_actors::storage::queue::Job;
 use millpond_actors::storage::record::{self, Base, Load, Onto, Record, Refusal};
 use millpond_actors::storage::subscription::Span;
@@ -207,6 +208,10 @@ impl Loading<'_> {
                 let entry = Box::new(Entry { version: base.moved(entry.version), ..*entry });
                 Record::Entry { dict, entry }
             }
+            Record::Item { list, item } => {
+                let item = Box::new(Item { version: base.moved(item.version), ..*item });
+                Record::Item { list, item }
+            }
             record => record,
         }
     }
@@ -214,7 +219,7 @@ impl Loading<'_> {
 
 /// Whether what comes behind it is in it.
 fn is_named(record: &Record) -> bool {
-    matches!(record, Record::Feed { .. } | Record::Queue { .. } | Record::Dict { .. })
+    matches!(record, Record::Feed { .. } | Record::Queue { .. } | Record::Dict { .. } | Record::List { .. })
 }
 
 /// Bytes that can be many.
@@ -225,6 +230,7 @@ fn size(record: &Record) -> usize {
         Record::Schedule { schedule, .. } => schedule.plan.job.data.bytes().len(),
         Record::Job { job, .. } => job.data.bytes().len(),
         Record::Entry { entry, .. } => entry.data.bytes().len(),
+        Record::Item { item, .. } => item.data.bytes().len(),
         _ => 0,
     }
 }

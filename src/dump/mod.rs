@@ -5,7 +5,7 @@
 //! | `lines` | the first and the last line, and reading lines at all |
 //! | `payload` | payloads as a part of a line, byte for byte |
 //! | `wanted` | what of a store is wanted |
-//! | `subjects`, `streams`, `feeds`, `queues`, `dicts`, `projections` | a primitive each: which records it has, their lines, their order |
+//! | `subjects`, `streams`, `feeds`, `queues`, `dicts`, `lists`, `projections` | a primitive each: which records it has, their lines, their order |
 //! | `write` | a whole dump |
 //! | `plan` | reading a dump to its end, before anything is written |
 //! | `load` | writing it, in one transaction |
@@ -15,6 +15,7 @@
 mod dicts;
 mod feeds;
 mod lines;
+mod lists;
 mod load;
 mod payload;
 mod plan;
@@ -64,7 +65,7 @@ impl Dump {
     }
 
     /// Of that kind only, or only what has this name: `dict`, `dict/prices`, `stream/order-*`. Said again, that too. The kinds are
-    /// `subject`, `stream`, `log`, `channel`, `queue`, `dict` and `projection`; a name may be a pattern, in which `*` stands for any
+    /// `subject`, `stream`, `log`, `channel`, `queue`, `dict`, `list` and `projection`; a name may be a pattern, in which `*` stands for any
     /// characters. What is no such thing is the dump's error.
     pub fn only(mut self, what: impl Into<String>) -> Dump {
         self.only.push(what.into());
@@ -189,13 +190,14 @@ trait Order {
 }
 
 /// All of them, in the order of a dump. What refers to others by their numbers comes behind those.
-static SECTIONS: [&dyn Section; 7] = [
+static SECTIONS: [&dyn Section; 8] = [
     &subjects::Subjects,
     &streams::Streams,
     &feeds::Feeds(Kind::Log),
     &feeds::Feeds(Kind::Channel),
     &queues::Queues,
     &dicts::Dicts,
+    &lists::Lists,
     &projections::Projections,
 ];
 
@@ -207,6 +209,7 @@ fn line(record: &Record) -> Result<String> {
         Record::Feed { .. } | Record::Subscription { .. } | Record::Message { .. } => feeds::line(record),
         Record::Queue { .. } | Record::Schedule { .. } | Record::Job { .. } => queues::line(record),
         Record::Dict { .. } | Record::Entry { .. } => dicts::line(record),
+        Record::List { .. } | Record::Item { .. } => lists::line(record),
         Record::Projection { .. } => projections::line(record),
     }
 }
@@ -233,6 +236,8 @@ fn label(record: &Record) -> (&'static str, &str) {
         Record::Job { queue, .. } => ("queue.job", queue.as_str()),
         Record::Dict { name, .. } => ("dict", name.as_str()),
         Record::Entry { dict, .. } => ("dict.entry", dict.as_str()),
+        Record::List { name, .. } => ("list", name.as_str()),
+        Record::Item { list, .. } => ("list.item", list.as_str()),
         Record::Projection { name, .. } => ("projection", name.as_str()),
     }
 }

@@ -2,8 +2,10 @@
 
 use uuid::Uuid;
 
+use super::list::Working;
 use super::store::{Caller, Store};
 use crate::error::Result;
+use crate::storage::list::shelf;
 use crate::storage::record::{self, Imprint, Load, Loaded, Marked, Put, Record};
 
 impl Store {
@@ -39,6 +41,8 @@ impl Store {
                 self.dict_load(onto, name, *version, (seal.as_deref(), indexes))?
             }
             Record::Entry { dict, entry } => self.entry_load(dict, entry),
+            Record::List { name, version } => shelf::put_back(&mut Working(self), onto, name, *version)?,
+            Record::Item { list, item } => shelf::put_item_back(&mut Working(self), list, item)?,
             Record::Projection { name, rows } => self.projection_load((onto, load.head), name, rows),
         })
     }

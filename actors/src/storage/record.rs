@@ -13,6 +13,7 @@ use super::change::Changed;
 use super::dict::Entry;
 use super::feed::{Kind, Message, Retention};
 use super::filter::Path;
+use super::list::Item;
 use super::projection;
 use super::queue::{Job, Options};
 use super::schedule::Schedule;
@@ -123,6 +124,20 @@ pub enum Record {
         dict: Name,
         /// The entry.
         entry: Box<Entry>,
+    },
+    /// A list, before its items.
+    List {
+        /// Its name.
+        name: Name,
+        /// So many changes it has had.
+        version: u64,
+    },
+    /// An item of a list, behind those before it.
+    Item {
+        /// The list.
+        list: Name,
+        /// The item.
+        item: Box<Item>,
     },
     /// A projection, with its generations and their partitions.
     Projection {

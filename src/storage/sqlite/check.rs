@@ -11,7 +11,7 @@ use super::snapshot;
 const STRUCTURE: &str = "PRAGMA integrity_check(100)";
 
 /// What should never be: of which kind, and a statement that finds name, number, and what is wrong.
-const RULES: [(&str, &str); 25] = [
+const RULES: [(&str, &str); 29] = [
     (
         "stream",
         "SELECT s.name, s.version, 'its version is ' || s.version || ', and it has ' || count(e.version) || ' events'
@@ -139,6 +139,26 @@ const RULES: [(&str, &str); 25] = [
         "entry of dict",
         "SELECT '?', e.version, 'its dict is not there' FROM dict_entry e
         WHERE NOT EXISTS (SELECT 1 FROM dict d WHERE d.id = e.dict)",
+    ),
+    (
+        "list",
+        "SELECT l.name, l.version, 'it has ' || l.count || ' items in its order, and ' || count(i.version) || ' that are there'
+        FROM list l LEFT JOIN list_item i ON i.list = l.id GROUP BY l.id HAVING count(i.version) <> l.count",
+    ),
+    (
+        "list",
+        "SELECT l.name, max(i.version), 'an item has this version, and it has had ' || l.version || ' changes'
+        FROM list l JOIN list_item i ON i.list = l.id GROUP BY l.id HAVING max(i.version) > l.version",
+    ),
+    (
+        "item of list",
+        "SELECT '?', i.version, 'its list is not there' FROM list_item i
+        WHERE NOT EXISTS (SELECT 1 FROM list l WHERE l.id = i.list)",
+    ),
+    (
+        "order of list",
+        "SELECT ifnull(l.name, '?'), n.node, 'it is of no list, or beyond those that were made' FROM list_node n
+        LEFT JOIN list l ON l.id = n.list WHERE l.id IS NULL OR n.node > l.last_node",
     ),
     (
         "lock",

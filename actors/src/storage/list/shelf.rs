@@ -10,7 +10,9 @@ use super::{
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
+use crate::storage::change::{Changed, Primitive};
 use crate::storage::list::{At, End};
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
 
 /// The row of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,6 +350,43 @@ pub fn trim(shelves: &mut impl Shelves, trim: &Trim) -> Result<Trimmed> {
         list.row
     };
     Ok(Trimmed { list: Some((row.id, row.version)), ..trimmed })
+}
+
+/// Puts a list back, without its items.
+///
+/// # Errors
+/// What the database said.
+pub fn put_back(shelves: &mut impl Shelves, onto: Onto, name: &Name, version: u64) -> Result<Put> {
+    let is_there = shelves.find(name)?.is_some();
+    if is_there && onto == Onto::Nothing {
+        return Ok(Put::Refused(Refusal::Exists));
+    }
+    let mut list = Open::find_or_make(shelves, name)?;
+    let before = list.row.version;
+    let after = record::behind(before, version, "the version of a list")?;
+    if onto == Onto::Replace {
+        list.remove(0, list.row.root.count)?;
+    }
+    list.row.version = after;
+    list.close()?;
+    Ok(Put::Placed(Base { shift: before.cast_signed(), ..Base::NONE }))
+}
+
+/// Puts an item back, behind all others.
+///
+/// # Errors
+/// What the database said.
+pub fn put_item_back(shelves: &mut impl Shelves, name: &Name, item: &Item) -> Result<Put> {
+    let Some(mut list) = Open::find(shelves, name)? else { return Ok(Put::Refused(Refusal::Orphan)) };
+    let Item { version, data, schema } = item;
+    let (root, mut nodes) = list.order();
+    let end = root.count;
+    root.insert(&mut nodes, end, &[*version])?;
+    let new = NewItem { data: data.clone(), schema: *schema };
+    list.shelves.put(name, list.row.id, *version, &new)?;
+    let row = list.close()?;
+    let (primitive, sequence) = (Primitive::List, Some(row.version));
+    Ok(Put::Written(Some(Changed { primitive, row: row.id, sequence, key: None })))
 }
 
 /// Reads one page.

@@ -8,6 +8,7 @@ mod streams;
 mod subjects;
 
 use millpond_actors::error::Result;
+use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::record::{self, Imprint, Load, Loaded, Put, Record};
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ pub(super) use self::streams::marked;
 pub(super) use self::subjects::list as subjects;
 use super::error::database;
 use super::events;
+use super::list::Shelf;
 use super::migrate::SCHEMA;
 use super::session::SqliteSession;
 
@@ -48,6 +50,10 @@ impl SqliteSession {
                 self.put_dict(onto, name, *version, (seal.as_deref(), indexes))
             }
             Record::Entry { dict, entry } => self.put_entry_back(dict, entry),
+            Record::List { name, version } => {
+                shelf::put_back(&mut Shelf(&self.connection), onto, name, *version)
+            }
+            Record::Item { list, item } => shelf::put_item_back(&mut Shelf(&self.connection), list, item),
             Record::Projection { name, rows } => self.put_projection((onto, load.head), name, rows),
         }
     }

@@ -2,6 +2,7 @@
 
 use millpond_actors::error::{Error, Expected};
 use millpond_actors::storage::dict::{self, Set};
+use millpond_actors::storage::list::{At, End, Insert, NewItem};
 use millpond_actors::storage::queue::{Claim, Key, NewJob, Push, Scope, Start};
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::subscription::Subscribe;
@@ -46,6 +47,9 @@ fn fill(session: &mut dyn Session, other: &mut dyn Session) {
         expected: dict::Expected::Any,
     };
     group(session, 1, 7, |session| session.dict_set(&set));
+    let items = (0..2).map(|_| NewItem { data: Data::Json("1".into()), schema: 1 }).collect();
+    let insert = Insert { list: name("li"), at: At::End(End::Back), items };
+    group(session, 1, 8, |session| session.list_insert(&insert));
     granted(session, 1, &acquire("held", 1_000, true));
     waiting(other, 1, &acquire("held", 1_000, true));
 }
@@ -93,6 +97,15 @@ fn check_has_a_rule_for_each_way_in_which_rows_can_disagree() {
         ("UPDATE job SET key = 'b' WHERE sequence = 3", vec![("job", "q", 3)]),
         ("UPDATE dict SET version = 0", vec![("dict", "d", 1)]),
         ("UPDATE dict_entry SET dict = 9", vec![("entry of dict", "?", 1)]),
+        ("UPDATE list SET count = 3", vec![("list", "li", 2)]),
+        ("DELETE FROM list_item WHERE version = 1", vec![("list", "li", 2)]),
+        ("UPDATE list SET version = 1", vec![("list", "li", 2)]),
+        (
+            "UPDATE list_item SET list = 9 WHERE version = 2",
+            vec![("list", "li", 2), ("item of list", "?", 2)],
+        ),
+        ("UPDATE list_node SET list = 9", vec![("order of list", "?", 1)]),
+        ("UPDATE list SET last_node = 0", vec![("order of list", "li", 1)]),
         ("UPDATE lock SET waiting = 0", vec![("lock", "held", 2)]),
         ("UPDATE ticket SET lock = 9", vec![("lock", "held", 2), ("lock", "?", 3)]),
     ];
