@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use millpond::{Dump, Error, Expected, Json, Load, Loaded, Push, Result, Retention, Stamp, Store, blocking};
+use millpond::{
+    Dump, Error, Expected, Json, ListEnd, Load, Loaded, Push, Result, Retention, SealKey, Stamp, Store,
+    blocking,
+};
 
 use crate::backends::{event, wait};
 use crate::peer::{Peer, file};
@@ -74,6 +77,61 @@ async fn fill(store: &Store) -> Result<()> {
     prices.set("lamp", &700).await?;
     prices.set("desk", &20_000).await?;
     prices.delete("desk").await?;
+    store.dict::<Json>("people").index(["age"]).await?;
+    store.sealed_dict("secrets", SealKey::bytes([7; 32])).set("pin", &1_234_u64).await?;
+    let steps = store.list::<String>("steps");
+    steps.push_all(ListEnd::Back, ["saw".to_owned(), "measure".into(), "glue".into()]).await?;
+    steps.move_item(1, 0).await?;
+    steps.pop_back().await?;
+    Ok(())
+}
+
+async fn dump_of_a_dict_has_its_seal_and_its_indexes(store: Store) -> Result<()> {
+    fill(&store).await?;
+    let other = Store::memory().await?;
+    load(&other, &dumped(&store).await?, Load::new()).await?;
+    let secrets = other.sealed_dict::<u64>("secrets", SealKey::bytes([7; 32]));
+    assert_eq!(secrets.get("pin").await?.as_deref(), Some(&1_234));
+    let wrong = other.sealed_dict::<u64>("secrets", SealKey::bytes([8; 32])).get("pin").await;
+    assert!(matches!(wrong, Err(Error::WrongKey { .. })), "{wrong:?}");
+    let indexes = other.dict::<Json>("people").indexes().await?;
+    assert!(indexes.len() == 1 && indexes[0].complete, "{indexes:?}");
+    // What is kept otherwise does not come behind it.
+    let plain = Store::memory().await?;
+    plain.dict::<u64>("secrets").set("pin", &1).await?;
+    let text = dumped(&store).await?;
+    let refused = load(&plain, &text, Load::new().only("dict/secrets").append()).await;
+    assert!(matches!(refused, Err(Error::LoadRefused { .. })), "{refused:?}");
+    assert_eq!(plain.dict::<u64>("secrets").get("pin").await?.as_deref(), Some(&1));
+    load(&plain, &text, Load::new().only("dict/secrets").replace()).await?;
+    let secrets = plain.sealed_dict::<u64>("secrets", SealKey::bytes([7; 32]));
+    assert_eq!(secrets.get("pin").await?.as_deref(), Some(&1_234));
+    plain.close().await?;
+    other.close().await
+}
+
+async fn load_of_a_list_comes_behind_it_or_in_its_place(store: Store) -> Result<()> {
+    fill(&store).await?;
+    let text = dumped(&store).await?;
+    let only = || Load::new().only("list");
+    let all = async || {
+        let (mut items, mut found) = (store.list::<String>("steps").items(..), Vec::new());
+        while let Some(item) = items.next().await {
+            found.push(item?.into_value());
+        }
+        Ok::<_, Error>(found)
+    };
+    let waits = store.list::<String>("later");
+    let waiting = crate::backends::begin(waits.pop_front());
+    assert!(matches!(load(&store, &text, only()).await, Err(Error::Exists { kind: "list", .. })));
+    load(&store, &text, only().append()).await?;
+    assert_eq!(all().await?, ["measure", "saw", "measure", "saw"]);
+    store.list::<String>("steps").push_back(&"more".to_owned()).await?;
+    load(&store, &text, only().replace()).await?;
+    assert_eq!(all().await?, ["measure", "saw"]);
+    load(&store, &text.replace("\"steps\"", "\"later\""), only()).await.unwrap_err();
+    waits.push_back(&"x".to_owned()).await?;
+    assert_eq!(waiting.await?, "x");
     Ok(())
 }
 
@@ -279,6 +337,8 @@ each_backend! {
     load_refuses_what_is_there_and_names_it
     load_that_breaks_at_a_line_is_named_and_leaves_all_as_it_was
     load_sees_every_line_that_is_gone_and_every_byte_that_is_another
+    dump_of_a_dict_has_its_seal_and_its_indexes
+    load_of_a_list_comes_behind_it_or_in_its_place
 }
 
 /// What a folder holds beside a store.
