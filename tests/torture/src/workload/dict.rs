@@ -1,11 +1,11 @@
 //! Dicts into which values are put, some at once.
 //!
 //! Each value has a key of its own, and nothing is removed; so the versions of the entries are in a row as the sequences of a feed
-//! are, and what must be true of a feed must be true of them.
+//! are, and what must be true of a feed must be true of them. A field of theirs is indexed, sooner or later, and by that they are read.
 
 use std::pin::Pin;
 
-use millpond::{Put, Store, blocking};
+use millpond::{Put, Store, blocking, field};
 
 use super::part::Part;
 use super::told::Told;
@@ -19,6 +19,9 @@ use crate::report::{Broken, Violation};
 /// Some dicts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dicts;
+
+/// What is indexed of the values, at some time or other; all of them have it.
+const FIELD: &str = "number";
 
 fn key(part: &Part) -> String {
     format!("{}/{}/{}", part.who, part.number, part.part)
@@ -39,10 +42,13 @@ impl Primitive for Dicts {
     }
 
     fn ask<'s>(&self, deed: Deed, random: &mut Random, store: &'s Store, told: &'s Told) -> Caller<'s> {
-        let name = feed::draw(random);
+        let (name, indexes) = (feed::draw(random), random.below(8) == 0);
         Box::pin(async move {
             let (parts, dict) = (Part::all(deed), store.dict::<Part>(&name));
             let put = async {
+                if indexes {
+                    dict.index([FIELD]).await?;
+                }
                 let mut batch = store.batch();
                 let mut last = None;
                 for part in &parts {
@@ -60,7 +66,9 @@ impl Primitive for Dicts {
             let mut readings = Vec::new();
             for name in feed::names() {
                 let stream = feed::stream(&Dicts, &name);
-                let (mut entries, mut found) = (store.dict::<Part>(&name).entries(""), Vec::new());
+                // By an index, if it is complete: what it does not lead to is missing.
+                let entries = store.dict::<Part>(&name).entries("");
+                let (mut entries, mut found) = (entries.matching(field(FIELD).at_least(0)), Vec::new());
                 while let Some(entry) = entries.next().await {
                     match entry {
                         Ok(entry) => found.push((entry.version(), entry.into_value())),
