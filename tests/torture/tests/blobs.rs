@@ -12,7 +12,7 @@ fn program() -> &'static Path {
 }
 
 #[test]
-fn b4_a_blob_whose_writer_is_killed_was_never_there() {
+fn b4_b8_a_blob_whose_writer_is_killed_was_never_there_and_nobody_takes_much_memory() {
     let report = run(program(), &Settings { mib: 12, kills: 2, ..Settings::default() }).unwrap();
     let shown = json!(report);
     assert!(report.violations.is_empty(), "{shown}");
