@@ -260,3 +260,56 @@ pub(super) fn l2_a_loaded_store_gives_tokens_far_above(stage: &Stage<'_>) {
     let token = stage.join().hold("l", 1_000).token;
     assert!(token > last + (1 << 40), "{token}");
 }
+
+pub(super) fn load_never_removes_an_event(stage: &Stage<'_>) {
+    let source = Memory::new();
+    let from = Stage::new(&source);
+    let mut there = from.join();
+    there.append("s-1", &[1, 2]);
+    there.append("s-2", &[3]);
+    let (text, now) = (dumped(&mut *from.view(), from.now(), Dump::new()), from.now());
+    let mut a = stage.join();
+    let reason = |load: Load| match super::dumps::load(stage.backend, now, &text, load) {
+        Err(Error::LoadRefused { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    let only = |load: Load| load.only("stream/s-1");
+    a.append("s-1", &[1]);
+    assert_eq!(
+        load(stage.backend, now, &text, only(Load::new().replace())).unwrap().written,
+        1,
+        "what is missing"
+    );
+    a.append("s-1", &[9]);
+    let longer =
+        "stream \"s-1\" cannot be replaced: it holds something else, or more, and events are never removed";
+    assert_eq!(reason(only(Load::new().replace())), longer);
+    assert_eq!(stage.version("s-1"), 3);
+    assert_eq!(load(stage.backend, now, &text, only(Load::new().append())).unwrap().known, 2);
+    // An id of another stream, another event at its place, and a stream that is closed.
+    a.append("t-1", &[3]);
+    let taken = format!("the id {} is taken by another event", Uuid::from_u128(3));
+    for how in [Load::new(), Load::new().append(), Load::new().replace()] {
+        assert_eq!(reason(how.only("stream/s-2")), taken);
+    }
+    a.append("u-1", &[7]);
+    let (step, text) = (
+        Step::Begin { expected: Expected::Any, id: Uuid::from_u128(99), close: true },
+        text.replace("\"s-2\"", "\"u-1\"")
+            .replace(&Uuid::from_u128(3).to_string(), &Uuid::from_u128(8).to_string()),
+    );
+    let crc = text.rfind("\"crc\":\"").unwrap() + 7;
+    let (lines, last) = text.split_at(text[..text.len() - 1].rfind('\n').unwrap() + 1);
+    let sum = millpond_actors::storage::checksum::append(0, lines.as_bytes());
+    let last = last.replace(&text[crc..crc + 8], &format!("{sum:08x}"));
+    let text = format!("{lines}{last}");
+    let of_u = |load: Load| super::dumps::load(stage.backend, now, &text, load.only("stream/u-1"));
+    assert!(matches!(of_u(Load::new().replace()), Err(Error::LoadRefused { .. })), "another event is there");
+    a.run(Erase { stream: target("u-1"), step });
+    let closed = of_u(Load::new().append());
+    assert!(
+        matches!(&closed, Err(Error::LoadRefused { reason, .. }) if reason.contains("is closed")),
+        "{closed:?}"
+    );
+    assert_eq!((stage.version("s-1"), stage.version("t-1"), stage.version("u-1")), (3, 1, 2));
+}

@@ -310,6 +310,7 @@ macro_rules! contract_suite {
                     a7_load_does_not_bring_a_checkpoint_to_other_positions
                     a_destroyed_key_is_not_brought_back_by_a_load
                     l2_a_loaded_store_gives_tokens_far_above
+                    load_never_removes_an_event
                 }
                 projections {
                     a7_a_projection_begins_once

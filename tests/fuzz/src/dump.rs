@@ -35,8 +35,8 @@ pub(crate) fn feed(bytes: &[u8]) {
     };
     let number = bytes.first().copied().unwrap_or(0);
     let Some(once) = loaded(&whole, &[how(number)]) else { return };
-    let again = loaded(&once, &[Load::new()]).expect("what was dumped is loaded");
-    assert_eq!(records(&again), records(&once), "what was loaded is not what was dumped");
+    let again = loaded(&once, &[Load::new()]).unwrap_or_default();
+    assert_eq!(records(&again), records(&once), "what was dumped is not loaded, or is something else then");
     // Onto itself, whatever comes of it: no panic, and a store that can be dumped.
     let _ = loaded(&once, &[Load::new(), how(number.wrapping_add(1))]);
 }
@@ -51,7 +51,7 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let kind = serde_json::from_slice::<Value>(line)
             .ok()
-            .and_then(|line| Some(line["kind"].as_str()?.to_owned()));
+            .and_then(|line| Some(line.get("kind")?.as_str()?.to_owned()));
         *counts.entry(kind.unwrap_or_default()).or_default() += 1;
         whole.extend_from_slice(line);
         whole.push(b'\n');
@@ -92,5 +92,5 @@ fn loaded(whole: &[u8], how: &[Load]) -> Option<Vec<u8>> {
 /// The lines between the first and the last.
 fn records(text: &[u8]) -> Vec<&[u8]> {
     let lines: Vec<_> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    lines.get(1..lines.len() - 1).unwrap_or_default().to_vec()
+    lines.get(1..lines.len().saturating_sub(1)).unwrap_or_default().to_vec()
 }
