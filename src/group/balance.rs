@@ -58,13 +58,23 @@ pub(super) struct Balancer {
     membership: LockGuard,
     members: Membership,
     slots: Vec<Slot>,
+    _last: Last,
+}
+
+/// However it ends, the consumer is told: a store that is closed drops whoever sees to his parts without a word.
+struct Last(Shared);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.change(|hand| hand.end(Error::Closed));
+    }
 }
 
 impl Balancer {
     pub(super) fn new(locks: Locks, shared: Shared, membership: LockGuard) -> Balancer {
         let slots = (0..GROUP_PARTS).map(|_| Slot::Free).collect();
         let members = Membership::new(&locks.members, &membership, GROUP_PARTS);
-        Balancer { locks, shared, membership, members, slots }
+        Balancer { locks, _last: Last(shared.clone()), shared, membership, members, slots }
     }
 
     /// Its life. `done` is told whether the membership was held to the end.

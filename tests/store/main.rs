@@ -32,6 +32,7 @@ mod containers;
 mod contract;
 mod dict_caches;
 mod dicts;
+mod drawer_engine;
 mod dumps;
 mod durables;
 mod effects;

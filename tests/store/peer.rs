@@ -88,6 +88,11 @@ impl Peer {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// It comes to its end by itself.
+    pub(crate) fn ended(mut self) {
+        assert!(self.child.wait().unwrap().success());
+    }
+
     pub(crate) fn killed(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -86,6 +86,12 @@ fn as_a_child() {
                 dict.get(key).map(|entry| entry.unwrap().to_string())
             }
             ["dict-hits"] => Ok(cached.as_ref().unwrap().cache_figures().unwrap().hits.to_string()),
+            // Nobody closes or drops it: the program comes to its end all the same.
+            ["forget"] => {
+                say("forgotten");
+                std::mem::forget(store);
+                return;
+            }
             ["push-back", name, n] => {
                 store.list(name).push_back(&n.parse::<u64>().unwrap()).map(|count| count.to_string())
             }

@@ -24,7 +24,7 @@ use super::session::SqliteSession;
 const ROUND: u32 = 100_000;
 
 /// Names that later schemas are going to use.
-const RESERVED: [&str; 2] = ["list", "checkpoint"];
+const RESERVED: [&str; 1] = ["checkpoint"];
 
 /// Beginnings of names: of those for later schemas, and of what SQLite shows its settings as. A table of such a name would stand
 /// before that, where Millpond looks for it.

@@ -231,6 +231,16 @@ fn l4_a_beat_is_not_synced_unless_something_has_to_be_freed_on_the_way() {
 }
 
 #[test]
+fn x1_a_commit_is_synced_unless_less_is_asked_for_by_name() {
+    for (durability, synced) in [(Durability::PowerLoss, true), (Durability::ProcessCrash, false)] {
+        let fixture = Fixture::new();
+        let mut a = fixture.join_with(durability);
+        group(&mut a, 0, 1, |a| a.stream_append(&append("s", Expected::Any, vec![event(1, "1")])));
+        assert_eq!(syncs(&a), synced, "{durability:?}");
+    }
+}
+
+#[test]
 fn l2_a_grant_is_known_to_be_on_disk_only_if_all_processes_sync() {
     let fixture = Fixture::new();
     let mut a = fixture.join(0);
