@@ -35,7 +35,7 @@ impl Paper {
     }
 }
 
-async fn dumped(store: &Store) -> Result<String> {
+pub(crate) async fn dumped(store: &Store) -> Result<String> {
     let paper = Paper::default();
     let dumped = store.dump(paper.clone(), Dump::new().with_keys()).await?;
     let text = paper.text();
@@ -49,12 +49,12 @@ fn records(text: &str) -> Vec<&str> {
     lines[1..lines.len() - 1].to_vec()
 }
 
-async fn load(store: &Store, text: &str, how: Load) -> Result<Loaded> {
+pub(crate) async fn load(store: &Store, text: &str, how: Load) -> Result<Loaded> {
     store.load(std::io::Cursor::new(text.to_owned()), how).await
 }
 
 /// Something of everything that a user can put there.
-async fn fill(store: &Store) -> Result<()> {
+pub(crate) async fn fill(store: &Store) -> Result<()> {
     store.events().append("order-1", Expected::Any, [event(1), event(2)]).await?;
     store.events().append("order-2", Expected::Any, [event(3)]).await?;
     store.events().delete("order-2", Expected::Any).await?;
@@ -83,55 +83,6 @@ async fn fill(store: &Store) -> Result<()> {
     steps.push_all(ListEnd::Back, ["saw".to_owned(), "measure".into(), "glue".into()]).await?;
     steps.move_item(1, 0).await?;
     steps.pop_back().await?;
-    Ok(())
-}
-
-async fn dump_of_a_dict_has_its_seal_and_its_indexes(store: Store) -> Result<()> {
-    fill(&store).await?;
-    let other = Store::memory().await?;
-    load(&other, &dumped(&store).await?, Load::new()).await?;
-    let secrets = other.sealed_dict::<u64>("secrets", SealKey::bytes([7; 32]));
-    assert_eq!(secrets.get("pin").await?.as_deref(), Some(&1_234));
-    let wrong = other.sealed_dict::<u64>("secrets", SealKey::bytes([8; 32])).get("pin").await;
-    assert!(matches!(wrong, Err(Error::WrongKey { .. })), "{wrong:?}");
-    let indexes = other.dict::<Json>("people").indexes().await?;
-    assert!(indexes.len() == 1 && indexes[0].complete, "{indexes:?}");
-    // What is kept otherwise does not come behind it.
-    let plain = Store::memory().await?;
-    plain.dict::<u64>("secrets").set("pin", &1).await?;
-    let text = dumped(&store).await?;
-    let refused = load(&plain, &text, Load::new().only("dict/secrets").append()).await;
-    assert!(matches!(refused, Err(Error::LoadRefused { .. })), "{refused:?}");
-    assert_eq!(plain.dict::<u64>("secrets").get("pin").await?.as_deref(), Some(&1));
-    load(&plain, &text, Load::new().only("dict/secrets").replace()).await?;
-    let secrets = plain.sealed_dict::<u64>("secrets", SealKey::bytes([7; 32]));
-    assert_eq!(secrets.get("pin").await?.as_deref(), Some(&1_234));
-    plain.close().await?;
-    other.close().await
-}
-
-async fn load_of_a_list_comes_behind_it_or_in_its_place(store: Store) -> Result<()> {
-    fill(&store).await?;
-    let text = dumped(&store).await?;
-    let only = || Load::new().only("list");
-    let all = async || {
-        let (mut items, mut found) = (store.list::<String>("steps").items(..), Vec::new());
-        while let Some(item) = items.next().await {
-            found.push(item?.into_value());
-        }
-        Ok::<_, Error>(found)
-    };
-    let waits = store.list::<String>("later");
-    let waiting = crate::backends::begin(waits.pop_front());
-    assert!(matches!(load(&store, &text, only()).await, Err(Error::Exists { kind: "list", .. })));
-    load(&store, &text, only().append()).await?;
-    assert_eq!(all().await?, ["measure", "saw", "measure", "saw"]);
-    store.list::<String>("steps").push_back(&"more".to_owned()).await?;
-    load(&store, &text, only().replace()).await?;
-    assert_eq!(all().await?, ["measure", "saw"]);
-    load(&store, &text.replace("\"steps\"", "\"later\""), only()).await.unwrap_err();
-    waits.push_back(&"x".to_owned()).await?;
-    assert_eq!(waiting.await?, "x");
     Ok(())
 }
 
@@ -337,8 +288,6 @@ each_backend! {
     load_refuses_what_is_there_and_names_it
     load_that_breaks_at_a_line_is_named_and_leaves_all_as_it_was
     load_sees_every_line_that_is_gone_and_every_byte_that_is_another
-    dump_of_a_dict_has_its_seal_and_its_indexes
-    load_of_a_list_comes_behind_it_or_in_its_place
 }
 
 /// What a folder holds beside a store.

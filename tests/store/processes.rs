@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use crate::aggregates::{Account, Do, Refused};
 use crate::backends::known;
 use crate::peer::{FILE, Peer, file, keep_turn};
+use crate::peer_drawer::Drawer;
 
 /// Only a wake-up ends a wait this long; the guard around it turns a hang into a failure.
 pub(crate) const LONG: Duration = Duration::from_secs(40);
@@ -25,7 +26,7 @@ fn as_a_child() {
     let mut guards: Vec<LockGuard> = Vec::new();
     let mut watch = None;
     let mut consumers = Vec::new();
-    let mut cached: Option<millpond::blocking::Dict<u64>> = None;
+    let mut drawer = Drawer::default();
     let mut member = None;
     let mut deliveries: Vec<Delivery<u64>> = Vec::new();
     let mut jobs: Vec<Job<u64>> = Vec::new();
@@ -78,24 +79,6 @@ fn as_a_child() {
                 let done = store.events().append(stream, expected, [known(n.parse().unwrap())]);
                 done.map(|done| done.version.to_string())
             }
-            ["dict-set", name, key, n] => {
-                store.dict(name).set(key, &n.parse::<u64>().unwrap()).map(|version| version.to_string())
-            }
-            ["dict-get-cached", name, key] => {
-                let dict = cached.get_or_insert_with(|| store.dict::<u64>(name).cached());
-                dict.get(key).map(|entry| entry.unwrap().to_string())
-            }
-            ["dict-hits"] => Ok(cached.as_ref().unwrap().cache_figures().unwrap().hits.to_string()),
-            // Nobody closes or drops it: the program comes to its end all the same.
-            ["forget"] => {
-                say("forgotten");
-                std::mem::forget(store);
-                return;
-            }
-            ["push-back", name, n] => {
-                store.list(name).push_back(&n.parse::<u64>().unwrap()).map(|count| count.to_string())
-            }
-            ["pop-front", name] => store.list::<u64>(name).pop_front().map(|item| item.to_string()),
             ["publish", name, n] => {
                 store.channel(name).publish(&n.parse::<u64>().unwrap()).map(|sequence| sequence.to_string())
             }
@@ -167,7 +150,7 @@ fn as_a_child() {
                 .unwrap()
                 .map(|change| format!("{} {}", change.name(), change.sequence().unwrap_or_default())),
             ["close"] => store.close().map(|()| "closed".to_owned()),
-            _ => panic!("{line}"),
+            _ => drawer.does(&store, &words).unwrap_or_else(|| panic!("{line}")),
         };
         match answer {
             Ok(answer) => say(&answer),

@@ -41,7 +41,7 @@ const ACTORS: [&[&str]; 9] = [
     &["watcher", "batch"],
     &["feed", "follow", "projection"],
     &["supervisor", "change"],
-    &["aggregate", "blob", "channel", "lock", "stream", "queue"],
+    &["aggregate", "blob", "channel", "list", "lock", "stream", "queue"],
     &["runtime"],
 ];
 
@@ -306,6 +306,8 @@ fn twins(sources: &[Source]) -> Vec<String> {
                 .replace("/member.rs", ".rs")
                 .replace("/entries.rs", ".rs")
                 .replace("/watch.rs", ".rs")
+                .replace("/ends.rs", ".rs")
+                .replace("/items.rs", ".rs")
                 .replace("/reader.rs", ".rs")
                 .replace("/writer.rs", ".rs")
                 .replace("/projector.rs", ".rs")

@@ -1,7 +1,7 @@
 //! The actor of one list: who waits for an item of it in this process, in the order in which they came.
 //!
 //! Items are in the database, where every process takes them. This actor takes for those who wait, for as many at once as there are;
-//! they are answered where it was committed ([`desk`]), and whoever got nothing comes back to the front of those who wait. It takes
+//! they are answered where it was committed (`desk`), and whoever got nothing comes back to the front of those who wait. It takes
 //! again when something was put here, and when `looking` has found that another process has put something.
 
 mod desk;

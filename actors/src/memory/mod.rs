@@ -30,6 +30,7 @@ mod stream;
 mod subject;
 mod subscription;
 mod table;
+mod tables;
 mod view;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

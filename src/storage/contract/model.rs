@@ -12,6 +12,7 @@ mod events;
 mod feeds;
 mod jobs;
 mod lists;
+mod processes;
 mod projections;
 
 use millpond_actors::error::{Expected, Result};
@@ -24,7 +25,7 @@ use millpond_actors::storage::lock::{
 use millpond_actors::storage::projection;
 use millpond_actors::storage::snapshot::Save;
 use millpond_actors::storage::stream::{Appended, Query};
-use millpond_actors::storage::{Moment, Operation, Outcome, Process, Session, Standing, Summary, View};
+use millpond_actors::storage::{Moment, Operation, Outcome, Session, Standing, Summary, View};
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use uuid::Uuid;
@@ -325,19 +326,6 @@ impl Pair {
             (_, Outcome::LockSettle(Settled { holders, .. })) => self.known.grants.extend(holders),
             _ => {}
         }
-    }
-
-    /// A process that needs not say that it lives may be silent a little longer.
-    fn compare_processes(&mut self, now: Moment) {
-        let silent = |side: &mut Side| -> Vec<u64> {
-            side.view.processes(now).unwrap().iter().map(|process| process.silent_ms).collect()
-        };
-        let (right, tried) = (silent(&mut self.right), silent(&mut self.tried));
-        assert!(tried.iter().zip(&right).all(|(tried, right)| *tried <= right + 250), "{tried:?}, {right:?}");
-        self.compare(|view| {
-            let shown = view.processes(now)?.into_iter().map(|process| Process { silent_ms: 0, ..process });
-            Ok(shown.collect::<Vec<_>>())
-        });
     }
 
     /// Page after page on both sides.

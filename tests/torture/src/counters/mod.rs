@@ -5,7 +5,7 @@
 
 pub mod child;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use millpond::blocking::Store;
@@ -121,7 +121,7 @@ pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
 }
 
 /// How long so many processes take.
-fn count(program: &Path, settings: &Settings, processes: usize, file: &PathBuf) -> Result<f64> {
+fn count(program: &Path, settings: &Settings, processes: usize, file: &Path) -> Result<f64> {
     let mut crew = Crew::new(program, processes);
     let arguments = [
         CHILD.to_owned(),
