@@ -1,4 +1,4 @@
-//! What a child of these tests does with dicts and lists.
+//! What a child of these tests does with dicts, lists and channels in a word or two.
 
 use millpond::Result;
 use millpond::blocking::{Dict, Store};
@@ -25,6 +25,9 @@ impl Drawer {
                 store.list(name).push_back(&n.parse::<u64>().unwrap()).map(|count| count.to_string())
             }
             ["pop-front", name] => store.list::<u64>(name).pop_front().map(|item| item.to_string()),
+            ["publish", name, n] => {
+                store.channel(name).publish(&n.parse::<u64>().unwrap()).map(|sequence| sequence.to_string())
+            }
             _ => return None,
         })
     }

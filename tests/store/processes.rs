@@ -79,9 +79,6 @@ fn as_a_child() {
                 let done = store.events().append(stream, expected, [known(n.parse().unwrap())]);
                 done.map(|done| done.version.to_string())
             }
-            ["publish", name, n] => {
-                store.channel(name).publish(&n.parse::<u64>().unwrap()).map(|sequence| sequence.to_string())
-            }
             ["publish-many", name] => {
                 let channel = store.channel(name);
                 (1..=1_000_000_u64)
