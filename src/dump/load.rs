@@ -5,6 +5,7 @@ use std::mem;
 use millpond_actors::clock::Moment;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
+use millpond_actors::storage::blob::Blob;
 use millpond_actors::storage::change::{self, Changed};
 use millpond_actors::storage::dict::Entry;
 use millpond_actors::storage::feed::Message;
@@ -207,6 +208,10 @@ impl Loading<'_> {
                 let entry = Box::new(Entry { version: base.moved(entry.version), ..*entry });
                 Record::Entry { dict, entry }
             }
+            Record::Blob { blobs, blob } => {
+                let blob = Box::new(Blob { version: base.moved(blob.version), ..*blob });
+                Record::Blob { blobs, blob }
+            }
             record => record,
         }
     }
@@ -214,7 +219,7 @@ impl Loading<'_> {
 
 /// Whether what comes behind it is in it.
 fn is_named(record: &Record) -> bool {
-    matches!(record, Record::Feed { .. } | Record::Queue { .. } | Record::Dict { .. })
+    matches!(record, Record::Feed { .. } | Record::Queue { .. } | Record::Dict { .. } | Record::Blobs { .. })
 }
 
 /// Bytes that can be many.
@@ -225,6 +230,8 @@ fn size(record: &Record) -> usize {
         Record::Schedule { schedule, .. } => schedule.plan.job.data.bytes().len(),
         Record::Job { job, .. } => job.data.bytes().len(),
         Record::Entry { entry, .. } => entry.data.bytes().len(),
+        Record::Blob { blob, .. } => blob.metadata.as_ref().map_or(0, String::len),
+        Record::Chunk { data, .. } => data.0.len(),
         _ => 0,
     }
 }

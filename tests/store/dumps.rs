@@ -32,7 +32,7 @@ impl Paper {
     }
 }
 
-async fn dumped(store: &Store) -> Result<String> {
+pub(crate) async fn dumped(store: &Store) -> Result<String> {
     let paper = Paper::default();
     let dumped = store.dump(paper.clone(), Dump::new().with_keys()).await?;
     let text = paper.text();
@@ -41,12 +41,12 @@ async fn dumped(store: &Store) -> Result<String> {
 }
 
 /// The lines between the first, which tells of the store and the time, and the last.
-fn records(text: &str) -> Vec<&str> {
+pub(crate) fn records(text: &str) -> Vec<&str> {
     let lines: Vec<_> = text.lines().collect();
     lines[1..lines.len() - 1].to_vec()
 }
 
-async fn load(store: &Store, text: &str, how: Load) -> Result<Loaded> {
+pub(crate) async fn load(store: &Store, text: &str, how: Load) -> Result<Loaded> {
     store.load(std::io::Cursor::new(text.to_owned()), how).await
 }
 

@@ -39,6 +39,9 @@ impl Store {
                 self.dict_load(onto, name, *version, (seal.as_deref(), indexes))?
             }
             Record::Entry { dict, entry } => self.entry_load(dict, entry),
+            Record::Blobs { name, version } => self.blobs_load(onto, name, *version)?,
+            Record::Blob { blobs, blob } => self.blob_load(blobs, blob),
+            Record::Chunk { blobs, key, sequence, data } => self.chunk_load(blobs, key, *sequence, data),
             Record::Projection { name, rows } => self.projection_load((onto, load.head), name, rows),
         })
     }
