@@ -92,7 +92,7 @@ async fn load_of_blobs_is_told_to_who_watches(store: Store) -> Result<()> {
 
 async fn b5_load_refuses_a_blob_with_another_byte(store: Store) -> Result<()> {
     let source = Store::memory().await?;
-    source.blobs("films").put("k", [0; PIECE + 1]).await?;
+    source.blobs("films").put("k", vec![0; PIECE + 1]).await?;
     let text = dumped(&source).await?;
     source.close().await?;
     let (line, other) = (4, text.replacen("AAAA", "AAAB", 1));

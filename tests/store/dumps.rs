@@ -74,6 +74,7 @@ async fn fill(store: &Store) -> Result<()> {
     prices.set("lamp", &700).await?;
     prices.set("desk", &20_000).await?;
     prices.delete("desk").await?;
+    store.blobs("films").put("pond", "a pond").await?;
     Ok(())
 }
 

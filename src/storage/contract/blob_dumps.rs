@@ -2,6 +2,7 @@
 
 use millpond_actors::error::Error;
 use millpond_actors::memory::Memory;
+use millpond_actors::storage::blob::Blob;
 use millpond_actors::storage::dict::Expected;
 
 use super::blobs::{begun, get, put_text, remove, sum, totals, write};
@@ -102,15 +103,20 @@ pub(super) fn load_puts_blobs_in_place_of_those_that_are_there(stage: &Stage<'_>
     assert_eq!(refused, Err(Error::Exists { kind: "blob", name: "b".into() }));
     assert_eq!(records(&mut *stage.view(), stage.now()), before, "nothing of it is there");
     let only = |how: Load| how.only("blob/b");
+    let gone = |old: &Blob| stage.view().blob_chunks(&name("b"), old, 0, 1).unwrap().is_none();
+    let ((first, _), (own, _)) = (get(stage, "a").unwrap(), get(stage, "z").unwrap());
     load(stage.backend, stage.now(), &text, only(Load::new().append())).unwrap();
+    assert!(gone(&first) && !gone(&own), "nothing is left of what gave way");
     let (blob, found) = get(stage, "a").unwrap();
     assert_eq!((blob.version, &*found), (2 + 2, "abcdefghij"), "behind the two that were given");
+    let second = blob;
     assert_eq!(get(stage, "z").unwrap().1, "its own");
     assert_eq!(totals(stage), (5, 21 + 7, 0), "nothing is left to be swept of what gave way");
     is_sound(stage);
     load(stage.backend, stage.now(), &text, only(Load::new().replace())).unwrap();
     let (blob, found) = get(stage, "a").unwrap();
     assert_eq!((blob.version, &*found), (9 + 2, "abcdefghij"));
+    assert!(gone(&second) && gone(&own), "nor of what was replaced");
     assert_eq!((get(stage, "z"), totals(stage)), (None, (4, 21, 0)));
     assert_eq!(stage.view().blobs_head(&name("b")).unwrap().unwrap().version, 9 + 7);
     is_sound(stage);
