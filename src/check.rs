@@ -88,6 +88,8 @@ pub(crate) fn check(view: &mut dyn View, now: Moment) -> Result<Report> {
             report.records += 1;
             Ok(())
         }
+        // Others go on meanwhile.
+        Err(Error::BlobGone { .. }) => Ok(()),
         Err(error) if report.add(&error) => Ok(()),
         Err(_) => Err(enough.clone()),
     });

@@ -387,6 +387,7 @@ mod sharing;
 mod stopper;
 
 mod codec;
+mod digest;
 mod location;
 
 pub mod blocking;

@@ -5,8 +5,7 @@
 //! - `writer` writing one, and its end, alone or in a batch;
 //! - `reader` reading one;
 //! - `entries` all of them, by key, read page by page;
-//! - `batch` what else a batch does with them;
-//! - `digest` SHA-256.
+//! - `batch` what else a batch does with them.
 //!
 //! What is promised of them, by the ids that tests carry:
 //!
@@ -20,7 +19,6 @@
 //! - **B8** writing and reading take as much memory as a few chunks have, however large the blob is.
 
 mod batch;
-mod digest;
 mod entries;
 mod head;
 mod reader;

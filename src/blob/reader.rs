@@ -14,8 +14,8 @@ use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::View;
 use millpond_actors::storage::blob::{Bytes, Chunks};
 
-use super::digest::Digest;
 use super::head::{Blob, Place, Record};
+use crate::digest::Digest;
 use crate::paging::{Leaf, Paged, Pages};
 
 /// Chunks of a blob, from one to another.
@@ -218,7 +218,7 @@ mod tests {
     use millpond_actors::storage::dict::Expected;
 
     use super::super::Blobs;
-    use super::super::digest::Digest;
+    use crate::digest::Digest;
 
     /// A blob that says it has this SHA-256.
     fn with_sum(sha256: [u8; 32]) -> Blobs {

@@ -12,9 +12,9 @@ use millpond_actors::limits;
 use millpond_actors::runtime::Runtime;
 use millpond_actors::storage::blob::{Begin as Beginning, Bytes, Finish, Finished, Stored, Write};
 
-use super::digest::Digest;
 use super::head::{Blob, Place, Record, Upload, words};
 use crate::batch::{Batch, Slot};
+use crate::digest::Digest;
 
 /// A chunk on its way.
 type Flight = Pin<Box<dyn Future<Output = Result<Stored>> + Send>>;

@@ -5,6 +5,7 @@ use std::mem;
 use millpond_actors::clock::Moment;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
+use millpond_actors::storage::blob::Blob;
 use millpond_actors::storage::change::{self, Changed};
 use millpond_actors::storage::dict::Entry;
 use millpond_actors::storage::feed::Message;
@@ -212,6 +213,10 @@ impl Loading<'_> {
                 let item = Box::new(Item { version: base.moved(item.version), ..*item });
                 Record::Item { list, item }
             }
+            Record::Blob { blobs, blob } => {
+                let blob = Box::new(Blob { version: base.moved(blob.version), ..*blob });
+                Record::Blob { blobs, blob }
+            }
             record => record,
         }
     }
@@ -219,7 +224,14 @@ impl Loading<'_> {
 
 /// Whether what comes behind it is in it.
 fn is_named(record: &Record) -> bool {
-    matches!(record, Record::Feed { .. } | Record::Queue { .. } | Record::Dict { .. } | Record::List { .. })
+    matches!(
+        record,
+        Record::Feed { .. }
+            | Record::Queue { .. }
+            | Record::Dict { .. }
+            | Record::List { .. }
+            | Record::Blobs { .. }
+    )
 }
 
 /// Bytes that can be many.
@@ -231,6 +243,8 @@ fn size(record: &Record) -> usize {
         Record::Job { job, .. } => job.data.bytes().len(),
         Record::Entry { entry, .. } => entry.data.bytes().len(),
         Record::Item { item, .. } => item.data.bytes().len(),
+        Record::Blob { blob, .. } => blob.metadata.as_ref().map_or(0, String::len),
+        Record::Chunk { data, .. } => data.0.len(),
         _ => 0,
     }
 }

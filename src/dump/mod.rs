@@ -5,13 +5,14 @@
 //! | `lines` | the first and the last line, and reading lines at all |
 //! | `payload` | payloads as a part of a line, byte for byte |
 //! | `wanted` | what of a store is wanted |
-//! | `subjects`, `streams`, `feeds`, `queues`, `dicts`, `lists`, `projections` | a primitive each: which records it has, their lines, their order |
+//! | `subjects`, `streams`, `feeds`, `queues`, `dicts`, `lists`, `blobs`, `projections` | a primitive each: which records it has, their lines, their order |
 //! | `write` | a whole dump |
 //! | `plan` | reading a dump to its end, before anything is written |
 //! | `load` | writing it, in one transaction |
 //!
 //! A primitive is a file here that implements [`Section`], and a line in [`SECTIONS`].
 
+mod blobs;
 mod dicts;
 mod feeds;
 mod lines;
@@ -65,7 +66,7 @@ impl Dump {
     }
 
     /// Of that kind only, or only what has this name: `dict`, `dict/prices`, `stream/order-*`. Said again, that too. The kinds are
-    /// `subject`, `stream`, `log`, `channel`, `queue`, `dict`, `list` and `projection`; a name may be a pattern, in which `*` stands for any
+    /// `subject`, `stream`, `log`, `channel`, `queue`, `dict`, `list`, `blob` and `projection`; a name may be a pattern, in which `*` stands for any
     /// characters. What is no such thing is the dump's error.
     pub fn only(mut self, what: impl Into<String>) -> Dump {
         self.only.push(what.into());
@@ -106,8 +107,8 @@ impl Load {
         self
     }
 
-    /// What is loaded comes behind what has its name: messages and jobs get new numbers; an entry of a dict, or a schedule, takes the
-    /// place of the one that is there; an event that is in its stream already is left out, and so are a subscription or a projection
+    /// What is loaded comes behind what has its name: messages and jobs get new numbers; an entry of a dict, a blob, or a schedule, takes
+    /// the place of the one that is there; an event that is in its stream already is left out, and so are a subscription or a projection
     /// that is there, and a job whose key a living job has.
     pub fn append(mut self) -> Load {
         self.onto = Onto::Append;
@@ -190,7 +191,7 @@ trait Order {
 }
 
 /// All of them, in the order of a dump. What refers to others by their numbers comes behind those.
-static SECTIONS: [&dyn Section; 8] = [
+static SECTIONS: [&dyn Section; 9] = [
     &subjects::Subjects,
     &streams::Streams,
     &feeds::Feeds(Kind::Log),
@@ -198,6 +199,7 @@ static SECTIONS: [&dyn Section; 8] = [
     &queues::Queues,
     &dicts::Dicts,
     &lists::Lists,
+    &blobs::Blobs,
     &projections::Projections,
 ];
 
@@ -210,6 +212,7 @@ fn line(record: &Record) -> Result<String> {
         Record::Queue { .. } | Record::Schedule { .. } | Record::Job { .. } => queues::line(record),
         Record::Dict { .. } | Record::Entry { .. } => dicts::line(record),
         Record::List { .. } | Record::Item { .. } => lists::line(record),
+        Record::Blobs { .. } | Record::Blob { .. } | Record::Chunk { .. } => blobs::line(record),
         Record::Projection { .. } => projections::line(record),
     }
 }
@@ -238,6 +241,9 @@ fn label(record: &Record) -> (&'static str, &str) {
         Record::Entry { dict, .. } => ("dict.entry", dict.as_str()),
         Record::List { name, .. } => ("list", name.as_str()),
         Record::Item { list, .. } => ("list.item", list.as_str()),
+        Record::Blobs { name, .. } => ("blob", name.as_str()),
+        Record::Blob { blobs, .. } => ("blob.entry", blobs.as_str()),
+        Record::Chunk { blobs, .. } => ("blob.chunk", blobs.as_str()),
         Record::Projection { name, .. } => ("projection", name.as_str()),
     }
 }

@@ -10,9 +10,11 @@ impl Store {
     /// Looks the whole store over and says what is wrong with it, while it and other processes go on. It changes nothing.
     ///
     /// - SQLite's `integrity_check`: whether its trees are trees, and its indexes lead to their rows.
-    /// - The checksum of each record, whatever it belongs to, and whether one is missing, comes twice or stands elsewhere.
+    /// - The checksum of each record, whatever it belongs to, and whether one is missing, comes twice or stands elsewhere; of each blob
+    ///   all its bytes, with its SHA-256.
     /// - Whether rows that belong together agree: versions and counters with what there is, messages with their bytes, jobs with
-    ///   their states and keys, and all of it with what it is in.
+    ///   their states and keys, blobs with their pieces, and all of it with what it is in. A piece that is nobody's, and that no sweep
+    ///   would find, is one too many.
     ///
     /// It reads on a thread of its own, page by page but for SQLite's check, which is one snapshot: as long as that takes, the log
     /// cannot be moved into the main file beyond it, as for a [backup](Store::backup). Of a store in memory only the records are read.

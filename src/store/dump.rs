@@ -18,10 +18,10 @@ impl Store {
     ///
     /// - **What is in it**: streams with their events, those that were deleted and closed too; subjects whose keys were destroyed, and
     ///   the keys of the others only if [asked for](Dump::with_keys); logs and channels with their retention and their durable
-    ///   subscriptions; queues with their options, schedules and jobs; dicts; how far projections have come. A job that somebody works
-    ///   on is dumped as one that waits.
+    ///   subscriptions; queues with their options, schedules and jobs; dicts; blobs with their bytes; how far projections have come. A
+    ///   job that somebody works on is dumped as one that waits.
     /// - **What is not**: what belongs to a process (locks, claims, who is registered, the changes that somebody watches), what can be
-    ///   made anew (snapshots), what is over (values of dicts), and [tables of your own](crate::Sql).
+    ///   made anew (snapshots), what is over (values of dicts), blobs that are not finished, and [tables of your own](crate::Sql).
     /// - **The same store, the same lines**: records come in one order, byte for byte, whatever database they are in. Dumped,
     ///   [loaded](Store::load) into an empty store and dumped again they are the same: positions, versions, sequences, ids, times.
     /// - **One snapshot, in a copy**: it is read from a copy of the file, beside it, which has no name from the moment on that it is
@@ -31,7 +31,8 @@ impl Store {
     ///
     /// Each line is an object with a `kind`. The first is `millpond` (format, store, time, counters), the last `end` (counts, CRC32C).
     /// A payload is `{"json": ...}` as it was stored, `{"text": "..."}` where that would not be a line, or `{"bincode": "..."}` in
-    /// Base64; times are milliseconds since 1970. `to` is written to on a thread of the store's own. If the future is dropped, the dump
+    /// Base64; a blob is a line with its size and SHA-256, and one with each of its pieces in Base64, which go out as they are read: a
+    /// few of them are in memory, however large it is. Times are milliseconds since 1970. `to` is written to on a thread of the store's own. If the future is dropped, the dump
     /// is written to its end all the same.
     ///
     /// # Errors
@@ -77,7 +78,7 @@ impl Store {
     ///
     /// - **First it is read to its end**, to a file without a name beside the store: a line that is not what it should be, comes twice
     ///   or in another order, one that is missing, a dump that was cut, or made by a newer version, is an error that names the line, and
-    ///   the store is as it was.
+    ///   the store is as it was. So is a blob whose pieces are not all there, or not what its SHA-256 says.
     /// - **Then it is one commit**, however much it is, under the writers' turn. What is refused, fails, or is killed leaves no trace.
     ///   An `Ok` is on disk.
     /// - **Names that are there** are refused, with the name, unless they are to be [replaced](Load::replace) or

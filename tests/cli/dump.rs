@@ -71,9 +71,62 @@ fn dump_and_load_bring_a_store_to_another_file() {
     assert_eq!(bench.json(&["--store", other, "queue", "list"])[0]["ready"], 1);
     assert_eq!(bench.run(&["load", file, "--replace", "--append"]).code(), 2);
     let wrong = bench.run(&["dump", "--only", "tables"]);
-    let kinds = "subject, stream, log, channel, queue, dict, projection";
+    let kinds = "subject, stream, log, channel, queue, dict, list, blob, projection";
     let why = format!("millpond: dump: only \"tables\": there is no such kind; the kinds are {kinds}\n");
     assert_eq!((wrong.code(), wrong.error()), (1, why));
+}
+
+#[test]
+fn blobs_go_through_a_dump_piece_by_piece_and_damage_to_one_is_found() {
+    let bench = Bench::new();
+    // Two pieces and a rest, of which no two bytes in a row are alike.
+    let film: Vec<u8> = (0..300_000_u32).map(|at| (at ^ at >> 8 ^ at >> 16) as u8).collect();
+    bench.printed(&["blob", "put", "films", "pond", &bench.file("pond.mp4", &film), "--metadata", "[1]"]);
+    bench.printed(&["blob", "put", "films", "title", &bench.file("title", "The pond")]);
+    bench.printed(&["dict", "set", "prices", "lamp", "700"]);
+    let text = bench.printed(&["dump", "--only", "blob/films"]);
+    let lines = records(&text);
+    let kinds: Vec<_> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    let piece = "blob.chunk";
+    assert_eq!(kinds, ["blob", "blob.entry", piece, piece, piece, "blob.entry", piece]);
+    let shown = &bench.json(&["blob", "show", "films", "pond"])[0];
+    assert_eq!((&lines[1]["sha256"], &lines[1]["size"]), (&shown["sha256"], &shown["size"]));
+    assert_eq!((&lines[1]["metadata"], &lines[6]["data"]), (&json!("[1]"), &json!("VGhlIHBvbmQ=")));
+
+    let (file, other, out) = (bench.file("a.jsonl", &text), bench.path("b.db"), bench.path("out"));
+    let (other, out) = (other.to_str().unwrap(), out.to_str().unwrap());
+    let said = bench.printed(&["--store", other, "load", &file]);
+    assert!(said.starts_with("7 records loaded, 0 already there, in 0."), "{said}");
+    assert_eq!(records(&bench.printed(&["--store", other, "dump"])), lines);
+    bench.printed(&["--store", other, "blob", "get", "films", "pond", out]);
+    assert!(fs::read(out).unwrap() == film);
+    assert_eq!(bench.json(&["--store", other, "blob", "show", "films", "pond"])[0], *shown);
+    let refused = bench.run(&["--store", other, "load", &file]);
+    let why = "millpond: load: blob \"films\" is there already; nothing was loaded (replace what is there, or append to it)\n";
+    assert_eq!((refused.code(), refused.error()), (1, why.to_owned()));
+    bench.printed(&["--store", other, "load", &file, "--replace"]);
+    assert_eq!(bench.json(&["--store", other, "blob", "show", "films", "pond"])[0]["version"], 3);
+    bench.printed(&["--store", other, "load", &file, "--append"]);
+    assert_eq!(bench.json(&["--store", other, "status"])[0]["blob_bytes"], 300_008);
+    assert!(bench.printed(&["--store", other, "check"]).starts_with("7 records, in 0."));
+
+    let odd = bench.file("odd.jsonl", text.replacen("\"sequence\":1,", "\"sequence\":2,", 1));
+    let refused = bench.run(&["--store", bench.path("c.db").to_str().unwrap(), "load", &odd]);
+    let why =
+        "millpond: load: line 5 of the dump: chunk 2 of \"pond\" comes where 1 should; nothing was loaded\n";
+    assert_eq!((refused.code(), refused.error()), (1, why.to_owned()));
+
+    let vandal = rusqlite::Connection::open(other).unwrap();
+    vandal.execute_batch("UPDATE blob_chunk SET data = zeroblob(131072) WHERE sequence = 1").unwrap();
+    drop(vandal);
+    let ended = bench.run(&["--store", other, "check"]);
+    let sum = "millpond: check: chunk of blobs \"films\" at 1: key \"pond\": its checksum is ";
+    assert!(ended.code() == 1 && ended.error().starts_with(sum), "{}", ended.error());
+    assert!(ended.printed().ends_with(" s: 1 finding\n"), "{}", ended.printed());
+    let dump = bench.run(&["--store", other, "dump", bench.path("d.jsonl").to_str().unwrap()]);
+    let why = "millpond: dump: damaged record: chunk of blobs \"films\" at 1: key \"pond\": its checksum is ";
+    assert!(dump.code() == 1 && dump.error().starts_with(why), "{}", dump.error());
+    assert!(!bench.path("d.jsonl").exists(), "half a dump is not left behind");
 }
 
 #[test]

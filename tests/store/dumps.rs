@@ -44,7 +44,7 @@ pub(crate) async fn dumped(store: &Store) -> Result<String> {
 }
 
 /// The lines between the first, which tells of the store and the time, and the last.
-fn records(text: &str) -> Vec<&str> {
+pub(crate) fn records(text: &str) -> Vec<&str> {
     let lines: Vec<_> = text.lines().collect();
     lines[1..lines.len() - 1].to_vec()
 }
@@ -83,6 +83,7 @@ pub(crate) async fn fill(store: &Store) -> Result<()> {
     steps.push_all(ListEnd::Back, ["saw".to_owned(), "measure".into(), "glue".into()]).await?;
     steps.move_item(1, 0).await?;
     steps.pop_back().await?;
+    store.blobs("films").put("pond", "a pond").await?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod aggregates;
 mod backups;
 mod bad_input;
 mod batches;
+mod blob_dumps;
 mod blob_use;
 mod blobs;
 mod blocking;

@@ -52,7 +52,7 @@ const SHARED: (&str, &str, [&str; 2]) = ("aggregate", "stream", ["Placed", "plac
 const SRC: [&[&str]; 12] = [
     &["location"],
     &["storage"],
-    &["codec", "paging", "batch", "watching", "origin", "patience", "stopper"],
+    &["codec", "digest", "paging", "batch", "watching", "origin", "patience", "stopper"],
     &["filter"],
     &["reading", "change", "lock", "job", "sealed", "dump"],
     &["feed", "sharing", "check"],
@@ -128,7 +128,7 @@ const RULES: [(&str, Rule); 11] = [
     ("src/bin uses the public face only", bin_is_a_user),
     ("SQL is spoken under src/storage only", sql_in_its_room),
     (
-        "serde_json and bincode are named in src/codec.rs only, ciphers in src/sealed.rs, hashes in src/blob/digest.rs",
+        "serde_json and bincode are named in src/codec.rs only, ciphers in src/sealed.rs, hashes in src/digest.rs",
         formats_in_their_room,
     ),
     ("every async method has its blocking twin", twins),
@@ -256,7 +256,7 @@ fn formats_in_their_room(sources: &[Source]) -> Vec<String> {
         }
     };
     let mut wrong = named(sources, other("src/codec.rs"), &["serde_json", "bincode"]);
-    wrong.extend(named(sources, other("src/blob/digest.rs"), &["sha2"]));
+    wrong.extend(named(sources, other("src/digest.rs"), &["sha2"]));
     wrong.extend(named(sources, other("src/sealed.rs"), &["chacha20poly1305", "argon2"]));
     wrong
 }

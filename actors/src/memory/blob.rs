@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::store::{Caller, Store};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::blob::{
     Begin, Begun, Blob, Bytes, Chunks, Finish, Finished, Head, Page, Query, Remove, Removed, Stored, Sweep,
     Swept, Write, is_whole,
 };
+use crate::storage::change::{Changed, Primitive};
+use crate::storage::record::{self, Base, Onto, Put, Refusal};
 
 /// Blobs of one name.
 #[derive(Clone, Debug)]
@@ -82,12 +84,7 @@ impl Store {
             self.chunks.put((content, chunks), Arc::new(finish.rest.clone()));
         }
         let waste = before.as_ref().is_some_and(|(_, blob)| self.let_go(blob));
-        let id = self.blob_names.get(&finish.blobs).copied().unwrap_or_else(|| {
-            // They are never removed, so their number is the last id.
-            let id = self.blob_rows.working().len() as u64 + 1;
-            self.blob_names.put(finish.blobs.clone(), id);
-            id
-        });
+        let id = self.blobs_or_new(&finish.blobs);
         let size_before = before.as_ref().map(|(_, blob)| blob.size);
         let version = self.blobs_changed(id, &finish.blobs, (size_before, Some(finish.size)));
         let created_at = me.now.wall_ms;
@@ -128,6 +125,16 @@ impl Store {
         }
         self.give_up_contents(me);
         self.sweep_contents(sweep.chunks)
+    }
+
+    /// The row of blobs, which come into being.
+    fn blobs_or_new(&mut self, name: &Name) -> u64 {
+        self.blob_names.get(name).copied().unwrap_or_else(|| {
+            // They are never removed, so their number is the last id.
+            let id = self.blob_rows.working().len() as u64 + 1;
+            self.blob_names.put(name.clone(), id);
+            id
+        })
     }
 
     /// The blob under a key and whose it is, as the transaction sees it.
@@ -195,6 +202,57 @@ impl Store {
 
     fn drop_chunks(&mut self, content: u64, from: u64, to: u64) {
         (from..to).for_each(|sequence| self.chunks.remove(&(content, sequence)));
+    }
+}
+
+/// What is loaded.
+impl Store {
+    /// Puts blobs of a name back, without any of them.
+    pub(super) fn blobs_load(&mut self, onto: Onto, name: &Name, version: u64) -> Result<Put> {
+        let found = self.blob_names.get(name).and_then(|id| self.blob_rows.get(id)).cloned();
+        if found.is_some() && onto == Onto::Nothing {
+            return Ok(Put::Refused(Refusal::Exists));
+        }
+        let (before, mut count, mut bytes) =
+            found.map_or((0, 0, 0), |row| (row.version, row.count, row.bytes));
+        let version = record::behind(before, version, "the version of blobs")?;
+        let id = self.blobs_or_new(name);
+        if onto == Onto::Replace {
+            let own = self.blobs.range((id, Box::from(""))..).take_while(|((owner, _), _)| *owner == id);
+            let own: Vec<(Key, u64, u64)> =
+                own.map(|(key, blob)| (key.clone(), blob.content, blob.chunks())).collect();
+            for (key, content, chunks) in own {
+                self.blobs.remove(&key);
+                self.drop_chunks(content, 0, chunks);
+            }
+            (count, bytes) = (0, 0);
+        }
+        self.blob_rows.put(id, Blobs { name: name.clone(), version, count, bytes });
+        Ok(Put::Placed(Base { shift: before.cast_signed(), ..Base::NONE }))
+    }
+
+    /// Puts a blob back, without its chunks, in place of what is under its key, of which nothing is left to be swept.
+    pub(super) fn blob_load(&mut self, name: &Name, blob: &Blob) -> Put {
+        let row = self.blob_names.get(name).and_then(|id| Some((*id, self.blob_rows.get(id)?.clone())));
+        let Some((id, row)) = row else { return Put::Refused(Refusal::Orphan) };
+        let before = self.blob_at(name, &blob.key).map(|(_, before)| before);
+        if let Some(before) = &before {
+            self.drop_chunks(before.content, 0, before.chunks());
+        }
+        let count = row.count + u64::from(before.is_none());
+        let bytes = row.bytes + blob.size - before.map_or(0, |before| before.size);
+        self.blob_rows.put(id, Blobs { count, bytes, ..row });
+        let (content, key) = (self.next_number(), Box::<str>::from(&*blob.key));
+        self.blobs.put((id, key.clone()), Blob { content, ..blob.clone() });
+        let (primitive, sequence) = (Primitive::Blob, Some(blob.version));
+        Put::Written(Some(Changed { primitive, row: id, sequence, key: Some(key) }))
+    }
+
+    /// Puts a chunk of a blob back.
+    pub(super) fn chunk_load(&mut self, name: &Name, key: &str, sequence: u64, data: &Bytes) -> Put {
+        let Some((_, blob)) = self.blob_at(name, key) else { return Put::Refused(Refusal::Orphan) };
+        self.chunks.put((blob.content, sequence), Arc::new(data.clone()));
+        Put::Written(None)
     }
 }
 

@@ -43,6 +43,9 @@ impl Store {
             Record::Entry { dict, entry } => self.entry_load(dict, entry),
             Record::List { name, version } => shelf::put_back(&mut Working(self), onto, name, *version)?,
             Record::Item { list, item } => shelf::put_item_back(&mut Working(self), list, item)?,
+            Record::Blobs { name, version } => self.blobs_load(onto, name, *version)?,
+            Record::Blob { blobs, blob } => self.blob_load(blobs, blob),
+            Record::Chunk { blobs, key, sequence, data } => self.chunk_load(blobs, key, *sequence, data),
             Record::Projection { name, rows } => self.projection_load((onto, load.head), name, rows),
         })
     }

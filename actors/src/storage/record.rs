@@ -9,6 +9,7 @@
 
 use uuid::Uuid;
 
+use super::blob::{Blob, Bytes};
 use super::change::Changed;
 use super::dict::Entry;
 use super::feed::{Kind, Message, Retention};
@@ -138,6 +139,31 @@ pub enum Record {
         list: Name,
         /// The item.
         item: Box<Item>,
+    },
+    /// Blobs of a name, before each of them.
+    Blobs {
+        /// Their name.
+        name: Name,
+        /// So many changes they have had.
+        version: u64,
+    },
+    /// A blob, before its chunks. Where it is put back its content gets a number of its own.
+    Blob {
+        /// The blobs.
+        blobs: Name,
+        /// The blob.
+        blob: Box<Blob>,
+    },
+    /// A chunk of a blob, one behind the other.
+    Chunk {
+        /// The blobs.
+        blobs: Name,
+        /// The key of the blob.
+        key: Box<str>,
+        /// Which chunk: the first is 0.
+        sequence: u64,
+        /// The chunk.
+        data: Bytes,
     },
     /// A projection, with its generations and their partitions.
     Projection {

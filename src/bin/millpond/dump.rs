@@ -21,8 +21,8 @@ pub(crate) struct DumpArgs {
     /// A new file, or - for standard output
     #[arg(value_name = "FILE", default_value = "-")]
     to: PathBuf,
-    /// Only this: a kind (subject, stream, log, channel, queue, dict, projection), or what has this name, in which * stands for any
-    /// characters; may be said again
+    /// Only this: a kind (subject, stream, log, channel, queue, dict, blob, projection), or what has this name, in which * stands
+    /// for any characters; may be said again
     #[arg(long, value_name = "KIND[/NAME]")]
     only: Vec<String>,
     /// The keys of subjects too: the dump is then as secret as the store

@@ -10,6 +10,7 @@ use millpond_actors::storage::dict::Expected;
 use millpond_actors::storage::{Apply, Summary};
 
 use super::stage::*;
+use crate::digest::Digest;
 
 /// Bytes of a chunk.
 const CHUNK: u32 = 4;
@@ -18,7 +19,7 @@ fn begin(key: &str, expected: Expected) -> Begin {
     Begin { blobs: name("b"), key: key.into(), expected }
 }
 
-fn write(content: u64, sequence: u64, data: &str) -> Write {
+pub(super) fn write(content: u64, sequence: u64, data: &str) -> Write {
     Write { content, sequence, data: Bytes(data.into()) }
 }
 
@@ -45,7 +46,29 @@ pub(super) fn put(player: &mut Player<'_, '_>, key: &str) -> u64 {
     }
 }
 
-fn remove(key: &str, expected: Expected) -> Remove {
+/// SHA-256 of a text.
+pub(super) fn sum(text: &str) -> [u8; 32] {
+    let mut digest = Digest::new();
+    digest.add(text.as_bytes());
+    digest.end()
+}
+
+/// A blob of this text, in chunks, with the sum that it has.
+pub(super) fn put_text(player: &mut Player<'_, '_>, blobs: &str, key: &str, text: &str) {
+    let content = begun(player, key);
+    let (mut sequence, mut left) = (0, text);
+    while left.len() > CHUNK as usize {
+        let (now, later) = left.split_at(CHUNK as usize);
+        assert_eq!(player.run(write(content, sequence, now)), Stored::Done);
+        (sequence, left) = (sequence + 1, later);
+    }
+    let metadata = (!text.is_empty()).then(|| format!("{{\"is\": \"{text}\"}}"));
+    let plain = finish(key, Some(content), sequence, left);
+    let finished = player.run(Finish { blobs: name(blobs), sha256: sum(text), metadata, ..plain });
+    assert!(matches!(finished, Finished::Done { .. }), "{finished:?}");
+}
+
+pub(super) fn remove(key: &str, expected: Expected) -> Remove {
     Remove { blobs: name("b"), key: key.into(), expected }
 }
 
@@ -53,7 +76,7 @@ fn sweep(chunks: u32) -> Sweep {
     Sweep { given_up: Vec::new(), chunks }
 }
 
-fn begun(player: &mut Player<'_, '_>, key: &str) -> u64 {
+pub(super) fn begun(player: &mut Player<'_, '_>, key: &str) -> u64 {
     match player.run(begin(key, Expected::Any)) {
         Begun::Done { content } => content,
         Begun::Conflict { .. } => panic!("nothing was expected"),
@@ -77,7 +100,7 @@ fn version(finished: Finished) -> u64 {
 }
 
 /// A blob and all of its text.
-fn get(stage: &Stage<'_>, key: &str) -> Option<(Blob, String)> {
+pub(super) fn get(stage: &Stage<'_>, key: &str) -> Option<(Blob, String)> {
     let (blob, chunks) = stage.view().blob(&name("b"), key, 0, 99).unwrap()?;
     let text = chunks.into_iter().map(|chunk| String::from_utf8(chunk.unwrap().0).unwrap());
     Some((blob, text.collect()))
@@ -92,7 +115,7 @@ fn summary(stage: &Stage<'_>) -> Summary {
 }
 
 /// Blobs, bytes of them, and contents that no blob has.
-fn totals(stage: &Stage<'_>) -> (u64, u64, u64) {
+pub(super) fn totals(stage: &Stage<'_>) -> (u64, u64, u64) {
     let Summary { blobs, blob_bytes, blob_contents, .. } = summary(stage);
     (blobs, blob_bytes, blob_contents)
 }

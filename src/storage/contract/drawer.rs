@@ -36,6 +36,12 @@ macro_rules! drawer_suite {
                 b6_a_blob_is_a_part_of_its_batch
                 blobs_come_by_key_prefix_and_page
             }
+            blob_dumps {
+                b1_dump_has_what_is_finished_and_comes_back_as_it_was
+                load_brings_back_blobs_that_were_dumped_elsewhere
+                load_puts_blobs_in_place_of_those_that_are_there
+                b5_load_refuses_a_blob_that_is_not_what_was_written
+            }
             dumps {
                 dump_comes_back_as_it_was
                 load_brings_back_what_was_dumped_elsewhere

@@ -4,6 +4,7 @@
 //! Whoever adds a case adds it to the table of contents below; the compiler complains of one that is missing.
 
 mod batches;
+mod blob_dumps;
 mod blobs;
 mod changes;
 mod dicts;

@@ -39,7 +39,7 @@ macro_rules! blobs {
 }
 
 /// The blob of a row, if the row is sound.
-fn read(row: &Row<'_>, name: &Name) -> Result<Blob> {
+pub(super) fn read(row: &Row<'_>, name: &Name) -> Result<Blob> {
     let odd = |detail: String| corrupt("blob", name.as_str(), 0, detail);
     let key: String = row.get(0).map_err(|error| odd(error.to_string()))?;
     let odd = |detail: String| odd(format!("key \"{key}\": {detail}"));
@@ -72,6 +72,9 @@ fn checksum_of(name: &Name, blob: &Blob) -> u32 {
     checksum::record(Kind::Blob, name.as_str(), *version, &said, 1, 1, metadata.as_bytes())
 }
 
+/// All of a name.
+pub(super) const ALL: &str = blobs!("WHERE blobs = ?1");
+
 const FIND: &str = blobs!("WHERE blobs = ?1 AND key = ?2");
 
 fn find(connection: &Connection, name: &Name, blobs: u64, key: &str) -> Result<Option<Blob>> {
@@ -81,7 +84,7 @@ fn find(connection: &Connection, name: &Name, blobs: u64, key: &str) -> Result<O
 }
 
 /// How blobs stand, and the one under a key.
-fn look(connection: &Connection, name: &Name, key: &str) -> Result<(Option<Head>, Option<Blob>)> {
+pub(super) fn look(connection: &Connection, name: &Name, key: &str) -> Result<(Option<Head>, Option<Blob>)> {
     let head = head(connection, name)?;
     let found = head.as_ref().map(|head| find(connection, name, head.id, key)).transpose()?;
     Ok((head, found.flatten()))
@@ -184,7 +187,8 @@ impl SqliteSession {
         (blobs, key, version, content, chunk, size, created_at, sha256, crc, metadata)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-    fn put_blob(&self, name: &Name, blobs: u64, blob: &Blob) -> Result<()> {
+    /// Puts what is known of a blob under its key, in place of what is there.
+    pub(super) fn put_blob(&self, name: &Name, blobs: u64, blob: &Blob) -> Result<()> {
         let crc = checksum_of(name, blob);
         let Blob { key, version, content, chunk, size, created_at, sha256, metadata } = blob;
         let values = params![blobs, key, version, content, chunk, size, created_at, sha256, crc, metadata];

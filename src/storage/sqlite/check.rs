@@ -11,7 +11,7 @@ use super::snapshot;
 const STRUCTURE: &str = "PRAGMA integrity_check(100)";
 
 /// What should never be: of which kind, and a statement that finds name, number, and what is wrong.
-const RULES: [(&str, &str); 29] = [
+const RULES: [(&str, &str); 37] = [
     (
         "stream",
         "SELECT s.name, s.version, 'its version is ' || s.version || ', and it has ' || count(e.version) || ' events'
@@ -56,6 +56,7 @@ const RULES: [(&str, &str); 29] = [
             max(ifnull((SELECT max(max(token, holder)) FROM lock), 0), ifnull((SELECT max(token) FROM share), 0),
                 ifnull((SELECT max(ticket) FROM ticket), 0), ifnull((SELECT max(token) FROM job), 0),
                 ifnull((SELECT max(revision) FROM schedule), 0),
+                ifnull((SELECT max(content) FROM blob), 0), ifnull((SELECT max(id) FROM blob_content), 0),
                 ifnull((SELECT max(revision) FROM projection), 0)) AS given) WHERE given > counted",
     ),
     (
@@ -159,6 +160,50 @@ const RULES: [(&str, &str); 29] = [
         "order of list",
         "SELECT ifnull(l.name, '?'), n.node, 'it is of no list, or beyond those that were made' FROM list_node n
         LEFT JOIN list l ON l.id = n.list WHERE l.id IS NULL OR n.node > l.last_node",
+    ),
+    (
+        "blobs",
+        "SELECT b.name, b.version, 'they should be ' || b.count || ', of ' || b.bytes || ' bytes, and are '
+            || count(o.key) || ', of ' || ifnull(sum(o.size), 0) FROM blobs b LEFT JOIN blob o ON o.blobs = b.id
+        GROUP BY b.id HAVING count(o.key) <> b.count OR ifnull(sum(o.size), 0) <> b.bytes",
+    ),
+    (
+        "blobs",
+        "SELECT b.name, max(o.version), 'one of them has this version, and they have had ' || b.version || ' changes'
+        FROM blobs b JOIN blob o ON o.blobs = b.id GROUP BY b.id HAVING max(o.version) > b.version",
+    ),
+    (
+        "blob",
+        "SELECT '?', o.version, 'its blobs are not there' FROM blob o
+        WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = o.blobs)",
+    ),
+    (
+        "blob",
+        "SELECT ifnull(b.name, '?'), max(o.version), 'key \"' || o.key || '\": another one has its content'
+        FROM blob o LEFT JOIN blobs b ON b.id = o.blobs GROUP BY o.content HAVING count(*) > 1",
+    ),
+    (
+        "blob",
+        "SELECT ifnull(b.name, '?'), o.version, 'key \"' || o.key || '\": its content is written, or is to be swept'
+        FROM blob o JOIN blob_content c ON c.id = o.content LEFT JOIN blobs b ON b.id = o.blobs",
+    ),
+    (
+        "chunk of blobs",
+        "SELECT ifnull(b.name, '?'), k.sequence, 'key \"' || o.key || '\": it has ' || o.size || ' bytes, and none there'
+        FROM blob o JOIN blob_chunk k
+            ON k.content = o.content AND k.sequence >= (o.size + max(o.chunk, 1) - 1) / max(o.chunk, 1)
+        LEFT JOIN blobs b ON b.id = o.blobs",
+    ),
+    (
+        "content of blobs",
+        "SELECT '?', c.id, 'it should have ' || (c.chunks - c.first) || ' chunks up to ' || c.chunks || ', and has '
+            || count(k.sequence) FROM blob_content c LEFT JOIN blob_chunk k ON k.content = c.id GROUP BY c.id
+        HAVING count(k.sequence) <> c.chunks - c.first OR ifnull(max(k.sequence) + 1, c.chunks) <> c.chunks",
+    ),
+    (
+        "chunk of blobs",
+        "SELECT '?', content, 'no blob has its content, and it is not to be swept' FROM blob_chunk
+        WHERE content NOT IN (SELECT content FROM blob UNION ALL SELECT id FROM blob_content) GROUP BY content",
     ),
     (
         "lock",

@@ -107,7 +107,8 @@ impl SqliteSession {
 
     const DROP_CHUNKS: &str = "DELETE FROM blob_chunk WHERE content = ?1 AND sequence < ?2";
 
-    fn drop_chunks(&self, content: u64, to: u64) -> Result<()> {
+    /// Removes the chunks of a content up to one.
+    pub(super) fn drop_chunks(&self, content: u64, to: u64) -> Result<()> {
         let mut statement = self.connection.prepare_cached(Self::DROP_CHUNKS).map_err(database)?;
         statement.execute(params![content, to]).map(drop).map_err(database)
     }

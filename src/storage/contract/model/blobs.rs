@@ -1,7 +1,7 @@
 //! What may happen to blobs, and that whoever sees one can read all of it.
 //!
-//! A content has a seed, of which its bytes follow, and which stands in place of its SHA-256. So what is read tells by itself what
-//! it must be, whatever was written meanwhile.
+//! A content has a seed, of which its bytes follow, and which is the first of them. So what is read tells by itself what it must be,
+//! whatever was written meanwhile.
 
 use millpond_actors::storage::blob::{
     Begin, Begun, Blob, Bytes, Finish, Query, Remove, Stored, Sweep, Write,
@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::super::stage::*;
 use super::Pair;
+use crate::digest::Digest;
 
 const BLOBS: [&str; 2] = ["b", "c"];
 const KEYS: [&str; 4] = ["a", "a1", "b", "ä"];
@@ -55,7 +56,8 @@ pub(super) fn blob_steps() -> impl Strategy<Value = BlobStep> {
 pub(super) struct Known {
     /// Each with how many chunks it has.
     begun: Vec<(u64, u64)>,
-    seen: Vec<(usize, Blob)>,
+    /// Each with its seed.
+    seen: Vec<(usize, Blob, u8)>,
 }
 
 fn seed(content: u64) -> u8 {
@@ -65,6 +67,14 @@ fn seed(content: u64) -> u8 {
 /// The bytes of a part of a content.
 fn bytes(seed: u8, sequence: u64, length: usize) -> Bytes {
     Bytes((0..length).map(|at| seed ^ (sequence as u8).wrapping_mul(7) ^ (at as u8) << 6).collect())
+}
+
+/// SHA-256 of so many whole chunks and a rest.
+fn sum(seed: u8, chunks: u64, rest: usize) -> [u8; 32] {
+    let mut digest = Digest::new();
+    (0..chunks).for_each(|sequence| digest.add(&bytes(seed, sequence, CHUNK as usize).0));
+    digest.add(&bytes(seed, chunks, rest).0);
+    digest.end()
 }
 
 impl Known {
@@ -113,7 +123,7 @@ impl Known {
                     rest: bytes(seed, chunks, *rest),
                     chunk: CHUNK,
                     size,
-                    sha256: [seed; 32],
+                    sha256: sum(seed, chunks, *rest),
                     metadata: size.is_multiple_of(2).then(|| format!("[{size}]")),
                     expected: *expected,
                 })
@@ -131,10 +141,10 @@ impl Known {
 }
 
 /// What of a blob has been read is what was written.
-fn check(blob: &Blob, from: u64, found: Vec<millpond_actors::error::Result<Bytes>>) {
+fn check(blob: &Blob, seed: u8, from: u64, found: Vec<millpond_actors::error::Result<Bytes>>) {
     for (sequence, chunk) in (from..).zip(found) {
         let length = blob.length_of(sequence) as usize;
-        assert_eq!(chunk, Ok(bytes(blob.sha256[0], sequence, length)), "chunk {sequence} of {blob:?}");
+        assert_eq!(chunk, Ok(bytes(seed, sequence, length)), "chunk {sequence} of {blob:?}");
     }
 }
 
@@ -152,16 +162,21 @@ pub(super) fn compare(pair: &mut Pair) {
             let found = pair.compare(|view| view.blob(&name(blobs), key, 0, 99));
             let Some((blob, chunks)) = found else { continue };
             assert_eq!(chunks.len() as u64, blob.chunks(), "all of {blob:?} is there");
-            check(&blob, 0, chunks);
-            if !pair.known.blobs.seen.contains(&(at, blob.clone())) {
-                pair.known.blobs.seen.push((at, blob));
+            let first = chunks.first().map(|chunk| chunk.as_ref().unwrap().0[0]);
+            let seed = first.unwrap_or_default();
+            let (whole, rest) = (blob.size / u64::from(CHUNK), (blob.size % u64::from(CHUNK)) as usize);
+            assert_eq!(blob.sha256, sum(seed, whole, rest), "what was written is {blob:?}");
+            check(&blob, seed, 0, chunks);
+            let seen = (at, blob, seed);
+            if !pair.known.blobs.seen.contains(&seen) {
+                pair.known.blobs.seen.push(seen);
             }
         }
     }
-    for (at, blob) in pair.known.blobs.seen.clone() {
+    for (at, blob, seed) in pair.known.blobs.seen.clone() {
         for (from, limit) in [(0, 99), (1, 2)] {
             let found = pair.compare(|view| view.blob_chunks(&name(BLOBS[at]), &blob, from, limit));
-            check(&blob, from, found.unwrap_or_default());
+            check(&blob, seed, from, found.unwrap_or_default());
         }
     }
 }

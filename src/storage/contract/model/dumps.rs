@@ -4,11 +4,13 @@ use millpond_actors::storage::Moment;
 
 use super::super::dumps::{dumped, load, records};
 use super::{Pair, fresh_memory};
+use crate::check::check;
 use crate::dump::{Dump, Load};
 
 impl Pair {
     /// Whatever has happened, nothing is wrong with either.
     fn check(&mut self) {
+        let now = self.now;
         self.both(|side| {
             let mut wrong = Vec::new();
             side.view.check(&mut |error| {
@@ -16,6 +18,8 @@ impl Pair {
                 true
             })?;
             assert_eq!(wrong, []);
+            let report = check(&mut *side.view, now)?;
+            assert_eq!(report.findings, []);
             Ok::<_, millpond_actors::error::Error>(())
         })
         .unwrap();

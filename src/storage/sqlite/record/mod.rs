@@ -1,5 +1,6 @@
 //! Records of a dump in the database: which primitive puts which of them back, a file each, and what of a dump no primitive reads.
 
+mod blobs;
 mod dicts;
 mod feeds;
 mod projections;
@@ -54,6 +55,9 @@ impl SqliteSession {
                 shelf::put_back(&mut Shelf(&self.connection), onto, name, *version)
             }
             Record::Item { list, item } => shelf::put_item_back(&mut Shelf(&self.connection), list, item),
+            Record::Blobs { name, version } => self.put_blobs(onto, name, *version),
+            Record::Blob { blobs, blob } => self.put_blob_back(blobs, blob),
+            Record::Chunk { blobs, key, sequence, data } => self.put_chunk_back(blobs, key, *sequence, data),
             Record::Projection { name, rows } => self.put_projection((onto, load.head), name, rows),
         }
     }

@@ -1,6 +1,7 @@
 //! What is SQLite's own: files, the sidecar, damage. What every database owes is tested in `storage/contract`.
 
 mod blob;
+mod blob_check;
 mod check;
 mod damage;
 mod dict;

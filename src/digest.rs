@@ -4,21 +4,21 @@ use sha2::Digest as _;
 
 /// SHA-256 of bytes that come one after the other.
 #[derive(Clone)]
-pub(super) struct Digest(sha2::Sha256);
+pub(crate) struct Digest(sha2::Sha256);
 
 impl Digest {
     /// Of nothing yet.
-    pub(super) fn new() -> Digest {
+    pub(crate) fn new() -> Digest {
         Digest(sha2::Sha256::new())
     }
 
     /// These come next.
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// Of all of them.
-    pub(super) fn end(self) -> [u8; 32] {
+    pub(crate) fn end(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 }
