@@ -16,7 +16,8 @@
 //! - **B5** no byte is given out that is not the one that was written there: a chunk has its checksum, the whole its SHA-256;
 //! - **B6** a blob is finished and removed in a batch with whatever else is in it, or not at all;
 //! - **B7** whoever reads goes on with the blob that he began with, or is told that it is gone;
-//! - **B8** writing and reading take as much memory as a few chunks have, however large the blob is.
+//! - **B8** writing and reading take as much memory as a few chunks have, however large the blob is; what a dump, a load or a
+//!   check takes does not grow with it either.
 
 mod batch;
 mod entries;

@@ -85,7 +85,8 @@ impl Store {
     ///   [appended to](Load::append).
     /// - **Tokens** go on far above all that the original had given, as in a [backup](Store::backup). Delays and times to live go by the
     ///   wall clock. A projection goes on where it was, if its events have the positions that they had.
-    /// - **Others wait**: it takes some ten seconds for a million records. Writes of this process and of others wait meanwhile, up to their
+    /// - **Others wait**: it takes some ten seconds for a million records, and with blobs as long as it takes to write their
+    ///   bytes. Writes of this process and of others wait meanwhile, up to their
     ///   call timeout, and are [`Error::Busy`](crate::Error::Busy) beyond that, which names this process; nothing of them is lost. Reads
     ///   go on, and see all of it at once. A lease whose time to live is shorter than that may be over behind it. The log grows by as much as is loaded, and is empty again behind it. Its memory does not
     ///   depend on how much it is, but for a few dozen bytes a stream. Into a store that is busy, load [a part](Load::only) at a time.
