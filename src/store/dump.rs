@@ -31,9 +31,9 @@ impl Store {
     ///
     /// Each line is an object with a `kind`. The first is `millpond` (format, store, time, counters), the last `end` (counts, CRC32C).
     /// A payload is `{"json": ...}` as it was stored, `{"text": "..."}` where that would not be a line, or `{"bincode": "..."}` in
-    /// Base64; a blob is a line with its size and SHA-256, and one with each of its pieces in Base64, which go out as they are read: a
-    /// few of them are in memory, however large it is. Times are milliseconds since 1970. `to` is written to on a thread of the store's own. If the future is dropped, the dump
-    /// is written to its end all the same.
+    /// Base64, as what is sealed is in `{"sealed": "..."}`; a blob is a line with its size and SHA-256, and one with each of its pieces
+    /// in Base64, which go out as they are read: a few of them are in memory, however large it is. Times are milliseconds since 1970.
+    /// `to` is written to on a thread of the store's own. If the future is dropped, the dump is written to its end all the same.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for what is no kind; [`Error::Corrupt`](crate::Error::Corrupt);
@@ -85,11 +85,12 @@ impl Store {
     ///   [appended to](Load::append).
     /// - **Tokens** go on far above all that the original had given, as in a [backup](Store::backup). Delays and times to live go by the
     ///   wall clock. A projection goes on where it was, if its events have the positions that they had.
-    /// - **Others wait**: it takes some ten seconds for a million records, and with blobs as long as it takes to write their
-    ///   bytes. Writes of this process and of others wait meanwhile, up to their
-    ///   call timeout, and are [`Error::Busy`](crate::Error::Busy) beyond that, which names this process; nothing of them is lost. Reads
-    ///   go on, and see all of it at once. A lease whose time to live is shorter than that may be over behind it. The log grows by as much as is loaded, and is empty again behind it. Its memory does not
-    ///   depend on how much it is, but for a few dozen bytes a stream. Into a store that is busy, load [a part](Load::only) at a time.
+    /// - **Others wait**: it takes some ten seconds for a million records, and with blobs as long as it takes to write their bytes. Writes
+    ///   of this process and of others wait meanwhile, up to their call timeout, and are [`Error::Busy`](crate::Error::Busy) beyond that,
+    ///   which names this process; nothing of them is lost. Reads go on, and see all of it at once. A lease whose time to live is shorter
+    ///   than that may be over behind it. The log grows by as much as is loaded, and is empty again behind it. Its memory does not depend
+    ///   on how much it is, but for a few dozen bytes a stream or an item of a list. Into a store that is busy, load
+    ///   [a part](Load::only) at a time.
     ///
     /// If the future is dropped before the turn was there, nothing is loaded; behind that it is finished all the same.
     ///

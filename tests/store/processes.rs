@@ -148,7 +148,7 @@ fn as_a_child() {
                 .map(|change| format!("{} {}", change.name(), change.sequence().unwrap_or_default())),
             ["close"] => store.close().map(|()| "closed".to_owned()),
             // Nobody closes or drops it.
-            ["forget"] => break std::mem::forget(store),
+            ["forget"] => return std::mem::forget(store),
             _ => drawer.does(&store, &words).unwrap_or_else(|| panic!("{line}")),
         };
         match answer {
