@@ -200,3 +200,19 @@ fn a_node_that_counts_what_is_not_there_is_not_believed() {
     assert_eq!(Node::from_bytes(&[0, 1]), None);
     assert_eq!(Node::from_bytes(&[2]), None);
 }
+
+#[test]
+fn li2_whoever_pushes_leaves_full_nodes_behind() {
+    for back in [true, false] {
+        let (mut kept, mut root) = (Kept::default(), Root::default());
+        for n in 1..=5_000 {
+            let at = if back { root.count } else { 0 };
+            root.insert(&mut kept, at, &[n]).unwrap();
+        }
+        let leaves = 5_000_usize.div_ceil(MOST);
+        assert_eq!(kept.nodes.len(), leaves + 1, "all leaves are full but the last, under one node");
+        let Node::Inner(children) = kept.read(root.node).unwrap() else { panic!("it has levels") };
+        let full = children.iter().filter(|child| child.count == MOST as u64).count();
+        assert_eq!((full, children.len()), (leaves - 1, leaves));
+    }
+}
