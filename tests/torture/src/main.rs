@@ -64,8 +64,8 @@ fn run(arguments: &[String]) -> Result<bool> {
             stopped::child::live(file.as_ref(), who.parse()?, next.parse()?, timeout_ms.parse()?)?;
             Ok(true)
         }
-        [name, file, times, careless] if name == counters::CHILD => {
-            counters::child::live(file.as_ref(), times.parse()?, careless.parse()?)?;
+        [name, file, times, lanes, careless] if name == counters::CHILD => {
+            counters::child::live(file.as_ref(), times.parse()?, lanes.parse()?, careless.parse()?)?;
             Ok(true)
         }
         [name, file, seed, waves, spoilt] if name == overload::CHILD => {

@@ -55,7 +55,7 @@ const USAGE: &str = "usage:
                   [--mutant sure|forgetful|vague|blind|sick]
   torture stopped [--seed N] [--rounds N] [--mutant misnamed|blind|frozen|sure|forgetful]
   torture fairness [--seed N] [--seconds N] [--mutant plain|starved|forgetful]
-  torture counters [--seed N] [--times N] [--processes N] [--mutant careless|twice]
+  torture counters [--seed N] [--times N] [--lanes N] [--processes N] [--mutant careless|twice]
   torture overload [--seed N] [--waves N] [--mutant ungated|idle|stuck|sure|forgetful]
   torture failpoints [--seed N] [--rounds N] [--mutant forgetful|sure|unreached|lasting]
   torture sim     [--seed N] [--hours N] [--minutes N] [--again N] [--world N] [--trace FILE]
@@ -175,7 +175,7 @@ options! {
     full: writes, stride, seconds = limit;
     stopped: rounds, timed;
     fairness: seconds, timed;
-    counters: times, processes, timed;
+    counters: times, lanes, processes, timed;
     overload: waves, timed;
     failpoints: rounds;
     files: flips, contents, stride = some, seconds = limit, lanes = some;

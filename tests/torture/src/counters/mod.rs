@@ -1,7 +1,7 @@
 //! Processes that all count one number of one dict up: is every time counted, and are several of them as fast as one?
 //!
 //! Promise: A4; row L11 of what the reference store gets wrong, in which two processes on one dict fall to a hundredth of the speed of
-//! one. One, two, and as many as are asked for, each phase on a file of its own; every other time by `increment`, else by `update`.
+//! one. One, two, and as many as are asked for, each phase on a file of its own; mostly by `increment`, now and then by `update`.
 
 pub mod child;
 
@@ -22,6 +22,9 @@ pub const CHILD: &str = "counters-child";
 const DICT: &str = "counters";
 const KEY: &str = "n";
 
+/// Each so-manieth time by reading and replacing, which is tried again if somebody else was faster.
+const UPDATES: u64 = 1_000;
+
 /// How long a phase may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -36,6 +39,8 @@ pub struct Settings {
     pub seed: u64,
     /// How many times each counts.
     pub times: u64,
+    /// How many threads of each count at once.
+    pub lanes: u64,
     /// How many processes there are in the last phase.
     pub processes: usize,
     /// How the run or its evidence is spoilt.
@@ -46,7 +51,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { seed: 1, times: 1_000, processes: 8, mutant: None, timed: true }
+        Settings { seed: 1, times: 1_000, lanes: 1, processes: 8, mutant: None, timed: true }
     }
 }
 
@@ -127,6 +132,7 @@ fn count(program: &Path, settings: &Settings, processes: usize, file: &Path) -> 
         CHILD.to_owned(),
         file.to_str().ok_or("the folder's name is not a text")?.to_owned(),
         settings.times.to_string(),
+        settings.lanes.to_string(),
         (settings.mutant == Some(Mutant::Careless)).to_string(),
     ];
     let hear = |crew: &Crew, word: &str| -> Result<()> {
