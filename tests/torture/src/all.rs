@@ -72,7 +72,7 @@ const PROGRAMS: &[Row] = &[
     ("full", ["--writes 20 --stride 4", "--writes 120", "--writes 300"]),
     ("stopped", ["--rounds 6", "--rounds 100", "--rounds 1000"]),
     ("fairness", ["--seconds 9", "--seconds 120", "--seconds 1200"]),
-    ("counters", ["--times 300", "--times 10000", "--times 100000"]),
+    ("counters", ["--times 300 --lanes 4", "--times 10000", "--times 100000"]),
     ("overload", ["--waves 20", "--waves 300", "--waves 3000"]),
     ("sim", ["--hours 1", "--hours 120", "--hours 2000"]),
     ("failpoints", ["--rounds 1", "--rounds 20", "--rounds 200"]),

@@ -12,7 +12,7 @@ fn program() -> &'static Path {
 }
 
 fn short() -> Settings {
-    Settings { times: 200, processes: 4, timed: false, ..Settings::default() }
+    Settings { times: 200, lanes: 2, processes: 4, timed: false, ..Settings::default() }
 }
 
 #[test]
