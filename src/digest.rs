@@ -1,5 +1,7 @@
 //! SHA-256, and the only file that names who computes it.
 
+use std::fmt::Write as _;
+
 use sha2::Digest as _;
 
 /// SHA-256 of bytes that come one after the other.
@@ -21,4 +23,13 @@ impl Digest {
     pub(crate) fn end(self) -> [u8; 32] {
         self.0.finalize().into()
     }
+}
+
+/// A sum as people write it: 64 hexadecimal digits.
+pub(crate) fn hex(sum: &[u8; 32]) -> String {
+    sum.iter().fold(String::new(), |mut text, byte| {
+        // A text takes whatever is written.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -580,7 +580,6 @@ fn items(count: u64) -> String {
     if count == 1 { "1 item".to_owned() } else { format!("{count} items") }
 }
 
-/// What is under a key of a dict, for [`Error::EntryConflict`].
 /// What is under a key, for [`Error::EntryConflict`] and [`Error::BlobConflict`].
 fn found(version: Option<u64>) -> String {
     version.map_or_else(|| "there is nothing".to_owned(), |version| format!("it has version {version}"))

@@ -1,7 +1,5 @@
 //! What is known of a blob beside its bytes, and what is said about it when it is written.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,7 +10,7 @@ use millpond_actors::storage::Data;
 pub(super) use millpond_actors::storage::blob::Blob as Record;
 use millpond_actors::storage::dict::Expected;
 
-use crate::codec;
+use crate::{codec, digest};
 
 /// What is known of a blob beside its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +56,7 @@ impl Blob {
     /// The same as people write it: 64 hexadecimal digits.
     #[must_use]
     pub fn sha256_hex(&self) -> String {
-        self.sha256.iter().fold(String::new(), |mut text, byte| {
-            // A text takes whatever is written.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        digest::hex(&self.sha256)
     }
 
     /// When it was finished, in milliseconds since 1970, as the wall clock showed it.

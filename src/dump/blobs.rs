@@ -1,7 +1,6 @@
 //! Blobs in a dump: each with its chunks, one behind the other. What is not finished is not there, nor what is to be swept.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
@@ -15,7 +14,7 @@ use super::payload::{bytes_of, text_of};
 use super::subjects::ByName;
 use super::{Order, Section, Sink, Source, go_on, words};
 use crate::codec::{check_json, from_line, to_json};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 
 pub(super) struct Blobs;
 
@@ -185,15 +184,6 @@ fn sum_of(text: &str) -> Option<[u8; 32]> {
     <[u8; 32]>::try_from(bytes).ok().filter(|_| digits.len() == 64)
 }
 
-/// And the text of a sum.
-fn text_of_sum(sum: &[u8; 32]) -> String {
-    sum.iter().fold(String::new(), |mut text, byte| {
-        // A text takes whatever is written.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// The line of blobs, a blob or a chunk.
 pub(super) fn line(record: &Record) -> Result<String> {
     match record {
@@ -210,7 +200,7 @@ pub(super) fn line(record: &Record) -> Result<String> {
                 version: *version,
                 size: *size,
                 chunk: *chunk,
-                sha256: text_of_sum(sha256).into(),
+                sha256: digest::hex(sha256).into(),
                 created_at: *created_at,
                 metadata: metadata.clone(),
             };

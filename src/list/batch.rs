@@ -102,9 +102,5 @@ impl Batch {
 fn arriving(runtime: &Runtime, list: Name, operation: impl Apply) -> Part {
     let post = runtime.post().clone();
     // Also after an error: it may be there all the same.
-    part(operation, move || post.tell::<ListActor, _>(&list, Arrived))
-}
-
-fn part<O: Apply>(operation: O, then: impl FnOnce() + Send + 'static) -> Part {
-    Part::new(operation, move |_| then())
+    Part::new(operation, move |_| post.tell::<ListActor, _>(&list, Arrived))
 }

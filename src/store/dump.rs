@@ -18,7 +18,8 @@ impl Store {
     ///
     /// - **What is in it**: streams with their events, those that were deleted and closed too; subjects whose keys were destroyed, and
     ///   the keys of the others only if [asked for](Dump::with_keys); logs and channels with their retention and their durable
-    ///   subscriptions; queues with their options, schedules and jobs; dicts; blobs with their bytes; how far projections have come. A
+    ///   subscriptions; queues with their options, schedules and jobs; dicts with their indexes, and how they are
+    ///   sealed; lists; blobs with their bytes; how far projections have come. A
     ///   job that somebody works on is dumped as one that waits.
     /// - **What is not**: what belongs to a process (locks, claims, who is registered, the changes that somebody watches), what can be
     ///   made anew (snapshots), what is over (values of dicts), blobs that are not finished, and [tables of your own](crate::Sql).

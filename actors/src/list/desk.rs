@@ -96,14 +96,12 @@ impl Desk {
     pub(super) fn give_back(self: &Arc<Self>, back: Back) {
         let items = vec![NewItem { data: back.item.data.clone(), schema: back.item.schema }];
         let insert = Insert { list: self.name.clone(), at: At::End(back.end), items };
-        let (desk, stay) = (Arc::clone(self), back.stay.clone());
-        self.writer.apply(insert, None, move |inserted| {
-            match inserted {
-                Ok(_) => desk.changed(),
-                Err(error) if error.may_pass() => desk.tell(GiveBackAgain(back)),
-                Err(_) => {}
-            }
-            drop(stay);
+        let desk = Arc::clone(self);
+        // It is held until then, so that its actor stays.
+        self.writer.apply(insert, None, move |inserted| match inserted {
+            Ok(_) => desk.changed(),
+            Err(error) if error.may_pass() => desk.tell(GiveBackAgain(back)),
+            Err(_) => drop(back),
         });
     }
 
@@ -156,10 +154,12 @@ fn hand_out(
     left
 }
 
-/// An item on its way back.
+/// An item, and the way back.
+#[derive(Clone)]
 pub(super) struct Back {
     end: End,
     item: Arc<Item>,
+    #[allow(dead_code, reason = "held for its count")]
     stay: Stay,
 }
 
@@ -169,32 +169,31 @@ pub(super) struct Back {
 /// who goes away takes nothing along.
 pub struct Popped {
     desk: Arc<Desk>,
-    item: Arc<Item>,
-    back: Option<Back>,
+    back: Back,
+    kept: bool,
 }
 
 impl Popped {
     fn new(desk: Arc<Desk>, stay: Stay, end: End, item: Item) -> Popped {
-        let item = Arc::new(item);
-        Popped { desk, item: Arc::clone(&item), back: Some(Back { end, item, stay }) }
+        Popped { desk, back: Back { end, item: Arc::new(item), stay }, kept: false }
     }
 
     /// What it holds.
     #[must_use]
     pub fn data(&self) -> &Data {
-        &self.item.data
+        &self.back.item.data
     }
 
     /// It is its caller's now.
     pub fn keep(mut self) {
-        self.back = None;
+        self.kept = true;
     }
 }
 
 impl Drop for Popped {
     fn drop(&mut self) {
-        if let Some(back) = self.back.take() {
-            self.desk.give_back(back);
+        if !self.kept {
+            self.desk.give_back(self.back.clone());
         }
     }
 }

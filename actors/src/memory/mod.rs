@@ -2,8 +2,8 @@
 //!
 //! It is written to be obviously right rather than fast. Several sessions joined to one [`Memory`] behave as
 //! several processes; one that is dropped without leaving is dead at once. Files in reading order: the tables
-//! (`table`, `store`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `subscription`,
-//! `queue`, `job`, `change`, `record`), and who does it (`session`, `view`, `bell`).
+//! (`table`, `store`, `tables`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `subscription`,
+//! `queue`, `job`, `dict`, `dict_index`, `list`, `blob`, `change`, `record`), and who does it (`session`, `view`, `bell`).
 
 pub mod faults;
 

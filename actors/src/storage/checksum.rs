@@ -10,26 +10,26 @@ pub enum Kind {
     Event = 1,
     /// A snapshot of a stream.
     Snapshot = 2,
+    /// A job of a queue; its key is its type.
+    Job = 3,
     /// A record of a log.
     Log = 5,
     /// A message of a channel.
     Channel = 6,
-    /// A job of a queue; its key is its type.
-    Job = 3,
     /// A schedule of a queue; its type is its name and all that it says beside the data.
     Schedule = 7,
     /// The key of a subject.
     Subject = 8,
     /// An entry of a dict; its key is its type.
     Entry = 9,
-    /// An item of a list.
-    Item = 13,
-    /// A node of the order of a list.
-    Order = 14,
     /// A blob; its type is its key and all that it says beside the metadata, which are its data.
     Blob = 11,
     /// A chunk of a blob; its name is the number of its content.
     Chunk = 12,
+    /// An item of a list.
+    Item = 13,
+    /// A node of the order of a list.
+    Order = 14,
     /// An index of a dict; its sequence is the dict's row, its type the path.
     Index = 20,
     /// How a dict is sealed.

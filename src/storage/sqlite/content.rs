@@ -175,8 +175,8 @@ impl SqliteSession {
 const CHUNKS: &str = "SELECT sequence, crc, data FROM blob_chunk
     WHERE content = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3";
 
-/// Up to so many chunks of a blob from one on, as long as there is one after the other; `missing` says what the first that is not
-/// there is. Within a snapshot.
+/// Up to so many chunks of a blob from one on, as long as there is one after the other; the first that is not
+/// there is an error. Within a snapshot.
 pub(super) fn chunks(
     connection: &Connection,
     name: &Name,

@@ -15,7 +15,6 @@
 //! | `feed`, `messages` | logs and channels: what is written of them, and how they are read |
 //! | `queue`, `job`, `backlog` | queues: what is done to them, the rows of jobs, what is read of them |
 //! | `schedule` | what is pushed to a queue again and again |
-//! | `dict` | dicts and their entries |
 //! | `list` | lists, their items, and the nodes of their order |
 //! | `blob`, `content` | blobs: what is under each key and how it is read, the chunks of what it holds |
 //! | `dict`, `dict_index`, `dict_page`, `dict_seal` | dicts and their entries, what is indexed of them, how they are read page by page, which are sealed |

@@ -2,16 +2,17 @@
 //!
 //! A database says how a row is found and kept ([`Looks`], [`Shelves`]); what an operation means is here, once for all of them.
 
-use super::super::order::{Look, Node, Nodes, Root};
+use std::ops::Deref;
+
 use super::{
-    Insert, Inserted, Item, Move, Moved, NewItem, Page, Query, Remove, Removed, Replace, Replaced, Take,
-    Taken, Trim, Trimmed, clamped, within,
+    At, End, Insert, Inserted, Item, Move, Moved, NewItem, Page, Query, Remove, Removed, Replace, Replaced,
+    Take, Taken, Trim, Trimmed, clamped, within,
 };
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::change::{Changed, Primitive};
-use crate::storage::list::{At, End};
+use crate::storage::order::{Look, Node, Nodes, Root};
 use crate::storage::record::{self, Base, Onto, Put, Refusal};
 
 /// The row of a list.
@@ -92,17 +93,7 @@ struct Of<S> {
     list: u64,
 }
 
-impl<S: Looks> Look for Of<&S> {
-    fn read(&self, node: u64) -> Result<Node> {
-        self.shelves.node(&self.name, self.list, node)
-    }
-
-    fn odd(&self, node: u64) -> Error {
-        odd(&self.name, node)
-    }
-}
-
-impl<S: Looks> Look for Of<&mut S> {
+impl<S: Deref<Target: Looks>> Look for Of<S> {
     fn read(&self, node: u64) -> Result<Node> {
         self.shelves.node(&self.name, self.list, node)
     }
@@ -409,11 +400,4 @@ pub fn page(looks: &impl Looks, query: &Query) -> Result<Page> {
         items.push(item);
     }
     Ok(Page { first, items, count })
-}
-
-/// Where an end is.
-impl From<End> for At {
-    fn from(end: End) -> At {
-        At::End(end)
-    }
 }
