@@ -22,6 +22,7 @@ pub mod reply;
 
 pub mod storage;
 
+pub mod engine;
 pub mod memory;
 pub mod reader;
 pub mod writer;

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -27,6 +28,17 @@ impl Name {
         Ok(Name(Arc::from(text)))
     }
 
+    /// What is before all names, and is none.
+    pub(crate) fn least() -> Name {
+        Name(Arc::from(""))
+    }
+
+    /// What is to be compared with names, be it one or not; or has been checked already.
+    #[must_use]
+    pub fn unchecked(text: &str) -> Name {
+        Name(Arc::from(text))
+    }
+
     /// The name as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -38,6 +50,11 @@ impl Name {
     pub fn category(&self) -> &str {
         category(&self.0)
     }
+}
+
+/// All names behind a text, which may be none; all there are if there is no text.
+pub(crate) fn behind(text: Option<&str>) -> (Bound<Name>, Bound<Name>) {
+    (text.map_or(Bound::Unbounded, |text| Bound::Excluded(Name::unchecked(text))), Bound::Unbounded)
 }
 
 /// The category of a stream of this name; see [`Name::category`].

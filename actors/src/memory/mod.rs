@@ -1,36 +1,12 @@
 //! The contract in plain maps: a store that lives as long as its process, and the yardstick of the suite.
 //!
-//! It is written to be obviously right rather than fast. Several sessions joined to one [`Memory`] behave as
-//! several processes; one that is dropped without leaving is dead at once. Files in reading order: the tables
-//! (`table`, `store`, `tables`), what is done to them (`process`, `lock`, `stream`, `import`, `snapshot`, `feed`, `subscription`,
-//! `queue`, `job`, `dict`, `dict_index`, `list`, `blob`, `change`, `record`), and who does it (`session`, `view`, `bell`).
+//! The tables, and what is done to them, are the [`engine`](crate::engine)'s; here is who does it (`session`, `view`, `bell`). Several
+//! sessions joined to one [`Memory`] behave as several processes; one that is dropped without leaving is dead at once.
 
 pub mod faults;
 
 mod bell;
-mod blob;
-mod change;
-mod dict;
-mod dict_index;
-mod erase;
-mod feed;
-mod import;
-mod job;
-mod list;
-mod lock;
-mod process;
-mod projection;
-mod queue;
-mod record;
-mod schedule;
 mod session;
-mod snapshot;
-mod store;
-mod stream;
-mod subject;
-mod subscription;
-mod table;
-mod tables;
 mod view;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -38,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use self::bell::Belfry;
 use self::faults::Faults;
 use self::session::MemorySession;
-use self::store::Store;
 use self::view::MemoryView;
+use crate::engine::Store;
 use crate::error::{Occupant, Result};
 use crate::storage::filter::Fields;
 use crate::storage::{self, Backend, Identity, Moment, Session, View};
@@ -51,10 +27,32 @@ pub struct Memory(Arc<Shared>);
 /// What the processes of one store share.
 #[derive(Debug, Default)]
 struct Shared {
-    store: Mutex<Store>,
+    store: Mutex<Sides>,
     turn: Turn,
     belfry: Belfry,
     faults: Faults,
+}
+
+/// All tables, twice: a reader and a transaction each look things up in the plainest way.
+#[derive(Debug, Default)]
+struct Sides {
+    /// What readers see.
+    committed: Store,
+    /// What the transaction sees.
+    working: Store,
+}
+
+impl Sides {
+    /// The transaction's writes become visible to readers, all at once.
+    fn commit(&mut self) {
+        self.working.commit_to(&mut self.committed);
+    }
+
+    /// For what no transaction is asked about.
+    fn both(&mut self, change: impl Fn(&mut Store)) {
+        change(&mut self.committed);
+        change(&mut self.working);
+    }
 }
 
 impl Memory {
@@ -68,7 +66,7 @@ impl Memory {
     #[must_use]
     pub fn reading(fields: Fields) -> Memory {
         let memory = Memory::new();
-        memory.0.store().fields = fields;
+        memory.0.store().both(|store| store.fields = fields);
         memory
     }
 
@@ -84,8 +82,9 @@ impl Memory {
     #[cfg(any(test, feature = "testing"))]
     pub fn bury(&self, process: u64, now: Moment) {
         let mut store = self.0.store();
-        let undertaker = store::Caller { process: 0, boot: Arc::from(store.boot.as_str()), now };
-        store.bury(&undertaker, process);
+        let undertaker =
+            crate::engine::Caller { process: 0, boot: Arc::from(store.working.boot.as_str()), now };
+        store.working.bury(&undertaker, process);
         store.commit();
     }
 }
@@ -119,7 +118,7 @@ impl Shared {
     /// The tables. Held for one call at a time, never over two.
     ///
     /// A panic in between is a test's doing; the session's rollback puts the tables right.
-    fn store(&self) -> MutexGuard<'_, Store> {
+    fn store(&self) -> MutexGuard<'_, Sides> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

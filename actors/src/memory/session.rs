@@ -3,11 +3,11 @@
 use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
-use super::Shared;
 use super::faults::OnApply;
-use super::store::{Caller, Store};
+use super::{Shared, Sides};
+use crate::engine::{Caller, Operates, Store};
 use crate::error::{Error, Occupant, Result};
-use crate::storage::{Bell, Compacted, Identity, Moment, Presence, Session, Standing, Turn};
+use crate::storage::{Bell, Compacted, Identity, Moment, Presence, Session, Standing, Turn, batch};
 
 /// One process of the store. Dropped without leaving, it is dead at once.
 #[derive(Debug)]
@@ -37,11 +37,13 @@ impl MemorySession {
     pub(super) fn join(shared: Arc<Shared>, identity: &Identity, now: &dyn Fn() -> Moment) -> MemorySession {
         let mut store = shared.store();
         let now = now();
-        store.last_process += 1;
-        let process = store.last_process;
-        store.boot.clone_from(&identity.boot);
-        store.living.insert(process);
-        store.register_at_once(process, identity, now);
+        let process = store.working.last_process + 1;
+        store.both(|store| {
+            store.last_process = process;
+            store.boot.clone_from(&identity.boot);
+            store.living.add(process);
+            store.register_at_once(process, identity, now);
+        });
         drop(store);
         shared.belfry.alarm();
         MemorySession {
@@ -81,20 +83,22 @@ impl MemorySession {
     }
 
     /// The tables and who writes to them, if a transaction is open.
-    pub(super) fn transaction(&self) -> Result<(MutexGuard<'_, Store>, &Caller)> {
+    pub(super) fn transaction(&self) -> Result<(MutexGuard<'_, Sides>, &Caller)> {
         let caller = self.open.as_ref().ok_or_else(|| storage("no transaction is open"))?;
         Ok((self.shared.store(), caller))
     }
+}
 
-    /// Runs one operation within the transaction, and the fault that was asked for, if any.
-    pub(super) fn operate<T>(&mut self, run: impl FnOnce(&mut Store, &Caller) -> Result<T>) -> Result<T> {
+impl Operates for MemorySession {
+    /// Once: everything is here. And the fault that was asked for, if any.
+    fn operate<T>(&mut self, mut run: impl FnMut(&mut Store, &Caller) -> Result<T>) -> Result<T> {
         let fault = self.shared.faults.on_apply();
         #[allow(clippy::panic, reason = "asked for by a test")]
         if matches!(fault, Some(OnApply::Panic)) {
             panic!("a panic was asked for");
         }
         let (mut store, caller) = self.transaction()?;
-        let outcome = run(&mut store, caller);
+        let outcome = run(&mut store.working, caller);
         drop(store);
         match fault {
             Some(OnApply::Fail(error)) => Err(error),
@@ -104,6 +108,14 @@ impl MemorySession {
             }
             _ => outcome,
         }
+    }
+
+    fn asks_for(&mut self, ttl_ms: u64) {
+        self.least_ttl_ms = self.least_ttl_ms.min(ttl_ms);
+    }
+
+    fn apply_batch(&mut self, batch: &batch::Batch) -> Result<batch::Applied> {
+        batch::apply(self, batch)
     }
 }
 
@@ -135,16 +147,23 @@ impl Session for MemorySession {
         let shared = Arc::clone(&self.shared);
         let mut store = shared.store();
         let mut standing = Standing::Good;
-        if store.processes.get(&self.process).is_none() {
-            self.process = store.register_anew(self.process, &self.identity, now, self.last_group);
+        if store.working.processes.get(&self.process).is_none() {
+            let (old, new) = (self.process, store.working.last_process + 1);
+            store.both(|store| {
+                store.last_process = new;
+                store.living.remove(old);
+                store.living.add(new);
+            });
+            store.working.register(new, &self.identity, now, self.last_group);
+            self.process = new;
             standing = Standing::Lapsed;
         }
         let me = self.caller(now);
-        if store.stand(&me, self.least_ttl_ms) == Standing::Lapsed {
+        if store.working.stand(&me, self.least_ttl_ms) == Standing::Lapsed {
             standing = Standing::Lapsed;
         }
         if self.newcomer {
-            store.bury_the_dead(&me);
+            store.working.bury_the_dead(&me);
         }
         drop(store);
         self.open = Some(me);
@@ -156,11 +175,11 @@ impl Session for MemorySession {
     }
 
     fn savepoint(&mut self) -> Result<()> {
-        self.transaction().map(|(mut store, _)| store.savepoint())
+        self.transaction().map(|(mut store, _)| store.working.savepoint())
     }
 
     fn end_savepoint(&mut self, keep: bool) -> Result<()> {
-        self.transaction().map(|(mut store, _)| store.end_savepoint(keep))
+        self.transaction().map(|(mut store, _)| store.working.end_savepoint(keep))
     }
 
     fn commit(&mut self, group: u64) -> Result<()> {
@@ -168,11 +187,11 @@ impl Session for MemorySession {
         let fault = self.shared.faults.on_commit();
         let mut store = self.shared.store();
         if fault.as_ref().is_none_or(|(_, applied)| *applied) {
-            store.beat(&me, group);
+            store.working.beat(&me, group);
             store.commit();
             self.newcomer = false;
         } else {
-            store.rollback();
+            store.working.rollback();
         }
         drop(store);
         self.open = None;
@@ -187,12 +206,12 @@ impl Session for MemorySession {
     }
 
     fn position(&self) -> u64 {
-        self.shared.store().head()
+        self.shared.store().committed.head()
     }
 
     fn rollback(&mut self) {
         if self.open.take().is_some() {
-            self.shared.store().rollback();
+            self.shared.store().working.rollback();
         }
     }
 
@@ -209,7 +228,7 @@ impl Session for MemorySession {
 
     fn last_group(&mut self) -> Result<u64> {
         let (store, me) = self.transaction()?;
-        Ok(store.processes.get(&me.process).map_or(0, |row| row.last_group))
+        Ok(store.working.processes.get(&me.process).map_or(0, |row| row.last_group))
     }
 
     fn ring(&self) {
@@ -248,8 +267,9 @@ impl Session for MemorySession {
         let me = self.caller(now);
         let mut store = self.shared.store();
         // A group like any other at its start: what had expired is passed on before the rest is given up.
-        store.stand(&me, self.least_ttl_ms);
-        store.leave(&me);
+        store.working.stand(&me, self.least_ttl_ms);
+        store.both(|store| store.living.remove(me.process));
+        store.working.leave(&me);
         store.commit();
         drop(store);
         self.left = true;
@@ -261,7 +281,7 @@ impl Session for MemorySession {
 impl Drop for MemorySession {
     fn drop(&mut self) {
         self.rollback();
-        self.shared.store().living.remove(&self.process);
+        self.shared.store().both(|store| store.living.remove(self.process));
         self.shared.turn.leave(self.seat);
         if !self.left {
             self.shared.belfry.alarm();

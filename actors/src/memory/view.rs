@@ -1,21 +1,19 @@
 //! Reading in memory: each call looks at the committed side, under the one lock, so that it sees one moment.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Shared;
-use super::list::Committed;
-use super::store::Store;
+use super::{Shared, Sides};
+use crate::engine::Store;
 use crate::error::{Error, Result};
 use crate::name::Name;
 use crate::storage::change::Change;
 use crate::storage::list::shelf;
 use crate::storage::lock::Line;
 use crate::storage::projection::Standing;
-use crate::storage::queue::{self, Numbers, Outlook, State};
+use crate::storage::queue::{self, Numbers, Outlook};
 use crate::storage::schedule::Schedule;
 use crate::storage::snapshot::Kept;
 use crate::storage::stream::{Head, Page, Query, Recorded};
@@ -30,72 +28,72 @@ pub(super) struct MemoryView(pub(super) Arc<Shared>);
 
 impl View for MemoryView {
     fn events(&mut self, query: &Query) -> Result<Page> {
-        Ok(self.0.store().page(query))
+        Ok(self.0.store().committed.page(query))
     }
 
     fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
         self.0.faults.on_find()?;
-        Ok(self.0.store().event_of(id))
+        Ok(self.0.store().committed.event_of(id))
     }
 
     fn stream(&mut self, name: &Name) -> Result<Option<Head>> {
-        Ok(self.0.store().stream_head(name))
+        Ok(self.0.store().committed.stream_head(name))
     }
 
     fn head(&mut self) -> Result<u64> {
-        Ok(self.0.store().head())
+        Ok(self.0.store().committed.head())
     }
 
     fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
-        Ok(self.0.store().snapshot(stream))
+        Ok(self.0.store().committed.snapshot(stream))
     }
 
     fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
-        Ok(self.0.store().subject(name))
+        Ok(self.0.store().committed.subject(name))
     }
 
     fn list_page(&mut self, query: &list::Query) -> Result<list::Page> {
-        shelf::page(&Committed(&self.0.store()), query)
+        shelf::page(&self.0.store().committed, query)
     }
 
     fn list(&mut self, name: &Name) -> Result<Option<list::Head>> {
-        Ok(self.0.store().list_head(name))
+        Ok(self.0.store().committed.list_head(name))
     }
 
     fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<list::Head>> {
-        Ok(self.0.store().list_list(after, limit))
+        Ok(self.0.store().committed.list_list(after, limit))
     }
 
     fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dict::Entry>> {
-        Ok(self.0.store().dict_entry(dict, key, now))
+        Ok(self.0.store().committed.dict_entry(dict, key, now))
     }
 
     fn dict_page(&mut self, query: &dict::Query, now: Moment) -> Result<dict::Page> {
-        self.0.store().dict_page(query, now)
+        self.0.store().committed.dict_page(query, now)
     }
 
     fn dict_kept(&mut self, dict: &Name) -> Result<Option<dict::Kept>> {
-        Ok(self.0.store().dict_kept(dict))
+        Ok(self.0.store().committed.dict_kept(dict))
     }
 
     fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dict::Index>> {
-        Ok(self.0.store().dict_indexes(dict))
+        Ok(self.0.store().committed.dict_indexes(dict))
     }
 
     fn dict_ways(&mut self, query: &dict::Query) -> Result<Vec<filter::plan::Standing>> {
-        self.0.store().dict_ways(query)
+        self.0.store().committed.dict_ways(query)
     }
 
     fn dict_stamp(&mut self, name: &Name) -> Result<Option<(u64, u64)>> {
-        Ok(self.0.store().dict_stamp(name))
+        Ok(self.0.store().committed.dict_stamp(name))
     }
 
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dict::Head>> {
-        Ok(self.0.store().dict_head(name, now))
+        Ok(self.0.store().committed.dict_head(name, now))
     }
 
     fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dict::Head>> {
-        Ok(self.0.store().dict_list(after, limit, now))
+        Ok(self.0.store().committed.dict_list(after, limit, now))
     }
 
     fn blob(
@@ -105,7 +103,7 @@ impl View for MemoryView {
         from: u64,
         chunks: u32,
     ) -> Result<Option<(blob::Blob, blob::Chunks)>> {
-        Ok(self.0.store().blob(blobs, key, from, chunks))
+        Ok(self.0.store().committed.blob(blobs, key, from, chunks))
     }
 
     fn blob_chunks(
@@ -115,35 +113,35 @@ impl View for MemoryView {
         from: u64,
         chunks: u32,
     ) -> Result<Option<blob::Chunks>> {
-        Ok(self.0.store().blob_chunks(blobs, blob, from, chunks))
+        Ok(self.0.store().committed.blob_chunks(blobs, blob, from, chunks))
     }
 
     fn blob_page(&mut self, query: &blob::Query) -> Result<blob::Page> {
-        Ok(self.0.store().blob_page(query))
+        Ok(self.0.store().committed.blob_page(query))
     }
 
     fn blobs_head(&mut self, name: &Name) -> Result<Option<blob::Head>> {
-        Ok(self.0.store().blobs_head(name))
+        Ok(self.0.store().committed.blobs_head(name))
     }
 
     fn blobs_heads(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<blob::Head>> {
-        Ok(self.0.store().blobs_heads(after, limit))
+        Ok(self.0.store().committed.blobs_heads(after, limit))
     }
 
     fn feed_page(&mut self, query: &feed::Query) -> Result<feed::Page> {
-        Ok(self.0.store().feed_page(query))
+        Ok(self.0.store().committed.feed_page(query))
     }
 
     fn feed(&mut self, kind: feed::Kind, name: &Name) -> Result<Option<feed::Head>> {
-        Ok(self.0.store().feed_head(kind, name))
+        Ok(self.0.store().committed.feed_head(kind, name))
     }
 
     fn feeds(&mut self, kind: feed::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feed::Head>> {
-        Ok(self.0.store().feed_list(kind, after, limit))
+        Ok(self.0.store().committed.feed_list(kind, after, limit))
     }
 
     fn subscriptions(&mut self, kind: feed::Kind, name: &Name) -> Result<Vec<subscription::Standing>> {
-        Ok(self.0.store().subscription_list(kind, name))
+        Ok(self.0.store().committed.subscription_list(kind, name))
     }
 
     fn acknowledged(
@@ -153,51 +151,51 @@ impl View for MemoryView {
         subscription: &Name,
         within: subscription::Span,
     ) -> Result<Option<subscription::Acknowledged>> {
-        Ok(self.0.store().acknowledged(kind, feed, subscription, within))
+        Ok(self.0.store().committed.acknowledged(kind, feed, subscription, within))
     }
 
     fn projection(&mut self, name: &Name) -> Result<Vec<Standing>> {
-        Ok(self.0.store().projection(name))
+        Ok(self.0.store().committed.projection(name))
     }
 
     fn projections(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Standing>> {
-        Ok(self.0.store().projection_list(after, limit))
+        Ok(self.0.store().committed.projection_list(after, limit))
     }
 
     fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
-        Ok(self.0.store().line(name, now))
+        Ok(self.0.store().committed.line(name, now))
     }
 
     fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<Line>> {
-        Ok(self.0.store().lines(after, limit, now))
+        Ok(self.0.store().committed.lines(after, limit, now))
     }
 
     fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<Change>> {
-        Ok(self.0.store().changes(after, limit))
+        Ok(self.0.store().committed.changes(after, limit))
     }
 
     fn queue(&mut self, name: &Name) -> Result<Option<Numbers>> {
-        Ok(self.0.store().queue_numbers(name))
+        Ok(self.0.store().committed.queue_numbers(name))
     }
 
     fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
-        Ok(self.0.store().queues_numbers(after, limit))
+        Ok(self.0.store().committed.queues_numbers(after, limit))
     }
 
     fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<Outlook>> {
-        Ok(self.0.store().queue_outlook(name, now))
+        Ok(self.0.store().committed.queue_outlook(name, now))
     }
 
     fn schedules(&mut self, queue: &Name) -> Result<Vec<Result<Schedule>>> {
-        Ok(self.0.store().schedule_list(queue))
+        Ok(self.0.store().committed.schedule_list(queue))
     }
 
     fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
-        Ok(self.0.store().job_page(query))
+        Ok(self.0.store().committed.job_page(query))
     }
 
     fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
-        Ok(self.0.store().job_of_key(queue, key))
+        Ok(self.0.store().committed.job_of_key(queue, key))
     }
 
     fn backup(&mut self, _: &Path) -> Result<u64> {
@@ -206,7 +204,8 @@ impl View for MemoryView {
     }
 
     fn frozen(&mut self) -> Result<Box<dyn View>> {
-        let store = Store::clone(&self.0.store());
+        let committed = self.0.store().committed.clone();
+        let store = Sides { committed, working: Store::default() };
         Ok(Box::new(MemoryView(Arc::new(Shared { store: store.into(), ..Shared::default() }))))
     }
 
@@ -216,23 +215,23 @@ impl View for MemoryView {
     }
 
     fn imprint(&mut self) -> Result<record::Imprint> {
-        Ok(self.0.store().imprint())
+        Ok(self.0.store().committed.imprint())
     }
 
     fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<record::Marked>> {
-        Ok(self.0.store().marked_streams(after, limit))
+        Ok(self.0.store().committed.marked_streams(after, limit))
     }
 
     fn subjects(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Result<KeyState>)>> {
-        Ok(self.0.store().subject_list(after, limit))
+        Ok(self.0.store().committed.subject_list(after, limit))
     }
 
     fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
-        Ok(self.0.store().process_list(now))
+        Ok(self.0.store().committed.process_list(now))
     }
 
     fn summary(&mut self, now: Moment) -> Result<Summary> {
-        Ok(self.0.store().summary(now))
+        Ok(self.0.store().committed.summary(now))
     }
 
     fn turn_holder(&mut self) -> Result<Option<Turn>> {
@@ -240,48 +239,6 @@ impl View for MemoryView {
     }
 
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
-        Ok(self.0.store().pulse(own))
-    }
-}
-
-/// How many categories a summary names.
-const CATEGORIES_SHOWN: usize = 100;
-
-impl Store {
-    fn summary(&self, now: Moment) -> Summary {
-        let processes = self.process_list(now);
-        let mut categories: BTreeMap<&str, u64> = BTreeMap::new();
-        for stream in self.streams.committed().values() {
-            *categories.entry(stream.name.category()).or_default() += 1;
-        }
-        let locks = self.locks.committed();
-        let (blobs, blob_bytes, blob_contents) = self.blob_totals();
-        Summary {
-            streams: self.streams.committed().len() as u64,
-            events: self.events.committed().len() as u64,
-            head: self.head(),
-            categories: categories
-                .into_iter()
-                .take(CATEGORIES_SHOWN)
-                .map(|(category, streams)| (category.to_owned(), streams))
-                .collect(),
-            snapshots: self.snapshots.committed().len() as u64,
-            logs: self.feed_count(feed::Kind::Log),
-            channels: self.feed_count(feed::Kind::Channel),
-            dicts: self.dict_names.committed().len() as u64,
-            lists: self.list_names.committed().len() as u64,
-            blobs,
-            blob_bytes,
-            blob_contents,
-            locks: locks.len() as u64,
-            locks_held: self.held(now),
-            tickets_waiting: processes.iter().map(|process| process.waits).sum(),
-            queues: self.queues.committed().len() as u64,
-            jobs: self.jobs_of(State::is_live),
-            jobs_dead: self.jobs_of(|state| state == State::Dead),
-            file_bytes: 0,
-            log_bytes: 0,
-            schema: 0,
-        }
+        Ok(self.0.store().committed.pulse(own))
     }
 }

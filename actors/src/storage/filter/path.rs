@@ -16,7 +16,7 @@ pub enum Segment {
 }
 
 /// Where in a value one looks. No step leads into all elements of an array: each is one key or one element.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path(Box<[Segment]>);
 
 impl Path {

@@ -171,6 +171,21 @@ impl Key {
     const NUMBER: u8 = 3;
     const TEXT: u8 = 4;
 
+    /// Before all keys.
+    pub const FIRST: Key = Key(Vec::new());
+
+    /// Behind all keys.
+    #[must_use]
+    pub fn last() -> Key {
+        Key(vec![u8::MAX])
+    }
+
+    /// As it was kept.
+    #[must_use]
+    pub fn kept(bytes: Vec<u8>) -> Key {
+        Key(bytes)
+    }
+
     /// That of all texts that begin so, as its beginning.
     pub(super) fn of_prefix(prefix: &str) -> Key {
         Scalar::Text(prefix.into()).key()

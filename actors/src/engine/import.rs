@@ -1,4 +1,4 @@
-//! Importing in memory: events of many streams at once, without those that are there already.
+//! Importing in tables: events of many streams at once, without those that are there already.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ use crate::storage::stream::{Append, Appended, Import, Imported};
 
 impl Store {
     /// Adds what is new, in order. All ids are looked up before the first is written.
-    pub(super) fn stream_import(&mut self, me: &Caller, import: &Import) -> Result<Imported> {
+    pub(crate) fn stream_import(&mut self, me: &Caller, import: &Import) -> Result<Imported> {
         let mut streams: HashMap<Uuid, Name> = HashMap::new();
         let mut fresh = Vec::new();
         for (index, (name, event)) in import.events.iter().enumerate() {

@@ -1,7 +1,9 @@
-//! Feeds in memory: messages by feed and sequence.
+//! Feeds in tables: messages by feed and sequence.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
+use super::counter::Counter;
 use super::store::{Caller, Store};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -19,14 +21,21 @@ const NUMBERS: &str = "the sequence of a feed";
 
 /// A feed that was used or configured.
 #[derive(Clone, Debug)]
-pub(super) struct Feed {
-    pub(super) name: Name,
-    kind: Kind,
-    pub(super) first: u64,
-    last: u64,
-    bytes: u64,
-    recorded_at: i64,
-    retention: Retention,
+pub struct Feed {
+    /// Its name.
+    pub name: Name,
+    /// A log or a channel.
+    pub kind: Kind,
+    /// The first message kept.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// Of the data kept.
+    pub bytes: u64,
+    /// When the last one was recorded.
+    pub recorded_at: i64,
+    /// How much is kept.
+    pub retention: Retention,
 }
 
 impl Feed {
@@ -51,7 +60,7 @@ impl Feed {
 /// What is written.
 impl Store {
     /// Appends all messages or none, and removes what is too much.
-    pub(super) fn feed_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
+    pub(crate) fn feed_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
         let Append { kind, feed, messages, fence } = operation;
         if messages.is_empty() {
             let what = format!("append to {} \"{}\"", kind.word(), feed.name);
@@ -76,7 +85,7 @@ impl Store {
     }
 
     /// Says how much is kept, and begins to remove the rest.
-    pub(super) fn feed_retain(&mut self, me: &Caller, operation: &Retain) -> Trimmed {
+    pub(crate) fn feed_retain(&mut self, me: &Caller, operation: &Retain) -> Trimmed {
         let (id, mut row) = self.feed_or_new(operation.kind, &operation.feed);
         row.retention = operation.retention;
         let cut = Cut { retention: row.retention, ..row.cut(me) };
@@ -86,7 +95,7 @@ impl Store {
     }
 
     /// Removes what is before a message.
-    pub(super) fn feed_trim(&mut self, me: &Caller, operation: &Trim) -> Trimmed {
+    pub(crate) fn feed_trim(&mut self, me: &Caller, operation: &Trim) -> Trimmed {
         let Some((id, mut row)) = self.feed_row(operation.kind, &operation.feed) else {
             return Trimmed { first: 1, more: false };
         };
@@ -97,7 +106,7 @@ impl Store {
     }
 
     /// Puts a feed back, without its messages.
-    pub(super) fn feed_load(
+    pub(crate) fn feed_load(
         &mut self,
         onto: Onto,
         (kind, name): (Kind, &Name),
@@ -136,17 +145,17 @@ impl Store {
     fn feed_emptied(&mut self, id: u64) {
         let messages: Vec<_> = self.messages.range((id, 0)..=(id, u64::MAX)).map(|(key, _)| *key).collect();
         messages.iter().for_each(|key| self.messages.remove(key));
-        let of_feed = |feed: &u64| *feed == id;
-        let cursors: Vec<_> =
-            self.cursors.working().keys().filter(|(feed, _)| of_feed(feed)).cloned().collect();
+        let least = Name::least;
+        let cursors = self.cursors.range((id, least())..(id + 1, least()));
+        let cursors: Vec<_> = cursors.map(|(key, _)| key.clone()).collect();
         cursors.iter().for_each(|key| self.cursors.remove(key));
-        let beyond: Vec<_> =
-            self.acknowledged.working().keys().filter(|(feed, ..)| of_feed(feed)).cloned().collect();
+        let beyond = self.acknowledged.range((id, least(), 0)..(id + 1, least(), 0));
+        let beyond: Vec<_> = beyond.map(|(key, ())| key.clone()).collect();
         beyond.iter().for_each(|key| self.acknowledged.remove(key));
     }
 
     /// Puts a message back.
-    pub(super) fn message_load(&mut self, (kind, name): (Kind, &Name), message: &Message) -> Put {
+    pub(crate) fn message_load(&mut self, (kind, name): (Kind, &Name), message: &Message) -> Put {
         let Some((id, mut row)) = self.feed_row(kind, &Target { name: name.clone(), id: None }) else {
             return Put::Refused(Refusal::Orphan);
         };
@@ -160,36 +169,38 @@ impl Store {
         Put::Written(Some(Changed { primitive, row: id, sequence: Some(message.sequence), key: None }))
     }
 
-    pub(super) fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {
+    pub(crate) fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {
         let id = feed.id.or_else(|| self.feed_names.get(&(kind, feed.name.clone())).copied())?;
         self.feeds.get(&id).map(|row| (id, row.clone()))
     }
 
-    pub(super) fn feed_or_new(&mut self, kind: Kind, feed: &Target) -> (u64, Feed) {
+    pub(crate) fn feed_or_new(&mut self, kind: Kind, feed: &Target) -> (u64, Feed) {
         if let Some(found) = self.feed_row(kind, feed) {
             return found;
         }
-        // Feeds are never removed, so their number is the last id.
-        let id = self.feeds.working().len() as u64 + 1;
+        let id = self.next(Counter::Feed);
         self.feed_names.put((kind, feed.name.clone()), id);
         (id, Feed::new(kind, &feed.name))
     }
 
     /// Removes messages from the head, at most so many.
     fn feed_cut(&mut self, id: u64, row: &mut Feed, mut cut: Cut, most: usize) -> Trimmed {
-        let kept = self.messages.range((id, row.first)..=(id, u64::MAX));
-        let kept = kept.take(most + 1).map(|(_, message)| Arc::clone(message)).collect::<Vec<_>>();
-        let mut more = false;
-        for (count, message) in kept.into_iter().enumerate() {
+        if !cut.may_remove() {
+            return Trimmed { first: cut.first, more: false };
+        }
+        let (mut gone, mut more) = (Vec::new(), false);
+        for (key, message) in self.messages.range((id, row.first)..=(id, row.last)) {
             if !cut.removes(message.sequence, message.recorded_at) {
                 break;
             }
-            more = count == most;
-            if !more {
-                self.messages.remove(&(id, message.sequence));
-                cut.removed(message.sequence, message.data.bytes().len() as u64);
+            more = gone.len() == most;
+            if more {
+                break;
             }
+            gone.push(*key);
+            cut.removed(message.sequence, message.data.bytes().len() as u64);
         }
+        gone.iter().for_each(|key| self.messages.remove(key));
         (row.first, row.bytes) = (cut.first, cut.bytes);
         Trimmed { first: cut.first, more }
     }
@@ -197,32 +208,34 @@ impl Store {
 
 /// What is read.
 impl Store {
-    pub(super) fn committed_feed(&self, kind: Kind, name: &Name) -> Option<(u64, &Feed)> {
-        let id = *self.feed_names.committed().get(&(kind, name.clone()))?;
-        self.feeds.committed().get(&id).map(|row| (id, row))
+    pub(crate) fn feed_of(&self, kind: Kind, name: &Name) -> Option<(u64, &Feed)> {
+        let id = *self.feed_names.get(&(kind, name.clone()))?;
+        self.feeds.get(&id).map(|row| (id, row))
     }
 
     /// How a feed stands.
-    pub(super) fn feed_head(&self, kind: Kind, name: &Name) -> Option<Head> {
-        self.committed_feed(kind, name).map(|(id, row)| row.head(id))
+    pub(crate) fn feed_head(&self, kind: Kind, name: &Name) -> Option<Head> {
+        self.feed_of(kind, name).map(|(id, row)| row.head(id))
     }
 
     /// Feeds by name.
-    pub(super) fn feed_list(&self, kind: Kind, after: Option<&str>, limit: u32) -> Vec<Head> {
-        let behind = |name: &Name| after.is_none_or(|after| name.as_str() > after);
-        let names = self.feed_names.committed().iter().filter(|((of, name), _)| *of == kind && behind(name));
-        let heads = names.filter_map(|(_, id)| self.feeds.committed().get(id).map(|row| row.head(*id)));
+    pub(crate) fn feed_list(&self, kind: Kind, after: Option<&str>, limit: u32) -> Vec<Head> {
+        let from = after.map_or(Bound::Included((kind, Name::least())), |after| {
+            Bound::Excluded((kind, Name::unchecked(after)))
+        });
+        let names = self.feed_names.range((from, Bound::Unbounded)).take_while(|((of, _), _)| *of == kind);
+        let heads = names.filter_map(|(_, id)| self.feeds.get(id).map(|row| row.head(*id)));
         heads.take(limit as usize).collect()
     }
 
     /// How many feeds of a kind there are.
-    pub(super) fn feed_count(&self, kind: Kind) -> u64 {
-        self.feeds.committed().values().filter(|row| row.kind == kind).count() as u64
+    pub(crate) fn feed_count(&self, kind: Kind) -> u64 {
+        self.feeds.iter().filter(|(_, row)| row.kind == kind).count() as u64
     }
 
     /// One page of a feed.
-    pub(super) fn feed_page(&self, query: &Query) -> Page {
-        let Some((id, row)) = self.committed_feed(query.kind, &query.name) else { return Page::nothing() };
+    pub(crate) fn feed_page(&self, query: &Query) -> Page {
+        let Some((id, row)) = self.feed_of(query.kind, &query.name) else { return Page::nothing() };
         let mut page = Page { first: row.first, head: row.last, ..Page::nothing() };
         if query.from > query.to {
             return page;
@@ -232,7 +245,7 @@ impl Store {
                 && query.until.is_none_or(|until| message.recorded_at < until)
         };
         let range = (id, query.from)..=(id, query.to);
-        let rows = self.messages.committed().range(range).map(|(_, message)| message).filter(within);
+        let rows = self.messages.range(range).map(|(_, message)| message).filter(within);
         let matcher = query.content.as_ref().map(|content| Matcher::new(content, self.fields));
         if query.backward {
             take(&mut page, query.limit, matcher.as_ref(), rows.rev());

@@ -1,8 +1,9 @@
-//! Schedules in memory: rows by queue and name.
+//! Schedules in tables: rows by queue and name.
 
 use std::sync::Arc;
 
 use super::store::{Caller, Store};
+use super::table::Rows;
 use crate::error::Result;
 use crate::limits;
 use crate::name::Name;
@@ -12,11 +13,15 @@ use crate::storage::schedule::{Fire, Fired, Placed, Plan, Remove, Schedule, Set}
 
 /// A schedule.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    plan: Arc<Plan>,
-    revision: u64,
-    due: Option<i64>,
-    last: Option<i64>,
+pub struct Row {
+    /// What is pushed, and when.
+    pub plan: Arc<Plan>,
+    /// New with whatever changes.
+    pub revision: u64,
+    /// The next time.
+    pub due: Option<i64>,
+    /// The last time that was done for.
+    pub last: Option<i64>,
 }
 
 impl Row {
@@ -34,14 +39,13 @@ impl Row {
 
 impl Store {
     /// Makes a schedule, or changes it.
-    pub(super) fn schedule_set(&mut self, me: &Caller, set: &Set) -> Placed {
+    pub(crate) fn schedule_set(&mut self, me: &Caller, set: &Set) -> Placed {
         let known = self.queue_id(&set.queue);
         let before = known.and_then(|queue| self.schedules.get(&(queue, set.name.clone()))).cloned();
         if before.as_ref().is_some_and(|row| *row.plan == set.plan) {
             return Placed::Same;
         }
-        let all =
-            known.map_or(0, |queue| self.schedules.working().keys().filter(|(of, _)| *of == queue).count());
+        let all = known.map_or(0, |queue| self.schedules_of(queue).count());
         if before.is_none() && all >= limits::SCHEDULES {
             return Placed::Full;
         }
@@ -56,14 +60,14 @@ impl Store {
     }
 
     /// Removes a schedule.
-    pub(super) fn schedule_remove(&mut self, remove: &Remove) -> bool {
+    pub(crate) fn schedule_remove(&mut self, remove: &Remove) -> bool {
         let key = self.queue_id(&remove.queue).map(|queue| (queue, remove.name.clone()));
         let known = key.filter(|key| self.schedules.get(key).is_some());
         known.inspect(|key| self.schedules.remove(key)).is_some()
     }
 
     /// Does for a time, if it is the one.
-    pub(super) fn schedule_fire(&mut self, me: &Caller, fire: &Fire) -> Result<Fired> {
+    pub(crate) fn schedule_fire(&mut self, me: &Caller, fire: &Fire) -> Result<Fired> {
         let Some(queue) = self.queue_id(&fire.queue) else { return Ok(Fired::Stale) };
         let key = (queue, fire.name.clone());
         let row = self.schedules.get(&key).cloned().filter(|row| row.revision == fire.revision);
@@ -81,10 +85,10 @@ impl Store {
     }
 
     /// Puts a schedule back, in place of one that is there.
-    pub(super) fn schedule_load(&mut self, queue: &Name, schedule: &Schedule) -> Put {
+    pub(crate) fn schedule_load(&mut self, queue: &Name, schedule: &Schedule) -> Put {
         let Some(queue) = self.queue_names.get(queue).copied() else { return Put::Refused(Refusal::Orphan) };
         let Ok(name) = Name::new(&schedule.name) else { return Put::Refused(Refusal::Orphan) };
-        let all = self.schedules.working().keys().filter(|(of, _)| *of == queue).count();
+        let all = self.schedules_of(queue).count();
         let key = (queue, name);
         if all >= limits::SCHEDULES && self.schedules.get(&key).is_none() {
             return Put::Refused(Refusal::Full);
@@ -94,17 +98,19 @@ impl Store {
         Put::Written(None)
     }
 
+    pub(super) fn schedules_of(&self, queue: u64) -> Rows<'_, (u64, Name), Row> {
+        self.schedules.range((queue, Name::least())..(queue + 1, Name::least()))
+    }
+
     /// The schedules of a queue.
-    pub(super) fn schedule_list(&self, queue: &Name) -> Vec<Result<Schedule>> {
-        let Some(queue) = self.queue_names.committed().get(queue) else { return Vec::new() };
-        let of_queue = self.schedules.committed().iter().filter(|((of, _), _)| of == queue);
-        of_queue.map(|((_, name), row)| Ok(row.shown(name))).collect()
+    pub(crate) fn schedule_list(&self, queue: &Name) -> Vec<Result<Schedule>> {
+        let Some(queue) = self.queue_names.get(queue) else { return Vec::new() };
+        self.schedules_of(*queue).map(|((_, name), row)| Ok(row.shown(name))).collect()
     }
 
     /// Whether one of them is due, and in how many milliseconds the next one is that is not.
-    pub(super) fn schedule_outlook(&self, queue: u64, now_ms: i64) -> (bool, Option<u64>) {
-        let of_queue = self.schedules.committed().iter().filter(|((of, _), _)| *of == queue);
-        let dues: Vec<i64> = of_queue.filter_map(|(_, row)| row.due).collect();
+    pub(crate) fn schedule_outlook(&self, queue: u64, now_ms: i64) -> (bool, Option<u64>) {
+        let dues: Vec<i64> = self.schedules_of(queue).filter_map(|(_, row)| row.due).collect();
         let later = dues.iter().filter(|due| **due > now_ms).min();
         let next_ms = later.map(|due| due.saturating_sub(now_ms).unsigned_abs());
         (dues.iter().any(|due| *due <= now_ms), next_ms)

@@ -1,8 +1,9 @@
-//! Indexes of dicts in memory. They are made and kept up as in a database, and counted; but reading goes through all of a dict and
+//! Indexes of dicts in tables. They are made and kept up as in a database, and counted; but reading goes through all of a dict and
 //! looks at each value, so that what an index says can be held against what is so.
 
 use super::dict;
 use super::store::Store;
+use super::table::{Rows, Table};
 use crate::limits;
 use crate::name::Name;
 use crate::storage::Data;
@@ -13,15 +14,15 @@ use crate::storage::filter::plan::{self, MOST, Span, Standing};
 use crate::storage::filter::{self, Path};
 
 /// An index, by dict and path.
-pub(super) type Key = (u64, Path);
+pub type Key = (u64, Path);
 
 /// What it has of an entry: the key of what stands at the path, and that of the entry.
-pub(super) type Row = (u64, Path, filter::Key, Box<str>);
+pub type Row = (u64, Path, filter::Key, Box<str>);
 
 /// What is written.
 impl Store {
     /// Indexes some entries.
-    pub(super) fn dict_index(&mut self, index: &MakeIndex) -> Indexed {
+    pub(crate) fn dict_index(&mut self, index: &MakeIndex) -> Indexed {
         if self.is_sealed(&index.dict) == Some(true) {
             return Indexed::Sealed;
         }
@@ -53,8 +54,9 @@ impl Store {
     /// Indexes entries behind a key, as many as are left.
     fn build(&mut self, (dict, path): &Key, after: Option<Box<str>>, left: &mut usize) -> Progress {
         let (mut reached, mut bytes) = (after.clone(), 0);
-        let behind = self.values.range((*dict, after.clone().unwrap_or_default())..);
-        let behind = behind.take_while(|((of, _), _)| of == dict).map(|((_, key), value)| (key, &value.data));
+        let behind =
+            self.values.range((*dict, after.clone().unwrap_or_default())..(*dict + 1, Box::from("")));
+        let behind = behind.map(|((_, key), value)| (key, &value.data));
         let behind = behind.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
         let mut rows = Vec::new();
         for (key, data) in behind {
@@ -72,7 +74,7 @@ impl Store {
     }
 
     /// Removes some rows of indexes, and those that have none left.
-    pub(super) fn dict_unindex(&mut self, index: &DropIndex) -> Unindexed {
+    pub(crate) fn dict_unindex(&mut self, index: &DropIndex) -> Unindexed {
         let mut done = Unindexed { removed: 0, more: false };
         let Some(dict) = self.dict_id(&index.dict) else { return done };
         let mut left = index.limit as usize;
@@ -92,7 +94,7 @@ impl Store {
 
     /// Removes as many rows of an index that leaves, and the index if none is left. How many they were.
     fn drop_rows(&mut self, (dict, path): &Key, most: usize) -> usize {
-        let own = rows_of(self.indexed.working(), *dict, path);
+        let own = rows_of(&self.indexed, *dict, path);
         let mut own: Vec<Row> = own.take(most + 1).cloned().collect();
         if own.len() <= most {
             self.indexes.remove(&(*dict, path.clone()));
@@ -103,19 +105,19 @@ impl Store {
     }
 
     /// All of them go, of a dict in which nothing is.
-    pub(super) fn drop_indexes(&mut self, dict: u64) {
+    pub(crate) fn drop_indexes(&mut self, dict: u64) {
         for path in self.paths(dict) {
             self.drop_rows(&(dict, path), usize::MAX - 1);
         }
     }
 
     /// A dict in which nothing is has these.
-    pub(super) fn have_indexes(&mut self, dict: u64, paths: &[Path]) {
+    pub(crate) fn have_indexes(&mut self, dict: u64, paths: &[Path]) {
         paths.iter().for_each(|path| self.indexes.put((dict, path.clone()), Progress::Complete));
     }
 
     /// An entry comes, or goes.
-    pub(super) fn keep_in_indexes(&mut self, (dict, key): &dict::Key, data: &Data, comes: bool) {
+    pub(crate) fn keep_in_indexes(&mut self, (dict, key): &dict::Key, data: &Data, comes: bool) {
         for path in self.paths(*dict) {
             let is_kept = self.indexes.get(&(*dict, path.clone())) != Some(&Progress::Leaving);
             let Some(found) = self.fields.key(data, &path).filter(|_| is_kept) else { continue };
@@ -129,33 +131,35 @@ impl Store {
     }
 
     /// Whether a dict has an index.
-    pub(super) fn is_indexed(&self, dict: u64) -> bool {
-        self.indexes.working().keys().any(|(of, _)| *of == dict)
+    pub(crate) fn is_indexed(&self, dict: u64) -> bool {
+        self.indexes_of(dict).next().is_some()
     }
 
     fn paths(&self, dict: u64) -> Vec<Path> {
-        let own = self.indexes.working().keys().filter(|(of, _)| *of == dict);
-        own.map(|(_, path)| path.clone()).collect()
+        self.indexes_of(dict).map(|((_, path), _)| path.clone()).collect()
+    }
+
+    fn indexes_of(&self, dict: u64) -> Rows<'_, Key, Progress> {
+        self.indexes.range((dict, Path::default())..(dict + 1, Path::default()))
     }
 }
 
-type Rows = std::collections::BTreeMap<Row, ()>;
-
-fn rows_of<'a>(rows: &'a Rows, dict: u64, path: &'a Path) -> impl Iterator<Item = &'a Row> {
-    rows.keys().filter(move |(of, at, ..)| *of == dict && at == path)
+fn rows_of<'a>(rows: &'a Table<Row, ()>, dict: u64, path: &Path) -> impl Iterator<Item = &'a Row> {
+    let edge = |key| (dict, path.clone(), key, Box::from(""));
+    rows.range(edge(filter::Key::FIRST)..edge(filter::Key::last())).map(|(row, ())| row)
 }
 
 /// What is read.
 impl Store {
     /// The indexes of a dict.
-    pub(super) fn dict_indexes(&self, name: &Name) -> Vec<Index> {
-        let Some(dict) = self.dict_names.committed().get(name) else { return Vec::new() };
-        let own = self.indexes.committed().iter().filter(|((of, _), _)| of == dict);
-        let mut own: Vec<Index> = own
+    pub(crate) fn dict_indexes(&self, name: &Name) -> Vec<Index> {
+        let Some(dict) = self.dict_names.get(name) else { return Vec::new() };
+        let mut own: Vec<Index> = self
+            .indexes_of(*dict)
             .map(|((dict, path), progress)| Index {
                 path: path.clone(),
                 progress: progress.clone(),
-                rows: rows_of(self.indexed.committed(), *dict, path).count() as u64,
+                rows: rows_of(&self.indexed, *dict, path).count() as u64,
             })
             .collect();
         own.sort_by_key(|index| index.path.to_string());
@@ -163,8 +167,8 @@ impl Store {
     }
 
     /// How the indexes of a dict stand to a filter.
-    pub(super) fn dict_ways(&self, query: &Query) -> crate::error::Result<Vec<Standing>> {
-        let (Some(filter), Some(dict)) = (&query.filter, self.dict_names.committed().get(&query.dict)) else {
+    pub(crate) fn dict_ways(&self, query: &Query) -> crate::error::Result<Vec<Standing>> {
+        let (Some(filter), Some(dict)) = (&query.filter, self.dict_names.get(&query.dict)) else {
             return Ok(Vec::new());
         };
         if matches!(self.dict_kept(&query.dict), Some(Kept::Sealed(_))) {
@@ -178,7 +182,7 @@ impl Store {
             .collect();
         let mut count = |path: &Path, spans: &[Span]| {
             let within = |row: &&Row| spans.iter().any(|span| span.low <= row.2 && row.2 <= span.high);
-            let own = rows_of(self.indexed.committed(), *dict, path).filter(within);
+            let own = rows_of(&self.indexed, *dict, path).filter(within);
             Ok(own.take(MOST as usize + 1).count() as u64)
         };
         plan::choose(filter, &complete, &mut count)

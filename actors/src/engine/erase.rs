@@ -1,4 +1,4 @@
-//! Erasing in memory: events that say nothing any more stay where they were.
+//! Erasing in tables: events that say nothing any more stay where they were.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::storage::stream::{Append, Appended, Recorded};
 
 impl Store {
     /// Erases a portion of what a stream holds.
-    pub(super) fn stream_erase(&mut self, me: &Caller, erase: &Erase) -> Result<Erased> {
+    pub(crate) fn stream_erase(&mut self, me: &Caller, erase: &Erase) -> Result<Erased> {
         let nothing = Erased::Done { stream: None, version: 0, erased: 0, next: None };
         let from = match erase.step {
             Step::GoOn { from } => from,
@@ -43,7 +43,7 @@ impl Store {
         };
         let Some(row) = self.stream_id(&erase.stream) else { return Ok(nothing) };
         let Some(stream) = self.streams.get(&row).cloned() else { return Ok(nothing) };
-        let versions = self.versions.working().range((row, from)..=(row, stream.erased));
+        let versions = self.versions.range((row, from)..=(row, stream.erased));
         let positions = versions.filter_map(|(_, position)| Some(*position).filter(|at| self.says(*at)));
         let positions: Vec<u64> = positions.take(limits::ERASED_AT_ONCE as usize + 1).collect();
         let mut erased = 0;

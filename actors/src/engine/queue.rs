@@ -1,8 +1,9 @@
-//! Queues in memory: what is done to jobs. Their rows are in `job`.
+//! Queues in tables: what is done to jobs. Their rows are in `job`.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::counter::Counter;
 use super::job::{Content, Held, Row, Spot, claim_of};
 use super::store::{Caller, Store};
 use crate::error::Result;
@@ -19,19 +20,21 @@ use crate::storage::record::{self, Base, Onto, Put, Refusal};
 
 /// A queue that was used at least once.
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
-    pub(super) name: Name,
+pub struct Queue {
+    /// Its name.
+    pub name: Name,
     /// The number of the last job.
-    pub(super) sequence: u64,
-    pub(super) options: Options,
+    pub sequence: u64,
+    /// How it is set.
+    pub options: Options,
     /// The boot whose clock the delays of its jobs go by.
-    pub(super) boot: Arc<str>,
+    pub boot: Arc<str>,
 }
 
 /// What is written.
 impl Store {
     /// Pushes all jobs, but for those whose keys are taken.
-    pub(super) fn queue_push(&mut self, me: &Caller, push: &Push) -> Result<Pushed> {
+    pub(crate) fn queue_push(&mut self, me: &Caller, push: &Push) -> Result<Pushed> {
         queue::check(push)?;
         let queue = self.queue_made(me, &push.queue);
         let places = push.jobs.iter().map(|job| self.push_job(me, queue, job)).collect();
@@ -92,7 +95,7 @@ impl Store {
     }
 
     /// Claims what is visible, the most urgent first.
-    pub(super) fn queue_claim(&mut self, me: &Caller, claim: &Claim) -> Claimed {
+    pub(crate) fn queue_claim(&mut self, me: &Caller, claim: &Claim) -> Claimed {
         let queue = self.queue_id(&claim.queue);
         let mut claimed = Claimed { queue, jobs: Vec::new() };
         let Some(queue) = queue else { return claimed };
@@ -122,7 +125,7 @@ impl Store {
     }
 
     /// Ends a claim, if it is the current one.
-    pub(super) fn queue_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
+    pub(crate) fn queue_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
         let Receipt { queue, sequence, token } = finish.receipt;
         let row = self.jobs.get(&(queue, sequence)).cloned();
         let own = |claim: &Held| claim.token == token && claim.process == me.process;
@@ -131,7 +134,7 @@ impl Store {
             How::Done => return self.done(me, (queue, sequence), row),
             How::Retry { delay_ms, reason } => row.failed(me, *delay_ms, reason),
             How::Bury { reason } => row.ended(me, State::Dead, Some(reason)),
-            How::GiveBack => Row { attempts: row.attempts - 1, ..row }.starting(None),
+            How::GiveBack => Row { attempts: row.attempts.saturating_sub(1), ..row }.starting(None),
         };
         let finished = if after.state == State::Dead { Finished::Dead } else { Finished::Again };
         self.put_job(queue, sequence, after);
@@ -153,7 +156,7 @@ impl Store {
     }
 
     /// The caller's claims.
-    pub(super) fn queue_recall(&self, me: &Caller, recall: &Recall) -> Recalled {
+    pub(crate) fn queue_recall(&self, me: &Caller, recall: &Recall) -> Recalled {
         let Some(queue) = self.queue_id(&recall.queue) else { return Recalled { claims: Vec::new() } };
         let own = Spot::Claimed(me.process, queue, 0)..=Spot::Claimed(me.process, queue, u64::MAX);
         let claims = self.spots.range(own).filter_map(|(spot, ())| {
@@ -165,7 +168,7 @@ impl Store {
     }
 
     /// Has dead letters tried again.
-    pub(super) fn queue_revive(&mut self, revive: &Revive) -> Revived {
+    pub(crate) fn queue_revive(&mut self, revive: &Revive) -> Revived {
         let mut revived = Revived::default();
         let Some(queue) = self.queue_id(&revive.queue) else { return revived };
         revived.queue = Some(queue);
@@ -196,7 +199,7 @@ impl Store {
     }
 
     /// Removes jobs.
-    pub(super) fn queue_purge(&mut self, purge: &Purge) -> Purged {
+    pub(crate) fn queue_purge(&mut self, purge: &Purge) -> Purged {
         let Some(queue) = self.queue_id(&purge.queue) else { return Purged::default() };
         let one = match &purge.what {
             What::One(sequence) => Some(*sequence).filter(|one| self.jobs.get(&(queue, *one)).is_some()),
@@ -208,9 +211,20 @@ impl Store {
     }
 
     fn purge_all(&mut self, queue: u64, state: State) -> Purged {
-        let rows = self.jobs.range((queue, 0)..=(queue, u64::MAX));
-        let those = rows.filter(|(_, row)| row.state == state).map(|((_, sequence), _)| *sequence);
-        let those: Vec<u64> = those.take(limits::JOBS_AT_ONCE as usize).collect();
+        let those: Vec<u64> = match Spot::all(queue, state) {
+            Some(all) => self
+                .spots
+                .range(all)
+                .map(|(spot, ())| spot.sequence())
+                .take(limits::JOBS_AT_ONCE as usize)
+                .collect(),
+            None => {
+                let claims =
+                    self.spots.range(Spot::claims(0..=u64::MAX)).filter_map(|(spot, ())| claim_of(spot));
+                let own = claims.filter(|(of, _)| *of == queue).map(|(_, sequence)| sequence);
+                own.take(limits::JOBS_AT_ONCE as usize).collect()
+            }
+        };
         let removed = those.len() as u64;
         those.into_iter().for_each(|sequence| self.drop_job(queue, sequence));
         let more = removed == u64::from(limits::JOBS_AT_ONCE);
@@ -218,7 +232,7 @@ impl Store {
     }
 
     /// Changes what is to be changed.
-    pub(super) fn queue_configure(&mut self, me: &Caller, change: &Configure) -> Configured {
+    pub(crate) fn queue_configure(&mut self, me: &Caller, change: &Configure) -> Configured {
         let queue = self.queue_made(me, &change.queue);
         let mut options = Options::default();
         if let Some(row) = self.queues.get(&queue).cloned() {
@@ -233,7 +247,7 @@ impl Store {
     }
 
     /// Gives up what this process had claimed and lost by its silence. Whether there was anything.
-    pub(super) fn give_up_expired(&mut self, me: &Caller) -> bool {
+    pub(crate) fn give_up_expired(&mut self, me: &Caller) -> bool {
         let expired = self.void_claims(me, me.process..=me.process);
         let any = !expired.is_empty();
         expired.into_iter().for_each(|job| self.give_up(me, job, EXPIRED));
@@ -241,7 +255,7 @@ impl Store {
     }
 
     /// Gives up all that a process has claimed.
-    pub(super) fn give_up_of(&mut self, me: &Caller, process: u64, reason: &str) {
+    pub(crate) fn give_up_of(&mut self, me: &Caller, process: u64, reason: &str) {
         let claims = self.spots.range(Spot::claims(process..=process));
         let claims: Vec<(u64, u64)> = claims.filter_map(|(spot, ())| claim_of(spot)).collect();
         claims.into_iter().for_each(|job| self.give_up(me, job, reason));
@@ -304,7 +318,7 @@ impl Store {
     }
 
     /// Puts a queue back, without its jobs and schedules.
-    pub(super) fn queue_load(
+    pub(crate) fn queue_load(
         &mut self,
         me: &Caller,
         onto: Onto,
@@ -324,8 +338,7 @@ impl Store {
             let jobs: Vec<u64> =
                 self.jobs.range((id, 0)..=(id, u64::MAX)).map(|((_, sequence), _)| *sequence).collect();
             jobs.into_iter().for_each(|sequence| self.drop_job(id, sequence));
-            let schedules: Vec<_> =
-                self.schedules.working().keys().filter(|(queue, _)| *queue == id).cloned().collect();
+            let schedules: Vec<_> = self.schedules_of(id).map(|(key, _)| key.clone()).collect();
             schedules.iter().for_each(|key| self.schedules.remove(key));
         }
         let base = Base { shift: row.sequence.cast_signed(), ..Base::NONE };
@@ -335,7 +348,7 @@ impl Store {
     }
 
     /// Puts a job back, unless a living one has its key.
-    pub(super) fn job_load(&mut self, queue: &Name, job: &Job) -> Put {
+    pub(crate) fn job_load(&mut self, queue: &Name, job: &Job) -> Put {
         let Some(id) = self.queue_names.get(queue).copied() else { return Put::Refused(Refusal::Orphan) };
         let Job { sequence, state, priority, attempts, max_attempts, ref key, pushed_at, .. } = *job;
         if let Some(key) = key {
@@ -354,18 +367,17 @@ impl Store {
         Put::Written(Some(Changed { primitive: Primitive::Queue, row: id, sequence, key: None }))
     }
 
-    pub(super) fn queue_id(&self, target: &Target) -> Option<u64> {
+    pub(crate) fn queue_id(&self, target: &Target) -> Option<u64> {
         target.id.or_else(|| self.queue_names.get(&target.name).copied())
     }
 
     /// The row of a queue that is about to be written to.
-    pub(super) fn queue_made(&mut self, me: &Caller, target: &Target) -> u64 {
+    pub(crate) fn queue_made(&mut self, me: &Caller, target: &Target) -> u64 {
         if let Some(queue) = self.queue_id(target) {
             self.change_boot(me, queue);
             return queue;
         }
-        // Rows of queues are never removed, so their number is the last id.
-        let queue = self.queues.working().len() as u64 + 1;
+        let queue = self.next(Counter::Queue);
         let (name, boot) = (target.name.clone(), Arc::clone(&me.boot));
         self.queue_names.put(name.clone(), queue);
         self.queues.put(queue, Queue { name, sequence: 0, options: Options::default(), boot });

@@ -1,18 +1,19 @@
-//! Records of a dump in memory: which primitive puts which of them back.
+//! Records of a dump in tables: which primitive puts which of them back.
 
 use uuid::Uuid;
 
-use super::list::Working;
+use super::counter::Counter;
 use super::store::{Caller, Store};
 use crate::error::Result;
+use crate::name;
 use crate::storage::list::shelf;
 use crate::storage::record::{self, Imprint, Load, Loaded, Marked, Put, Record};
 
 impl Store {
     /// Puts records back.
-    pub(super) fn record_load(&mut self, me: &Caller, load: &Load) -> Result<Loaded> {
-        if self.last_number() < load.above {
-            self.numbers.put((), load.above);
+    pub(crate) fn record_load(&mut self, me: &Caller, load: &Load) -> Result<Loaded> {
+        if self.counter(Counter::Number) < load.above {
+            self.counters.put(Counter::Number, load.above);
         }
         record::load(load, |record| self.put_record(me, load, record))
     }
@@ -41,8 +42,8 @@ impl Store {
                 self.dict_load(onto, name, *version, (seal.as_deref(), indexes))?
             }
             Record::Entry { dict, entry } => self.entry_load(dict, entry),
-            Record::List { name, version } => shelf::put_back(&mut Working(self), onto, name, *version)?,
-            Record::Item { list, item } => shelf::put_item_back(&mut Working(self), list, item)?,
+            Record::List { name, version } => shelf::put_back(self, onto, name, *version)?,
+            Record::Item { list, item } => shelf::put_item_back(self, list, item)?,
             Record::Blobs { name, version } => self.blobs_load(onto, name, *version)?,
             Record::Blob { blobs, blob } => self.blob_load(blobs, blob),
             Record::Chunk { blobs, key, sequence, data } => self.chunk_load(blobs, key, *sequence, data),
@@ -50,22 +51,17 @@ impl Store {
         })
     }
 
-    fn last_number(&self) -> u64 {
-        self.numbers.get(&()).copied().unwrap_or(0)
-    }
-
     /// Which store it is.
-    pub(super) fn imprint(&self) -> Imprint {
-        let token = self.numbers.committed().get(&()).copied().unwrap_or(0);
+    pub(crate) fn imprint(&self) -> Imprint {
+        let token = self.counter(Counter::Number);
         Imprint { store: Uuid::nil(), schema: 0, position: self.head(), token }
     }
 
     /// Streams that were erased or closed, by name.
-    pub(super) fn marked_streams(&self, after: Option<&str>, limit: u32) -> Vec<Marked> {
-        let names = self.stream_names.committed().iter();
-        let later = names.filter(|(name, _)| after.is_none_or(|after| name.as_str() > after));
+    pub(crate) fn marked_streams(&self, after: Option<&str>, limit: u32) -> Vec<Marked> {
+        let later = self.stream_names.range(name::behind(after));
         let marked = later.filter_map(|(name, id)| {
-            let stream = self.streams.committed().get(id)?;
+            let stream = self.streams.get(id)?;
             let marked = stream.erased > 0 || stream.closed;
             let (name, version, erased) = (name.to_string(), stream.version, stream.erased);
             marked.then_some(Marked { name, version, erased, closed: stream.closed })

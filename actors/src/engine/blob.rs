@@ -1,11 +1,12 @@
-//! Blobs in memory: what is under each key, the chunks of all contents, and the contents that no blob has.
+//! Blobs in tables: what is under each key, the chunks of all contents, and the contents that no blob has.
 
 use std::sync::Arc;
 
+use super::counter::Counter;
 use super::store::{Caller, Store};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::name::Name;
+use crate::name::{self, Name};
 use crate::storage::blob::{
     Begin, Begun, Blob, Bytes, Chunks, Finish, Finished, Head, Page, Query, Remove, Removed, Stored, Sweep,
     Swept, Write, is_whole,
@@ -15,32 +16,35 @@ use crate::storage::record::{self, Base, Onto, Put, Refusal};
 
 /// Blobs of one name.
 #[derive(Clone, Debug)]
-pub(super) struct Blobs {
-    pub(super) name: Name,
+pub struct Blobs {
+    /// Their name.
+    pub name: Name,
     /// So many changes they have had.
-    version: u64,
-    count: u64,
-    bytes: u64,
+    pub version: u64,
+    /// So many there are.
+    pub count: u64,
+    /// Of all of them.
+    pub bytes: u64,
 }
 
 /// Whose blobs, and the key.
-pub(super) type Key = (u64, Box<str>);
+pub type Key = (u64, Box<str>);
 
 /// A content that no blob has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Loose {
+pub struct Loose {
     /// Who writes it; nobody if it is to be swept.
-    process: Option<u64>,
+    pub process: Option<u64>,
     /// The first chunk that is left of it.
-    first: u64,
+    pub first: u64,
     /// The next one.
-    chunks: u64,
+    pub chunks: u64,
 }
 
 /// What is written.
 impl Store {
     /// Begins a content.
-    pub(super) fn blob_begin(&mut self, me: &Caller, begin: &Begin) -> Begun {
+    pub(crate) fn blob_begin(&mut self, me: &Caller, begin: &Begin) -> Begun {
         let actual = self.blob_at(&begin.blobs, &begin.key).map(|(_, blob)| blob.version);
         if !begin.expected.is_met(actual) {
             return Begun::Conflict { actual };
@@ -53,7 +57,7 @@ impl Store {
     }
 
     /// Writes the next chunk of a content.
-    pub(super) fn blob_write(&mut self, write: &Write) -> Stored {
+    pub(crate) fn blob_write(&mut self, write: &Write) -> Stored {
         let loose = self.contents.get(&write.content).copied();
         let Some(loose) = loose.filter(|it| it.process.is_some() && it.chunks == write.sequence) else {
             return Stored::Gone;
@@ -65,7 +69,7 @@ impl Store {
     }
 
     /// Puts a content under its key.
-    pub(super) fn blob_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
+    pub(crate) fn blob_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
         let before = self.blob_at(&finish.blobs, &finish.key);
         let actual = before.as_ref().map(|(_, blob)| blob.version);
         if !finish.expected.is_met(actual) {
@@ -103,7 +107,7 @@ impl Store {
     }
 
     /// Removes a blob.
-    pub(super) fn blob_remove(&mut self, remove: &Remove) -> Removed {
+    pub(crate) fn blob_remove(&mut self, remove: &Remove) -> Removed {
         let found = self.blob_at(&remove.blobs, &remove.key);
         let actual = found.as_ref().map(|(_, blob)| blob.version);
         if !remove.expected.is_met(actual) {
@@ -117,7 +121,7 @@ impl Store {
     }
 
     /// Sweeps.
-    pub(super) fn blob_sweep(&mut self, me: &Caller, sweep: &Sweep) -> Swept {
+    pub(crate) fn blob_sweep(&mut self, me: &Caller, sweep: &Sweep) -> Swept {
         for content in &sweep.given_up {
             if let Some(loose) = self.contents.get(content).copied() {
                 self.contents.put(*content, Loose { process: None, ..loose });
@@ -130,8 +134,7 @@ impl Store {
     /// The row of blobs, which come into being.
     fn blobs_or_new(&mut self, name: &Name) -> u64 {
         self.blob_names.get(name).copied().unwrap_or_else(|| {
-            // They are never removed, so their number is the last id.
-            let id = self.blob_rows.working().len() as u64 + 1;
+            let id = self.next(Counter::Blobs);
             self.blob_names.put(name.clone(), id);
             id
         })
@@ -148,8 +151,8 @@ impl Store {
         let (version, count, bytes) =
             self.blob_rows.get(&id).map_or((0, 0, 0), |row| (row.version, row.count, row.bytes));
         let version = version + 1;
-        let count = count + u64::from(comes.is_some()) - u64::from(goes.is_some());
-        let bytes = bytes + comes.unwrap_or(0) - goes.unwrap_or(0);
+        let count = (count + u64::from(comes.is_some())).saturating_sub(u64::from(goes.is_some()));
+        let bytes = (bytes + comes.unwrap_or(0)).saturating_sub(goes.unwrap_or(0));
         self.blob_rows.put(id, Blobs { name: name.clone(), version, count, bytes });
         version
     }
@@ -169,7 +172,7 @@ impl Store {
     fn give_up_contents(&mut self, me: &Caller) {
         let census = self.census(me);
         let is_void = |loose: &Loose| loose.process.is_some_and(|process| census.living(process).is_none());
-        let void = self.contents.working().iter().filter(|(_, loose)| is_void(loose));
+        let void = self.contents.iter().filter(|(_, loose)| is_void(loose));
         let void: Vec<(u64, Loose)> = void.map(|(content, loose)| (*content, *loose)).collect();
         for (content, loose) in void {
             self.contents.put(content, Loose { process: None, ..loose });
@@ -180,7 +183,7 @@ impl Store {
     fn sweep_contents(&mut self, limit: u32) -> Swept {
         let (mut left, mut swept) = (u64::from(limit), 0);
         loop {
-            let next = self.contents.working().iter().find(|(_, loose)| loose.process.is_none());
+            let next = self.contents.iter().find(|(_, loose)| loose.process.is_none());
             let Some((content, loose)) = next.map(|(content, loose)| (*content, *loose)) else {
                 return Swept { chunks: swept, more: false };
             };
@@ -208,7 +211,7 @@ impl Store {
 /// What is loaded.
 impl Store {
     /// Puts blobs of a name back, without any of them.
-    pub(super) fn blobs_load(&mut self, onto: Onto, name: &Name, version: u64) -> Result<Put> {
+    pub(crate) fn blobs_load(&mut self, onto: Onto, name: &Name, version: u64) -> Result<Put> {
         let found = self.blob_names.get(name).and_then(|id| self.blob_rows.get(id)).cloned();
         if found.is_some() && onto == Onto::Nothing {
             return Ok(Put::Refused(Refusal::Exists));
@@ -218,7 +221,7 @@ impl Store {
         let version = record::behind(before, version, "the version of blobs")?;
         let id = self.blobs_or_new(name);
         if onto == Onto::Replace {
-            let own = self.blobs.range((id, Box::from(""))..).take_while(|((owner, _), _)| *owner == id);
+            let own = self.blobs.range((id, Box::from(""))..(id + 1, Box::from("")));
             let own: Vec<(Key, u64, u64)> =
                 own.map(|(key, blob)| (key.clone(), blob.content, blob.chunks())).collect();
             for (key, content, chunks) in own {
@@ -232,7 +235,7 @@ impl Store {
     }
 
     /// Puts a blob back, without its chunks, in place of what is under its key, of which nothing is left to be swept.
-    pub(super) fn blob_load(&mut self, name: &Name, blob: &Blob) -> Put {
+    pub(crate) fn blob_load(&mut self, name: &Name, blob: &Blob) -> Put {
         let row = self.blob_names.get(name).and_then(|id| Some((*id, self.blob_rows.get(id)?.clone())));
         let Some((id, row)) = row else { return Put::Refused(Refusal::Orphan) };
         let before = self.blob_at(name, &blob.key).map(|(_, before)| before);
@@ -249,7 +252,7 @@ impl Store {
     }
 
     /// Puts a chunk of a blob back.
-    pub(super) fn chunk_load(&mut self, name: &Name, key: &str, sequence: u64, data: &Bytes) -> Put {
+    pub(crate) fn chunk_load(&mut self, name: &Name, key: &str, sequence: u64, data: &Bytes) -> Put {
         let Some((_, blob)) = self.blob_at(name, key) else { return Put::Refused(Refusal::Orphan) };
         self.chunks.put((blob.content, sequence), Arc::new(data.clone()));
         Put::Written(None)
@@ -259,19 +262,19 @@ impl Store {
 /// What is read.
 impl Store {
     /// A blob and up to so many of its chunks.
-    pub(super) fn blob(&self, name: &Name, key: &str, from: u64, chunks: u32) -> Option<(Blob, Chunks)> {
-        let id = self.blob_names.committed().get(name)?;
-        let blob = self.blobs.committed().get(&(*id, key.into()))?.clone();
+    pub(crate) fn blob(&self, name: &Name, key: &str, from: u64, chunks: u32) -> Option<(Blob, Chunks)> {
+        let id = self.blob_names.get(name)?;
+        let blob = self.blobs.get(&(*id, key.into()))?.clone();
         let found = self.blob_chunks(name, &blob, from / u64::from(blob.chunk).max(1), chunks)?;
         Some((blob, found))
     }
 
     /// Up to so many chunks of a blob, unless they were swept.
-    pub(super) fn blob_chunks(&self, name: &Name, blob: &Blob, from: u64, chunks: u32) -> Option<Chunks> {
+    pub(crate) fn blob_chunks(&self, name: &Name, blob: &Blob, from: u64, chunks: u32) -> Option<Chunks> {
         let wanted = (from..blob.chunks()).take(chunks as usize);
         let mut found = Vec::new();
         for sequence in wanted {
-            match self.chunks.committed().get(&(blob.content, sequence)) {
+            match self.chunks.get(&(blob.content, sequence)) {
                 Some(chunk) => found.push(Ok(Bytes::clone(chunk))),
                 None if self.is_current(name, blob) => {
                     found.push(Err(missing(name, &blob.key, sequence)));
@@ -284,19 +287,19 @@ impl Store {
     }
 
     fn is_current(&self, name: &Name, blob: &Blob) -> bool {
-        let id = self.blob_names.committed().get(name);
-        let current = id.and_then(|id| self.blobs.committed().get(&(*id, blob.key.as_str().into())));
+        let id = self.blob_names.get(name);
+        let current = id.and_then(|id| self.blobs.get(&(*id, blob.key.as_str().into())));
         current.is_some_and(|current| current.content == blob.content)
     }
 
     /// One page of blobs.
-    pub(super) fn blob_page(&self, query: &Query) -> Page {
-        let Some(id) = self.blob_names.committed().get(&query.blobs) else { return Page::default() };
+    pub(crate) fn blob_page(&self, query: &Query) -> Page {
+        let Some(id) = self.blob_names.get(&query.blobs) else { return Page::default() };
         let after = query.after.as_deref().filter(|after| *after >= &*query.prefix);
         let from = after.unwrap_or(&query.prefix);
-        let own = self.blobs.committed().range((*id, Box::from(from))..);
+        let own = self.blobs.range((*id, Box::from(from))..(*id + 1, Box::from("")));
         let own = own.skip_while(|((_, key), _)| Some(&**key) == after);
-        let own = own.take_while(|((owner, key), _)| owner == id && key.starts_with(&*query.prefix));
+        let own = own.take_while(|((_, key), _)| key.starts_with(&*query.prefix));
         let (mut page, mut bytes, mut own) = (Page::default(), 0, own);
         while page.blobs.len() < query.limit as usize && bytes < limits::PAGE_BYTES {
             let Some(((_, key), blob)) = own.next() else { return page };
@@ -309,24 +312,23 @@ impl Store {
     }
 
     /// How blobs stand.
-    pub(super) fn blobs_head(&self, name: &Name) -> Option<Head> {
-        let id = *self.blob_names.committed().get(name)?;
-        let Blobs { version, count, bytes, .. } = self.blob_rows.committed().get(&id)?;
+    pub(crate) fn blobs_head(&self, name: &Name) -> Option<Head> {
+        let id = *self.blob_names.get(name)?;
+        let Blobs { version, count, bytes, .. } = self.blob_rows.get(&id)?;
         Some(Head { id, name: name.to_string(), version: *version, count: *count, bytes: *bytes })
     }
 
     /// Up to so many names behind one.
-    pub(super) fn blobs_heads(&self, after: Option<&str>, limit: u32) -> Vec<Head> {
-        let all = self.blob_names.committed().keys();
-        let later = all.filter(|name| after.is_none_or(|after| name.as_str() > after));
-        later.take(limit as usize).filter_map(|name| self.blobs_head(name)).collect()
+    pub(crate) fn blobs_heads(&self, after: Option<&str>, limit: u32) -> Vec<Head> {
+        let later = self.blob_names.range(name::behind(after));
+        later.take(limit as usize).filter_map(|(name, _)| self.blobs_head(name)).collect()
     }
 
     /// How many blobs there are, their bytes, and the contents that no blob has.
-    pub(super) fn blob_totals(&self) -> (u64, u64, u64) {
-        let all = self.blob_rows.committed().values();
-        let (count, bytes) = all.fold((0, 0), |(count, bytes), it| (count + it.count, bytes + it.bytes));
-        (count, bytes, self.contents.committed().len() as u64)
+    pub(crate) fn blob_totals(&self) -> (u64, u64, u64) {
+        let all = self.blob_rows.iter();
+        let (count, bytes) = all.fold((0, 0), |(count, bytes), (_, it)| (count + it.count, bytes + it.bytes));
+        (count, bytes, self.contents.len() as u64)
     }
 }
 

@@ -1,6 +1,6 @@
-//! Projections in memory: rows by name, generation and partition.
+//! Projections in tables: rows by name, generation and partition.
 
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 
 use super::store::{Caller, Store};
 use crate::name::Name;
@@ -10,18 +10,25 @@ use crate::storage::record::{Onto, Put, Refusal};
 
 /// A partition of a generation of a projection.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    partitions: u32,
-    revision: u64,
-    position: u64,
-    handled: u64,
-    begun: bool,
-    paused: bool,
-    failure: Option<Failure>,
+pub struct Row {
+    /// How many there are.
+    pub partitions: u32,
+    /// New with whatever is wanted of it.
+    pub revision: u64,
+    /// All events up to here have been dealt with.
+    pub position: u64,
+    /// So many of them were of interest.
+    pub handled: u64,
+    /// What it is projected to is there.
+    pub begun: bool,
+    /// It is to stop where it is.
+    pub paused: bool,
+    /// Why it does not get on.
+    pub failure: Option<Failure>,
 }
 
 /// Name, generation, and which partition.
-pub(super) type Key = (Name, u64, u32);
+pub type Key = (Name, u64, u32);
 
 impl Row {
     fn new(partitions: u32, revision: u64, position: u64, paused: bool) -> Row {
@@ -37,7 +44,7 @@ impl Row {
 
 impl Store {
     /// Makes a projection, or finds out how it stands.
-    pub(super) fn projection_begin(&mut self, begin: &Begin) -> Vec<Standing> {
+    pub(crate) fn projection_begin(&mut self, begin: &Begin) -> Vec<Standing> {
         if self.generations(&begin.name).is_empty() {
             let row = Row::new(begin.partitions, self.next_number(), begin.position, false);
             self.put_generation(&begin.name, 1, &row);
@@ -46,7 +53,7 @@ impl Store {
     }
 
     /// Moves a checkpoint.
-    pub(super) fn projection_advance(&mut self, me: &Caller, advance: &Advance) -> Advanced {
+    pub(crate) fn projection_advance(&mut self, me: &Caller, advance: &Advance) -> Advanced {
         let row = match self.generation_seen(me, &advance.seen) {
             Ok(row) if advance.to >= row.position => row,
             Ok(_) => return Advanced::Stale,
@@ -60,7 +67,7 @@ impl Store {
     }
 
     /// Has the newer generation be read.
-    pub(super) fn projection_promote(&mut self, me: &Caller, promote: &Promote) -> Advanced {
+    pub(crate) fn projection_promote(&mut self, me: &Caller, promote: &Promote) -> Advanced {
         let Seen { name, generation, .. } = &promote.seen;
         let row = match self.generation_seen(me, &promote.seen) {
             Ok(row) => row,
@@ -77,7 +84,7 @@ impl Store {
     }
 
     /// Writes down what is wanted.
-    pub(super) fn projection_want(&mut self, want: &Want) -> bool {
+    pub(crate) fn projection_want(&mut self, want: &Want) -> bool {
         let all = self.generations(&want.name);
         let (Some(((_, first, _), _)), Some(((_, last, _), newest))) =
             (all.first().cloned(), all.last().cloned())
@@ -106,7 +113,7 @@ impl Store {
     }
 
     /// Puts a projection back. Generations only grow.
-    pub(super) fn projection_load(
+    pub(crate) fn projection_load(
         &mut self,
         (onto, head): (Onto, u64),
         name: &Name,
@@ -157,15 +164,16 @@ impl Store {
     }
 
     /// How a projection stands, for a reader.
-    pub(super) fn projection(&self, name: &Name) -> Vec<Standing> {
-        let all = self.projections.committed().range(all_of(name));
+    pub(crate) fn projection(&self, name: &Name) -> Vec<Standing> {
+        let all = self.projections.range(all_of(name));
         all.map(|(key, row)| row.shown(key)).collect()
     }
 
     /// Up to so many projections behind a name.
-    pub(super) fn projection_list(&self, after: Option<&str>, limit: u32) -> Vec<Standing> {
-        let rows = self.projections.committed().iter();
-        let behind = rows.filter(|((name, ..), _)| after.is_none_or(|after| name.as_str() > after));
+    pub(crate) fn projection_list(&self, after: Option<&str>, limit: u32) -> Vec<Standing> {
+        let from = after
+            .map_or(Bound::Unbounded, |after| Bound::Excluded((Name::unchecked(after), u64::MAX, u32::MAX)));
+        let behind = self.projections.range((from, Bound::Unbounded));
         let (mut names, mut found) = (0, Vec::<Standing>::new());
         for (key, row) in behind {
             names += u32::from(found.last().is_none_or(|last| last.name != key.0.as_str()));

@@ -1,4 +1,4 @@
-//! Durable subscriptions in memory: cursors by feed and name, and each message that was acknowledged beyond them.
+//! Durable subscriptions in tables: cursors by feed and name, and each message that was acknowledged beyond them.
 
 use super::store::{Caller, Store};
 use crate::name::Name;
@@ -11,7 +11,7 @@ use crate::storage::subscription::{
 
 impl Store {
     /// Where a subscription stands; makes it if there is none.
-    pub(super) fn subscription_begin(&mut self, operation: &Subscribe) -> u64 {
+    pub(crate) fn subscription_begin(&mut self, operation: &Subscribe) -> u64 {
         let Subscribe { kind, feed, subscription, cursor } = operation;
         let (id, row) = self.feed_or_new(*kind, feed);
         self.feeds.put(id, row);
@@ -24,7 +24,7 @@ impl Store {
     }
 
     /// Moves a cursor.
-    pub(super) fn subscription_move(&mut self, me: &Caller, operation: &Move) -> Moved {
+    pub(crate) fn subscription_move(&mut self, me: &Caller, operation: &Move) -> Moved {
         let Move { kind, feed, subscription, cursor, back, fence } = operation;
         let key = self.cursor_key(*kind, feed, subscription);
         let stands = key.as_ref().and_then(|key| self.cursors.get(key)).copied();
@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// Forgets a subscription.
-    pub(super) fn subscription_end(&mut self, operation: &Unsubscribe) -> bool {
+    pub(crate) fn subscription_end(&mut self, operation: &Unsubscribe) -> bool {
         let Unsubscribe { kind, feed, subscription } = operation;
         let key = self.cursor_key(*kind, feed, subscription);
         let Some(key) = key.filter(|key| self.cursors.get(key).is_some()) else { return false };
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// Says that one message has been dealt with.
-    pub(super) fn subscription_acknowledge(&mut self, me: &Caller, operation: &Acknowledge) -> Moved {
+    pub(crate) fn subscription_acknowledge(&mut self, me: &Caller, operation: &Acknowledge) -> Moved {
         let Acknowledge { kind, feed, subscription, sequence, fence } = operation;
         let key = self.cursor_key(*kind, feed, subscription);
         let stands = key.as_ref().and_then(|key| self.cursors.get(key)).copied();
@@ -63,21 +63,26 @@ impl Store {
     }
 
     /// Has the cursor pass over what was removed.
-    pub(super) fn subscription_pass_over(&mut self, operation: &PassOver) -> u64 {
+    pub(crate) fn subscription_pass_over(&mut self, operation: &PassOver) -> u64 {
         let PassOver { kind, feed, subscription } = operation;
         let Some((id, row)) = self.feed_row(*kind, feed) else { return 0 };
         let (key, removed) = ((id, subscription.clone()), row.first - 1);
         let Some(cursor) = self.cursors.get(&key).copied().filter(|cursor| *cursor < removed) else {
             return 0;
         };
-        let missed = removed - cursor - self.forget_acknowledged(&key, removed);
+        let missed = (removed - cursor).saturating_sub(self.forget_acknowledged(&key, removed));
         self.move_over_acknowledged(key, removed);
         missed
     }
 
     /// Moves a cursor over what follows it and was acknowledged.
     fn move_over_acknowledged(&mut self, key: (u64, Name), mut cursor: u64) -> u64 {
-        while self.acknowledged.get(&(key.0, key.1.clone(), cursor + 1)).is_some() {
+        let beyond =
+            self.acknowledged.range((key.0, key.1.clone(), cursor + 1)..=(key.0, key.1.clone(), u64::MAX));
+        for ((.., sequence), ()) in beyond {
+            if *sequence != cursor + 1 {
+                break;
+            }
             cursor += 1;
         }
         self.forget_acknowledged(&key, cursor);
@@ -94,7 +99,7 @@ impl Store {
     }
 
     /// Puts a subscription back, unless there is one.
-    pub(super) fn subscription_load(
+    pub(crate) fn subscription_load(
         &mut self,
         (kind, feed): (Kind, &Name),
         name: &Name,
@@ -118,21 +123,21 @@ impl Store {
     }
 
     /// What was acknowledged of the messages between two.
-    pub(super) fn acknowledged(
+    pub(crate) fn acknowledged(
         &self,
         kind: Kind,
         feed: &Name,
         subscription: &Name,
         within: Span,
     ) -> Option<Acknowledged> {
-        let key = (self.committed_feed(kind, feed)?.0, subscription.clone());
-        let cursor = *self.cursors.committed().get(&key)?;
+        let key = (self.feed_of(kind, feed)?.0, subscription.clone());
+        let cursor = *self.cursors.get(&key)?;
         let (feed, name) = key;
         // Backwards there is nothing, and a map would not bear it.
         let last = within.last.max(within.first.saturating_sub(1));
         let range = (feed, name.clone(), within.first)..(feed, name, last.saturating_add(1));
         let mut beyond: Vec<Span> = Vec::new();
-        for ((.., sequence), ()) in self.acknowledged.committed().range(range) {
+        for ((.., sequence), ()) in self.acknowledged.range(range) {
             match beyond.last_mut() {
                 Some(span) if span.last + 1 == *sequence => span.last = *sequence,
                 _ => beyond.push(Span { first: *sequence, last: *sequence }),
@@ -142,9 +147,9 @@ impl Store {
     }
 
     /// The subscriptions of a feed.
-    pub(super) fn subscription_list(&self, kind: Kind, name: &Name) -> Vec<Standing> {
-        let Some((id, _)) = self.committed_feed(kind, name) else { return Vec::new() };
-        let of_feed = self.cursors.committed().iter().filter(|((feed, _), _)| *feed == id);
+    pub(crate) fn subscription_list(&self, kind: Kind, name: &Name) -> Vec<Standing> {
+        let Some((id, _)) = self.feed_of(kind, name) else { return Vec::new() };
+        let of_feed = self.cursors.range((id, Name::least())..(id + 1, Name::least()));
         of_feed.map(|((_, name), cursor)| Standing { name: name.to_string(), cursor: *cursor }).collect()
     }
 }

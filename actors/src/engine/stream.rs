@@ -1,8 +1,9 @@
-//! Streams in memory: events by position, and indexes from ids, versions and categories to positions.
+//! Streams in tables: events by position, and indexes from ids, versions and categories to positions.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::counter::Counter;
 use super::store::{Caller, Store};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -17,12 +18,15 @@ use crate::storage::stream::{
 
 /// A stream; it holds at least one event.
 #[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) name: Name,
-    pub(super) version: u64,
+pub struct Stream {
+    /// Its name.
+    pub name: Name,
+    /// Of its last event.
+    pub version: u64,
     /// Events up to this version are erased.
-    pub(super) erased: u64,
-    pub(super) closed: bool,
+    pub erased: u64,
+    /// Nothing can be appended to it any more.
+    pub closed: bool,
 }
 
 /// What the ids of an append say about it.
@@ -38,7 +42,7 @@ enum Ids {
 /// What is written.
 impl Store {
     /// Appends all events or none. The checks come in the contract's order: fence, ids, expected version.
-    pub(super) fn stream_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
+    pub(crate) fn stream_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
         if operation.events.is_empty() {
             let what = format!("append to stream \"{}\"", operation.stream.name);
             return Err(Error::InvalidArgument { what, reason: "it is empty".into() });
@@ -84,19 +88,18 @@ impl Store {
     }
 
     /// Where a stream stands, and whether that is as expected.
-    pub(super) fn stream_check(&self, operation: &Check) -> Checked {
+    pub(crate) fn stream_check(&self, operation: &Check) -> Checked {
         let found = self.stream_id(&operation.stream).and_then(|id| self.streams.get(&id));
         let actual = found.map_or(0, |stream| stream.version);
         if operation.expected.allows(actual) { Checked::Stands } else { Checked::Conflict { actual } }
     }
 
-    pub(super) fn stream_id(&self, target: &Target) -> Option<u64> {
+    pub(crate) fn stream_id(&self, target: &Target) -> Option<u64> {
         target.id.or_else(|| self.stream_names.get(&target.name).copied())
     }
 
     fn new_stream(&mut self, name: &Name) -> u64 {
-        // Streams are never removed, so their number is the last id.
-        let stream = self.streams.working().len() as u64 + 1;
+        let stream = self.next(Counter::Stream);
         self.stream_names.put(name.clone(), stream);
         stream
     }
@@ -117,7 +120,7 @@ impl Store {
     }
 
     /// Puts an event back, at the end of its stream and of the store.
-    pub(super) fn event_load(&mut self, onto: Onto, event: &Recorded) -> Put {
+    pub(crate) fn event_load(&mut self, onto: Onto, event: &Recorded) -> Put {
         let name = &event.stream;
         let id = self.stream_names.get(name).copied();
         let row = id.and_then(|id| self.streams.get(&id)).cloned();
@@ -142,9 +145,7 @@ impl Store {
         let stream = id.unwrap_or_else(|| self.new_stream(name));
         let erased = row.map_or(0, |stream| stream.erased);
         self.streams.put(stream, Stream { name: name.clone(), version: version + 1, erased, closed: false });
-        let last = self.events.working().last_key_value().map(|(_, last)| last.recorded_at);
-        let recorded_at = last.map_or(event.recorded_at, |last| last.max(event.recorded_at));
-        let position = self.last_position() + 1;
+        let (recorded_at, position) = (self.not_before(event.recorded_at), self.last_position() + 1);
         self.place(stream, Recorded { position, version: version + 1, recorded_at, ..event.clone() });
         let (primitive, sequence) = (Primitive::Stream, Some(version + 1));
         let changed = Changed { primitive, row: stream, sequence, key: None };
@@ -152,7 +153,7 @@ impl Store {
     }
 
     /// Puts back what is known of a stream beside its events, if it is what it was.
-    pub(super) fn stream_load(
+    pub(crate) fn stream_load(
         &mut self,
         onto: Onto,
         name: &Name,
@@ -177,7 +178,6 @@ impl Store {
 
     /// Writes one event and its index rows.
     fn record(&mut self, me: &Caller, stream: u64, name: &Name, version: u64, event: &NewEvent) {
-        let last = self.events.working().last_key_value().map(|(_, last)| last.recorded_at);
         let recorded = Recorded {
             position: self.last_position() + 1,
             stream: name.clone(),
@@ -186,7 +186,7 @@ impl Store {
             event_type: event.event_type.to_string(),
             data: event.data.clone(),
             schema: event.schema,
-            recorded_at: last.map_or(me.now.wall_ms, |last| last.max(me.now.wall_ms)),
+            recorded_at: self.not_before(me.now.wall_ms),
             at: event.at.clone(),
             metadata: event.metadata.as_ref().map(ToString::to_string),
             origin: event.origin.clone(),
@@ -196,15 +196,24 @@ impl Store {
 
     fn place(&mut self, stream: u64, event: Recorded) {
         let position = event.position;
+        self.counters.put(Counter::Position, position);
+        self.counters.put(Counter::RecordedAt, event.recorded_at.cast_unsigned());
         self.event_ids.put(event.id, position);
         self.versions.put((stream, event.version), position);
         self.categories.put((event.stream.category().to_owned(), position), ());
         self.events.put(position, Arc::new(event));
     }
 
-    pub(super) fn last_position(&self) -> u64 {
-        // Events are never removed, and their positions are dense.
-        self.events.working().last_key_value().map_or(0, |(position, _)| *position)
+    pub(crate) fn last_position(&self) -> u64 {
+        self.counter(Counter::Position)
+    }
+
+    /// A time, or that of the last event if it is later.
+    fn not_before(&self, wall_ms: i64) -> i64 {
+        match self.last_position() {
+            0 => wall_ms,
+            _ => wall_ms.max(self.counter(Counter::RecordedAt).cast_signed()),
+        }
     }
 }
 
@@ -223,31 +232,31 @@ fn is_a_run(events: &[&Arc<Recorded>], stream: &Name) -> bool {
 /// What is read.
 impl Store {
     /// Where a stream stands.
-    pub(super) fn stream_head(&self, name: &Name) -> Option<Head> {
-        let id = *self.stream_names.committed().get(name)?;
+    pub(crate) fn stream_head(&self, name: &Name) -> Option<Head> {
+        let id = *self.stream_names.get(name)?;
         let head = |stream: &Stream| Head { id, version: stream.version, erased: stream.erased };
-        self.streams.committed().get(&id).map(head)
+        self.streams.get(&id).map(head)
     }
 
     /// The position of the last event.
-    pub(super) fn head(&self) -> u64 {
-        self.events.committed().last_key_value().map_or(0, |(position, _)| *position)
+    pub(crate) fn head(&self) -> u64 {
+        self.last_position()
     }
 
     /// One page of events.
-    pub(super) fn page(&self, query: &Query) -> Page {
+    pub(crate) fn page(&self, query: &Query) -> Page {
         let Query { from, to, .. } = *query;
         if from > to {
             return Page::default();
         }
         match &query.scope {
             Scope::All => {
-                let rows = self.events.committed().range(from..=to);
+                let rows = self.events.range(from..=to);
                 fill(query, self.fields, rows.map(|(position, event)| (*position, event)))
             }
             Scope::Category(category) => {
                 let range = (category.clone(), from)..=(category.clone(), to);
-                let rows = self.categories.committed().range(range);
+                let rows = self.categories.range(range);
                 fill(
                     query,
                     self.fields,
@@ -255,8 +264,8 @@ impl Store {
                 )
             }
             Scope::Stream(name) => {
-                let Some(stream) = self.stream_names.committed().get(name) else { return Page::default() };
-                let rows = self.versions.committed().range((*stream, from)..=(*stream, to));
+                let Some(stream) = self.stream_names.get(name) else { return Page::default() };
+                let rows = self.versions.range((*stream, from)..=(*stream, to));
                 fill(
                     query,
                     self.fields,
@@ -267,13 +276,13 @@ impl Store {
     }
 
     /// The event with an id.
-    pub(super) fn event_of(&self, id: &uuid::Uuid) -> Option<Recorded> {
-        let position = self.event_ids.committed().get(id)?;
+    pub(crate) fn event_of(&self, id: &uuid::Uuid) -> Option<Recorded> {
+        let position = self.event_ids.get(id)?;
         self.event(*position).map(|event| Recorded::clone(event))
     }
 
     fn event(&self, position: u64) -> Option<&Arc<Recorded>> {
-        self.events.committed().get(&position)
+        self.events.get(&position)
     }
 }
 

@@ -1,6 +1,4 @@
-//! Processes in memory: who registered, who lives, and what happens to what the dead leave behind.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Processes in tables: who registered, who lives, and what happens to what the dead leave behind.
 
 use super::store::{Caller, Store};
 use crate::storage::queue::{DIED, LEFT};
@@ -8,14 +6,17 @@ use crate::storage::{Identity, Moment, Process, Pulse, Standing};
 
 /// A registered process.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    identity: Identity,
-    joined_wall_ms: i64,
+pub struct Row {
+    /// Who it says it is.
+    pub identity: Identity,
+    /// When it came.
+    pub joined_wall_ms: i64,
     /// The begin of the last group that it committed, by the boot clock.
-    pub(super) beat: u64,
-    pub(super) last_group: u64,
+    pub beat: u64,
+    /// That group.
+    pub last_group: u64,
     /// Whether another process found a lease of it void and cleared it away. It is told when it begins again.
-    pub(super) robbed: bool,
+    pub robbed: bool,
 }
 
 impl Row {
@@ -32,58 +33,47 @@ impl Row {
 
 /// The processes as one side of the store shows them: enough to judge who lives.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Census<'a> {
-    rows: &'a BTreeMap<u64, Row>,
-    living: &'a BTreeSet<u64>,
+pub struct Census<'a> {
+    store: &'a Store,
     boot: &'a str,
 }
 
 impl<'a> Census<'a> {
     /// The row of a process that lives: registered, not known to be dead, and of this boot.
-    pub(super) fn living(&self, process: u64) -> Option<&'a Row> {
-        self.rows.get(&process).filter(|row| self.living.contains(&process) && row.identity.boot == self.boot)
+    pub(crate) fn living(&self, process: u64) -> Option<&'a Row> {
+        let row = self.store.processes.get(&process);
+        row.filter(|row| self.store.living.has(process) && row.identity.boot == self.boot)
     }
 
     /// Who a process said it is, if it is still registered.
-    pub(super) fn identity(&self, process: u64) -> Option<Identity> {
-        self.rows.get(&process).map(|row| row.identity.clone())
+    pub(crate) fn identity(&self, process: u64) -> Option<Identity> {
+        self.store.processes.get(&process).map(|row| row.identity.clone())
     }
 }
 
 impl Store {
     /// The processes as the transaction sees them.
-    pub(super) fn census<'a>(&'a self, me: &'a Caller) -> Census<'a> {
-        Census { rows: self.processes.working(), living: &self.living, boot: &me.boot }
+    pub(crate) fn census<'a>(&'a self, me: &'a Caller) -> Census<'a> {
+        Census { store: self, boot: &me.boot }
     }
 
     /// The processes as readers see them.
-    pub(super) fn committed_census(&self) -> Census<'_> {
-        Census { rows: self.processes.committed(), living: &self.living, boot: &self.boot }
+    pub(crate) fn reader_census(&self) -> Census<'_> {
+        Census { store: self, boot: &self.boot }
     }
 
     /// Writes the row of a process that joins, past whatever transaction is open.
-    pub(super) fn register_at_once(&mut self, process: u64, identity: &Identity, now: Moment) {
+    pub(crate) fn register_at_once(&mut self, process: u64, identity: &Identity, now: Moment) {
         self.processes.put_at_once(process, Row::new(identity, now));
-        self.commits += 1;
     }
 
-    /// Registers a process anew that was buried while it lived, within the transaction. Its new id.
-    pub(super) fn register_anew(
-        &mut self,
-        old: u64,
-        identity: &Identity,
-        now: Moment,
-        last_group: u64,
-    ) -> u64 {
-        self.last_process += 1;
-        self.living.remove(&old);
-        self.living.insert(self.last_process);
-        self.processes.put(self.last_process, Row { last_group, ..Row::new(identity, now) });
-        self.last_process
+    /// Registers a process within the transaction.
+    pub fn register(&mut self, process: u64, identity: &Identity, now: Moment, last_group: u64) {
+        self.processes.put(process, Row { last_group, ..Row::new(identity, now) });
     }
 
     /// How a registered process stands that begins a group, after its own affairs have been put in order.
-    pub(super) fn stand(&mut self, me: &Caller, least_ttl_ms: u64) -> Standing {
+    pub(crate) fn stand(&mut self, me: &Caller, least_ttl_ms: u64) -> Standing {
         let Some(Row { beat, robbed, .. }) = self.processes.get(&me.process).cloned() else {
             return Standing::Lapsed;
         };
@@ -97,17 +87,17 @@ impl Store {
     }
 
     /// Buries whoever is dead.
-    pub(super) fn bury_the_dead(&mut self, me: &Caller) {
+    pub(crate) fn bury_the_dead(&mut self, me: &Caller) {
         let census = self.census(me);
         let dead: Vec<u64> =
-            self.processes.working().keys().copied().filter(|id| census.living(*id).is_none()).collect();
+            self.processes.iter().map(|(id, _)| *id).filter(|id| census.living(*id).is_none()).collect();
         for process in dead {
             self.bury(me, process);
         }
     }
 
     /// Removes a process's row, so that whatever it held is void, and passes on what others wait for.
-    pub(super) fn bury(&mut self, me: &Caller, process: u64) {
+    pub(crate) fn bury(&mut self, me: &Caller, process: u64) {
         self.processes.remove(&process);
         self.give_up_of(me, process, DIED);
         for lock in self.locks_used_by(process) {
@@ -118,8 +108,7 @@ impl Store {
     }
 
     /// Removes a process's row and everything that it held and waited for: it leaves in order.
-    pub(super) fn leave(&mut self, me: &Caller) {
-        self.living.remove(&me.process);
+    pub(crate) fn leave(&mut self, me: &Caller) {
         self.processes.remove(&me.process);
         let moved = self.locks_used_by(me.process);
         self.drop_tickets_of(me.process);
@@ -130,7 +119,7 @@ impl Store {
     }
 
     /// Writes the caller's beat and group.
-    pub(super) fn beat(&mut self, me: &Caller, group: u64) {
+    pub(crate) fn beat(&mut self, me: &Caller, group: u64) {
         if let Some(row) = self.processes.get(&me.process) {
             let row = Row { beat: me.now.boot_ms, last_group: group, ..row.clone() };
             self.processes.put(me.process, row);
@@ -138,7 +127,7 @@ impl Store {
     }
 
     /// Sets or clears the mark that a lease was cleared away by another.
-    pub(super) fn mark_robbed(&mut self, process: u64, robbed: bool) {
+    pub(crate) fn mark_robbed(&mut self, process: u64, robbed: bool) {
         if let Some(row) = self.processes.get(&process) {
             let row = Row { robbed, ..row.clone() };
             self.processes.put(process, row);
@@ -146,8 +135,8 @@ impl Store {
     }
 
     /// The registered processes, for a reader.
-    pub(super) fn process_list(&self, now: Moment) -> Vec<Process> {
-        let census = self.committed_census();
+    pub(crate) fn process_list(&self, now: Moment) -> Vec<Process> {
+        let census = self.reader_census();
         let shown = |(id, row): (&u64, &Row)| Process {
             id: *id,
             identity: row.identity.clone(),
@@ -159,13 +148,13 @@ impl Store {
             waits: census.living(*id).map_or(0, |_| self.tickets_of(*id)),
             jobs: census.living(*id).map_or(0, |_| self.claims_of(*id)),
         };
-        self.processes.committed().iter().map(shown).collect()
+        self.processes.iter().map(shown).collect()
     }
 
     /// What changes whenever somebody writes, comes or goes.
-    pub(super) fn pulse(&self, own: u64) -> Pulse {
-        let others = self.processes.committed().iter().filter(|(id, _)| **id != own);
+    pub(crate) fn pulse(&self, own: u64) -> Pulse {
+        let others = self.processes.iter().filter(|(id, _)| **id != own);
         let groups = others.map(|(_, row)| row.last_group).sum();
-        Pulse { groups, living: self.living.iter().copied().collect(), joined: self.last_process }
+        Pulse { groups, living: self.living.all().into_iter().collect(), joined: self.last_process }
     }
 }

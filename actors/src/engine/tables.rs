@@ -1,7 +1,6 @@
-//! Every operation in memory, and the part of the store that does it.
+//! Every operation, and the part of the store that does it.
 
-use super::list::Working;
-use super::session::MemorySession;
+use super::store::{Caller, Store};
 use crate::error::Result;
 use crate::storage::change::{Record, Written};
 use crate::storage::erase;
@@ -20,9 +19,35 @@ use crate::storage::{
     Tables, batch, blob, dict, feed, list, projection, record, schedule, sql, subscription,
 };
 
-impl Tables for MemorySession {
+/// A session whose operations are done to the tables of a [`Store`].
+pub trait Operates {
+    /// Does something within the transaction, again and again if it must, each time from where it began.
+    ///
+    /// # Errors
+    /// Those of `run`; that there is no transaction; what was wrong with fetching.
+    fn operate<T>(&mut self, run: impl FnMut(&mut Store, &Caller) -> Result<T>) -> Result<T>;
+
+    /// A lease of so many milliseconds is asked for.
+    fn asks_for(&mut self, ttl_ms: u64);
+
+    /// Applies operations, all or none: [`batch::apply`].
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn apply_batch(&mut self, batch: &batch::Batch) -> Result<batch::Applied>;
+
+    /// Runs SQL of the user's own, where there is any. There is none in plain maps.
+    ///
+    /// # Errors
+    /// What the database said.
+    fn run_sql(&mut self, _: &sql::Run) -> Result<sql::Ran> {
+        Ok(sql::Ran::Unsupported)
+    }
+}
+
+impl<S: Operates> Tables for S {
     fn lock_acquire(&mut self, operation: &Acquire) -> Result<Acquired> {
-        self.least_ttl_ms = self.least_ttl_ms.min(operation.ttl_ms);
+        self.asks_for(operation.ttl_ms);
         self.operate(|store, me| Ok(store.lock_acquire(me, operation)))
     }
 
@@ -67,27 +92,27 @@ impl Tables for MemorySession {
     }
 
     fn list_insert(&mut self, operation: &list::Insert) -> Result<list::Inserted> {
-        self.operate(|store, _| shelf::insert(&mut Working(store), operation))
+        self.operate(|store, _| shelf::insert(store, operation))
     }
 
     fn list_take(&mut self, operation: &list::Take) -> Result<list::Taken> {
-        self.operate(|store, _| shelf::take(&mut Working(store), operation))
+        self.operate(|store, _| shelf::take(store, operation))
     }
 
     fn list_remove(&mut self, operation: &list::Remove) -> Result<list::Removed> {
-        self.operate(|store, _| shelf::remove(&mut Working(store), operation))
+        self.operate(|store, _| shelf::remove(store, operation))
     }
 
     fn list_replace(&mut self, operation: &list::Replace) -> Result<list::Replaced> {
-        self.operate(|store, _| shelf::replace(&mut Working(store), operation))
+        self.operate(|store, _| shelf::replace(store, operation))
     }
 
     fn list_move(&mut self, operation: &list::Move) -> Result<list::Moved> {
-        self.operate(|store, _| shelf::relocate(&mut Working(store), operation))
+        self.operate(|store, _| shelf::relocate(store, operation))
     }
 
     fn list_trim(&mut self, operation: &list::Trim) -> Result<list::Trimmed> {
-        self.operate(|store, _| shelf::trim(&mut Working(store), operation))
+        self.operate(|store, _| shelf::trim(store, operation))
     }
 
     fn dict_set(&mut self, operation: &dict::Set) -> Result<dict::Written> {
@@ -151,7 +176,7 @@ impl Tables for MemorySession {
     }
 
     fn change_record(&mut self, operation: &Record) -> Result<Written> {
-        self.transaction().map(|(mut store, _)| store.change_record(operation))
+        self.operate(|store, _| Ok(store.change_record(operation)))
     }
 
     fn feed_append(&mut self, operation: &feed::Append) -> Result<feed::Appended> {
@@ -171,7 +196,7 @@ impl Tables for MemorySession {
     }
 
     fn queue_claim(&mut self, operation: &Claim) -> Result<Claimed> {
-        self.least_ttl_ms = self.least_ttl_ms.min(operation.ttl_ms);
+        self.asks_for(operation.ttl_ms);
         self.operate(|store, me| Ok(store.queue_claim(me, operation)))
     }
 
@@ -246,9 +271,8 @@ impl Tables for MemorySession {
         self.operate(|store, _| Ok(store.projection_want(operation)))
     }
 
-    /// There is no SQL in plain maps.
-    fn sql_run(&mut self, _: &sql::Run) -> Result<sql::Ran> {
-        self.operate(|_, _| Ok(sql::Ran::Unsupported))
+    fn sql_run(&mut self, operation: &sql::Run) -> Result<sql::Ran> {
+        self.run_sql(operation)
     }
 
     fn lock_check(&mut self, operation: &batch::Check) -> Result<bool> {
@@ -256,6 +280,6 @@ impl Tables for MemorySession {
     }
 
     fn batch_apply(&mut self, operation: &batch::Batch) -> Result<batch::Applied> {
-        batch::apply(self, operation)
+        self.apply_batch(operation)
     }
 }

@@ -1,9 +1,10 @@
-//! Dicts in memory: entries by dict and key.
+//! Dicts in tables: entries by dict and key.
 
+use super::counter::Counter;
 use super::store::{Caller, Store};
 use crate::error::Result;
 use crate::limits;
-use crate::name::Name;
+use crate::name::{self, Name};
 use crate::storage::change::{Changed, Primitive};
 use crate::storage::dict::{
     Clear, Cleared, Entry, Head, Increment, Incremented, Kept, Life, Page, Query, Remove, Removed, Seal, Set,
@@ -15,12 +16,13 @@ use crate::storage::{Data, Moment, partition};
 
 /// A dict that was used.
 #[derive(Clone, Debug)]
-pub(super) struct Dict {
-    pub(super) name: Name,
+pub struct Dict {
+    /// Its name.
+    pub name: Name,
     /// So many changes it has had.
-    version: u64,
+    pub version: u64,
     /// If its values are sealed.
-    seal: Option<Box<[u8]>>,
+    pub seal: Option<Box<[u8]>>,
 }
 
 impl Dict {
@@ -32,15 +34,19 @@ impl Dict {
 
 /// A value of a dict.
 #[derive(Clone, Debug)]
-pub(super) struct Value {
-    version: u64,
-    pub(super) data: Data,
-    schema: u32,
-    life: Option<Life>,
+pub struct Value {
+    /// The dict's when it was written.
+    pub version: u64,
+    /// What it is.
+    pub data: Data,
+    /// And of which schema.
+    pub schema: u32,
+    /// Until when it is there.
+    pub life: Option<Life>,
 }
 
 /// Dict and key.
-pub(super) type Key = (u64, Box<str>);
+pub type Key = (u64, Box<str>);
 
 impl Value {
     fn is_there(&self, now: Moment, boot: &str) -> bool {
@@ -56,7 +62,7 @@ impl Value {
 /// What is written.
 impl Store {
     /// Puts a value under a key.
-    pub(super) fn dict_set(&mut self, me: &Caller, set: &Set) -> Written {
+    pub(crate) fn dict_set(&mut self, me: &Caller, set: &Set) -> Written {
         if self.is_sealed(&set.dict).unwrap_or(false) != set.data.is_sealed() {
             return Written::Otherwise;
         }
@@ -74,7 +80,7 @@ impl Store {
     }
 
     /// Removes an entry.
-    pub(super) fn dict_remove(&mut self, me: &Caller, remove: &Remove) -> Removed {
+    pub(crate) fn dict_remove(&mut self, me: &Caller, remove: &Remove) -> Removed {
         if self.is_sealed(&remove.dict).is_some_and(|sealed| sealed != remove.sealed) {
             return Removed::Otherwise;
         }
@@ -96,7 +102,7 @@ impl Store {
     }
 
     /// Adds to a number.
-    pub(super) fn dict_increment(&mut self, me: &Caller, increment: &Increment) -> Incremented {
+    pub(crate) fn dict_increment(&mut self, me: &Caller, increment: &Increment) -> Incremented {
         if self.is_sealed(&increment.dict) == Some(true) {
             return Incremented::Otherwise;
         }
@@ -120,14 +126,14 @@ impl Store {
     }
 
     /// Removes entries, so many at most.
-    pub(super) fn dict_clear(&mut self, me: &Caller, clear: &Clear) -> Cleared {
+    pub(crate) fn dict_clear(&mut self, me: &Caller, clear: &Clear) -> Cleared {
         let nothing = Cleared { dict: None, removed: Vec::new(), more: false, otherwise: false };
         let Some(id) = self.dict_id(&clear.dict) else { return nothing };
         if self.is_sealed(&clear.dict) != Some(clear.sealed) {
             return Cleared { otherwise: true, ..nothing };
         }
-        let all = self.values.range((id, clear.prefix.clone())..);
-        let all = all.take_while(|((dict, key), _)| *dict == id && key.starts_with(&*clear.prefix));
+        let all = self.values.range((id, clear.prefix.clone())..(id + 1, Box::from("")));
+        let all = all.take_while(|((_, key), _)| key.starts_with(&*clear.prefix));
         let mut found: Vec<(Key, bool)> = all
             .take(clear.limit as usize + 1)
             .map(|(key, value)| (key.clone(), value.is_there(me.now, &me.boot)))
@@ -147,7 +153,7 @@ impl Store {
 
     /// Puts a dict back, without its entries. One that is not there, or gives way, gets its seal and its indexes, which are complete
     /// as long as nothing is in it.
-    pub(super) fn dict_load(
+    pub(crate) fn dict_load(
         &mut self,
         onto: Onto,
         name: &Name,
@@ -166,7 +172,7 @@ impl Store {
         let version = record::behind(shift, version, "the version of a dict")?;
         let id = self.dict_or_new(name);
         if onto == Onto::Replace {
-            let own = self.values.range((id, Box::from(""))..).take_while(|((dict, _), _)| *dict == id);
+            let own = self.values.range((id, Box::from(""))..(id + 1, Box::from("")));
             let keys: Vec<Key> = own.map(|(key, _)| key.clone()).collect();
             keys.iter().for_each(|key| self.drop_value(key));
             self.drop_indexes(id);
@@ -179,7 +185,7 @@ impl Store {
     }
 
     /// Puts an entry back, in place of what is under its key.
-    pub(super) fn entry_load(&mut self, dict: &Name, entry: &Entry) -> Put {
+    pub(crate) fn entry_load(&mut self, dict: &Name, entry: &Entry) -> Put {
         let Some(id) = self.dict_id(dict) else { return Put::Refused(Refusal::Orphan) };
         let Entry { key, version, data, schema, ends_at } = entry;
         let life = ends_at.map(Life::by_wall);
@@ -190,7 +196,7 @@ impl Store {
         Put::Written(Some(Changed { primitive, row: id, sequence, key: Some(key) }))
     }
 
-    pub(super) fn dict_id(&self, name: &Name) -> Option<u64> {
+    pub(crate) fn dict_id(&self, name: &Name) -> Option<u64> {
         self.dict_names.get(name).copied()
     }
 
@@ -211,10 +217,9 @@ impl Store {
     }
 
     /// The row of a dict; of one that has had no change yet if there was none.
-    pub(super) fn dict_or_new(&mut self, name: &Name) -> u64 {
+    pub(crate) fn dict_or_new(&mut self, name: &Name) -> u64 {
         self.dict_id(name).unwrap_or_else(|| {
-            // Dicts are never removed, so their number is the last id.
-            let id = self.dicts.working().len() as u64 + 1;
+            let id = self.next(Counter::Dict);
             self.dict_names.put(name.clone(), id);
             self.dicts.put(id, Dict { name: name.clone(), version: 0, seal: None });
             id
@@ -222,12 +227,12 @@ impl Store {
     }
 
     /// Whether a dict keeps its values sealed; `None` if there is none.
-    pub(super) fn is_sealed(&self, name: &Name) -> Option<bool> {
+    pub(crate) fn is_sealed(&self, name: &Name) -> Option<bool> {
         self.dict_id(name).and_then(|id| self.dicts.get(&id)).map(|dict| dict.seal.is_some())
     }
 
     /// Has a dict that was never used keep its values sealed.
-    pub(super) fn dict_seal(&mut self, seal: &Seal) -> Option<Kept> {
+    pub(crate) fn dict_seal(&mut self, seal: &Seal) -> Option<Kept> {
         let indexed = self.dict_id(&seal.dict).is_some_and(|id| self.is_indexed(id)).then_some(Kept::Plain);
         let kept = self.dict_id(&seal.dict).and_then(|id| self.dicts.get(&id)?.kept()).or(indexed);
         if kept.is_none() {
@@ -257,9 +262,9 @@ impl Store {
 
     /// Removes some of those whose time is over.
     fn dict_sweep(&mut self, me: &Caller) {
-        let may_be_over = self.ends.working().keys().take_while(|(wall_ms, _)| *wall_ms <= me.now.wall_ms);
+        let may_be_over = self.ends.range(..(me.now.wall_ms.saturating_add(1), (0, Box::from(""))));
         let keys: Vec<Key> =
-            may_be_over.take(limits::ENTRIES_SWEPT as usize).map(|(_, key)| key.clone()).collect();
+            may_be_over.take(limits::ENTRIES_SWEPT as usize).map(|((_, key), ())| key.clone()).collect();
         for key in keys {
             if self.values.get(&key).is_some_and(|value| !value.is_there(me.now, &me.boot)) {
                 self.drop_value(&key);
@@ -271,21 +276,21 @@ impl Store {
 /// What is read.
 impl Store {
     /// One entry.
-    pub(super) fn dict_entry(&self, name: &Name, key: &str, now: Moment) -> Option<Entry> {
-        let id = *self.dict_names.committed().get(name)?;
-        let value = self.values.committed().get(&(id, key.into()))?;
+    pub(crate) fn dict_entry(&self, name: &Name, key: &str, now: Moment) -> Option<Entry> {
+        let id = *self.dict_names.get(name)?;
+        let value = self.values.get(&(id, key.into()))?;
         value.is_there(now, &self.boot).then(|| value.shown(key))
     }
 
     /// One page of a dict.
-    pub(super) fn dict_page(&self, query: &Query, now: Moment) -> Result<Page> {
-        let Some(id) = self.dict_names.committed().get(&query.dict) else { return Ok(Page::default()) };
-        if query.filter.is_some() && self.dicts.committed().get(id).is_some_and(|dict| dict.seal.is_some()) {
+    pub(crate) fn dict_page(&self, query: &Query, now: Moment) -> Result<Page> {
+        let Some(id) = self.dict_names.get(&query.dict) else { return Ok(Page::default()) };
+        if query.filter.is_some() && self.dicts.get(id).is_some_and(|dict| dict.seal.is_some()) {
             return Err(unfiltered(&query.dict));
         }
         let after = query.after.as_deref();
         let from = after.filter(|after| !query.backward && *after > &*query.prefix).unwrap_or(&query.prefix);
-        let own = self.values.committed().range((*id, Box::from(from))..=(*id, behind(&query.prefix).into()));
+        let own = self.values.range((*id, Box::from(from))..=(*id, behind(&query.prefix).into()));
         let own = own
             .filter(|((_, key), value)| key.starts_with(&*query.prefix) && value.is_there(now, &self.boot));
         let own = own.map(|((_, key), value)| (&**key, value));
@@ -300,34 +305,32 @@ impl Store {
     }
 
     /// How a dict keeps its values.
-    pub(super) fn dict_kept(&self, name: &Name) -> Option<Kept> {
-        let id = *self.dict_names.committed().get(name)?;
-        let indexed = self.indexes.committed().keys().any(|(of, _)| *of == id).then_some(Kept::Plain);
-        self.dicts.committed().get(&id)?.kept().or(indexed)
+    pub(crate) fn dict_kept(&self, name: &Name) -> Option<Kept> {
+        let id = *self.dict_names.get(name)?;
+        let indexed = self.is_indexed(id).then_some(Kept::Plain);
+        self.dicts.get(&id)?.kept().or(indexed)
     }
 
     /// Row and version of a dict.
-    pub(super) fn dict_stamp(&self, name: &Name) -> Option<(u64, u64)> {
-        let id = *self.dict_names.committed().get(name)?;
-        self.dicts.committed().get(&id).map(|dict| (id, dict.version))
+    pub(crate) fn dict_stamp(&self, name: &Name) -> Option<(u64, u64)> {
+        let id = *self.dict_names.get(name)?;
+        self.dicts.get(&id).map(|dict| (id, dict.version))
     }
 
     /// How a dict stands.
-    pub(super) fn dict_head(&self, name: &Name, now: Moment) -> Option<Head> {
-        let id = *self.dict_names.committed().get(name)?;
-        let dict = self.dicts.committed().get(&id)?;
-        let own =
-            self.values.committed().range((id, Box::from(""))..).take_while(|((dict, _), _)| *dict == id);
+    pub(crate) fn dict_head(&self, name: &Name, now: Moment) -> Option<Head> {
+        let id = *self.dict_names.get(name)?;
+        let dict = self.dicts.get(&id)?;
+        let own = self.values.range((id, Box::from(""))..(id + 1, Box::from("")));
         let count = own.filter(|(_, value)| value.is_there(now, &self.boot)).count() as u64;
         let sealed = dict.seal.is_some();
         Some(Head { id, name: dict.name.to_string(), version: dict.version, count, sealed })
     }
 
     /// Dicts by name.
-    pub(super) fn dict_list(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Head> {
-        let names =
-            self.dict_names.committed().keys().filter(|name| after.is_none_or(|after| name.as_str() > after));
-        names.filter_map(|name| self.dict_head(name, now)).take(limit as usize).collect()
+    pub(crate) fn dict_list(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Head> {
+        let names = self.dict_names.range(name::behind(after));
+        names.filter_map(|(name, _)| self.dict_head(name, now)).take(limit as usize).collect()
     }
 }
 

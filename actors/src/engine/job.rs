@@ -1,4 +1,4 @@
-//! The rows of jobs in memory, the one table that says in which order jobs of a state come, and what is read of both.
+//! The rows of jobs, the one table that says in which order jobs of a state come, and what is read of both.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -6,63 +6,82 @@ use std::sync::Arc;
 use super::process::Census;
 use super::store::{Caller, Store};
 use crate::limits;
-use crate::name::Name;
+use crate::name::{self, Name};
 use crate::storage::lock::lease_end;
 use crate::storage::queue::{Due, Job, Numbers, Outlook, Page, Query, Start, State};
 use crate::storage::{Data, Moment, Origin};
 
 /// A job.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub(super) what: Arc<Content>,
-    pub(super) state: State,
-    pub(super) attempts: u32,
-    pub(super) due: Option<Due>,
+pub struct Row {
+    /// What never changes.
+    pub what: Arc<Content>,
+    /// Where it is.
+    pub state: State,
+    /// A claim counts from its beginning.
+    pub attempts: u32,
+    /// When it is to be done.
+    pub due: Option<Due>,
     /// Of a claimed job.
-    pub(super) claim: Option<Held>,
-    pub(super) ended_at: Option<i64>,
-    pub(super) reason: Option<Box<str>>,
+    pub claim: Option<Held>,
+    /// When it was done or died.
+    pub ended_at: Option<i64>,
+    /// Why the last attempt came to nothing.
+    pub reason: Option<Box<str>>,
 }
 
 /// What never changes about a job.
 #[derive(Debug)]
-pub(super) struct Content {
-    pub(super) priority: i64,
-    pub(super) max_attempts: u32,
-    pub(super) key: Option<Box<str>>,
-    pub(super) pushed_at: i64,
-    pub(super) schema: u32,
-    pub(super) data: Data,
-    pub(super) origin: Option<Box<Origin>>,
+pub struct Content {
+    /// The lower, the sooner.
+    pub priority: i64,
+    /// After so many it is dead.
+    pub max_attempts: u32,
+    /// Which keeps others out.
+    pub key: Option<Box<str>>,
+    /// Milliseconds since 1970.
+    pub pushed_at: i64,
+    /// Of the data.
+    pub schema: u32,
+    /// What is to be done.
+    pub data: Data,
+    /// Where it comes from.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// A claim.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) token: u64,
-    pub(super) process: u64,
-    pub(super) granted: u64,
-    pub(super) ttl_ms: u64,
+pub struct Held {
+    /// Of the claim.
+    pub token: u64,
+    /// Whose it is.
+    pub process: u64,
+    /// When, by the boot clock.
+    pub granted: u64,
+    /// For how long.
+    pub ttl_ms: u64,
 }
 
 /// Where a job stands among those of its state, each with its queue and number; and those of a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Spot {
+pub enum Spot {
     /// By priority.
     Ready(u64, i64, u64),
     /// By its time: those that go by the wall clock, those that go by the boot clock.
     Delayed(u64, bool, i64, u64),
     /// By the process.
     Claimed(u64, u64, u64),
+    /// By number.
     Dead(u64, u64),
     /// By its end.
     Done(u64, i64, u64),
+    /// Of this key.
     Keyed(u64, Box<str>, u64),
 }
 
 impl Spot {
     /// The job's number.
-    pub(super) fn sequence(&self) -> u64 {
+    pub(crate) fn sequence(&self) -> u64 {
         match self {
             Spot::Ready(.., sequence)
             | Spot::Delayed(.., sequence)
@@ -74,7 +93,7 @@ impl Spot {
     }
 
     /// All of a state in a queue, but for those that are claimed.
-    pub(super) fn all(queue: u64, state: State) -> Option<RangeInclusive<Spot>> {
+    pub(crate) fn all(queue: u64, state: State) -> Option<RangeInclusive<Spot>> {
         let (low, high, last) = (i64::MIN, i64::MAX, u64::MAX);
         Some(match state {
             State::Ready => Spot::Ready(queue, low, 0)..=Spot::Ready(queue, high, last),
@@ -86,12 +105,12 @@ impl Spot {
     }
 
     /// All of a key.
-    pub(super) fn keyed(queue: u64, key: &str) -> RangeInclusive<Spot> {
+    pub(crate) fn keyed(queue: u64, key: &str) -> RangeInclusive<Spot> {
         Spot::Keyed(queue, key.into(), 0)..=Spot::Keyed(queue, key.into(), u64::MAX)
     }
 
     /// All claims of a process, or of all.
-    pub(super) fn claims(processes: RangeInclusive<u64>) -> RangeInclusive<Spot> {
+    pub(crate) fn claims(processes: RangeInclusive<u64>) -> RangeInclusive<Spot> {
         Spot::Claimed(*processes.start(), 0, 0)..=Spot::Claimed(*processes.end(), u64::MAX, u64::MAX)
     }
 }
@@ -112,7 +131,7 @@ impl Row {
     }
 
     /// To be tried again or among the dead, after an attempt that came to nothing.
-    pub(super) fn failed(self, me: &Caller, delay_ms: u64, reason: &str) -> Row {
+    pub(crate) fn failed(self, me: &Caller, delay_ms: u64, reason: &str) -> Row {
         if self.attempts >= self.what.max_attempts {
             return self.ended(me, State::Dead, Some(reason));
         }
@@ -120,17 +139,17 @@ impl Row {
         row.starting(Due::of(Start::After(delay_ms), me.now))
     }
 
-    pub(super) fn starting(self, due: Option<Due>) -> Row {
+    pub(crate) fn starting(self, due: Option<Due>) -> Row {
         let state = if due.is_some() { State::Delayed } else { State::Ready };
         Row { state, due, claim: None, ..self }
     }
 
-    pub(super) fn ended(self, me: &Caller, state: State, reason: Option<&str>) -> Row {
+    pub(crate) fn ended(self, me: &Caller, state: State, reason: Option<&str>) -> Row {
         let reason = reason.map(Box::from).or(self.reason);
         Row { state, due: None, claim: None, ended_at: Some(me.now.wall_ms), reason, ..self }
     }
 
-    pub(super) fn shown(&self, sequence: u64) -> Job {
+    pub(crate) fn shown(&self, sequence: u64) -> Job {
         let Content { priority, max_attempts, ref key, pushed_at, schema, ref data, ref origin } = *self.what;
         Job {
             sequence,
@@ -153,7 +172,7 @@ impl Row {
 
 impl Store {
     /// Writes a job's row, and where it stands.
-    pub(super) fn put_job(&mut self, queue: u64, sequence: u64, row: Row) {
+    pub(crate) fn put_job(&mut self, queue: u64, sequence: u64, row: Row) {
         if let Some(before) = self.jobs.get(&(queue, sequence)) {
             let spot = before.spot(queue, sequence);
             self.spots.remove(&spot);
@@ -163,7 +182,7 @@ impl Store {
     }
 
     /// Removes it.
-    pub(super) fn drop_job(&mut self, queue: u64, sequence: u64) {
+    pub(crate) fn drop_job(&mut self, queue: u64, sequence: u64) {
         let Some(row) = self.jobs.get(&(queue, sequence)).cloned() else { return };
         self.spots.remove(&row.spot(queue, sequence));
         if let Some(key) = &row.what.key {
@@ -174,13 +193,13 @@ impl Store {
 }
 
 /// The queue and the number of a claim.
-pub(super) fn claim_of(spot: &Spot) -> Option<(u64, u64)> {
+pub(crate) fn claim_of(spot: &Spot) -> Option<(u64, u64)> {
     if let Spot::Claimed(_, queue, sequence) = spot { Some((*queue, *sequence)) } else { None }
 }
 
 impl Held {
     /// Milliseconds until the claim ends; 0 means void.
-    pub(super) fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
+    pub(crate) fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
         census.living(self.process).map_or(0, |process| {
             let beat = self.granted.max(process.beat);
             lease_end(self.granted, beat, self.ttl_ms).saturating_sub(now.boot_ms)
@@ -191,10 +210,10 @@ impl Held {
 /// What is read.
 impl Store {
     /// A queue in numbers.
-    pub(super) fn queue_numbers(&self, name: &Name) -> Option<Numbers> {
-        let queue = *self.queue_names.committed().get(name)?;
-        let row = self.queues.committed().get(&queue)?;
-        let jobs = || self.jobs.committed().range((queue, 0)..=(queue, u64::MAX));
+    pub(crate) fn queue_numbers(&self, name: &Name) -> Option<Numbers> {
+        let queue = *self.queue_names.get(name)?;
+        let row = self.queues.get(&queue)?;
+        let jobs = || self.jobs.range((queue, 0)..=(queue, u64::MAX));
         let count = |state| jobs().filter(|(_, row)| row.state == state).count() as u64;
         Some(Numbers {
             queue,
@@ -210,21 +229,20 @@ impl Store {
     }
 
     /// Queues in numbers, by name.
-    pub(super) fn queues_numbers(&self, after: Option<&str>, limit: u32) -> Vec<Numbers> {
-        let names = self.queue_names.committed().keys();
-        let later = names.filter(|name| after.is_none_or(|after| name.as_str() > after));
-        later.take(limit as usize).filter_map(|name| self.queue_numbers(name)).collect()
+    pub(crate) fn queues_numbers(&self, after: Option<&str>, limit: u32) -> Vec<Numbers> {
+        let later = self.queue_names.range(name::behind(after));
+        later.take(limit as usize).filter_map(|(name, _)| self.queue_numbers(name)).collect()
     }
 
     /// What a claim would find.
-    pub(super) fn queue_outlook(&self, name: &Name, now: Moment) -> Option<Outlook> {
-        let queue = *self.queue_names.committed().get(name)?;
-        let row = self.queues.committed().get(&queue)?;
+    pub(crate) fn queue_outlook(&self, name: &Name, now: Moment) -> Option<Outlook> {
+        let queue = *self.queue_names.get(name)?;
+        let row = self.queues.get(&queue)?;
         let (fires, next_due_ms) = self.schedule_outlook(queue, now.wall_ms);
         if row.options.paused {
             return Some(Outlook { queue, claimable: false, next_ms: None, fires, next_due_ms });
         }
-        let census = self.committed_census();
+        let census = self.reader_census();
         let other_boot = !self.boot.is_empty() && *row.boot != *self.boot;
         let waits_ms = |row: &Row| match (row.state, row.due, row.claim) {
             (State::Ready, ..) => Some(0),
@@ -237,17 +255,17 @@ impl Store {
             (State::Claimed, _, Some(claim)) => Some(claim.remaining(census, now)),
             _ => None,
         };
-        let jobs = self.jobs.committed().range((queue, 0)..=(queue, u64::MAX));
+        let jobs = self.jobs.range((queue, 0)..=(queue, u64::MAX));
         let next_ms = jobs.filter_map(|(_, row)| waits_ms(row)).min();
         let (claimable, next_ms) = (next_ms == Some(0), next_ms.filter(|ms| *ms > 0));
         Some(Outlook { queue, claimable, next_ms, fires, next_due_ms })
     }
 
     /// One page of jobs.
-    pub(super) fn job_page(&self, query: &Query) -> Page {
+    pub(crate) fn job_page(&self, query: &Query) -> Page {
         let mut page = Page::default();
-        let Some(queue) = self.queue_names.committed().get(&query.queue) else { return page };
-        let rows = self.jobs.committed().range((*queue, query.from)..=(*queue, u64::MAX));
+        let Some(queue) = self.queue_names.get(&query.queue) else { return page };
+        let rows = self.jobs.range((*queue, query.from)..=(*queue, u64::MAX));
         let mut bytes = 0;
         for ((_, sequence), row) in rows.filter(|(_, row)| query.state.is_none_or(|state| state == row.state))
         {
@@ -262,23 +280,23 @@ impl Store {
     }
 
     /// The living job of a key.
-    pub(super) fn job_of_key(&self, queue: &Name, key: &str) -> Option<Job> {
-        let queue = *self.queue_names.committed().get(queue)?;
-        let of_key = self.spots.committed().range(Spot::keyed(queue, key));
+    pub(crate) fn job_of_key(&self, queue: &Name, key: &str) -> Option<Job> {
+        let queue = *self.queue_names.get(queue)?;
+        let of_key = self.spots.range(Spot::keyed(queue, key));
         let jobs = of_key.filter_map(|(spot, ())| {
-            let row = self.jobs.committed().get(&(queue, spot.sequence()))?;
+            let row = self.jobs.get(&(queue, spot.sequence()))?;
             row.state.is_live().then(|| row.shown(spot.sequence()))
         });
         jobs.into_iter().next()
     }
 
     /// Jobs of a state, in all queues.
-    pub(super) fn jobs_of(&self, is: impl Fn(State) -> bool) -> u64 {
-        self.jobs.committed().values().filter(|row| is(row.state)).count() as u64
+    pub(crate) fn jobs_of(&self, is: impl Fn(State) -> bool) -> u64 {
+        self.jobs.iter().filter(|(_, row)| is(row.state)).count() as u64
     }
 
     /// Jobs that a process has claimed.
-    pub(super) fn claims_of(&self, process: u64) -> u64 {
-        self.spots.committed().range(Spot::claims(process..=process)).count() as u64
+    pub(crate) fn claims_of(&self, process: u64) -> u64 {
+        self.spots.range(Spot::claims(process..=process)).count() as u64
     }
 }

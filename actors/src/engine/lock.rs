@@ -1,11 +1,12 @@
-//! Locks in memory: a row a lock, a row a waiting ticket, and one rule for passing a lock on.
+//! Locks in tables: a row a lock, a row a waiting ticket, and one rule for passing a lock on.
 
 use std::collections::BTreeSet;
 
+use super::counter::Counter;
 use super::process::Census;
 use super::store::{Caller, Store};
 use crate::limits;
-use crate::name::Name;
+use crate::name::{self, Name};
 use crate::storage::lock::{
     Acquire, Acquired, Break, Broken, Fence, First, Grant, Holder, Leave, Left, Line, Recall, Recalled,
     Renew, Renewed, Settle, Settled, Was, lease_end,
@@ -14,29 +15,35 @@ use crate::storage::{Moment, Target};
 
 /// A lock that was used at least once.
 #[derive(Clone, Debug)]
-pub(super) struct Lock {
-    pub(super) name: Name,
-    capacity: u32,
+pub struct Lock {
+    /// Its name.
+    pub name: Name,
+    /// How much there is of it.
+    pub capacity: u32,
     /// In the order of their tickets.
-    holders: Vec<Held>,
+    pub holders: Vec<Held>,
     /// Tickets in the line.
-    pub(super) waiting: u64,
+    pub waiting: u64,
 }
 
 impl Lock {
     /// Whether somebody has the lock, void or not.
-    pub(super) fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         !self.holders.is_empty()
     }
 }
 
 /// What a holder of a lock was given.
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    grant: Grant,
-    weight: u32,
-    granted: u64,
-    ttl_ms: u64,
+pub struct Held {
+    /// The grant.
+    pub grant: Grant,
+    /// How much of the capacity.
+    pub weight: u32,
+    /// When, by the boot clock.
+    pub granted: u64,
+    /// For how long.
+    pub ttl_ms: u64,
 }
 
 impl Held {
@@ -53,10 +60,13 @@ impl Held {
 
 /// A place in a line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
-    process: u64,
-    ttl_ms: u64,
-    weight: u32,
+pub struct Ticket {
+    /// Whose it is.
+    pub process: u64,
+    /// For how long the lock is wanted.
+    pub ttl_ms: u64,
+    /// And how much of it.
+    pub weight: u32,
 }
 
 fn used(holders: &[Held]) -> u64 {
@@ -66,7 +76,7 @@ fn used(holders: &[Held]) -> u64 {
 /// What is written.
 impl Store {
     /// Takes a ticket: behind whoever is before, or else, by settling the line, in a holder's place.
-    pub(super) fn lock_acquire(&mut self, me: &Caller, operation: &Acquire) -> Acquired {
+    pub(crate) fn lock_acquire(&mut self, me: &Caller, operation: &Acquire) -> Acquired {
         let Acquire { capacity, weight, ttl_ms, wait, .. } = *operation;
         let ticket = Ticket { process: me.process, ttl_ms, weight };
         let known = self.lock_id(&operation.lock);
@@ -97,7 +107,7 @@ impl Store {
     }
 
     /// Takes a ticket out of the line or out of a holder's place.
-    pub(super) fn lock_leave(&mut self, me: &Caller, operation: &Leave) -> Left {
+    pub(crate) fn lock_leave(&mut self, me: &Caller, operation: &Leave) -> Left {
         let Leave { lock, ticket } = *operation;
         let own = |held: &Held| held.grant.ticket == ticket && held.grant.process == me.process;
         if self.live_holders(me, lock).iter().any(own) {
@@ -113,7 +123,7 @@ impl Store {
     }
 
     /// Passes the lock on if it is to be passed on.
-    pub(super) fn lock_settle(&mut self, me: &Caller, operation: &Settle) -> Settled {
+    pub(crate) fn lock_settle(&mut self, me: &Caller, operation: &Settle) -> Settled {
         let lock = operation.lock;
         let next = self.settle(me, lock);
         let mut line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
@@ -123,14 +133,14 @@ impl Store {
     }
 
     /// Whether the caller's ticket holds the lock.
-    pub(super) fn lock_renew(&mut self, me: &Caller, operation: &Renew) -> Renewed {
+    pub(crate) fn lock_renew(&mut self, me: &Caller, operation: &Renew) -> Renewed {
         let Renew { lock, ticket } = *operation;
         let holders = self.live_grants(me, lock);
         Renewed { held: holders.iter().any(|held| held.ticket == ticket && held.process == me.process) }
     }
 
     /// The caller's tickets.
-    pub(super) fn lock_recall(&mut self, me: &Caller, operation: &Recall) -> Recalled {
+    pub(crate) fn lock_recall(&mut self, me: &Caller, operation: &Recall) -> Recalled {
         let Some(lock) = self.lock_id(&operation.lock) else { return Recalled { tickets: Vec::new() } };
         let holding = self.live_grants(me, lock).into_iter().filter(|held| held.process == me.process);
         let line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
@@ -140,7 +150,7 @@ impl Store {
     }
 
     /// Takes the lock away from its holders and passes it on.
-    pub(super) fn lock_break(&mut self, me: &Caller, operation: &Break) -> Broken {
+    pub(crate) fn lock_break(&mut self, me: &Caller, operation: &Break) -> Broken {
         let Some(lock) = self.lock_id(&operation.lock) else {
             return Broken { taken: Vec::new(), next: Vec::new() };
         };
@@ -150,12 +160,12 @@ impl Store {
     }
 
     /// Whether `fence` still stands: its token is the current one of a lease that has not ended.
-    pub(super) fn fence_stands(&self, me: &Caller, fence: &Fence) -> bool {
+    pub(crate) fn fence_stands(&self, me: &Caller, fence: &Fence) -> bool {
         self.live_grants(me, fence.lock).iter().any(|held| held.token == fence.token)
     }
 
     /// Frees the caller's own leases that ended before it began. Whether there were any.
-    pub(super) fn free_expired(&mut self, me: &Caller) -> bool {
+    pub(crate) fn free_expired(&mut self, me: &Caller) -> bool {
         let mine = self.locks_held_by(me.process);
         let void = |lock: &u64| {
             let rows = self.locks.get(lock).map_or(&[][..], |row| &row.holders);
@@ -174,7 +184,7 @@ impl Store {
     /// The one rule of passing on: while the holders' leases last and leave no room, nothing changes; else the first
     /// tickets of living processes hold the lock, as many as fit, and the tickets of the dead before them are gone.
     /// Who got it.
-    pub(super) fn settle(&mut self, me: &Caller, lock: u64) -> Vec<Grant> {
+    pub(crate) fn settle(&mut self, me: &Caller, lock: u64) -> Vec<Grant> {
         self.clear_void_holders(me, lock);
         let Some(row) = self.locks.get(&lock) else { return Vec::new() };
         let (mut used, capacity) = (used(&row.holders), u64::from(row.capacity));
@@ -197,37 +207,44 @@ impl Store {
 
     fn give(&mut self, me: &Caller, lock: u64, ticket: u64, to: Ticket) -> Grant {
         let Ticket { process, ttl_ms, weight } = to;
-        let newest = self.numbers.get(&()) == Some(&ticket);
+        let newest = self.counter(Counter::Number) == ticket;
         let token = if newest { ticket } else { self.next_number() };
         let grant = Grant { lock, ticket, token, process };
         let held = Held { grant, weight, granted: me.now.boot_ms, ttl_ms };
         self.change_holders(lock, |holders| holders.push(held));
+        self.uses.put((process, lock, ticket), ());
         grant
     }
 
     /// Locks that a process holds, void or not, by their ids.
-    pub(super) fn locks_held_by(&self, process: u64) -> Vec<u64> {
-        let held = |lock: &Lock| lock.holders.iter().any(|held| held.grant.process == process);
-        self.locks.working().iter().filter(|(_, lock)| held(lock)).map(|(id, _)| *id).collect()
+    pub(crate) fn locks_held_by(&self, process: u64) -> Vec<u64> {
+        let held = |lock: &u64| {
+            let row = self.locks.get(lock);
+            row.is_some_and(|row| row.holders.iter().any(|held| held.grant.process == process))
+        };
+        self.locks_used_by(process).into_iter().filter(held).collect()
     }
 
     /// Locks that a process holds or waits for, by their ids. When it is gone, others may fit.
-    pub(super) fn locks_used_by(&self, process: u64) -> BTreeSet<u64> {
-        let waits = self.tickets.working().iter().filter(|(_, ticket)| ticket.process == process);
-        let waits = waits.map(|((lock, _), _)| *lock);
-        self.locks_held_by(process).into_iter().chain(waits).collect()
+    pub(crate) fn locks_used_by(&self, process: u64) -> BTreeSet<u64> {
+        self.uses_of(process).map(|(lock, _)| lock).collect()
+    }
+
+    /// Lock and ticket of what a process holds or waits for.
+    fn uses_of(&self, process: u64) -> impl Iterator<Item = (u64, u64)> {
+        let uses = self.uses.range((process, 0, 0)..=(process, u64::MAX, u64::MAX));
+        uses.map(|((_, lock, ticket), ())| (*lock, *ticket))
     }
 
     /// Whether a ticket is in the line, be it of the dead.
-    pub(super) fn is_waited_for(&self, lock: u64) -> bool {
+    pub(crate) fn is_waited_for(&self, lock: u64) -> bool {
         self.locks.get(&lock).is_some_and(|row| row.waiting > 0)
     }
 
     /// Takes a process's tickets out of all lines.
-    pub(super) fn drop_tickets_of(&mut self, process: u64) {
-        let rows = self.tickets.working().iter();
+    pub(crate) fn drop_tickets_of(&mut self, process: u64) {
         let own: Vec<(u64, u64)> =
-            rows.filter(|(_, ticket)| ticket.process == process).map(|(key, _)| *key).collect();
+            self.uses_of(process).filter(|key| self.tickets.get(key).is_some()).collect();
         for (lock, ticket) in own {
             self.drop_ticket(lock, ticket);
         }
@@ -238,8 +255,7 @@ impl Store {
     }
 
     fn new_lock(&mut self, name: &Name, capacity: u32) -> u64 {
-        // Rows of locks are never removed, so their number is the last id.
-        let lock = self.locks.working().len() as u64 + 1;
+        let lock = self.next(Counter::Lock);
         self.lock_names.put(name.clone(), lock);
         self.locks.put(lock, Lock { name: name.clone(), capacity, holders: Vec::new(), waiting: 0 });
         lock
@@ -290,10 +306,14 @@ impl Store {
     }
 
     fn change_holders(&mut self, lock: u64, change: impl FnOnce(&mut Vec<Held>)) {
-        if let Some(mut row) = self.locks.get(&lock).cloned() {
-            change(&mut row.holders);
-            self.locks.put(lock, row);
+        let Some(mut row) = self.locks.get(&lock).cloned() else { return };
+        let before = row.holders.clone();
+        change(&mut row.holders);
+        let has_gone = |was: &&Held| row.holders.iter().all(|held| held.grant.ticket != was.grant.ticket);
+        for Held { grant, .. } in before.iter().filter(has_gone) {
+            self.uses.remove(&(grant.process, lock, grant.ticket));
         }
+        self.locks.put(lock, row);
     }
 
     fn first_ticket(&self, lock: u64) -> Option<(u64, Ticket)> {
@@ -306,64 +326,61 @@ impl Store {
         self.locks.put(lock, row);
         let ticket = self.next_number();
         self.tickets.put((lock, ticket), taken);
+        self.uses.put((taken.process, lock, ticket), ());
         ticket
     }
 
     fn drop_ticket(&mut self, lock: u64, ticket: u64) {
+        let Some(Ticket { process, .. }) = self.tickets.get(&(lock, ticket)).copied() else { return };
         self.tickets.remove(&(lock, ticket));
+        self.uses.remove(&(process, lock, ticket));
         if let Some(mut row) = self.locks.get(&lock).cloned() {
-            row.waiting -= 1;
+            row.waiting = row.waiting.saturating_sub(1);
             self.locks.put(lock, row);
         }
-    }
-
-    /// The next number, for a ticket or a token.
-    pub(super) fn next_number(&mut self) -> u64 {
-        let number = self.numbers.get(&()).copied().unwrap_or_default() + 1;
-        self.numbers.put((), number);
-        number
     }
 }
 
 /// What is read.
 impl Store {
     /// How one lock stands.
-    pub(super) fn line(&self, name: &Name, now: Moment) -> Option<Line> {
-        let id = self.lock_names.committed().get(name)?;
-        self.locks.committed().get(id).map(|lock| self.shown(*id, lock, now))
+    pub(crate) fn line(&self, name: &Name, now: Moment) -> Option<Line> {
+        let id = self.lock_names.get(name)?;
+        self.locks.get(id).map(|lock| self.shown(*id, lock, now))
     }
 
     /// How the locks stand that are held or waited for, by name.
-    pub(super) fn lines(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Line> {
-        let names = self.lock_names.committed().iter();
-        let later = names.filter(|(name, _)| after.is_none_or(|after| name.as_str() > after));
-        let locks = later.filter_map(|(_, id)| Some((*id, self.locks.committed().get(id)?)));
+    pub(crate) fn lines(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Line> {
+        let later = self.lock_names.range(name::behind(after));
+        let locks = later.filter_map(|(_, id)| Some((*id, self.locks.get(id)?)));
         let used = locks.filter(|(_, lock)| lock.is_held() || lock.waiting > 0);
         used.take(limit as usize).map(|(id, lock)| self.shown(id, lock, now)).collect()
     }
 
     /// Leases of a process that have not ended.
-    pub(super) fn leases_of(&self, process: u64, now: Moment) -> u64 {
-        let census = self.committed_census();
-        let held = self.locks.committed().values().flat_map(|lock| &lock.holders);
+    pub(crate) fn leases_of(&self, process: u64, now: Moment) -> u64 {
+        let census = self.reader_census();
+        let held = self.locks_used_by(process).into_iter().filter_map(|lock| self.locks.get(&lock));
+        let held = held.flat_map(|lock| &lock.holders);
         held.filter(|held| held.grant.process == process && held.remaining(census, now, None) > 0).count()
             as u64
     }
 
     /// Locks that somebody holds whose lease has not ended.
-    pub(super) fn held(&self, now: Moment) -> u64 {
-        let census = self.committed_census();
+    pub(crate) fn held(&self, now: Moment) -> u64 {
+        let census = self.reader_census();
         let is_held = |lock: &&Lock| lock.holders.iter().any(|held| held.remaining(census, now, None) > 0);
-        self.locks.committed().values().filter(is_held).count() as u64
+        let used: BTreeSet<u64> = self.uses.iter().map(|((_, lock, _), ())| *lock).collect();
+        used.iter().filter_map(|lock| self.locks.get(lock)).filter(is_held).count() as u64
     }
 
     /// Tickets of a process, in whatever line.
-    pub(super) fn tickets_of(&self, process: u64) -> u64 {
-        self.tickets.committed().values().filter(|ticket| ticket.process == process).count() as u64
+    pub(crate) fn tickets_of(&self, process: u64) -> u64 {
+        self.uses_of(process).filter(|key| self.tickets.get(key).is_some()).count() as u64
     }
 
     fn shown(&self, id: u64, lock: &Lock, now: Moment) -> Line {
-        let census = self.committed_census();
+        let census = self.reader_census();
         let shown = |held: &Held| {
             let remaining_ms = held.remaining(census, now, None);
             Holder {
@@ -377,7 +394,7 @@ impl Store {
             }
         };
         let holders = lock.holders.iter().map(shown).collect();
-        let mut line = self.tickets.committed().range((id, 0)..=(id, u64::MAX));
+        let mut line = self.tickets.range((id, 0)..=(id, u64::MAX));
         let first = line.find(|(_, ticket)| census.living(ticket.process).is_some());
         let first = first.map(|((_, ticket), row)| First { ticket: *ticket, weight: row.weight });
         let (name, capacity) = (lock.name.to_string(), lock.capacity);

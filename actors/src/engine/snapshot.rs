@@ -1,4 +1,4 @@
-//! Snapshots in memory: the latest of each stream.
+//! Snapshots in tables: the latest of each stream.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::storage::snapshot::{Kept, Save, Saved};
 
 impl Store {
     /// Keeps a snapshot, unless a later one is there or its stream is not. One that is ahead of its stream is none.
-    pub(super) fn snapshot_save(&mut self, operation: &Save) -> Saved {
+    pub(crate) fn snapshot_save(&mut self, operation: &Save) -> Saved {
         let Some(stream) = self.streams.get(&operation.stream) else { return Saved::Outdated };
         let is_later = |kept: &Arc<Kept>| kept.version > operation.version && kept.version <= stream.version;
         let later = self.snapshots.get(&operation.stream).is_some_and(is_later);
@@ -22,8 +22,8 @@ impl Store {
     }
 
     /// The snapshot of a stream, for a reader.
-    pub(super) fn snapshot(&self, stream: &Name) -> Option<Kept> {
-        let stream = self.stream_names.committed().get(stream)?;
-        self.snapshots.committed().get(stream).map(|kept| Kept::clone(kept))
+    pub(crate) fn snapshot(&self, stream: &Name) -> Option<Kept> {
+        let stream = self.stream_names.get(stream)?;
+        self.snapshots.get(stream).map(|kept| Kept::clone(kept))
     }
 }
