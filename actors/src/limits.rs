@@ -402,3 +402,7 @@ pub fn check_size(what: &'static str, size: usize, limit: usize) -> Result<()> {
     }
     Ok(())
 }
+
+/// How often a group is looked through for what it will look for in a database that is far, before it is begun all the same: so deep
+/// nothing leads from row to row.
+pub const LOOKS: usize = 64;

@@ -1,5 +1,7 @@
 //! The databases: the only rooms where SQL is spoken, and the only file that knows which of them are built in.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -10,7 +12,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-#[cfg(not(feature = "sqlite"))]
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 use millpond_actors::error::Error;
 use millpond_actors::error::Result;
 use millpond_actors::memory::Memory;
@@ -22,15 +24,15 @@ use millpond_actors::storage::{Backend, Identity};
 pub use self::sqlite::watched;
 use crate::location::{Durability, Location};
 
-/// The stores that are open in this process, by their file.
+/// The stores that are open in this process, by their place.
 ///
-/// A file is opened once a process. Two sets of connections would not only waste threads: closing one of them
+/// A store is opened once a process. Of a file two sets of connections would not only waste threads: closing one of them
 /// would drop the file locks of the other (that is how POSIX locks are).
 ///
 /// Whoever only looks has one of his own: he writes nothing, and has none of the others' locks.
 static OPEN: Mutex<Option<Running>> = Mutex::new(None);
 
-/// By the file, and whether it is only looked at.
+/// By the place, and whether it is only looked at.
 type Running = HashMap<(PathBuf, bool), Weak<Runtime>>;
 
 /// The running store at a location: the one that is open already, or a new one, whose filters and indexes read payloads with
@@ -41,41 +43,74 @@ pub(crate) fn open_once(
     fields: Fields,
     start: impl FnOnce(Arc<dyn Backend>, Identity) -> Result<Runtime>,
 ) -> Result<Arc<Runtime>> {
-    let Location::File(path) = location else {
+    if *location == Location::Memory {
         return start(Arc::new(Memory::reading(fields)), identity()).map(Arc::new);
-    };
-    // Held while the store is opened: whoever opens the same file meanwhile gets this one.
+    }
+    // Held while the store is opened: whoever opens the same one meanwhile gets this one.
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let open = open.get_or_insert_with(HashMap::new);
     open.retain(|_, runtime| runtime.strong_count() > 0);
-    if let Some(runtime) =
-        std::fs::canonicalize(path).ok().and_then(|path| open.get(&(path, read_only))?.upgrade())
+    if let Some(runtime) = place(location).and_then(|place| open.get(&(place, read_only))?.upgrade())
         && !runtime.is_closed()
     {
         return Ok(runtime);
     }
-    let runtime = Arc::new(start(connect(path, durability, read_only, fields)?, identity())?);
-    if let Ok(path) = std::fs::canonicalize(path) {
-        open.insert((path, read_only), Arc::downgrade(&runtime));
+    let backend = connect(location, durability, read_only, fields)?;
+    // Boot times of two machines mean nothing to one another: where there is one clock for all, all are of its boot.
+    let identity = match backend.clock() {
+        Some(_) => Identity { boot: "server".to_owned(), ..identity() },
+        None => identity(),
+    };
+    let runtime = Arc::new(start(backend, identity)?);
+    if let Some(place) = place(location) {
+        open.insert((place, read_only), Arc::downgrade(&runtime));
     }
     Ok(runtime)
 }
 
-#[cfg(feature = "sqlite")]
+/// Where a store is, however it was named; nothing if it is not there.
+fn place(location: &Location) -> Option<PathBuf> {
+    match location {
+        Location::Memory => None,
+        Location::File(path) => std::fs::canonicalize(path).ok(),
+        #[cfg(feature = "postgres")]
+        Location::Postgres(url) => postgres::Postgres::place(url.reveal()).ok().map(PathBuf::from),
+        #[cfg(not(feature = "postgres"))]
+        Location::Postgres(_) => None,
+    }
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "it depends on the features")]
 fn connect(
-    path: &std::path::Path,
+    location: &Location,
     durability: Durability,
     read_only: bool,
     fields: Fields,
 ) -> Result<Arc<dyn Backend>> {
-    let options = sqlite::Options { durability, read_only, fields };
-    Ok(Arc::new(sqlite::Sqlite::open(path, options)?))
+    match location {
+        Location::Memory => Ok(Arc::new(Memory::reading(fields))),
+        #[cfg(feature = "sqlite")]
+        Location::File(path) => {
+            let options = sqlite::Options { durability, read_only, fields };
+            Ok(Arc::new(sqlite::Sqlite::open(path, options)?))
+        }
+        #[cfg(not(feature = "sqlite"))]
+        Location::File(path) => {
+            Err(left_out(&format!("a store in the file \"{}\"", path.display()), "sqlite"))
+        }
+        #[cfg(feature = "postgres")]
+        Location::Postgres(url) => {
+            Ok(Arc::new(postgres::Postgres::open(url.reveal(), durability, read_only, fields)?))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Location::Postgres(url) => Err(left_out(&format!("a store at {url}"), "postgres")),
+    }
 }
 
-#[cfg(not(feature = "sqlite"))]
-fn connect(path: &std::path::Path, _: Durability, _: bool, _: Fields) -> Result<Arc<dyn Backend>> {
-    let what = format!("a store in the file \"{}\"", path.display());
-    Err(Error::Unsupported { what, reason: "this program was built without the feature `sqlite`".into() })
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+fn left_out(what: &str, feature: &str) -> Error {
+    let reason = format!("this program was built without the feature `{feature}`");
+    Error::Unsupported { what: what.to_owned(), reason }
 }
 
 /// Who this process is, for the others.

@@ -34,6 +34,8 @@ pub struct StoreBuilder {
     settings: Settings,
     durability: Durability,
     read_only: bool,
+    /// The source of time was given.
+    timed: bool,
 }
 
 impl StoreBuilder {
@@ -95,6 +97,7 @@ impl StoreBuilder {
     #[cfg(any(test, feature = "testing"))]
     pub fn clock(mut self, clock: Arc<dyn millpond_actors::clock::Clock>) -> StoreBuilder {
         self.settings.seams.clock = clock;
+        self.timed = true;
         self
     }
 
@@ -102,6 +105,7 @@ impl StoreBuilder {
     #[cfg(feature = "testing")]
     pub fn seams(mut self, seams: Seams) -> StoreBuilder {
         self.settings.seams = seams;
+        self.timed = true;
         self
     }
 
@@ -159,7 +163,7 @@ impl StoreBuilder {
 
     fn start(self, location: Location) -> Result<Store> {
         self.check()?;
-        let StoreBuilder { settings, durability, read_only } = self;
+        let StoreBuilder { mut settings, durability, read_only, timed } = self;
         if read_only && location == Location::Memory {
             let (what, reason) =
                 ("a store in memory that is only looked at".into(), "nothing is in it".into());
@@ -167,6 +171,9 @@ impl StoreBuilder {
         }
         let runtime =
             storage::open_once(&location, (durability, read_only), filter::fields(), |backend, identity| {
+                if let Some(clock) = backend.clock().filter(|_| !timed) {
+                    settings.seams.clock = clock;
+                }
                 Runtime::start(backend, identity, settings)
             })?;
         Ok(Store { runtime, location })

@@ -44,7 +44,7 @@ pub struct Loose {
 /// What is written.
 impl Store {
     /// Begins a content.
-    pub(crate) fn blob_begin(&mut self, me: &Caller, begin: &Begin) -> Begun {
+    pub fn blob_begin(&mut self, me: &Caller, begin: &Begin) -> Begun {
         let actual = self.blob_at(&begin.blobs, &begin.key).map(|(_, blob)| blob.version);
         if !begin.expected.is_met(actual) {
             return Begun::Conflict { actual };
@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// Writes the next chunk of a content.
-    pub(crate) fn blob_write(&mut self, write: &Write) -> Stored {
+    pub fn blob_write(&mut self, write: &Write) -> Stored {
         let loose = self.contents.get(&write.content).copied();
         let Some(loose) = loose.filter(|it| it.process.is_some() && it.chunks == write.sequence) else {
             return Stored::Gone;
@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Puts a content under its key.
-    pub(crate) fn blob_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
+    pub fn blob_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
         let before = self.blob_at(&finish.blobs, &finish.key);
         let actual = before.as_ref().map(|(_, blob)| blob.version);
         if !finish.expected.is_met(actual) {
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Removes a blob.
-    pub(crate) fn blob_remove(&mut self, remove: &Remove) -> Removed {
+    pub fn blob_remove(&mut self, remove: &Remove) -> Removed {
         let found = self.blob_at(&remove.blobs, &remove.key);
         let actual = found.as_ref().map(|(_, blob)| blob.version);
         if !remove.expected.is_met(actual) {
@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// Sweeps.
-    pub(crate) fn blob_sweep(&mut self, me: &Caller, sweep: &Sweep) -> Swept {
+    pub fn blob_sweep(&mut self, me: &Caller, sweep: &Sweep) -> Swept {
         for content in &sweep.given_up {
             if let Some(loose) = self.contents.get(content).copied() {
                 self.contents.put(*content, Loose { process: None, ..loose });
@@ -211,7 +211,7 @@ impl Store {
 /// What is loaded.
 impl Store {
     /// Puts blobs of a name back, without any of them.
-    pub(crate) fn blobs_load(&mut self, onto: Onto, name: &Name, version: u64) -> Result<Put> {
+    pub fn blobs_load(&mut self, onto: Onto, name: &Name, version: u64) -> Result<Put> {
         let found = self.blob_names.get(name).and_then(|id| self.blob_rows.get(id)).cloned();
         if found.is_some() && onto == Onto::Nothing {
             return Ok(Put::Refused(Refusal::Exists));
@@ -235,7 +235,7 @@ impl Store {
     }
 
     /// Puts a blob back, without its chunks, in place of what is under its key, of which nothing is left to be swept.
-    pub(crate) fn blob_load(&mut self, name: &Name, blob: &Blob) -> Put {
+    pub fn blob_load(&mut self, name: &Name, blob: &Blob) -> Put {
         let row = self.blob_names.get(name).and_then(|id| Some((*id, self.blob_rows.get(id)?.clone())));
         let Some((id, row)) = row else { return Put::Refused(Refusal::Orphan) };
         let before = self.blob_at(name, &blob.key).map(|(_, before)| before);
@@ -252,7 +252,7 @@ impl Store {
     }
 
     /// Puts a chunk of a blob back.
-    pub(crate) fn chunk_load(&mut self, name: &Name, key: &str, sequence: u64, data: &Bytes) -> Put {
+    pub fn chunk_load(&mut self, name: &Name, key: &str, sequence: u64, data: &Bytes) -> Put {
         let Some((_, blob)) = self.blob_at(name, key) else { return Put::Refused(Refusal::Orphan) };
         self.chunks.put((blob.content, sequence), Arc::new(data.clone()));
         Put::Written(None)
@@ -262,7 +262,7 @@ impl Store {
 /// What is read.
 impl Store {
     /// A blob and up to so many of its chunks.
-    pub(crate) fn blob(&self, name: &Name, key: &str, from: u64, chunks: u32) -> Option<(Blob, Chunks)> {
+    pub fn blob(&self, name: &Name, key: &str, from: u64, chunks: u32) -> Option<(Blob, Chunks)> {
         let id = self.blob_names.get(name)?;
         let blob = self.blobs.get(&(*id, key.into()))?.clone();
         let found = self.blob_chunks(name, &blob, from / u64::from(blob.chunk).max(1), chunks)?;
@@ -270,7 +270,7 @@ impl Store {
     }
 
     /// Up to so many chunks of a blob, unless they were swept.
-    pub(crate) fn blob_chunks(&self, name: &Name, blob: &Blob, from: u64, chunks: u32) -> Option<Chunks> {
+    pub fn blob_chunks(&self, name: &Name, blob: &Blob, from: u64, chunks: u32) -> Option<Chunks> {
         let wanted = (from..blob.chunks()).take(chunks as usize);
         let mut found = Vec::new();
         for sequence in wanted {
@@ -293,7 +293,7 @@ impl Store {
     }
 
     /// One page of blobs.
-    pub(crate) fn blob_page(&self, query: &Query) -> Page {
+    pub fn blob_page(&self, query: &Query) -> Page {
         let Some(id) = self.blob_names.get(&query.blobs) else { return Page::default() };
         let after = query.after.as_deref().filter(|after| *after >= &*query.prefix);
         let from = after.unwrap_or(&query.prefix);
@@ -312,20 +312,20 @@ impl Store {
     }
 
     /// How blobs stand.
-    pub(crate) fn blobs_head(&self, name: &Name) -> Option<Head> {
+    pub fn blobs_head(&self, name: &Name) -> Option<Head> {
         let id = *self.blob_names.get(name)?;
         let Blobs { version, count, bytes, .. } = self.blob_rows.get(&id)?;
         Some(Head { id, name: name.to_string(), version: *version, count: *count, bytes: *bytes })
     }
 
     /// Up to so many names behind one.
-    pub(crate) fn blobs_heads(&self, after: Option<&str>, limit: u32) -> Vec<Head> {
+    pub fn blobs_heads(&self, after: Option<&str>, limit: u32) -> Vec<Head> {
         let later = self.blob_names.range(name::behind(after));
         later.take(limit as usize).filter_map(|(name, _)| self.blobs_head(name)).collect()
     }
 
     /// How many blobs there are, their bytes, and the contents that no blob has.
-    pub(crate) fn blob_totals(&self) -> (u64, u64, u64) {
+    pub fn blob_totals(&self) -> (u64, u64, u64) {
         let all = self.blob_rows.iter();
         let (count, bytes) = all.fold((0, 0), |(count, bytes), (_, it)| (count + it.count, bytes + it.bytes));
         (count, bytes, self.contents.len() as u64)

@@ -7,7 +7,7 @@ use crate::storage::change::{Change, Primitive, Record, Written};
 
 impl Store {
     /// Writes changes down, and forgets those that are too old.
-    pub(crate) fn change_record(&mut self, record: &Record) -> Written {
+    pub fn change_record(&mut self, record: &Record) -> Written {
         let mut last = self.counter(Counter::Change);
         for changed in &record.changes {
             last += 1;
@@ -23,7 +23,7 @@ impl Store {
     }
 
     /// Changes after a number, for a reader.
-    pub(crate) fn changes(&self, after: u64, limit: u32) -> Vec<Change> {
+    pub fn changes(&self, after: u64, limit: u32) -> Vec<Change> {
         let named = |primitive, row| match primitive {
             Primitive::Stream => self.streams.get(&row).map(|stream| stream.name.to_string()),
             Primitive::Lock => self.locks.get(&row).map(|lock| lock.name.to_string()),

@@ -53,14 +53,14 @@ impl Store {
     }
 
     /// The next number of a counter.
-    pub(crate) fn next(&mut self, counter: Counter) -> u64 {
+    pub fn next(&mut self, counter: Counter) -> u64 {
         let next = self.counter(counter) + 1;
         self.counters.put(counter, next);
         next
     }
 
     /// The next number, for a ticket, a token, a revision or a content.
-    pub(crate) fn next_number(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.next(Counter::Number)
     }
 }

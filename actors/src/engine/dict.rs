@@ -62,7 +62,7 @@ impl Value {
 /// What is written.
 impl Store {
     /// Puts a value under a key.
-    pub(crate) fn dict_set(&mut self, me: &Caller, set: &Set) -> Written {
+    pub fn dict_set(&mut self, me: &Caller, set: &Set) -> Written {
         if self.is_sealed(&set.dict).unwrap_or(false) != set.data.is_sealed() {
             return Written::Otherwise;
         }
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// Removes an entry.
-    pub(crate) fn dict_remove(&mut self, me: &Caller, remove: &Remove) -> Removed {
+    pub fn dict_remove(&mut self, me: &Caller, remove: &Remove) -> Removed {
         if self.is_sealed(&remove.dict).is_some_and(|sealed| sealed != remove.sealed) {
             return Removed::Otherwise;
         }
@@ -102,7 +102,7 @@ impl Store {
     }
 
     /// Adds to a number.
-    pub(crate) fn dict_increment(&mut self, me: &Caller, increment: &Increment) -> Incremented {
+    pub fn dict_increment(&mut self, me: &Caller, increment: &Increment) -> Incremented {
         if self.is_sealed(&increment.dict) == Some(true) {
             return Incremented::Otherwise;
         }
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Removes entries, so many at most.
-    pub(crate) fn dict_clear(&mut self, me: &Caller, clear: &Clear) -> Cleared {
+    pub fn dict_clear(&mut self, me: &Caller, clear: &Clear) -> Cleared {
         let nothing = Cleared { dict: None, removed: Vec::new(), more: false, otherwise: false };
         let Some(id) = self.dict_id(&clear.dict) else { return nothing };
         if self.is_sealed(&clear.dict) != Some(clear.sealed) {
@@ -153,7 +153,7 @@ impl Store {
 
     /// Puts a dict back, without its entries. One that is not there, or gives way, gets its seal and its indexes, which are complete
     /// as long as nothing is in it.
-    pub(crate) fn dict_load(
+    pub fn dict_load(
         &mut self,
         onto: Onto,
         name: &Name,
@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// Puts an entry back, in place of what is under its key.
-    pub(crate) fn entry_load(&mut self, dict: &Name, entry: &Entry) -> Put {
+    pub fn entry_load(&mut self, dict: &Name, entry: &Entry) -> Put {
         let Some(id) = self.dict_id(dict) else { return Put::Refused(Refusal::Orphan) };
         let Entry { key, version, data, schema, ends_at } = entry;
         let life = ends_at.map(Life::by_wall);
@@ -196,7 +196,7 @@ impl Store {
         Put::Written(Some(Changed { primitive, row: id, sequence, key: Some(key) }))
     }
 
-    pub(crate) fn dict_id(&self, name: &Name) -> Option<u64> {
+    pub(super) fn dict_id(&self, name: &Name) -> Option<u64> {
         self.dict_names.get(name).copied()
     }
 
@@ -217,7 +217,7 @@ impl Store {
     }
 
     /// The row of a dict; of one that has had no change yet if there was none.
-    pub(crate) fn dict_or_new(&mut self, name: &Name) -> u64 {
+    pub fn dict_or_new(&mut self, name: &Name) -> u64 {
         self.dict_id(name).unwrap_or_else(|| {
             let id = self.next(Counter::Dict);
             self.dict_names.put(name.clone(), id);
@@ -227,12 +227,12 @@ impl Store {
     }
 
     /// Whether a dict keeps its values sealed; `None` if there is none.
-    pub(crate) fn is_sealed(&self, name: &Name) -> Option<bool> {
+    pub fn is_sealed(&self, name: &Name) -> Option<bool> {
         self.dict_id(name).and_then(|id| self.dicts.get(&id)).map(|dict| dict.seal.is_some())
     }
 
     /// Has a dict that was never used keep its values sealed.
-    pub(crate) fn dict_seal(&mut self, seal: &Seal) -> Option<Kept> {
+    pub fn dict_seal(&mut self, seal: &Seal) -> Option<Kept> {
         let indexed = self.dict_id(&seal.dict).is_some_and(|id| self.is_indexed(id)).then_some(Kept::Plain);
         let kept = self.dict_id(&seal.dict).and_then(|id| self.dicts.get(&id)?.kept()).or(indexed);
         if kept.is_none() {
@@ -276,14 +276,14 @@ impl Store {
 /// What is read.
 impl Store {
     /// One entry.
-    pub(crate) fn dict_entry(&self, name: &Name, key: &str, now: Moment) -> Option<Entry> {
+    pub fn dict_entry(&self, name: &Name, key: &str, now: Moment) -> Option<Entry> {
         let id = *self.dict_names.get(name)?;
         let value = self.values.get(&(id, key.into()))?;
         value.is_there(now, &self.boot).then(|| value.shown(key))
     }
 
     /// One page of a dict.
-    pub(crate) fn dict_page(&self, query: &Query, now: Moment) -> Result<Page> {
+    pub fn dict_page(&self, query: &Query, now: Moment) -> Result<Page> {
         let Some(id) = self.dict_names.get(&query.dict) else { return Ok(Page::default()) };
         if query.filter.is_some() && self.dicts.get(id).is_some_and(|dict| dict.seal.is_some()) {
             return Err(unfiltered(&query.dict));
@@ -305,30 +305,42 @@ impl Store {
     }
 
     /// How a dict keeps its values.
-    pub(crate) fn dict_kept(&self, name: &Name) -> Option<Kept> {
+    pub fn dict_kept(&self, name: &Name) -> Option<Kept> {
         let id = *self.dict_names.get(name)?;
         let indexed = self.is_indexed(id).then_some(Kept::Plain);
         self.dicts.get(&id)?.kept().or(indexed)
     }
 
     /// Row and version of a dict.
-    pub(crate) fn dict_stamp(&self, name: &Name) -> Option<(u64, u64)> {
+    pub fn dict_stamp(&self, name: &Name) -> Option<(u64, u64)> {
         let id = *self.dict_names.get(name)?;
         self.dicts.get(&id).map(|dict| (id, dict.version))
     }
 
-    /// How a dict stands.
-    pub(crate) fn dict_head(&self, name: &Name, now: Moment) -> Option<Head> {
+    /// How a dict stands, but for its entries.
+    pub fn dict_row(&self, name: &Name) -> Option<Head> {
         let id = *self.dict_names.get(name)?;
         let dict = self.dicts.get(&id)?;
-        let own = self.values.range((id, Box::from(""))..(id + 1, Box::from("")));
-        let count = own.filter(|(_, value)| value.is_there(now, &self.boot)).count() as u64;
         let sealed = dict.seal.is_some();
-        Some(Head { id, name: dict.name.to_string(), version: dict.version, count, sealed })
+        Some(Head { id, name: dict.name.to_string(), version: dict.version, count: 0, sealed })
+    }
+
+    /// How a dict stands.
+    pub fn dict_head(&self, name: &Name, now: Moment) -> Option<Head> {
+        let head = self.dict_row(name)?;
+        let own = self.values.range((head.id, Box::from(""))..(head.id + 1, Box::from("")));
+        let count = own.filter(|(_, value)| value.is_there(now, &self.boot)).count() as u64;
+        Some(Head { count, ..head })
+    }
+
+    /// Dicts by name, but for their entries.
+    pub fn dict_rows(&self, after: Option<&str>, limit: u32) -> Vec<Head> {
+        let names = self.dict_names.range(name::behind(after));
+        names.filter_map(|(name, _)| self.dict_row(name)).take(limit as usize).collect()
     }
 
     /// Dicts by name.
-    pub(crate) fn dict_list(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Head> {
+    pub fn dict_list(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Head> {
         let names = self.dict_names.range(name::behind(after));
         names.filter_map(|(name, _)| self.dict_head(name, now)).take(limit as usize).collect()
     }

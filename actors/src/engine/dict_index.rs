@@ -22,7 +22,7 @@ pub type Row = (u64, Path, filter::Key, Box<str>);
 /// What is written.
 impl Store {
     /// Indexes some entries.
-    pub(crate) fn dict_index(&mut self, index: &MakeIndex) -> Indexed {
+    pub fn dict_index(&mut self, index: &MakeIndex) -> Indexed {
         if self.is_sealed(&index.dict) == Some(true) {
             return Indexed::Sealed;
         }
@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// Removes some rows of indexes, and those that have none left.
-    pub(crate) fn dict_unindex(&mut self, index: &DropIndex) -> Unindexed {
+    pub fn dict_unindex(&mut self, index: &DropIndex) -> Unindexed {
         let mut done = Unindexed { removed: 0, more: false };
         let Some(dict) = self.dict_id(&index.dict) else { return done };
         let mut left = index.limit as usize;
@@ -105,19 +105,19 @@ impl Store {
     }
 
     /// All of them go, of a dict in which nothing is.
-    pub(crate) fn drop_indexes(&mut self, dict: u64) {
+    pub fn drop_indexes(&mut self, dict: u64) {
         for path in self.paths(dict) {
             self.drop_rows(&(dict, path), usize::MAX - 1);
         }
     }
 
     /// A dict in which nothing is has these.
-    pub(crate) fn have_indexes(&mut self, dict: u64, paths: &[Path]) {
+    pub fn have_indexes(&mut self, dict: u64, paths: &[Path]) {
         paths.iter().for_each(|path| self.indexes.put((dict, path.clone()), Progress::Complete));
     }
 
     /// An entry comes, or goes.
-    pub(crate) fn keep_in_indexes(&mut self, (dict, key): &dict::Key, data: &Data, comes: bool) {
+    pub fn keep_in_indexes(&mut self, (dict, key): &dict::Key, data: &Data, comes: bool) {
         for path in self.paths(*dict) {
             let is_kept = self.indexes.get(&(*dict, path.clone())) != Some(&Progress::Leaving);
             let Some(found) = self.fields.key(data, &path).filter(|_| is_kept) else { continue };
@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// Whether a dict has an index.
-    pub(crate) fn is_indexed(&self, dict: u64) -> bool {
+    pub fn is_indexed(&self, dict: u64) -> bool {
         self.indexes_of(dict).next().is_some()
     }
 
@@ -151,35 +151,49 @@ fn rows_of<'a>(rows: &'a Table<Row, ()>, dict: u64, path: &Path) -> impl Iterato
 
 /// What is read.
 impl Store {
-    /// The indexes of a dict.
-    pub(crate) fn dict_indexes(&self, name: &Name) -> Vec<Index> {
+    /// The indexes of a dict, but for their rows.
+    pub fn indexes_declared(&self, name: &Name) -> Vec<Index> {
         let Some(dict) = self.dict_names.get(name) else { return Vec::new() };
-        let mut own: Vec<Index> = self
-            .indexes_of(*dict)
-            .map(|((dict, path), progress)| Index {
-                path: path.clone(),
-                progress: progress.clone(),
-                rows: rows_of(&self.indexed, *dict, path).count() as u64,
-            })
-            .collect();
+        let declared = |((_, path), progress): (&Key, &Progress)| Index {
+            path: path.clone(),
+            progress: progress.clone(),
+            rows: 0,
+        };
+        let mut own: Vec<Index> = self.indexes_of(*dict).map(declared).collect();
         own.sort_by_key(|index| index.path.to_string());
         own
     }
 
-    /// How the indexes of a dict stand to a filter.
-    pub(crate) fn dict_ways(&self, query: &Query) -> crate::error::Result<Vec<Standing>> {
-        let (Some(filter), Some(dict)) = (&query.filter, self.dict_names.get(&query.dict)) else {
-            return Ok(Vec::new());
-        };
+    /// The indexes of a dict.
+    pub fn dict_indexes(&self, name: &Name) -> Vec<Index> {
+        let Some(dict) = self.dict_names.get(name) else { return Vec::new() };
+        let rows = |index: &Index| rows_of(&self.indexed, *dict, &index.path).count() as u64;
+        self.indexes_declared(name).into_iter().map(|index| Index { rows: rows(&index), ..index }).collect()
+    }
+
+    /// The indexes of a dict that are complete, if it is one that can be filtered and there is a filter.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::error::Error::Unsupported) if its values are sealed.
+    pub fn indexes_complete(&self, query: &Query) -> crate::error::Result<Option<Vec<Path>>> {
+        if query.filter.is_none() || self.dict_names.get(&query.dict).is_none() {
+            return Ok(None);
+        }
         if matches!(self.dict_kept(&query.dict), Some(Kept::Sealed(_))) {
             return Err(unfiltered(&query.dict));
         }
-        let complete: Vec<Path> = self
-            .dict_indexes(&query.dict)
-            .into_iter()
-            .filter(|index| index.progress == Progress::Complete)
-            .map(|index| index.path)
-            .collect();
+        let complete = self.indexes_declared(&query.dict).into_iter();
+        let complete = complete.filter(|index| index.progress == Progress::Complete);
+        Ok(Some(complete.map(|index| index.path).collect()))
+    }
+
+    /// How the indexes of a dict stand to a filter.
+    pub fn dict_ways(&self, query: &Query) -> crate::error::Result<Vec<Standing>> {
+        let (Some(complete), Some(filter), Some(dict)) =
+            (self.indexes_complete(query)?, &query.filter, self.dict_names.get(&query.dict))
+        else {
+            return Ok(Vec::new());
+        };
         let mut count = |path: &Path, spans: &[Span]| {
             let within = |row: &&Row| spans.iter().any(|span| span.low <= row.2 && row.2 <= span.high);
             let own = rows_of(&self.indexed, *dict, path).filter(within);

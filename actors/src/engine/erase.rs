@@ -12,7 +12,7 @@ use crate::storage::stream::{Append, Appended, Recorded};
 
 impl Store {
     /// Erases a portion of what a stream holds.
-    pub(crate) fn stream_erase(&mut self, me: &Caller, erase: &Erase) -> Result<Erased> {
+    pub fn stream_erase(&mut self, me: &Caller, erase: &Erase) -> Result<Erased> {
         let nothing = Erased::Done { stream: None, version: 0, erased: 0, next: None };
         let from = match erase.step {
             Step::GoOn { from } => from,

@@ -60,7 +60,7 @@ impl Feed {
 /// What is written.
 impl Store {
     /// Appends all messages or none, and removes what is too much.
-    pub(crate) fn feed_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
+    pub fn feed_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
         let Append { kind, feed, messages, fence } = operation;
         if messages.is_empty() {
             let what = format!("append to {} \"{}\"", kind.word(), feed.name);
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Says how much is kept, and begins to remove the rest.
-    pub(crate) fn feed_retain(&mut self, me: &Caller, operation: &Retain) -> Trimmed {
+    pub fn feed_retain(&mut self, me: &Caller, operation: &Retain) -> Trimmed {
         let (id, mut row) = self.feed_or_new(operation.kind, &operation.feed);
         row.retention = operation.retention;
         let cut = Cut { retention: row.retention, ..row.cut(me) };
@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// Removes what is before a message.
-    pub(crate) fn feed_trim(&mut self, me: &Caller, operation: &Trim) -> Trimmed {
+    pub fn feed_trim(&mut self, me: &Caller, operation: &Trim) -> Trimmed {
         let Some((id, mut row)) = self.feed_row(operation.kind, &operation.feed) else {
             return Trimmed { first: 1, more: false };
         };
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Puts a feed back, without its messages.
-    pub(crate) fn feed_load(
+    pub fn feed_load(
         &mut self,
         onto: Onto,
         (kind, name): (Kind, &Name),
@@ -155,7 +155,7 @@ impl Store {
     }
 
     /// Puts a message back.
-    pub(crate) fn message_load(&mut self, (kind, name): (Kind, &Name), message: &Message) -> Put {
+    pub fn message_load(&mut self, (kind, name): (Kind, &Name), message: &Message) -> Put {
         let Some((id, mut row)) = self.feed_row(kind, &Target { name: name.clone(), id: None }) else {
             return Put::Refused(Refusal::Orphan);
         };
@@ -169,12 +169,12 @@ impl Store {
         Put::Written(Some(Changed { primitive, row: id, sequence: Some(message.sequence), key: None }))
     }
 
-    pub(crate) fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {
+    pub(super) fn feed_row(&self, kind: Kind, feed: &Target) -> Option<(u64, Feed)> {
         let id = feed.id.or_else(|| self.feed_names.get(&(kind, feed.name.clone())).copied())?;
         self.feeds.get(&id).map(|row| (id, row.clone()))
     }
 
-    pub(crate) fn feed_or_new(&mut self, kind: Kind, feed: &Target) -> (u64, Feed) {
+    pub(super) fn feed_or_new(&mut self, kind: Kind, feed: &Target) -> (u64, Feed) {
         if let Some(found) = self.feed_row(kind, feed) {
             return found;
         }
@@ -208,18 +208,18 @@ impl Store {
 
 /// What is read.
 impl Store {
-    pub(crate) fn feed_of(&self, kind: Kind, name: &Name) -> Option<(u64, &Feed)> {
+    pub(super) fn feed_of(&self, kind: Kind, name: &Name) -> Option<(u64, &Feed)> {
         let id = *self.feed_names.get(&(kind, name.clone()))?;
         self.feeds.get(&id).map(|row| (id, row))
     }
 
     /// How a feed stands.
-    pub(crate) fn feed_head(&self, kind: Kind, name: &Name) -> Option<Head> {
+    pub fn feed_head(&self, kind: Kind, name: &Name) -> Option<Head> {
         self.feed_of(kind, name).map(|(id, row)| row.head(id))
     }
 
     /// Feeds by name.
-    pub(crate) fn feed_list(&self, kind: Kind, after: Option<&str>, limit: u32) -> Vec<Head> {
+    pub fn feed_list(&self, kind: Kind, after: Option<&str>, limit: u32) -> Vec<Head> {
         let from = after.map_or(Bound::Included((kind, Name::least())), |after| {
             Bound::Excluded((kind, Name::unchecked(after)))
         });
@@ -229,12 +229,12 @@ impl Store {
     }
 
     /// How many feeds of a kind there are.
-    pub(crate) fn feed_count(&self, kind: Kind) -> u64 {
+    pub fn feed_count(&self, kind: Kind) -> u64 {
         self.feeds.iter().filter(|(_, row)| row.kind == kind).count() as u64
     }
 
     /// One page of a feed.
-    pub(crate) fn feed_page(&self, query: &Query) -> Page {
+    pub fn feed_page(&self, query: &Query) -> Page {
         let Some((id, row)) = self.feed_of(query.kind, &query.name) else { return Page::nothing() };
         let mut page = Page { first: row.first, head: row.last, ..Page::nothing() };
         if query.from > query.to {

@@ -22,7 +22,7 @@ pub enum Edge<K> {
 
 impl<K: Clone> Edge<K> {
     /// Where a range begins.
-    pub(crate) fn start(bound: Bound<&K>) -> Edge<K> {
+    pub(super) fn start(bound: Bound<&K>) -> Edge<K> {
         match bound {
             Bound::Included(key) => Edge::Before(key.clone()),
             Bound::Excluded(key) => Edge::After(key.clone()),
@@ -31,7 +31,7 @@ impl<K: Clone> Edge<K> {
     }
 
     /// Where it ends.
-    pub(crate) fn end(bound: Bound<&K>) -> Edge<K> {
+    pub(super) fn end(bound: Bound<&K>) -> Edge<K> {
         match bound {
             Bound::Included(key) => Edge::After(key.clone()),
             Bound::Excluded(key) => Edge::Before(key.clone()),
@@ -83,7 +83,7 @@ impl<K: Ord> Want<K> {
     }
 
     /// How many more are fetched of whoever has seen so many: more and more, but not without bound.
-    pub(crate) fn most(seen: usize) -> usize {
+    pub fn most(seen: usize) -> usize {
         (2 * seen).clamp(16, 4_096)
     }
 }
@@ -98,30 +98,30 @@ pub struct Gaps<K> {
 }
 
 impl<K: Ord + Clone> Gaps<K> {
-    pub(crate) fn new(missing: Arc<AtomicBool>) -> Gaps<K> {
+    pub(super) fn new(missing: Arc<AtomicBool>) -> Gaps<K> {
         Gaps { known: BTreeMap::new(), wants: RefCell::default(), missing }
     }
 
     /// Whether a key that is not here is not there.
-    pub(crate) fn knows(&self, key: &K) -> bool {
+    pub(super) fn knows(&self, key: &K) -> bool {
         self.forward(&Edge::Before(key.clone()), &Edge::After(key.clone())).is_ok()
     }
 
     /// A row was looked for that is not here.
-    pub(crate) fn look_for(&self, key: &K) {
+    pub(super) fn look_for(&self, key: &K) {
         if !self.knows(key) {
             let (from, to) = (Edge::Before(key.clone()), Edge::After(key.clone()));
             self.want(Want { from, to, backward: false, most: 1 });
         }
     }
 
-    pub(crate) fn want(&self, want: Want<K>) {
+    pub(super) fn want(&self, want: Want<K>) {
         self.missing.store(true, atomic::Ordering::Relaxed);
         self.wants.borrow_mut().push(want);
     }
 
     /// Whether all is known from here to there; if not, where that ends.
-    pub(crate) fn forward(&self, from: &Edge<K>, until: &Edge<K>) -> Result<(), Edge<K>> {
+    pub(super) fn forward(&self, from: &Edge<K>, until: &Edge<K>) -> Result<(), Edge<K>> {
         let span = self.known.range(..=from).next_back();
         match span.map(|(_, end)| end).filter(|end| *end > from) {
             Some(end) if end >= until => Ok(()),
@@ -132,7 +132,7 @@ impl<K: Ord + Clone> Gaps<K> {
     }
 
     /// The same the other way.
-    pub(crate) fn backward(&self, from: &Edge<K>, until: &Edge<K>) -> Result<(), Edge<K>> {
+    pub(super) fn backward(&self, from: &Edge<K>, until: &Edge<K>) -> Result<(), Edge<K>> {
         let span = self.known.range(..from).next_back();
         match span.filter(|(_, end)| *end >= from) {
             Some((start, _)) if start <= until => Ok(()),
@@ -143,7 +143,7 @@ impl<K: Ord + Clone> Gaps<K> {
     }
 
     /// From here on all rows between two edges are known.
-    pub(crate) fn know(&mut self, mut from: Edge<K>, mut to: Edge<K>) {
+    pub fn know(&mut self, mut from: Edge<K>, mut to: Edge<K>) {
         if let Some((start, end)) = self.known.range(..=&from).next_back()
             && *end >= from
         {
@@ -158,7 +158,7 @@ impl<K: Ord + Clone> Gaps<K> {
     }
 
     /// A key is known not to be there. Whether that is new.
-    pub(crate) fn know_key(&mut self, key: &K) -> bool {
+    pub(super) fn know_key(&mut self, key: &K) -> bool {
         let is_new = !self.knows(key);
         if is_new {
             self.know(Edge::Before(key.clone()), Edge::After(key.clone()));
@@ -167,20 +167,20 @@ impl<K: Ord + Clone> Gaps<K> {
     }
 
     /// It may be there after all, unless more than it is known.
-    pub(crate) fn forget_key(&mut self, key: &K) {
+    pub(super) fn forget_key(&mut self, key: &K) {
         let alone = Edge::Before(key.clone());
         if self.known.get(&alone).is_some_and(|end| *end == Edge::After(key.clone())) {
             self.known.remove(&alone);
         }
     }
 
-    pub(crate) fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.known.clear();
         self.wants.get_mut().clear();
     }
 
     /// What was wanted, each once.
-    pub(crate) fn take_wants(&mut self) -> Vec<Want<K>> {
+    pub(super) fn take_wants(&mut self) -> Vec<Want<K>> {
         let mut wants = std::mem::take(self.wants.get_mut());
         wants.sort_by(|one, other| (&one.from, &one.to).cmp(&(&other.from, &other.to)));
         wants.dedup_by(|one, other| {

@@ -12,7 +12,7 @@ use crate::storage::stream::{Append, Appended, Import, Imported};
 
 impl Store {
     /// Adds what is new, in order. All ids are looked up before the first is written.
-    pub(crate) fn stream_import(&mut self, me: &Caller, import: &Import) -> Result<Imported> {
+    pub fn stream_import(&mut self, me: &Caller, import: &Import) -> Result<Imported> {
         let mut streams: HashMap<Uuid, Name> = HashMap::new();
         let mut fresh = Vec::new();
         for (index, (name, event)) in import.events.iter().enumerate() {

@@ -81,7 +81,7 @@ pub enum Spot {
 
 impl Spot {
     /// The job's number.
-    pub(crate) fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> u64 {
         match self {
             Spot::Ready(.., sequence)
             | Spot::Delayed(.., sequence)
@@ -93,7 +93,7 @@ impl Spot {
     }
 
     /// All of a state in a queue, but for those that are claimed.
-    pub(crate) fn all(queue: u64, state: State) -> Option<RangeInclusive<Spot>> {
+    pub fn all(queue: u64, state: State) -> Option<RangeInclusive<Spot>> {
         let (low, high, last) = (i64::MIN, i64::MAX, u64::MAX);
         Some(match state {
             State::Ready => Spot::Ready(queue, low, 0)..=Spot::Ready(queue, high, last),
@@ -105,18 +105,19 @@ impl Spot {
     }
 
     /// All of a key.
-    pub(crate) fn keyed(queue: u64, key: &str) -> RangeInclusive<Spot> {
+    pub fn keyed(queue: u64, key: &str) -> RangeInclusive<Spot> {
         Spot::Keyed(queue, key.into(), 0)..=Spot::Keyed(queue, key.into(), u64::MAX)
     }
 
     /// All claims of a process, or of all.
-    pub(crate) fn claims(processes: RangeInclusive<u64>) -> RangeInclusive<Spot> {
+    pub fn claims(processes: RangeInclusive<u64>) -> RangeInclusive<Spot> {
         Spot::Claimed(*processes.start(), 0, 0)..=Spot::Claimed(*processes.end(), u64::MAX, u64::MAX)
     }
 }
 
 impl Row {
-    fn spot(&self, queue: u64, sequence: u64) -> Spot {
+    /// Where it stands.
+    pub fn spot(&self, queue: u64, sequence: u64) -> Spot {
         match self.state {
             State::Ready => Spot::Ready(queue, self.what.priority, sequence),
             State::Delayed => {
@@ -131,7 +132,7 @@ impl Row {
     }
 
     /// To be tried again or among the dead, after an attempt that came to nothing.
-    pub(crate) fn failed(self, me: &Caller, delay_ms: u64, reason: &str) -> Row {
+    pub(super) fn failed(self, me: &Caller, delay_ms: u64, reason: &str) -> Row {
         if self.attempts >= self.what.max_attempts {
             return self.ended(me, State::Dead, Some(reason));
         }
@@ -139,17 +140,17 @@ impl Row {
         row.starting(Due::of(Start::After(delay_ms), me.now))
     }
 
-    pub(crate) fn starting(self, due: Option<Due>) -> Row {
+    pub(super) fn starting(self, due: Option<Due>) -> Row {
         let state = if due.is_some() { State::Delayed } else { State::Ready };
         Row { state, due, claim: None, ..self }
     }
 
-    pub(crate) fn ended(self, me: &Caller, state: State, reason: Option<&str>) -> Row {
+    pub(super) fn ended(self, me: &Caller, state: State, reason: Option<&str>) -> Row {
         let reason = reason.map(Box::from).or(self.reason);
         Row { state, due: None, claim: None, ended_at: Some(me.now.wall_ms), reason, ..self }
     }
 
-    pub(crate) fn shown(&self, sequence: u64) -> Job {
+    pub(super) fn shown(&self, sequence: u64) -> Job {
         let Content { priority, max_attempts, ref key, pushed_at, schema, ref data, ref origin } = *self.what;
         Job {
             sequence,
@@ -172,7 +173,7 @@ impl Row {
 
 impl Store {
     /// Writes a job's row, and where it stands.
-    pub(crate) fn put_job(&mut self, queue: u64, sequence: u64, row: Row) {
+    pub fn put_job(&mut self, queue: u64, sequence: u64, row: Row) {
         if let Some(before) = self.jobs.get(&(queue, sequence)) {
             let spot = before.spot(queue, sequence);
             self.spots.remove(&spot);
@@ -182,7 +183,7 @@ impl Store {
     }
 
     /// Removes it.
-    pub(crate) fn drop_job(&mut self, queue: u64, sequence: u64) {
+    pub fn drop_job(&mut self, queue: u64, sequence: u64) {
         let Some(row) = self.jobs.get(&(queue, sequence)).cloned() else { return };
         self.spots.remove(&row.spot(queue, sequence));
         if let Some(key) = &row.what.key {
@@ -193,13 +194,13 @@ impl Store {
 }
 
 /// The queue and the number of a claim.
-pub(crate) fn claim_of(spot: &Spot) -> Option<(u64, u64)> {
+pub fn claim_of(spot: &Spot) -> Option<(u64, u64)> {
     if let Spot::Claimed(_, queue, sequence) = spot { Some((*queue, *sequence)) } else { None }
 }
 
 impl Held {
     /// Milliseconds until the claim ends; 0 means void.
-    pub(crate) fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
+    pub fn remaining(&self, census: Census<'_>, now: Moment) -> u64 {
         census.living(self.process).map_or(0, |process| {
             let beat = self.granted.max(process.beat);
             lease_end(self.granted, beat, self.ttl_ms).saturating_sub(now.boot_ms)
@@ -209,33 +210,44 @@ impl Held {
 
 /// What is read.
 impl Store {
-    /// A queue in numbers.
-    pub(crate) fn queue_numbers(&self, name: &Name) -> Option<Numbers> {
+    /// A queue, but for its jobs.
+    pub fn queue_row(&self, name: &Name) -> Option<Numbers> {
         let queue = *self.queue_names.get(name)?;
         let row = self.queues.get(&queue)?;
-        let jobs = || self.jobs.range((queue, 0)..=(queue, u64::MAX));
+        let (ready, delayed, claimed, dead, done) = (0, 0, 0, 0, 0);
+        let (name, options, pushed) = (row.name.to_string(), row.options, row.sequence);
+        Some(Numbers { queue, name, options, pushed, ready, delayed, claimed, dead, done })
+    }
+
+    /// Queues, but for their jobs, by name.
+    pub fn queue_rows(&self, after: Option<&str>, limit: u32) -> Vec<Numbers> {
+        let later = self.queue_names.range(name::behind(after));
+        later.take(limit as usize).filter_map(|(name, _)| self.queue_row(name)).collect()
+    }
+
+    /// A queue in numbers.
+    pub fn queue_numbers(&self, name: &Name) -> Option<Numbers> {
+        let numbers = self.queue_row(name)?;
+        let jobs = || self.jobs.range((numbers.queue, 0)..=(numbers.queue, u64::MAX));
         let count = |state| jobs().filter(|(_, row)| row.state == state).count() as u64;
         Some(Numbers {
-            queue,
-            name: row.name.to_string(),
-            options: row.options,
-            pushed: row.sequence,
             ready: count(State::Ready),
             delayed: count(State::Delayed),
             claimed: count(State::Claimed),
             dead: count(State::Dead),
             done: count(State::Done),
+            ..numbers
         })
     }
 
     /// Queues in numbers, by name.
-    pub(crate) fn queues_numbers(&self, after: Option<&str>, limit: u32) -> Vec<Numbers> {
+    pub fn queues_numbers(&self, after: Option<&str>, limit: u32) -> Vec<Numbers> {
         let later = self.queue_names.range(name::behind(after));
         later.take(limit as usize).filter_map(|(name, _)| self.queue_numbers(name)).collect()
     }
 
     /// What a claim would find.
-    pub(crate) fn queue_outlook(&self, name: &Name, now: Moment) -> Option<Outlook> {
+    pub fn queue_outlook(&self, name: &Name, now: Moment) -> Option<Outlook> {
         let queue = *self.queue_names.get(name)?;
         let row = self.queues.get(&queue)?;
         let (fires, next_due_ms) = self.schedule_outlook(queue, now.wall_ms);
@@ -255,14 +267,22 @@ impl Store {
             (State::Claimed, _, Some(claim)) => Some(claim.remaining(census, now)),
             _ => None,
         };
-        let jobs = self.jobs.range((queue, 0)..=(queue, u64::MAX));
-        let next_ms = jobs.filter_map(|(_, row)| waits_ms(row)).min();
+        // The first of each is the soonest; of claims, any may be.
+        let delayed = |by_boot| {
+            Spot::Delayed(queue, by_boot, i64::MIN, 0)..=Spot::Delayed(queue, by_boot, i64::MAX, u64::MAX)
+        };
+        let ready = Spot::Ready(queue, i64::MIN, 0)..=Spot::Ready(queue, i64::MAX, u64::MAX);
+        let firsts = [ready, delayed(true), delayed(false)].map(|all| self.spots.range(all).next());
+        let firsts = firsts.into_iter().flatten().map(|(spot, ())| (queue, spot.sequence()));
+        let claims = self.spots.range(Spot::claims(0..=u64::MAX)).filter_map(|(spot, ())| claim_of(spot));
+        let jobs = firsts.chain(claims.filter(|(of, _)| *of == queue));
+        let next_ms = jobs.filter_map(|key| self.jobs.get(&key).and_then(waits_ms)).min();
         let (claimable, next_ms) = (next_ms == Some(0), next_ms.filter(|ms| *ms > 0));
         Some(Outlook { queue, claimable, next_ms, fires, next_due_ms })
     }
 
     /// One page of jobs.
-    pub(crate) fn job_page(&self, query: &Query) -> Page {
+    pub fn job_page(&self, query: &Query) -> Page {
         let mut page = Page::default();
         let Some(queue) = self.queue_names.get(&query.queue) else { return page };
         let rows = self.jobs.range((*queue, query.from)..=(*queue, u64::MAX));
@@ -280,7 +300,7 @@ impl Store {
     }
 
     /// The living job of a key.
-    pub(crate) fn job_of_key(&self, queue: &Name, key: &str) -> Option<Job> {
+    pub fn job_of_key(&self, queue: &Name, key: &str) -> Option<Job> {
         let queue = *self.queue_names.get(queue)?;
         let of_key = self.spots.range(Spot::keyed(queue, key));
         let jobs = of_key.filter_map(|(spot, ())| {
@@ -291,12 +311,12 @@ impl Store {
     }
 
     /// Jobs of a state, in all queues.
-    pub(crate) fn jobs_of(&self, is: impl Fn(State) -> bool) -> u64 {
+    pub fn jobs_of(&self, is: impl Fn(State) -> bool) -> u64 {
         self.jobs.iter().filter(|(_, row)| is(row.state)).count() as u64
     }
 
     /// Jobs that a process has claimed.
-    pub(crate) fn claims_of(&self, process: u64) -> u64 {
+    pub fn claims_of(&self, process: u64) -> u64 {
         self.spots.range(Spot::claims(process..=process)).count() as u64
     }
 }

@@ -91,13 +91,13 @@ impl Shelves for Store {
 /// What is read.
 impl Store {
     /// How a list stands.
-    pub(crate) fn list_head(&self, name: &Name) -> Option<Head> {
+    pub fn list_head(&self, name: &Name) -> Option<Head> {
         let Row { id, version, root } = self.find(name).ok()??;
         Some(Head { id, name: name.to_string(), version, count: root.count })
     }
 
     /// Lists by name.
-    pub(crate) fn list_list(&self, after: Option<&str>, limit: u32) -> Vec<Head> {
+    pub fn list_list(&self, after: Option<&str>, limit: u32) -> Vec<Head> {
         let behind = self.list_names.range(name::behind(after));
         behind.filter_map(|(name, _)| self.list_head(name)).take(limit as usize).collect()
     }

@@ -10,13 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Living {
     /// Nothing if it has to be found out.
     known: Option<BTreeSet<u64>>,
+    /// Who asks, and lives.
+    own: u64,
     wanted: Cell<bool>,
     missing: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Living {
     fn default() -> Living {
-        Living { known: Some(BTreeSet::new()), wanted: Cell::new(false), missing: None }
+        Living { known: Some(BTreeSet::new()), own: 0, wanted: Cell::new(false), missing: None }
     }
 }
 
@@ -24,12 +26,13 @@ impl Living {
     /// Not found out yet. Whoever asks raises the flag.
     #[must_use]
     pub fn elsewhere(missing: &Arc<AtomicBool>) -> Living {
-        Living { known: None, wanted: Cell::new(false), missing: Some(Arc::clone(missing)) }
+        Living { known: None, own: 0, wanted: Cell::new(false), missing: Some(Arc::clone(missing)) }
     }
 
     /// Whether a process lives.
     pub fn has(&self, process: u64) -> bool {
-        self.known().is_some_and(|known| known.contains(&process))
+        // One's own life need not be found out.
+        process == self.own || self.known().is_some_and(|known| known.contains(&process))
     }
 
     /// All that live.
@@ -44,8 +47,16 @@ impl Living {
         }
     }
 
+    /// Whoever asks is this process.
+    pub fn add_own(&mut self, process: u64) {
+        self.own = process;
+    }
+
     /// A process goes.
     pub fn remove(&mut self, process: u64) {
+        if self.own == process {
+            self.own = 0;
+        }
         if let Some(known) = &mut self.known {
             known.remove(&process);
         }

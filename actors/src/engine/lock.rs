@@ -28,7 +28,7 @@ pub struct Lock {
 
 impl Lock {
     /// Whether somebody has the lock, void or not.
-    pub(crate) fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         !self.holders.is_empty()
     }
 }
@@ -76,7 +76,7 @@ fn used(holders: &[Held]) -> u64 {
 /// What is written.
 impl Store {
     /// Takes a ticket: behind whoever is before, or else, by settling the line, in a holder's place.
-    pub(crate) fn lock_acquire(&mut self, me: &Caller, operation: &Acquire) -> Acquired {
+    pub fn lock_acquire(&mut self, me: &Caller, operation: &Acquire) -> Acquired {
         let Acquire { capacity, weight, ttl_ms, wait, .. } = *operation;
         let ticket = Ticket { process: me.process, ttl_ms, weight };
         let known = self.lock_id(&operation.lock);
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Takes a ticket out of the line or out of a holder's place.
-    pub(crate) fn lock_leave(&mut self, me: &Caller, operation: &Leave) -> Left {
+    pub fn lock_leave(&mut self, me: &Caller, operation: &Leave) -> Left {
         let Leave { lock, ticket } = *operation;
         let own = |held: &Held| held.grant.ticket == ticket && held.grant.process == me.process;
         if self.live_holders(me, lock).iter().any(own) {
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Passes the lock on if it is to be passed on.
-    pub(crate) fn lock_settle(&mut self, me: &Caller, operation: &Settle) -> Settled {
+    pub fn lock_settle(&mut self, me: &Caller, operation: &Settle) -> Settled {
         let lock = operation.lock;
         let next = self.settle(me, lock);
         let mut line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
@@ -133,14 +133,14 @@ impl Store {
     }
 
     /// Whether the caller's ticket holds the lock.
-    pub(crate) fn lock_renew(&mut self, me: &Caller, operation: &Renew) -> Renewed {
+    pub fn lock_renew(&mut self, me: &Caller, operation: &Renew) -> Renewed {
         let Renew { lock, ticket } = *operation;
         let holders = self.live_grants(me, lock);
         Renewed { held: holders.iter().any(|held| held.ticket == ticket && held.process == me.process) }
     }
 
     /// The caller's tickets.
-    pub(crate) fn lock_recall(&mut self, me: &Caller, operation: &Recall) -> Recalled {
+    pub fn lock_recall(&mut self, me: &Caller, operation: &Recall) -> Recalled {
         let Some(lock) = self.lock_id(&operation.lock) else { return Recalled { tickets: Vec::new() } };
         let holding = self.live_grants(me, lock).into_iter().filter(|held| held.process == me.process);
         let line = self.tickets.range((lock, 0)..=(lock, u64::MAX));
@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// Takes the lock away from its holders and passes it on.
-    pub(crate) fn lock_break(&mut self, me: &Caller, operation: &Break) -> Broken {
+    pub fn lock_break(&mut self, me: &Caller, operation: &Break) -> Broken {
         let Some(lock) = self.lock_id(&operation.lock) else {
             return Broken { taken: Vec::new(), next: Vec::new() };
         };
@@ -160,12 +160,12 @@ impl Store {
     }
 
     /// Whether `fence` still stands: its token is the current one of a lease that has not ended.
-    pub(crate) fn fence_stands(&self, me: &Caller, fence: &Fence) -> bool {
+    pub fn fence_stands(&self, me: &Caller, fence: &Fence) -> bool {
         self.live_grants(me, fence.lock).iter().any(|held| held.token == fence.token)
     }
 
     /// Frees the caller's own leases that ended before it began. Whether there were any.
-    pub(crate) fn free_expired(&mut self, me: &Caller) -> bool {
+    pub fn free_expired(&mut self, me: &Caller) -> bool {
         let mine = self.locks_held_by(me.process);
         let void = |lock: &u64| {
             let rows = self.locks.get(lock).map_or(&[][..], |row| &row.holders);
@@ -184,7 +184,7 @@ impl Store {
     /// The one rule of passing on: while the holders' leases last and leave no room, nothing changes; else the first
     /// tickets of living processes hold the lock, as many as fit, and the tickets of the dead before them are gone.
     /// Who got it.
-    pub(crate) fn settle(&mut self, me: &Caller, lock: u64) -> Vec<Grant> {
+    pub fn settle(&mut self, me: &Caller, lock: u64) -> Vec<Grant> {
         self.clear_void_holders(me, lock);
         let Some(row) = self.locks.get(&lock) else { return Vec::new() };
         let (mut used, capacity) = (used(&row.holders), u64::from(row.capacity));
@@ -217,7 +217,7 @@ impl Store {
     }
 
     /// Locks that a process holds, void or not, by their ids.
-    pub(crate) fn locks_held_by(&self, process: u64) -> Vec<u64> {
+    pub fn locks_held_by(&self, process: u64) -> Vec<u64> {
         let held = |lock: &u64| {
             let row = self.locks.get(lock);
             row.is_some_and(|row| row.holders.iter().any(|held| held.grant.process == process))
@@ -226,7 +226,7 @@ impl Store {
     }
 
     /// Locks that a process holds or waits for, by their ids. When it is gone, others may fit.
-    pub(crate) fn locks_used_by(&self, process: u64) -> BTreeSet<u64> {
+    pub fn locks_used_by(&self, process: u64) -> BTreeSet<u64> {
         self.uses_of(process).map(|(lock, _)| lock).collect()
     }
 
@@ -237,12 +237,12 @@ impl Store {
     }
 
     /// Whether a ticket is in the line, be it of the dead.
-    pub(crate) fn is_waited_for(&self, lock: u64) -> bool {
+    pub fn is_waited_for(&self, lock: u64) -> bool {
         self.locks.get(&lock).is_some_and(|row| row.waiting > 0)
     }
 
     /// Takes a process's tickets out of all lines.
-    pub(crate) fn drop_tickets_of(&mut self, process: u64) {
+    pub fn drop_tickets_of(&mut self, process: u64) {
         let own: Vec<(u64, u64)> =
             self.uses_of(process).filter(|key| self.tickets.get(key).is_some()).collect();
         for (lock, ticket) in own {
@@ -344,13 +344,13 @@ impl Store {
 /// What is read.
 impl Store {
     /// How one lock stands.
-    pub(crate) fn line(&self, name: &Name, now: Moment) -> Option<Line> {
+    pub fn line(&self, name: &Name, now: Moment) -> Option<Line> {
         let id = self.lock_names.get(name)?;
         self.locks.get(id).map(|lock| self.shown(*id, lock, now))
     }
 
     /// How the locks stand that are held or waited for, by name.
-    pub(crate) fn lines(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Line> {
+    pub fn lines(&self, after: Option<&str>, limit: u32, now: Moment) -> Vec<Line> {
         let later = self.lock_names.range(name::behind(after));
         let locks = later.filter_map(|(_, id)| Some((*id, self.locks.get(id)?)));
         let used = locks.filter(|(_, lock)| lock.is_held() || lock.waiting > 0);
@@ -358,7 +358,7 @@ impl Store {
     }
 
     /// Leases of a process that have not ended.
-    pub(crate) fn leases_of(&self, process: u64, now: Moment) -> u64 {
+    pub fn leases_of(&self, process: u64, now: Moment) -> u64 {
         let census = self.reader_census();
         let held = self.locks_used_by(process).into_iter().filter_map(|lock| self.locks.get(&lock));
         let held = held.flat_map(|lock| &lock.holders);
@@ -367,7 +367,7 @@ impl Store {
     }
 
     /// Locks that somebody holds whose lease has not ended.
-    pub(crate) fn held(&self, now: Moment) -> u64 {
+    pub fn held(&self, now: Moment) -> u64 {
         let census = self.reader_census();
         let is_held = |lock: &&Lock| lock.holders.iter().any(|held| held.remaining(census, now, None) > 0);
         let used: BTreeSet<u64> = self.uses.iter().map(|((_, lock, _), ())| *lock).collect();
@@ -375,7 +375,7 @@ impl Store {
     }
 
     /// Tickets of a process, in whatever line.
-    pub(crate) fn tickets_of(&self, process: u64) -> u64 {
+    pub fn tickets_of(&self, process: u64) -> u64 {
         self.uses_of(process).filter(|key| self.tickets.get(key).is_some()).count() as u64
     }
 

@@ -40,30 +40,30 @@ pub struct Census<'a> {
 
 impl<'a> Census<'a> {
     /// The row of a process that lives: registered, not known to be dead, and of this boot.
-    pub(crate) fn living(&self, process: u64) -> Option<&'a Row> {
+    pub fn living(&self, process: u64) -> Option<&'a Row> {
         let row = self.store.processes.get(&process);
         row.filter(|row| self.store.living.has(process) && row.identity.boot == self.boot)
     }
 
     /// Who a process said it is, if it is still registered.
-    pub(crate) fn identity(&self, process: u64) -> Option<Identity> {
+    pub fn identity(&self, process: u64) -> Option<Identity> {
         self.store.processes.get(&process).map(|row| row.identity.clone())
     }
 }
 
 impl Store {
     /// The processes as the transaction sees them.
-    pub(crate) fn census<'a>(&'a self, me: &'a Caller) -> Census<'a> {
+    pub fn census<'a>(&'a self, me: &'a Caller) -> Census<'a> {
         Census { store: self, boot: &me.boot }
     }
 
     /// The processes as readers see them.
-    pub(crate) fn reader_census(&self) -> Census<'_> {
+    pub fn reader_census(&self) -> Census<'_> {
         Census { store: self, boot: &self.boot }
     }
 
     /// Writes the row of a process that joins, past whatever transaction is open.
-    pub(crate) fn register_at_once(&mut self, process: u64, identity: &Identity, now: Moment) {
+    pub fn register_at_once(&mut self, process: u64, identity: &Identity, now: Moment) {
         self.processes.put_at_once(process, Row::new(identity, now));
     }
 
@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// How a registered process stands that begins a group, after its own affairs have been put in order.
-    pub(crate) fn stand(&mut self, me: &Caller, least_ttl_ms: u64) -> Standing {
+    pub fn stand(&mut self, me: &Caller, least_ttl_ms: u64) -> Standing {
         let Some(Row { beat, robbed, .. }) = self.processes.get(&me.process).cloned() else {
             return Standing::Lapsed;
         };
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Buries whoever is dead.
-    pub(crate) fn bury_the_dead(&mut self, me: &Caller) {
+    pub fn bury_the_dead(&mut self, me: &Caller) {
         let census = self.census(me);
         let dead: Vec<u64> =
             self.processes.iter().map(|(id, _)| *id).filter(|id| census.living(*id).is_none()).collect();
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Removes a process's row, so that whatever it held is void, and passes on what others wait for.
-    pub(crate) fn bury(&mut self, me: &Caller, process: u64) {
+    pub fn bury(&mut self, me: &Caller, process: u64) {
         self.processes.remove(&process);
         self.give_up_of(me, process, DIED);
         for lock in self.locks_used_by(process) {
@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Removes a process's row and everything that it held and waited for: it leaves in order.
-    pub(crate) fn leave(&mut self, me: &Caller) {
+    pub fn leave(&mut self, me: &Caller) {
         self.processes.remove(&me.process);
         let moved = self.locks_used_by(me.process);
         self.drop_tickets_of(me.process);
@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// Writes the caller's beat and group.
-    pub(crate) fn beat(&mut self, me: &Caller, group: u64) {
+    pub fn beat(&mut self, me: &Caller, group: u64) {
         if let Some(row) = self.processes.get(&me.process) {
             let row = Row { beat: me.now.boot_ms, last_group: group, ..row.clone() };
             self.processes.put(me.process, row);
@@ -127,7 +127,7 @@ impl Store {
     }
 
     /// Sets or clears the mark that a lease was cleared away by another.
-    pub(crate) fn mark_robbed(&mut self, process: u64, robbed: bool) {
+    pub fn mark_robbed(&mut self, process: u64, robbed: bool) {
         if let Some(row) = self.processes.get(&process) {
             let row = Row { robbed, ..row.clone() };
             self.processes.put(process, row);
@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// The registered processes, for a reader.
-    pub(crate) fn process_list(&self, now: Moment) -> Vec<Process> {
+    pub fn process_list(&self, now: Moment) -> Vec<Process> {
         let census = self.reader_census();
         let shown = |(id, row): (&u64, &Row)| Process {
             id: *id,
@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// What changes whenever somebody writes, comes or goes.
-    pub(crate) fn pulse(&self, own: u64) -> Pulse {
+    pub fn pulse(&self, own: u64) -> Pulse {
         let others = self.processes.iter().filter(|(id, _)| **id != own);
         let groups = others.map(|(_, row)| row.last_group).sum();
         Pulse { groups, living: self.living.all().into_iter().collect(), joined: self.last_process }

@@ -44,7 +44,7 @@ impl Row {
 
 impl Store {
     /// Makes a projection, or finds out how it stands.
-    pub(crate) fn projection_begin(&mut self, begin: &Begin) -> Vec<Standing> {
+    pub fn projection_begin(&mut self, begin: &Begin) -> Vec<Standing> {
         if self.generations(&begin.name).is_empty() {
             let row = Row::new(begin.partitions, self.next_number(), begin.position, false);
             self.put_generation(&begin.name, 1, &row);
@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// Moves a checkpoint.
-    pub(crate) fn projection_advance(&mut self, me: &Caller, advance: &Advance) -> Advanced {
+    pub fn projection_advance(&mut self, me: &Caller, advance: &Advance) -> Advanced {
         let row = match self.generation_seen(me, &advance.seen) {
             Ok(row) if advance.to >= row.position => row,
             Ok(_) => return Advanced::Stale,
@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// Has the newer generation be read.
-    pub(crate) fn projection_promote(&mut self, me: &Caller, promote: &Promote) -> Advanced {
+    pub fn projection_promote(&mut self, me: &Caller, promote: &Promote) -> Advanced {
         let Seen { name, generation, .. } = &promote.seen;
         let row = match self.generation_seen(me, &promote.seen) {
             Ok(row) => row,
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Writes down what is wanted.
-    pub(crate) fn projection_want(&mut self, want: &Want) -> bool {
+    pub fn projection_want(&mut self, want: &Want) -> bool {
         let all = self.generations(&want.name);
         let (Some(((_, first, _), _)), Some(((_, last, _), newest))) =
             (all.first().cloned(), all.last().cloned())
@@ -113,12 +113,7 @@ impl Store {
     }
 
     /// Puts a projection back. Generations only grow.
-    pub(crate) fn projection_load(
-        &mut self,
-        (onto, head): (Onto, u64),
-        name: &Name,
-        rows: &[Standing],
-    ) -> Put {
+    pub fn projection_load(&mut self, (onto, head): (Onto, u64), name: &Name, rows: &[Standing]) -> Put {
         if rows.iter().any(|row| row.position.min(head) > self.last_position()) {
             return Put::Refused(Refusal::Beyond);
         }
@@ -164,13 +159,13 @@ impl Store {
     }
 
     /// How a projection stands, for a reader.
-    pub(crate) fn projection(&self, name: &Name) -> Vec<Standing> {
+    pub fn projection(&self, name: &Name) -> Vec<Standing> {
         let all = self.projections.range(all_of(name));
         all.map(|(key, row)| row.shown(key)).collect()
     }
 
     /// Up to so many projections behind a name.
-    pub(crate) fn projection_list(&self, after: Option<&str>, limit: u32) -> Vec<Standing> {
+    pub fn projection_list(&self, after: Option<&str>, limit: u32) -> Vec<Standing> {
         let from = after
             .map_or(Bound::Unbounded, |after| Bound::Excluded((Name::unchecked(after), u64::MAX, u32::MAX)));
         let behind = self.projections.range((from, Bound::Unbounded));

@@ -34,7 +34,7 @@ pub struct Queue {
 /// What is written.
 impl Store {
     /// Pushes all jobs, but for those whose keys are taken.
-    pub(crate) fn queue_push(&mut self, me: &Caller, push: &Push) -> Result<Pushed> {
+    pub fn queue_push(&mut self, me: &Caller, push: &Push) -> Result<Pushed> {
         queue::check(push)?;
         let queue = self.queue_made(me, &push.queue);
         let places = push.jobs.iter().map(|job| self.push_job(me, queue, job)).collect();
@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// Claims what is visible, the most urgent first.
-    pub(crate) fn queue_claim(&mut self, me: &Caller, claim: &Claim) -> Claimed {
+    pub fn queue_claim(&mut self, me: &Caller, claim: &Claim) -> Claimed {
         let queue = self.queue_id(&claim.queue);
         let mut claimed = Claimed { queue, jobs: Vec::new() };
         let Some(queue) = queue else { return claimed };
@@ -125,7 +125,7 @@ impl Store {
     }
 
     /// Ends a claim, if it is the current one.
-    pub(crate) fn queue_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
+    pub fn queue_finish(&mut self, me: &Caller, finish: &Finish) -> Finished {
         let Receipt { queue, sequence, token } = finish.receipt;
         let row = self.jobs.get(&(queue, sequence)).cloned();
         let own = |claim: &Held| claim.token == token && claim.process == me.process;
@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// The caller's claims.
-    pub(crate) fn queue_recall(&self, me: &Caller, recall: &Recall) -> Recalled {
+    pub fn queue_recall(&self, me: &Caller, recall: &Recall) -> Recalled {
         let Some(queue) = self.queue_id(&recall.queue) else { return Recalled { claims: Vec::new() } };
         let own = Spot::Claimed(me.process, queue, 0)..=Spot::Claimed(me.process, queue, u64::MAX);
         let claims = self.spots.range(own).filter_map(|(spot, ())| {
@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// Has dead letters tried again.
-    pub(crate) fn queue_revive(&mut self, revive: &Revive) -> Revived {
+    pub fn queue_revive(&mut self, revive: &Revive) -> Revived {
         let mut revived = Revived::default();
         let Some(queue) = self.queue_id(&revive.queue) else { return revived };
         revived.queue = Some(queue);
@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Removes jobs.
-    pub(crate) fn queue_purge(&mut self, purge: &Purge) -> Purged {
+    pub fn queue_purge(&mut self, purge: &Purge) -> Purged {
         let Some(queue) = self.queue_id(&purge.queue) else { return Purged::default() };
         let one = match &purge.what {
             What::One(sequence) => Some(*sequence).filter(|one| self.jobs.get(&(queue, *one)).is_some()),
@@ -232,7 +232,7 @@ impl Store {
     }
 
     /// Changes what is to be changed.
-    pub(crate) fn queue_configure(&mut self, me: &Caller, change: &Configure) -> Configured {
+    pub fn queue_configure(&mut self, me: &Caller, change: &Configure) -> Configured {
         let queue = self.queue_made(me, &change.queue);
         let mut options = Options::default();
         if let Some(row) = self.queues.get(&queue).cloned() {
@@ -247,7 +247,7 @@ impl Store {
     }
 
     /// Gives up what this process had claimed and lost by its silence. Whether there was anything.
-    pub(crate) fn give_up_expired(&mut self, me: &Caller) -> bool {
+    pub fn give_up_expired(&mut self, me: &Caller) -> bool {
         let expired = self.void_claims(me, me.process..=me.process);
         let any = !expired.is_empty();
         expired.into_iter().for_each(|job| self.give_up(me, job, EXPIRED));
@@ -255,7 +255,7 @@ impl Store {
     }
 
     /// Gives up all that a process has claimed.
-    pub(crate) fn give_up_of(&mut self, me: &Caller, process: u64, reason: &str) {
+    pub fn give_up_of(&mut self, me: &Caller, process: u64, reason: &str) {
         let claims = self.spots.range(Spot::claims(process..=process));
         let claims: Vec<(u64, u64)> = claims.filter_map(|(spot, ())| claim_of(spot)).collect();
         claims.into_iter().for_each(|job| self.give_up(me, job, reason));
@@ -318,7 +318,7 @@ impl Store {
     }
 
     /// Puts a queue back, without its jobs and schedules.
-    pub(crate) fn queue_load(
+    pub fn queue_load(
         &mut self,
         me: &Caller,
         onto: Onto,
@@ -348,7 +348,7 @@ impl Store {
     }
 
     /// Puts a job back, unless a living one has its key.
-    pub(crate) fn job_load(&mut self, queue: &Name, job: &Job) -> Put {
+    pub fn job_load(&mut self, queue: &Name, job: &Job) -> Put {
         let Some(id) = self.queue_names.get(queue).copied() else { return Put::Refused(Refusal::Orphan) };
         let Job { sequence, state, priority, attempts, max_attempts, ref key, pushed_at, .. } = *job;
         if let Some(key) = key {
@@ -367,12 +367,12 @@ impl Store {
         Put::Written(Some(Changed { primitive: Primitive::Queue, row: id, sequence, key: None }))
     }
 
-    pub(crate) fn queue_id(&self, target: &Target) -> Option<u64> {
+    pub(super) fn queue_id(&self, target: &Target) -> Option<u64> {
         target.id.or_else(|| self.queue_names.get(&target.name).copied())
     }
 
     /// The row of a queue that is about to be written to.
-    pub(crate) fn queue_made(&mut self, me: &Caller, target: &Target) -> u64 {
+    pub fn queue_made(&mut self, me: &Caller, target: &Target) -> u64 {
         if let Some(queue) = self.queue_id(target) {
             self.change_boot(me, queue);
             return queue;

@@ -11,7 +11,7 @@ use crate::storage::record::{self, Imprint, Load, Loaded, Marked, Put, Record};
 
 impl Store {
     /// Puts records back.
-    pub(crate) fn record_load(&mut self, me: &Caller, load: &Load) -> Result<Loaded> {
+    pub fn record_load(&mut self, me: &Caller, load: &Load) -> Result<Loaded> {
         if self.counter(Counter::Number) < load.above {
             self.counters.put(Counter::Number, load.above);
         }
@@ -52,13 +52,13 @@ impl Store {
     }
 
     /// Which store it is.
-    pub(crate) fn imprint(&self) -> Imprint {
+    pub fn imprint(&self) -> Imprint {
         let token = self.counter(Counter::Number);
         Imprint { store: Uuid::nil(), schema: 0, position: self.head(), token }
     }
 
     /// Streams that were erased or closed, by name.
-    pub(crate) fn marked_streams(&self, after: Option<&str>, limit: u32) -> Vec<Marked> {
+    pub fn marked_streams(&self, after: Option<&str>, limit: u32) -> Vec<Marked> {
         let later = self.stream_names.range(name::behind(after));
         let marked = later.filter_map(|(name, id)| {
             let stream = self.streams.get(id)?;

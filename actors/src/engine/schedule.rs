@@ -39,7 +39,7 @@ impl Row {
 
 impl Store {
     /// Makes a schedule, or changes it.
-    pub(crate) fn schedule_set(&mut self, me: &Caller, set: &Set) -> Placed {
+    pub fn schedule_set(&mut self, me: &Caller, set: &Set) -> Placed {
         let known = self.queue_id(&set.queue);
         let before = known.and_then(|queue| self.schedules.get(&(queue, set.name.clone()))).cloned();
         if before.as_ref().is_some_and(|row| *row.plan == set.plan) {
@@ -60,14 +60,14 @@ impl Store {
     }
 
     /// Removes a schedule.
-    pub(crate) fn schedule_remove(&mut self, remove: &Remove) -> bool {
+    pub fn schedule_remove(&mut self, remove: &Remove) -> bool {
         let key = self.queue_id(&remove.queue).map(|queue| (queue, remove.name.clone()));
         let known = key.filter(|key| self.schedules.get(key).is_some());
         known.inspect(|key| self.schedules.remove(key)).is_some()
     }
 
     /// Does for a time, if it is the one.
-    pub(crate) fn schedule_fire(&mut self, me: &Caller, fire: &Fire) -> Result<Fired> {
+    pub fn schedule_fire(&mut self, me: &Caller, fire: &Fire) -> Result<Fired> {
         let Some(queue) = self.queue_id(&fire.queue) else { return Ok(Fired::Stale) };
         let key = (queue, fire.name.clone());
         let row = self.schedules.get(&key).cloned().filter(|row| row.revision == fire.revision);
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Puts a schedule back, in place of one that is there.
-    pub(crate) fn schedule_load(&mut self, queue: &Name, schedule: &Schedule) -> Put {
+    pub fn schedule_load(&mut self, queue: &Name, schedule: &Schedule) -> Put {
         let Some(queue) = self.queue_names.get(queue).copied() else { return Put::Refused(Refusal::Orphan) };
         let Ok(name) = Name::new(&schedule.name) else { return Put::Refused(Refusal::Orphan) };
         let all = self.schedules_of(queue).count();
@@ -103,13 +103,13 @@ impl Store {
     }
 
     /// The schedules of a queue.
-    pub(crate) fn schedule_list(&self, queue: &Name) -> Vec<Result<Schedule>> {
+    pub fn schedule_list(&self, queue: &Name) -> Vec<Result<Schedule>> {
         let Some(queue) = self.queue_names.get(queue) else { return Vec::new() };
         self.schedules_of(*queue).map(|((_, name), row)| Ok(row.shown(name))).collect()
     }
 
     /// Whether one of them is due, and in how many milliseconds the next one is that is not.
-    pub(crate) fn schedule_outlook(&self, queue: u64, now_ms: i64) -> (bool, Option<u64>) {
+    pub fn schedule_outlook(&self, queue: u64, now_ms: i64) -> (bool, Option<u64>) {
         let dues: Vec<i64> = self.schedules_of(queue).filter_map(|(_, row)| row.due).collect();
         let later = dues.iter().filter(|due| **due > now_ms).min();
         let next_ms = later.map(|due| due.saturating_sub(now_ms).unsigned_abs());

@@ -8,7 +8,7 @@ use crate::storage::snapshot::{Kept, Save, Saved};
 
 impl Store {
     /// Keeps a snapshot, unless a later one is there or its stream is not. One that is ahead of its stream is none.
-    pub(crate) fn snapshot_save(&mut self, operation: &Save) -> Saved {
+    pub fn snapshot_save(&mut self, operation: &Save) -> Saved {
         let Some(stream) = self.streams.get(&operation.stream) else { return Saved::Outdated };
         let is_later = |kept: &Arc<Kept>| kept.version > operation.version && kept.version <= stream.version;
         let later = self.snapshots.get(&operation.stream).is_some_and(is_later);
@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// The snapshot of a stream, for a reader.
-    pub(crate) fn snapshot(&self, stream: &Name) -> Option<Kept> {
+    pub fn snapshot(&self, stream: &Name) -> Option<Kept> {
         let stream = self.stream_names.get(stream)?;
         self.snapshots.get(stream).map(|kept| Kept::clone(kept))
     }

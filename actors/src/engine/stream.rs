@@ -42,7 +42,7 @@ enum Ids {
 /// What is written.
 impl Store {
     /// Appends all events or none. The checks come in the contract's order: fence, ids, expected version.
-    pub(crate) fn stream_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
+    pub fn stream_append(&mut self, me: &Caller, operation: &Append) -> Result<Appended> {
         if operation.events.is_empty() {
             let what = format!("append to stream \"{}\"", operation.stream.name);
             return Err(Error::InvalidArgument { what, reason: "it is empty".into() });
@@ -88,13 +88,13 @@ impl Store {
     }
 
     /// Where a stream stands, and whether that is as expected.
-    pub(crate) fn stream_check(&self, operation: &Check) -> Checked {
+    pub fn stream_check(&self, operation: &Check) -> Checked {
         let found = self.stream_id(&operation.stream).and_then(|id| self.streams.get(&id));
         let actual = found.map_or(0, |stream| stream.version);
         if operation.expected.allows(actual) { Checked::Stands } else { Checked::Conflict { actual } }
     }
 
-    pub(crate) fn stream_id(&self, target: &Target) -> Option<u64> {
+    pub(super) fn stream_id(&self, target: &Target) -> Option<u64> {
         target.id.or_else(|| self.stream_names.get(&target.name).copied())
     }
 
@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// Puts an event back, at the end of its stream and of the store.
-    pub(crate) fn event_load(&mut self, onto: Onto, event: &Recorded) -> Put {
+    pub fn event_load(&mut self, onto: Onto, event: &Recorded) -> Put {
         let name = &event.stream;
         let id = self.stream_names.get(name).copied();
         let row = id.and_then(|id| self.streams.get(&id)).cloned();
@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Puts back what is known of a stream beside its events, if it is what it was.
-    pub(crate) fn stream_load(
+    pub fn stream_load(
         &mut self,
         onto: Onto,
         name: &Name,
@@ -204,7 +204,7 @@ impl Store {
         self.events.put(position, Arc::new(event));
     }
 
-    pub(crate) fn last_position(&self) -> u64 {
+    pub(super) fn last_position(&self) -> u64 {
         self.counter(Counter::Position)
     }
 
@@ -232,19 +232,19 @@ fn is_a_run(events: &[&Arc<Recorded>], stream: &Name) -> bool {
 /// What is read.
 impl Store {
     /// Where a stream stands.
-    pub(crate) fn stream_head(&self, name: &Name) -> Option<Head> {
+    pub fn stream_head(&self, name: &Name) -> Option<Head> {
         let id = *self.stream_names.get(name)?;
         let head = |stream: &Stream| Head { id, version: stream.version, erased: stream.erased };
         self.streams.get(&id).map(head)
     }
 
     /// The position of the last event.
-    pub(crate) fn head(&self) -> u64 {
+    pub fn head(&self) -> u64 {
         self.last_position()
     }
 
     /// One page of events.
-    pub(crate) fn page(&self, query: &Query) -> Page {
+    pub fn page(&self, query: &Query) -> Page {
         let Query { from, to, .. } = *query;
         if from > to {
             return Page::default();
@@ -276,7 +276,7 @@ impl Store {
     }
 
     /// The event with an id.
-    pub(crate) fn event_of(&self, id: &uuid::Uuid) -> Option<Recorded> {
+    pub fn event_of(&self, id: &uuid::Uuid) -> Option<Recorded> {
         let position = self.event_ids.get(id)?;
         self.event(*position).map(|event| Recorded::clone(event))
     }

@@ -8,7 +8,7 @@ use crate::storage::subject::{KeyState, Make, Shred};
 
 impl Store {
     /// The key of a subject; makes it if there is none.
-    pub(crate) fn subject_key(&mut self, operation: &Make) -> KeyState {
+    pub fn subject_key(&mut self, operation: &Make) -> KeyState {
         let Make { subject, key } = operation;
         if let Some(stands) = self.subjects.get(subject) {
             return stands.clone();
@@ -18,14 +18,14 @@ impl Store {
     }
 
     /// Destroys the key of a subject. Whether it had one.
-    pub(crate) fn subject_shred(&mut self, operation: &Shred) -> bool {
+    pub fn subject_shred(&mut self, operation: &Shred) -> bool {
         let had_one = matches!(self.subjects.get(&operation.subject), Some(KeyState::Kept(_)));
         self.subjects.put(operation.subject.clone(), KeyState::Shredded);
         had_one
     }
 
     /// Puts a subject back. A key that was destroyed stays so.
-    pub(crate) fn subject_load(&mut self, onto: Onto, name: &Name, state: &KeyState) -> Put {
+    pub fn subject_load(&mut self, onto: Onto, name: &Name, state: &KeyState) -> Put {
         match (self.subjects.get(name), onto) {
             (Some(there), _) if there == state => return Put::Known,
             (Some(KeyState::Shredded), _) => return Put::Refused(Refusal::Shredded),
@@ -39,13 +39,13 @@ impl Store {
     }
 
     /// Subjects by name, for a reader.
-    pub(crate) fn subject_list(&self, after: Option<&str>, limit: u32) -> Vec<(String, Result<KeyState>)> {
+    pub fn subject_list(&self, after: Option<&str>, limit: u32) -> Vec<(String, Result<KeyState>)> {
         let later = self.subjects.range(name::behind(after));
         later.take(limit as usize).map(|(name, state)| (name.to_string(), Ok(state.clone()))).collect()
     }
 
     /// How a subject stands, for a reader.
-    pub(crate) fn subject(&self, name: &Name) -> Option<KeyState> {
+    pub fn subject(&self, name: &Name) -> Option<KeyState> {
         self.subjects.get(name).cloned()
     }
 }

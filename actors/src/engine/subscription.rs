@@ -11,7 +11,7 @@ use crate::storage::subscription::{
 
 impl Store {
     /// Where a subscription stands; makes it if there is none.
-    pub(crate) fn subscription_begin(&mut self, operation: &Subscribe) -> u64 {
+    pub fn subscription_begin(&mut self, operation: &Subscribe) -> u64 {
         let Subscribe { kind, feed, subscription, cursor } = operation;
         let (id, row) = self.feed_or_new(*kind, feed);
         self.feeds.put(id, row);
@@ -24,7 +24,7 @@ impl Store {
     }
 
     /// Moves a cursor.
-    pub(crate) fn subscription_move(&mut self, me: &Caller, operation: &Move) -> Moved {
+    pub fn subscription_move(&mut self, me: &Caller, operation: &Move) -> Moved {
         let Move { kind, feed, subscription, cursor, back, fence } = operation;
         let key = self.cursor_key(*kind, feed, subscription);
         let stands = key.as_ref().and_then(|key| self.cursors.get(key)).copied();
@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// Forgets a subscription.
-    pub(crate) fn subscription_end(&mut self, operation: &Unsubscribe) -> bool {
+    pub fn subscription_end(&mut self, operation: &Unsubscribe) -> bool {
         let Unsubscribe { kind, feed, subscription } = operation;
         let key = self.cursor_key(*kind, feed, subscription);
         let Some(key) = key.filter(|key| self.cursors.get(key).is_some()) else { return false };
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// Says that one message has been dealt with.
-    pub(crate) fn subscription_acknowledge(&mut self, me: &Caller, operation: &Acknowledge) -> Moved {
+    pub fn subscription_acknowledge(&mut self, me: &Caller, operation: &Acknowledge) -> Moved {
         let Acknowledge { kind, feed, subscription, sequence, fence } = operation;
         let key = self.cursor_key(*kind, feed, subscription);
         let stands = key.as_ref().and_then(|key| self.cursors.get(key)).copied();
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Has the cursor pass over what was removed.
-    pub(crate) fn subscription_pass_over(&mut self, operation: &PassOver) -> u64 {
+    pub fn subscription_pass_over(&mut self, operation: &PassOver) -> u64 {
         let PassOver { kind, feed, subscription } = operation;
         let Some((id, row)) = self.feed_row(*kind, feed) else { return 0 };
         let (key, removed) = ((id, subscription.clone()), row.first - 1);
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Puts a subscription back, unless there is one.
-    pub(crate) fn subscription_load(
+    pub fn subscription_load(
         &mut self,
         (kind, feed): (Kind, &Name),
         name: &Name,
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// What was acknowledged of the messages between two.
-    pub(crate) fn acknowledged(
+    pub fn acknowledged(
         &self,
         kind: Kind,
         feed: &Name,
@@ -147,7 +147,7 @@ impl Store {
     }
 
     /// The subscriptions of a feed.
-    pub(crate) fn subscription_list(&self, kind: Kind, name: &Name) -> Vec<Standing> {
+    pub fn subscription_list(&self, kind: Kind, name: &Name) -> Vec<Standing> {
         let Some((id, _)) = self.feed_of(kind, name) else { return Vec::new() };
         let of_feed = self.cursors.range((id, Name::least())..(id + 1, Name::least()));
         of_feed.map(|((_, name), cursor)| Standing { name: name.to_string(), cursor: *cursor }).collect()

@@ -39,12 +39,13 @@ pub mod subscription;
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 pub use self::data::Data;
 pub use self::onlooker::Onlooker;
 pub use self::origin::Origin;
 pub use self::process::{Identity, Process, Pulse, Standing, Summary, Turn};
+use crate::clock::Clock;
 pub use crate::clock::Moment;
 use uuid::Uuid;
 
@@ -298,6 +299,11 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the database said.
     fn view(&self) -> Result<Box<dyn View>>;
+
+    /// The clock that all processes of the store go by, if it is not their machine's. Whoever joins is of no boot then but this clock's.
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        None
+    }
 }
 
 /// The connection that writes. One a process; only the writer has it.
@@ -342,6 +348,17 @@ pub trait Session: Tables + Send {
     /// As [`begin`](Session::begin).
     fn begin_beat(&mut self, now: Moment) -> Result<Standing> {
         self.begin(now)
+    }
+
+    /// Whether a look at what it keeps, or a commit, is a way over a network, for which nobody waits who has others to attend to.
+    fn is_far(&self) -> bool {
+        false
+    }
+
+    /// Within a transaction: these operations will be applied next, one after the other. A database that is far fetches what
+    /// they will look for, all at once. Nothing comes of it that could be seen.
+    fn foresee(&mut self, operations: &[&Operation]) {
+        let _ = operations;
     }
 
     /// Whether anybody watches for [changes](change), in whatever process. Asked within a transaction it is true of everybody

@@ -218,6 +218,8 @@ pub struct WriterActor {
     watched: Arc<AtomicBool>,
     process: Arc<AtomicU64>,
     stats: Arc<Stats>,
+    /// Nothing is committed here: the arbiter would wait for a network.
+    far: bool,
     ask_turn: AskTurn,
     /// A reader has been asked and has not answered: one question at a time, however long the storage takes.
     asked_turn: Arc<AtomicBool>,
@@ -267,6 +269,7 @@ impl WriterActor {
         ask_turn: AskTurn,
     ) -> Result<Writer> {
         let Tuning { call_timeout, checkpoint_pages } = tuning;
+        let far = session.is_far();
         let intake = Arc::new(Intake::default());
         let process = Arc::new(AtomicU64::new(session.process()));
         let clock = Arc::clone(&seams.clock);
@@ -294,6 +297,7 @@ impl WriterActor {
             watched: Arc::clone(&watched),
             process: Arc::clone(&process),
             stats: Arc::clone(&stats),
+            far,
             ask_turn,
             asked_turn: Arc::default(),
             yields: 0,
@@ -334,7 +338,7 @@ impl WriterActor {
         }
         let alone = underway == 0 && gathered <= ALONE && !self.work.intake.has_insisting();
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
-        let inline = self.alone > ALONE_BEFORE_INLINE && self.work.commit_here();
+        let inline = !self.far && self.alone > ALONE_BEFORE_INLINE && self.work.commit_here();
         if !inline {
             self.work.intake.call_thread();
         }

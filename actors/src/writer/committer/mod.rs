@@ -153,6 +153,10 @@ impl Committer {
 
     /// Applies writes in the open group, in order, and takes all of them.
     pub(super) fn take(&mut self, writes: &mut VecDeque<Write>) {
+        if !self.spoilt && self.poisoned.is_none() && self.session.is_far() {
+            let operations: Vec<&Operation> = writes.iter().map(Write::operation).collect();
+            self.session.foresee(&operations);
+        }
         for write in writes.iter() {
             if self.spoilt || self.poisoned.is_some() {
                 break;
@@ -447,7 +451,8 @@ impl Committer {
 
     /// A disk that fails again and again is not written to any more; a full one may be emptied.
     fn count_failure(&mut self, error: &Error) {
-        if matches!(error, Error::StorageFull { .. }) {
+        if matches!(error, Error::StorageFull { .. }) || self.session.is_far() {
+            // A connection that is lost again and again says nothing of a disk.
             return;
         }
         let now = self.clock.now().boot_ms;

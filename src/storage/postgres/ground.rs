@@ -1,0 +1,102 @@
+//! What everything that has to do with one store on a server rests on.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::storage::filter::Fields;
+
+use super::address::Address;
+use super::clock::ServerClock;
+use super::migrate::{self, Place};
+use super::param::Reading;
+use super::wire::{Connection, Wire};
+use crate::location::Durability;
+
+/// A store on a server.
+pub(super) struct Ground {
+    pub(super) wire: Arc<Wire>,
+    pub(super) address: Address,
+    pub(super) place: Place,
+    pub(super) fields: Fields,
+    pub(super) clock: Arc<ServerClock>,
+    /// How a transaction that writes is begun.
+    pub(super) begin: &'static str,
+    /// The boot of whoever joined here.
+    pub(super) boot: OnceLock<String>,
+}
+
+/// Statements are found by indexes, also while the server does not know yet how large tables have become. Whoever has vanished in
+/// the middle of a group does not keep the turn.
+const SETTINGS: &str =
+    "SET enable_seqscan = off; SET jit = off; SET idle_in_transaction_session_timeout = '30s'";
+
+impl Ground {
+    /// Finds the store, or makes it.
+    pub(super) fn find(url: &str, durability: Durability, read_only: bool, fields: Fields) -> Result<Ground> {
+        let address = Address::parse(url)?;
+        let wire = Wire::start()?;
+        let line = open(&wire, &address)?;
+        let begin = begin(&line, durability)?;
+        let place = migrate::migrate(&line, address.schema(), !read_only)?;
+        let clock = Arc::new(ServerClock::new());
+        let ground = Ground { wire, address, place, fields, clock, begin, boot: OnceLock::new() };
+        ground.look_at_clock(&line)?;
+        Ok(ground)
+    }
+
+    /// A connection for statements.
+    pub(super) fn connect(&self) -> Result<Connection> {
+        open(&self.wire, &self.address)
+    }
+
+    fn look_at_clock(&self, line: &Connection) -> Result<()> {
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        // The first time it is asked, the statement is prepared: what counts is how it stood when the answer came.
+        for _ in 0..2 {
+            if let Some(row) = line.ask(sql, Vec::new())?.first() {
+                self.clock.heard(Reading::of(row).next()?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(wire: &Arc<Wire>, address: &Address) -> Result<Connection> {
+    let line = Connection::open(wire, address)?;
+    line.script(SETTINGS)?;
+    Ok(line)
+}
+
+/// What a commit survives is the server's to say, and ours to ask for.
+fn begin(line: &Connection, durability: Durability) -> Result<&'static str> {
+    if durability == Durability::ProcessCrash {
+        return Ok("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+    }
+    let sql = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
+    let rows = line.ask(sql, Vec::new())?;
+    let Some(row) = rows.first() else {
+        return Err(super::error::odd("the server does not tell its settings"));
+    };
+    let mut row = Reading::of(row);
+    let (fsync, pages, commit): (&str, &str, &str) = (row.next()?, row.next()?, row.next()?);
+    if fsync != "on" || pages != "on" {
+        let what = "a store that survives a loss of power".to_owned();
+        let reason = format!(
+            "the server runs with fsync={fsync} and full_page_writes={pages}; a store that survives the end of processes only can be opened (Durability::ProcessCrash)"
+        );
+        return Err(Error::Unsupported { what, reason });
+    }
+    if commit == "off" {
+        let what = "a store that survives a loss of power".to_owned();
+        let reason = "synchronous_commit is off for this user or database".to_owned();
+        return Err(Error::Unsupported { what, reason });
+    }
+    Ok("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+}
+
+impl fmt::Debug for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("address", &self.address).finish_non_exhaustive()
+    }
+}

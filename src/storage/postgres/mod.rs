@@ -1,0 +1,94 @@
+//! Stores on a PostgreSQL server, which processes of many machines may share.
+//!
+//! Files in reading order: where it lies (`address`), the connections (`wire`, `param`, `error`), the schema (`migrate`), how tables
+//! of the [engine](millpond_actors::engine) lie in those of the server (`shape`, `tables`, and a file a primitive), whose turn it is
+//! and who lives (`turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `view`, `count`).
+
+mod address;
+mod blob;
+mod clock;
+mod count;
+mod dict;
+mod error;
+mod feed;
+mod ground;
+mod list;
+mod lock;
+mod migrate;
+mod param;
+mod presence;
+mod process;
+mod projection;
+mod queue;
+mod session;
+mod shape;
+mod stream;
+mod tables;
+mod turn;
+mod view;
+mod wire;
+
+use std::sync::Arc;
+
+use millpond_actors::clock::Clock;
+use millpond_actors::error::Result;
+use millpond_actors::storage::filter::Fields;
+use millpond_actors::storage::{Backend, Identity, Moment, Onlooker, Session, View};
+
+use self::ground::Ground;
+use self::session::PostgresSession;
+use self::view::PostgresView;
+use crate::location::Durability;
+
+/// A store on a server.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    ground: Arc<Ground>,
+    read_only: bool,
+}
+
+impl Postgres {
+    /// Opens the store at a URL, and makes one if there is none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPath`](millpond_actors::error::Error::InvalidPath),
+    /// [`Error::SchemaTooNew`](millpond_actors::error::Error::SchemaTooNew) or
+    /// [`Error::Unsupported`](millpond_actors::error::Error::Unsupported) for what cannot be a store; else what the server said.
+    pub(crate) fn open(
+        url: &str,
+        durability: Durability,
+        read_only: bool,
+        fields: Fields,
+    ) -> Result<Postgres> {
+        let ground = Arc::new(Ground::find(url, durability, read_only, fields)?);
+        Ok(Postgres { ground, read_only })
+    }
+
+    /// Where a URL leads, without its secrets: two that lead to the same are the same store.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPath`](millpond_actors::error::Error::InvalidPath).
+    pub(crate) fn place(url: &str) -> Result<String> {
+        address::Address::parse(url).map(|address| address.to_string())
+    }
+}
+
+impl Backend for Postgres {
+    fn join(&self, identity: &Identity, now: &dyn Fn() -> Moment) -> Result<Box<dyn Session>> {
+        if self.read_only {
+            let position = self.view()?.head()?;
+            return Ok(Box::new(Onlooker::new("it was opened for reading only", position)));
+        }
+        let _ = self.ground.boot.set(identity.boot.clone());
+        Ok(Box::new(PostgresSession::join(Arc::clone(&self.ground), identity, now)?))
+    }
+
+    fn view(&self) -> Result<Box<dyn View>> {
+        Ok(Box::new(PostgresView::open(Arc::clone(&self.ground))?))
+    }
+
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        let clock: Arc<dyn Clock> = Arc::<clock::ServerClock>::clone(&self.ground.clock);
+        Some(clock)
+    }
+}

@@ -1,0 +1,220 @@
+//! How others see that a process lives, and how it hears that they have written: a connection of its own, whose session holds an
+//! advisory lock and listens. It ends with the process, at once if its system tells the server, and else when the server has
+//! waited for an answer for a few seconds.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use millpond_actors::error::{Error, Result};
+use millpond_actors::observe::target;
+use millpond_actors::storage::Bell;
+use tokio_postgres::Client;
+
+use super::address::Address;
+use super::error::{database, lost};
+use super::wire::{Notice, Wire, connect};
+
+/// How long to wait before the connection is tried again: twice as long each time, up to a second.
+const AGAIN: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// How long whoever leaves waits for the server to have heard it.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What the server is to do about a peer that does not answer: it is gone after some ten seconds.
+const PATIENCE: &str =
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+
+type OnRing = Box<dyn Fn() + Send + Sync>;
+
+/// A process, as the others see it.
+pub(super) struct Presence(Arc<Shared>);
+
+struct Shared {
+    wire: Arc<Wire>,
+    address: Address,
+    oid: i32,
+    /// 0 as long as it has none.
+    process: AtomicU64,
+    client: Mutex<Option<Arc<Client>>>,
+    on_ring: Mutex<Option<OnRing>>,
+    waiting: AtomicBool,
+    watching: AtomicBool,
+    /// It has ended, and is not to be made again.
+    left: AtomicBool,
+}
+
+impl Presence {
+    /// Makes the connection.
+    pub(super) fn open(wire: &Arc<Wire>, address: &Address, oid: i32) -> Result<Presence> {
+        let shared = Arc::new(Shared {
+            wire: Arc::clone(wire),
+            address: address.clone(),
+            oid,
+            process: AtomicU64::new(0),
+            client: Mutex::default(),
+            on_ring: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            watching: AtomicBool::new(false),
+            left: AtomicBool::new(false),
+        });
+        shared.wire.run(Arc::clone(&shared).begin()).ok_or(Error::Closed)??;
+        Ok(Presence(shared))
+    }
+
+    /// From now on it is this process.
+    pub(super) fn claim(&self, process: u64) -> Result<()> {
+        let shared = Arc::clone(&self.0);
+        let before = shared.process.swap(process, Ordering::SeqCst);
+        let claim = async move {
+            let client = shared.client().clone().ok_or(Error::Closed)?;
+            let (oid, schema) = (shared.oid, shared.address.prefix());
+            let give_up = format!(
+                "SELECT pg_advisory_unlock({oid}, {before}); DELETE FROM {schema}listener WHERE process = {before};"
+            );
+            let take = format!("SELECT pg_advisory_lock({oid}, {process})");
+            let sql = if before > 0 { format!("{give_up}{take}") } else { take };
+            client.batch_execute(&sql).await.map_err(|error| database(&error))
+        };
+        self.0.wire.run(claim).ok_or(Error::Closed)?
+    }
+
+    /// Whether the connection stands. It is being made again if it does not.
+    pub(super) fn stands(&self) -> bool {
+        self.0.client().as_ref().is_some_and(|client| !client.is_closed())
+    }
+
+    /// Its bell.
+    pub(super) fn bell(&self) -> Box<dyn Bell> {
+        Box::new(PostgresBell(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Presence {
+    /// Others may see at once that it has gone.
+    fn drop(&mut self) {
+        self.0.left.store(true, Ordering::SeqCst);
+        *self.0.on_ring.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let Some(client) = self.0.client().take() else { return };
+        let (schema, process) = (self.0.address.prefix(), self.0.process.load(Ordering::SeqCst));
+        let goodbye = async move {
+            let sql = format!(
+                "SELECT pg_advisory_unlock_all(); DELETE FROM {schema}listener WHERE process = {process}"
+            );
+            let _ = tokio::time::timeout(GOODBYE, client.batch_execute(&sql)).await;
+        };
+        self.0.wire.run(goodbye);
+    }
+}
+
+impl Shared {
+    fn client(&self) -> MutexGuard<'_, Option<Arc<Client>>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connects, is the process if it is one already, and listens.
+    async fn begin(self: Arc<Shared>) -> Result<()> {
+        let (hears, sees) = (Arc::downgrade(&self), Arc::downgrade(&self));
+        let on_notice = Box::new(move |notice| match notice {
+            Notice::Rung(by) => {
+                if let Some(shared) = hears.upgrade().filter(|shared| shared.process_text() != by) {
+                    shared.ring();
+                }
+            }
+            Notice::Ended => keep_up(sees.clone()),
+        });
+        let connected = connect(self.address.direct(), self.address.tls()?, on_notice).await;
+        let client = connected.map_err(|error| lost(&format!("connecting to {}", self.address), &error))?;
+        let (oid, process) = (self.oid, self.process.load(Ordering::SeqCst));
+        let mut sql = format!("{PATIENCE}; LISTEN millpond_{}", oid.cast_unsigned());
+        if process > 0 {
+            // Whoever has it is this process too, in a session that the server has not seen the end of yet.
+            sql += &format!("; SELECT pg_advisory_lock({oid}, {process})");
+        }
+        client.batch_execute(&sql).await.map_err(|error| database(&error))?;
+        *self.client() = Some(Arc::new(client));
+        if self.waiting.load(Ordering::SeqCst) || self.watching.load(Ordering::SeqCst) {
+            Arc::clone(&self).tell().await?;
+        }
+        Ok(())
+    }
+
+    fn process_text(&self) -> String {
+        self.process.load(Ordering::SeqCst).to_string()
+    }
+
+    fn ring(&self) {
+        let on_ring = self.on_ring.lock().unwrap_or_else(PoisonError::into_inner);
+        on_ring.iter().for_each(|on_ring| on_ring());
+    }
+
+    /// Says whether somebody waits or watches here.
+    async fn tell(self: Arc<Shared>) -> Result<()> {
+        let client = self.client().clone().ok_or(Error::Closed)?;
+        let (process, schema) = (self.process.load(Ordering::SeqCst), self.address.prefix());
+        let (waiting, watching) = (self.waiting.load(Ordering::SeqCst), self.watching.load(Ordering::SeqCst));
+        // Whoever misses it looks all the same, from time to time; so it need not be on disk.
+        let sql = format!(
+            "BEGIN; SET LOCAL synchronous_commit = off;
+            INSERT INTO {schema}listener VALUES ({process}, {waiting}, {watching})
+            ON CONFLICT (process) DO UPDATE SET waiting = excluded.waiting, watching = excluded.watching; COMMIT"
+        );
+        client.batch_execute(&sql).await.map_err(|error| database(&error))
+    }
+}
+
+/// The connection has ended: makes it again, for as long as there is somebody who wants it.
+fn keep_up(shared: Weak<Shared>) {
+    let wanted =
+        |shared: &Weak<Shared>| shared.upgrade().filter(|shared| !shared.left.load(Ordering::SeqCst));
+    let Some(now) = wanted(&shared) else { return };
+    // Whoever waits looks for himself, and others may have been told that this process is dead.
+    now.ring();
+    let wire = Arc::clone(&now.wire);
+    drop(now);
+    wire.send(async move {
+        let mut pause = AGAIN;
+        while let Some(again) = wanted(&shared) {
+            match again.begin().await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(target: target::WATCH, %error, "the others cannot be told that this process lives"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST);
+        }
+    });
+}
+
+impl fmt::Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presence").field("process", &self.0.process).finish_non_exhaustive()
+    }
+}
+
+struct PostgresBell(Arc<Shared>);
+
+impl Bell for PostgresBell {
+    fn listen(&self, on_ring: Box<dyn Fn() + Send + Sync>) -> Result<()> {
+        *self.0.on_ring.lock().unwrap_or_else(PoisonError::into_inner) = Some(on_ring);
+        Ok(())
+    }
+
+    /// It is said without waiting for the server: whoever waits is not to be kept from looking.
+    fn waiting(&self, somebody: bool) -> Result<()> {
+        self.0.waiting.store(somebody, Ordering::SeqCst);
+        let shared = Arc::clone(&self.0);
+        self.0.wire.send(async move {
+            if let Err(error) = shared.tell().await {
+                tracing::debug!(target: target::WATCH, %error, "the others are not told that somebody waits");
+            }
+        });
+        Ok(())
+    }
+
+    fn watching(&self, somebody: bool) -> Result<()> {
+        self.0.watching.store(somebody, Ordering::SeqCst);
+        self.0.wire.run(Arc::clone(&self.0).tell()).ok_or(Error::Closed)?
+    }
+}

@@ -1,0 +1,388 @@
+//! The connection that reads: what anybody may see of a store, each time as it is at one moment.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use millpond_actors::engine::Store;
+use millpond_actors::error::{Error, Result};
+use millpond_actors::failpoint::{Point, reach};
+use millpond_actors::name::Name;
+use millpond_actors::storage::change::Change;
+use millpond_actors::storage::filter::plan::Standing as Way;
+use millpond_actors::storage::list::shelf;
+use millpond_actors::storage::lock::Line;
+use millpond_actors::storage::projection::Standing as Generation;
+use millpond_actors::storage::queue::{self, Numbers, Outlook};
+use millpond_actors::storage::record::{Imprint, Marked};
+use millpond_actors::storage::schedule::Schedule;
+use millpond_actors::storage::snapshot::Kept;
+use millpond_actors::storage::stream::{Head, Page, Query, Recorded};
+use millpond_actors::storage::subject::KeyState;
+use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
+use millpond_actors::storage::{
+    Moment, Process, Pulse, Summary, Turn, View, blob as blobs, dict as dicts, feed as feeds, list as lists,
+};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::count;
+use super::ground::Ground;
+use super::param::{Param, Reading, signed};
+use super::tables;
+use super::turn;
+use super::wire::{Connection, Step};
+
+/// A transaction that sees one moment and writes nothing.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// A reader.
+pub(super) struct PostgresView {
+    ground: Arc<Ground>,
+    line: Connection,
+    /// All calls see the moment of the first.
+    frozen: bool,
+}
+
+impl PostgresView {
+    pub(super) fn open(ground: Arc<Ground>) -> Result<PostgresView> {
+        reach(Point::OpenView)?;
+        let line = ground.connect()?;
+        Ok(PostgresView { ground, line, frozen: false })
+    }
+
+    /// Reads what is to be read, again and again until all that is looked for has been fetched, at one moment.
+    fn read<T>(&mut self, run: impl Fn(&Store) -> Result<T>) -> Result<T> {
+        self.keep_line()?;
+        let mut store = Store::elsewhere(self.ground.fields);
+        if let Some(boot) = self.ground.boot.get() {
+            store.boot.clone_from(boot);
+        }
+        let mut begun = self.frozen;
+        let read = loop {
+            let read = run(&store);
+            if !store.was_missing() {
+                break read;
+            }
+            if let Err(error) = self.fetch(&mut store, &mut begun) {
+                break Err(error);
+            }
+        };
+        if begun && !self.frozen {
+            self.line.tell(Step::new("COMMIT", Vec::new()));
+        }
+        read
+    }
+
+    fn keep_line(&mut self) -> Result<()> {
+        if self.line.is_closed() && !self.frozen {
+            self.line = self.ground.connect()?;
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, store: &mut Store, begun: &mut bool) -> Result<()> {
+        let questions = tables::ask(store);
+        let asks_living = store.living.take_want();
+        let (mut steps, mut absorbs) = (Vec::with_capacity(questions.len() + 2), Vec::new());
+        let skipped = usize::from(!*begun);
+        if !std::mem::replace(begun, true) {
+            steps.push(Step::new(BEGIN, Vec::new()));
+        }
+        for question in questions {
+            steps.push(question.step);
+            absorbs.push(question.absorb);
+        }
+        if asks_living {
+            steps.push(Step::new(turn::living(self.ground.place.oid), Vec::new()));
+        }
+        let mut answers = self.line.all(&steps)?;
+        if asks_living && let Some(rows) = answers.pop() {
+            store.living.know(turn::read_living(&rows)?);
+        }
+        for (absorb, rows) in absorbs.into_iter().zip(answers.iter().skip(skipped)) {
+            absorb(store, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Counts, which the server does.
+    fn ask(&mut self, sql: &str, params: Vec<Param<'_>>) -> Result<Vec<Row>> {
+        self.keep_line()?;
+        self.line.ask(sql, params)
+    }
+}
+
+impl View for PostgresView {
+    fn events(&mut self, query: &Query) -> Result<Page> {
+        self.read(|store| Ok(store.page(query)))
+    }
+
+    fn event(&mut self, id: &Uuid) -> Result<Option<Recorded>> {
+        self.read(|store| Ok(store.event_of(id)))
+    }
+
+    fn stream(&mut self, name: &Name) -> Result<Option<Head>> {
+        self.read(|store| Ok(store.stream_head(name)))
+    }
+
+    fn head(&mut self) -> Result<u64> {
+        self.read(|store| Ok(store.head()))
+    }
+
+    fn snapshot(&mut self, stream: &Name) -> Result<Option<Kept>> {
+        self.read(|store| Ok(store.snapshot(stream)))
+    }
+
+    fn subject(&mut self, name: &Name) -> Result<Option<KeyState>> {
+        self.read(|store| Ok(store.subject(name)))
+    }
+
+    fn dict_entry(&mut self, dict: &Name, key: &str, now: Moment) -> Result<Option<dicts::Entry>> {
+        self.read(|store| Ok(store.dict_entry(dict, key, now)))
+    }
+
+    fn dict_page(&mut self, query: &dicts::Query, now: Moment) -> Result<dicts::Page> {
+        self.read(|store| store.dict_page(query, now))
+    }
+
+    fn dict_kept(&mut self, dict: &Name) -> Result<Option<dicts::Kept>> {
+        self.read(|store| Ok(store.dict_kept(dict)))
+    }
+
+    fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dicts::Index>> {
+        let mut indexes = self.read(|store| Ok(store.indexes_declared(dict)))?;
+        for index in &mut indexes {
+            index.rows = count::of(&self.ask(count::INDEXED, count::indexed(dict, &index.path))?)?;
+        }
+        Ok(indexes)
+    }
+
+    fn dict_ways(&mut self, query: &dicts::Query) -> Result<Vec<Way>> {
+        let Some(complete) = self.read(|store| store.indexes_complete(query))? else { return Ok(Vec::new()) };
+        let (dict, filter) = (query.dict.clone(), query.filter.as_deref());
+        let mut count = |path: &_, spans: &[_]| {
+            spans.iter().try_fold(0, |sum, span| {
+                let (sql, params) = count::span(&dict, path, span);
+                Ok(sum + count::of(&self.ask(&sql, params)?)?)
+            })
+        };
+        match filter {
+            Some(filter) => millpond_actors::storage::filter::plan::choose(filter, &complete, &mut count),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn dict_stamp(&mut self, name: &Name) -> Result<Option<(u64, u64)>> {
+        self.read(|store| Ok(store.dict_stamp(name)))
+    }
+
+    fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dicts::Head>> {
+        let Some(head) = self.read(|store| Ok(store.dict_row(name)))? else { return Ok(None) };
+        self.counted(head, now).map(Some)
+    }
+
+    fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dicts::Head>> {
+        let heads = self.read(|store| Ok(store.dict_rows(after, limit)))?;
+        heads.into_iter().map(|head| self.counted(head, now)).collect()
+    }
+
+    fn list_page(&mut self, query: &lists::Query) -> Result<lists::Page> {
+        self.read(|store| shelf::page(store, query))
+    }
+
+    fn list(&mut self, name: &Name) -> Result<Option<lists::Head>> {
+        self.read(|store| Ok(store.list_head(name)))
+    }
+
+    fn lists(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<lists::Head>> {
+        self.read(|store| Ok(store.list_list(after, limit)))
+    }
+
+    fn blob(
+        &mut self,
+        blobs: &Name,
+        key: &str,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<(blobs::Blob, blobs::Chunks)>> {
+        self.read(|store| Ok(store.blob(blobs, key, from, chunks)))
+    }
+
+    fn blob_chunks(
+        &mut self,
+        blobs: &Name,
+        blob: &blobs::Blob,
+        from: u64,
+        chunks: u32,
+    ) -> Result<Option<blobs::Chunks>> {
+        self.read(|store| Ok(store.blob_chunks(blobs, blob, from, chunks)))
+    }
+
+    fn blob_page(&mut self, query: &blobs::Query) -> Result<blobs::Page> {
+        self.read(|store| Ok(store.blob_page(query)))
+    }
+
+    fn blobs_head(&mut self, name: &Name) -> Result<Option<blobs::Head>> {
+        self.read(|store| Ok(store.blobs_head(name)))
+    }
+
+    fn blobs_heads(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<blobs::Head>> {
+        self.read(|store| Ok(store.blobs_heads(after, limit)))
+    }
+
+    fn feed_page(&mut self, query: &feeds::Query) -> Result<feeds::Page> {
+        self.read(|store| Ok(store.feed_page(query)))
+    }
+
+    fn feed(&mut self, kind: feeds::Kind, name: &Name) -> Result<Option<feeds::Head>> {
+        self.read(|store| Ok(store.feed_head(kind, name)))
+    }
+
+    fn feeds(&mut self, kind: feeds::Kind, after: Option<&str>, limit: u32) -> Result<Vec<feeds::Head>> {
+        self.read(|store| Ok(store.feed_list(kind, after, limit)))
+    }
+
+    fn subscriptions(&mut self, kind: feeds::Kind, name: &Name) -> Result<Vec<Standing>> {
+        self.read(|store| Ok(store.subscription_list(kind, name)))
+    }
+
+    fn acknowledged(
+        &mut self,
+        kind: feeds::Kind,
+        feed: &Name,
+        subscription: &Name,
+        within: Span,
+    ) -> Result<Option<Acknowledged>> {
+        self.read(|store| Ok(store.acknowledged(kind, feed, subscription, within)))
+    }
+
+    fn projection(&mut self, name: &Name) -> Result<Vec<Generation>> {
+        self.read(|store| Ok(store.projection(name)))
+    }
+
+    fn projections(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Generation>> {
+        self.read(|store| Ok(store.projection_list(after, limit)))
+    }
+
+    fn lock(&mut self, name: &Name, now: Moment) -> Result<Option<Line>> {
+        self.read(|store| Ok(store.line(name, now)))
+    }
+
+    fn locks(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<Line>> {
+        self.read(|store| Ok(store.lines(after, limit, now)))
+    }
+
+    fn changes(&mut self, after: u64, limit: u32) -> Result<Vec<Change>> {
+        self.read(|store| Ok(store.changes(after, limit)))
+    }
+
+    fn queue(&mut self, name: &Name) -> Result<Option<Numbers>> {
+        let Some(numbers) = self.read(|store| Ok(store.queue_row(name)))? else { return Ok(None) };
+        self.jobs_counted(numbers).map(Some)
+    }
+
+    fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
+        let all = self.read(|store| Ok(store.queue_rows(after, limit)))?;
+        all.into_iter().map(|numbers| self.jobs_counted(numbers)).collect()
+    }
+
+    fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<Outlook>> {
+        self.read(|store| Ok(store.queue_outlook(name, now)))
+    }
+
+    fn schedules(&mut self, queue: &Name) -> Result<Vec<Result<Schedule>>> {
+        self.read(|store| Ok(store.schedule_list(queue)))
+    }
+
+    fn jobs(&mut self, query: &queue::Query) -> Result<queue::Page> {
+        self.read(|store| Ok(store.job_page(query)))
+    }
+
+    fn job_of_key(&mut self, queue: &Name, key: &str) -> Result<Option<queue::Job>> {
+        self.read(|store| Ok(store.job_of_key(queue, key)))
+    }
+
+    fn backup(&mut self, _: &Path) -> Result<u64> {
+        let what = "a backup of a store on a server".into();
+        let reason =
+            "pg_dump and the server's own backups are for that; `millpond dump` and `millpond copy` work too"
+                .into();
+        Err(Error::Unsupported { what, reason })
+    }
+
+    fn frozen(&mut self) -> Result<Box<dyn View>> {
+        let line = self.ground.connect()?;
+        // The moment is that of the first statement.
+        line.script(&format!(
+            "{BEGIN}; SELECT 1 FROM @store; SET LOCAL idle_in_transaction_session_timeout = 0"
+        ))?;
+        Ok(Box::new(PostgresView { ground: Arc::clone(&self.ground), line, frozen: true }))
+    }
+
+    /// The server looks after its own pages.
+    fn check(&mut self, _: &mut dyn FnMut(Error) -> bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn imprint(&mut self) -> Result<Imprint> {
+        let imprint = self.read(|store| Ok(store.imprint()))?;
+        Ok(Imprint { store: self.ground.place.uuid, schema: super::migrate::SCHEMA, ..imprint })
+    }
+
+    fn marked_streams(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Marked>> {
+        self.read(|store| Ok(store.marked_streams(after, limit)))
+    }
+
+    fn subjects(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<(String, Result<KeyState>)>> {
+        self.read(|store| Ok(store.subject_list(after, limit)))
+    }
+
+    fn processes(&mut self, now: Moment) -> Result<Vec<Process>> {
+        self.read(|store| Ok(store.process_list(now)))
+    }
+
+    fn summary(&mut self, now: Moment) -> Result<Summary> {
+        let (processes, held) = self.read(|store| Ok((store.process_list(now), store.held(now))))?;
+        let row = self.ask(count::SUMMARY, vec![Param::text(self.ground.address.schema())])?;
+        let categories = self.ask(count::CATEGORIES, Vec::new())?;
+        let tickets_waiting = processes.iter().map(|process| process.waits).sum();
+        Ok(Summary { locks_held: held, tickets_waiting, ..count::summary(&row, &categories)? })
+    }
+
+    fn turn_holder(&mut self) -> Result<Option<Turn>> {
+        self.keep_line()?;
+        turn::holder(&self.line, self.ground.place.oid)
+    }
+
+    /// One statement for what others have written, and one for who lives.
+    fn pulse(&mut self, own: u64) -> Result<Pulse> {
+        self.keep_line()?;
+        let oid = self.ground.place.oid;
+        let steps = [
+            Step::new(count::PULSE, vec![Param::Int(signed(own))]),
+            Step::new(
+                format!("{} AND l.objid IN (SELECT id::oid FROM @process)", turn::living(oid)),
+                Vec::new(),
+            ),
+        ];
+        let answers = self.line.all(&steps)?;
+        let [found, living] = answers.as_slice() else { return Ok(Pulse::default()) };
+        let Some(row) = found.first() else { return Ok(Pulse::default()) };
+        let mut row = Reading::of(row);
+        let (groups, joined) = (row.number()?, row.number()?);
+        Ok(Pulse { groups, living: turn::read_living(living)?.into_iter().collect(), joined })
+    }
+}
+
+impl PostgresView {
+    fn counted(&mut self, head: dicts::Head, now: Moment) -> Result<dicts::Head> {
+        let boot = self.ground.boot.get().map_or("", String::as_str);
+        let (sql, params) = count::entries(head.id, now, boot);
+        Ok(dicts::Head { count: count::of(&self.ask(sql, params)?)?, ..head })
+    }
+
+    fn jobs_counted(&mut self, numbers: Numbers) -> Result<Numbers> {
+        let rows = self.ask(count::JOBS, vec![Param::Int(signed(numbers.queue))])?;
+        count::jobs(numbers, &rows)
+    }
+}

@@ -1,0 +1,215 @@
+//! Connections to the server: statements sent one behind the other without waiting in between, and the thread that drives them.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use futures_util::future::{join_all, poll_fn};
+use millpond_actors::clock::Seams;
+use millpond_actors::error::{Error, Result};
+use tokio::sync::oneshot;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Row, Statement};
+
+use super::address::Address;
+use super::error::{database, lost};
+use super::param::Param;
+
+/// The thread that all connections of a store live on. It ends with the last of those who have it.
+#[derive(Debug)]
+pub(super) struct Wire {
+    handle: tokio::runtime::Handle,
+    _end: oneshot::Sender<()>,
+}
+
+impl Wire {
+    /// Starts it.
+    pub(super) fn start() -> Result<Arc<Wire>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| lost("starting the connections' thread", &error))?;
+        let (end, ended) = oneshot::channel::<()>();
+        let handle = runtime.handle().clone();
+        let drive = move || {
+            let _ = runtime.block_on(ended);
+            runtime.shutdown_background();
+        };
+        Seams::default().spawner.spawn("millpond-wire", Box::new(drive))?;
+        Ok(Arc::new(Wire { handle, _end: end }))
+    }
+
+    /// Has something done on it, and does not wait for it.
+    pub(super) fn send(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(work);
+    }
+
+    /// Waits, on the thread that calls, for something that the wire drives. It is no executor: whoever calls this is blocked.
+    pub(super) fn wait<T>(work: impl Future<Output = T>) -> T {
+        futures_executor::block_on(work)
+    }
+
+    /// Waits for something that has to be begun on the wire.
+    pub(super) fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.send(async move { drop(done.send(work.await)) });
+        Wire::wait(answer).ok()
+    }
+}
+
+/// What is heard on a connection beside answers.
+pub(super) type OnNotice = Box<dyn FnMut(Notice) + Send>;
+
+/// Something that was not asked for.
+pub(super) enum Notice {
+    /// Somebody notifies a channel.
+    Rung(String),
+    /// The connection has ended.
+    Ended,
+}
+
+/// Makes a connection, which is driven on the thread that this runs on.
+pub(super) async fn connect(
+    config: tokio_postgres::Config,
+    tls: tokio_postgres_rustls::MakeRustlsConnect,
+    mut on_notice: OnNotice,
+) -> std::result::Result<Client, tokio_postgres::Error> {
+    let (client, mut connection) = config.connect(tls).await?;
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(rung) = message {
+                on_notice(Notice::Rung(rung.payload().to_owned()));
+            }
+        }
+        on_notice(Notice::Ended);
+    });
+    Ok(client)
+}
+
+/// A statement with its parameters.
+pub(super) struct Step<'a> {
+    pub(super) sql: String,
+    pub(super) params: Vec<Param<'a>>,
+}
+
+impl<'a> Step<'a> {
+    pub(super) fn new(sql: impl Into<String>, params: Vec<Param<'a>>) -> Step<'a> {
+        Step { sql: sql.into(), params }
+    }
+}
+
+/// A connection, which remembers the statements that it has seen.
+pub(super) struct Connection {
+    client: Client,
+    /// The thread it lives on.
+    _wire: Arc<Wire>,
+    /// What `@` stands for.
+    schema: String,
+    statements: Mutex<HashMap<String, Statement>>,
+    /// How often the server was waited for.
+    trips: std::sync::atomic::AtomicU64,
+}
+
+impl Connection {
+    /// Connects.
+    pub(super) fn open(wire: &Arc<Wire>, address: &Address) -> Result<Connection> {
+        let connected = wire.run(connect(address.config(), address.tls()?, Box::new(|_| {})));
+        let client = connected.ok_or(Error::Closed)?;
+        let client = client.map_err(|error| lost(&format!("connecting to {address}"), &error))?;
+        let (_wire, schema) = (Arc::clone(wire), address.prefix());
+        Ok(Connection { client, _wire, schema, statements: Mutex::default(), trips: 0.into() })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// How often the server was waited for.
+    pub(super) fn trips(&self) -> u64 {
+        self.trips.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn trip(&self) {
+        self.trips.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Runs statements without parameters, one behind the other, until one fails.
+    pub(super) fn script(&self, sql: &str) -> Result<()> {
+        self.trip();
+        Wire::wait(self.client.batch_execute(&sql.replace('@', &self.schema)))
+            .map_err(|error| database(&error))
+    }
+
+    /// Runs one statement.
+    pub(super) fn ask(&self, sql: &str, params: Vec<Param<'_>>) -> Result<Vec<Row>> {
+        let mut rows = self.all(&[Step::new(sql, params)])?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// Sends all statements, and then waits for what they have come to: one way there and one back, however many they are. The
+    /// first that failed is the error.
+    pub(super) fn all(&self, steps: &[Step<'_>]) -> Result<Vec<Vec<Row>>> {
+        self.try_all(steps).map_err(|error| database(&error))
+    }
+
+    /// The same, with what the server said.
+    pub(super) fn try_all(
+        &self,
+        steps: &[Step<'_>],
+    ) -> std::result::Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+        self.prepare(steps)?;
+        self.trip();
+        Wire::wait(self.send_all(steps)).into_iter().collect()
+    }
+
+    async fn send_all(
+        &self,
+        steps: &[Step<'_>],
+    ) -> Vec<std::result::Result<Vec<Row>, tokio_postgres::Error>> {
+        let sent = steps.iter().map(|step| async move {
+            let statement = self.known(&step.sql);
+            let params: Vec<&(dyn ToSql + Sync)> =
+                step.params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+            match statement {
+                Some(statement) => self.client.query(&statement, &params).await,
+                None => self.client.query(step.sql.replace('@', &self.schema).as_str(), &params).await,
+            }
+        });
+        join_all(sent).await
+    }
+
+    /// Sends a statement whose answer nobody waits for.
+    pub(super) fn tell(&self, step: Step<'_>) {
+        if self.prepare(std::slice::from_ref(&step)).is_err() {
+            return;
+        }
+        let Some(statement) = self.known(&step.sql) else { return };
+        let params: Vec<&(dyn ToSql + Sync)> =
+            step.params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+        let mut sent: Pin<Box<_>> = Box::pin(self.client.query(&statement, &params));
+        // The first poll sends it; an answer that nobody wants is dropped when it comes.
+        let _ = Wire::wait(poll_fn(|context| Poll::Ready(sent.as_mut().poll(context).is_ready())));
+    }
+
+    fn known(&self, sql: &str) -> Option<Statement> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
+    }
+
+    /// Has the server know the statements that it does not: in one way there and back.
+    fn prepare(&self, steps: &[Step<'_>]) -> std::result::Result<(), tokio_postgres::Error> {
+        let mut unknown: Vec<&str> =
+            steps.iter().map(|step| step.sql.as_str()).filter(|sql| self.known(sql).is_none()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let prepared = unknown
+            .iter()
+            .map(|sql| async move { (*sql, self.client.prepare(&sql.replace('@', &self.schema)).await) });
+        for (sql, statement) in Wire::wait(join_all(prepared)) {
+            self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), statement?);
+        }
+        Ok(())
+    }
+}
