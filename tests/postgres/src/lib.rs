@@ -7,6 +7,8 @@
 //! | `programs` | where the machine has the programs |
 //! | `keeper` | the shell (`keeper.sh`) that does what has to be done, and outlives its program to take everything away |
 //! | `server` | a server: started, killed, come back |
+//! | `proxy` | what stands between a server and its clients, and loses connections |
+//! | `connection` `cut` | one connection through a proxy; the moment at which one is lost |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,8 +16,11 @@
     reason = "it is a part of tests, which should fail if something is wrong with it"
 )]
 
+mod connection;
+mod cut;
 mod keeper;
 mod programs;
+mod proxy;
 mod server;
 mod settings;
 
@@ -23,6 +28,8 @@ use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::cut::Cut;
+pub use self::proxy::Proxy;
 pub use self::server::Server;
 pub use self::settings::Settings;
 

@@ -1,4 +1,4 @@
-//! A server answers, keeps what was committed when it is killed, and is gone with its process.
+//! A server answers, keeps what was committed when it is killed, and is gone with its process; a proxy loses what it is told to.
 //!
 //! Where there is no PostgreSQL these tests say so and do nothing, unless `MILLPOND_DEMAND_POSTGRES` is set. Nothing here sleeps.
 #![allow(
@@ -10,4 +10,5 @@
 
 mod client;
 mod endings;
+mod proxies;
 mod servers;
