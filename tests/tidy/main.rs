@@ -87,7 +87,7 @@ const SQL_ROOMS: [&str; 3] =
 
 /// Time, threads and ids, and who may ask for them: the seams; the command line's own clock and the thread that waits
 /// for the loss of its lock; the floor, which has no seams; the readers, whose threads actix starts (a name is all that
-/// can be given to them).
+/// can be given to them); a proxy of tests, which has a thread for each direction of a connection.
 const SEAMS: [(&str, &[&str]); 6] = [
     ("SystemTime::now", &[]),
     ("Instant::now", &["src/bin/millpond/time.rs", "tests/peers/src/clock.rs", "tests/torture/src/clock.rs"]),
@@ -100,6 +100,7 @@ const SEAMS: [(&str, &[&str]); 6] = [
             "src/bin/millpond/bench/floor.rs",
             "src/bin/millpond/queue/work.rs",
             "src/bin/millpond/signals.rs",
+            "tests/postgres/src/proxy.rs",
             "tests/torture/src/crew.rs",
             "tests/torture/src/kill/children.rs",
         ],
