@@ -60,6 +60,16 @@ fn fresh_sqlite() -> Fresh {
     Fresh { backend: Box::new(sqlite), _directory: Some(directory) }
 }
 
+/// `None` if there is no server to be had, which is said.
+#[cfg(feature = "postgres")]
+fn fresh_postgres() -> Option<Fresh> {
+    use super::postgres::Postgres;
+    let server = millpond_postgres_server::shared()?;
+    let durability = crate::Durability::ProcessCrash;
+    let postgres = Postgres::open(&server.fresh(), durability, false, fields()).unwrap();
+    Some(Fresh { backend: Box::new(postgres), _directory: None })
+}
+
 /// Makes a test of every case, in a module a table.
 macro_rules! tests_of {
     ($fresh:ident; $( $table:ident { $($case:ident)+ } )+) => { $(
@@ -67,7 +77,8 @@ macro_rules! tests_of {
             #[test]
             fn $case() {
                 use crate::storage::contract as suite;
-                let fresh = suite::$fresh();
+                let fresh: Option<suite::Fresh> = suite::$fresh().into();
+                let Some(fresh) = fresh else { return };
                 suite::$table::$case(&suite::stage::Stage::new(&*fresh.backend));
             }
         )+ }
@@ -389,3 +400,5 @@ macro_rules! contract_suite {
 contract_suite!(memory, fresh_memory);
 #[cfg(feature = "sqlite")]
 contract_suite!(sqlite, fresh_sqlite);
+#[cfg(feature = "postgres")]
+contract_suite!(postgres, fresh_postgres);

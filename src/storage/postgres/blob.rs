@@ -134,7 +134,7 @@ pub(super) static CHUNKS: Shape<(u64, u64), Arc<Bytes>> = Shape {
         let mut row = Reading::of(row);
         let (content, sequence, crc) = (row.number()?, row.number()?, row.small()?);
         let data: Vec<u8> = row.next()?;
-        check("chunk of blobs", "", sequence, checksum_of(content, sequence, &data), crc)?;
+        check("chunk of blobs", content, sequence, checksum_of(content, sequence, &data), crc)?;
         store.chunks.fetched((content, sequence), Arc::new(Bytes(data)));
         Ok((content, sequence))
     },

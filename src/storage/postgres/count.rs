@@ -28,7 +28,7 @@ pub(super) fn indexed(dict: &Name, path: &Path) -> Vec<Param<'static>> {
 pub(super) fn span(dict: &Name, path: &Path, span: &Span) -> (String, Vec<Param<'static>>) {
     let sql = format!(
         "SELECT count(*) FROM (SELECT 1 FROM @dict_indexed x WHERE x.dict = (SELECT d.id FROM @dict d WHERE d.name = $1)
-        AND x.path = $2 AND x.value >= $3 AND x.value <= $4 LIMIT {}) some",
+        AND x.path = $2 AND x.value >= $3 AND x.value <= $4 LIMIT {}) found",
         MOST + 1
     );
     let mut params = indexed(dict, path);

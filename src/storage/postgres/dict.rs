@@ -60,8 +60,8 @@ fn take_dict(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
 macro_rules! entries {
     ($where:literal) => {
         concat!(
-            "SELECT e.dict, e.key, d.name, e.version, e.ends_at, e.ends_boot, e.boot, e.schema, e.format, e.crc, e.data, e.bytes
-            FROM @dict_entry e JOIN @dict d ON d.id = e.dict WHERE ",
+            "SELECT e.dict, e.key, e.version, e.ends_at, e.ends_boot, e.boot, e.schema, e.format, e.crc, e.data, e.bytes
+            FROM @dict_entry e WHERE ",
             $where
         )
     };
@@ -103,31 +103,30 @@ pub(super) static VALUE_PLAN: Plan<dict::Key, Value> = Plan {
     keys: 2,
     table: |store| &store.values,
     parts: |(dict, key)| vec![Param::number(*dict), Param::text(key)],
-    write: |store, (dict, key), value, columns| {
-        let name = store.dicts.get(dict).map_or("", |dict| dict.name.as_str());
+    write: |_, (dict, key), value, columns| {
         columns.number(*dict).text(key).number(value.version);
         columns.maybe(value.life.map(|life| life.wall_ms)).maybe(value.life.map(|life| signed(life.boot_ms)));
         columns.maybe(value.life.map(|life| life.boot.cast_signed()));
         columns.int(value.schema.into()).int(value.data.format().into());
-        columns.int(checksum_of(name, key, value).into()).data(&value.data);
+        columns.int(checksum_of(*dict, key, value).into()).data(&value.data);
     },
 };
 
-fn checksum_of(dict: &str, key: &str, value: &Value) -> u32 {
+fn checksum_of(dict: u64, key: &str, value: &Value) -> u32 {
     let Value { version, data, schema, .. } = value;
-    checksum::record(Kind::Entry, dict, *version, key, data.format(), *schema, data.bytes())
+    checksum::record(Kind::Entry, &dict.to_string(), *version, key, data.format(), *schema, data.bytes())
 }
 
 fn take_entry(store: &mut Store, row: &Row) -> Result<(Option<i64>, dict::Key)> {
     let mut row = Reading::of(row);
-    let (id, key, name): (u64, &str, &str) = (row.number()?, row.next()?, row.next()?);
+    let (id, key): (u64, &str) = (row.number()?, row.next()?);
     let (version, wall_ms) = (row.number()?, row.next::<Option<i64>>()?);
     let (boot_ms, boot) = (row.maybe()?.unwrap_or_default(), row.next::<Option<i64>>()?);
     let (schema, format, crc) = (row.small()?, row.small()?, row.small()?);
     let boot = boot.unwrap_or_default().cast_unsigned();
     let life = wall_ms.map(|wall_ms| Life { wall_ms, boot_ms, boot });
     let value = Value { version, data: row.data(format)?, schema, life };
-    check("dict", name, version, checksum_of(name, key, &value), crc)?;
+    check("dict", id, version, checksum_of(id, key, &value), crc)?;
     let key: dict::Key = (id, key.into());
     if let Some(wall_ms) = wall_ms {
         store.ends.fetched((wall_ms, key.clone()), ());

@@ -6,7 +6,7 @@ use millpond_actors::engine::Store;
 use millpond_actors::engine::feed::Feed;
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
-use millpond_actors::storage::checksum;
+use millpond_actors::storage::checksum::{self, Kind as Record};
 use millpond_actors::storage::feed::{Kind, Message, Retention};
 use tokio_postgres::Row;
 
@@ -85,8 +85,9 @@ fn take_feed(store: &mut Store, row: &Row) -> Result<(u64, (Kind, Name))> {
 }
 
 pub(super) static MESSAGES: Shape<(u64, u64), Arc<Message>> = Shape {
-    select: "SELECT m.feed, m.sequence, f.kind, f.name, m.recorded_at, m.at, m.key, m.format, m.schema, m.crc, m.data, m.bytes
-        FROM @message m JOIN @feed f ON f.id = m.feed WHERE true",
+    select:
+        "SELECT m.feed, m.sequence, m.recorded_at, m.at, m.key, m.format, m.schema, m.crc, m.data, m.bytes
+        FROM @message m WHERE true",
     keys: &["m.feed", "m.sequence"],
     table: |store| &mut store.messages,
     parts: |(feed, sequence)| vec![Param::number(*feed), Param::number(*sequence)],
@@ -100,43 +101,29 @@ pub(super) static MESSAGE_PLAN: Plan<(u64, u64), Arc<Message>> = Plan {
     keys: 2,
     table: |store| &store.messages,
     parts: |(feed, sequence)| vec![Param::number(*feed), Param::number(*sequence)],
-    write: |store, (feed, sequence), message, columns| {
-        let (kind, name) =
-            store.feeds.get(feed).map_or((Kind::Log, ""), |feed| (feed.kind, feed.name.as_str()));
+    write: |_, (feed, sequence), message, columns| {
         columns.number(*feed).number(*sequence).int(message.recorded_at).maybe_text(message.at.as_deref());
         columns
             .maybe_text(message.key.as_deref())
             .int(message.data.format().into())
             .int(message.schema.into());
-        columns.int(checksum_of(kind, name, message).into()).data(&message.data);
+        columns.int(checksum_of(*feed, message).into()).data(&message.data);
     },
 };
 
-fn checksum_of(kind: Kind, feed: &str, message: &Message) -> u32 {
-    let kind = match kind {
-        Kind::Log => checksum::Kind::Log,
-        Kind::Channel => checksum::Kind::Channel,
-    };
+fn checksum_of(feed: u64, message: &Message) -> u32 {
     let Message { sequence, data, schema, key, .. } = message;
-    checksum::record(
-        kind,
-        feed,
-        *sequence,
-        key.as_deref().unwrap_or_default(),
-        data.format(),
-        *schema,
-        data.bytes(),
-    )
+    let (feed, key) = (feed.to_string(), key.as_deref().unwrap_or_default());
+    checksum::record(Record::Log, &feed, *sequence, key, data.format(), *schema, data.bytes())
 }
 
 fn take_message(store: &mut Store, row: &Row) -> Result<(u64, u64)> {
     let mut row = Reading::of(row);
     let (feed, sequence) = (row.number()?, row.number()?);
-    let (kind, name): (Kind, &str) = (kind_of(row.next()?)?, row.next()?);
     let (recorded_at, at, key) = (row.next()?, row.next()?, row.next()?);
     let (format, schema, crc) = (row.small()?, row.small()?, row.small()?);
     let message = Message { sequence, recorded_at, data: row.data(format)?, schema, key, at };
-    check(kind.word(), name, sequence, checksum_of(kind, name, &message), crc)?;
+    check("feed", feed, sequence, checksum_of(feed, &message), crc)?;
     store.messages.fetched((feed, sequence), Arc::new(message));
     Ok((feed, sequence))
 }

@@ -62,17 +62,16 @@ fn take_list(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
 }
 
 pub(super) static ITEMS: Shape<Key, Item> = Shape {
-    select: "SELECT i.list, i.version, l.name, i.schema, i.format, i.crc, i.data, i.bytes
-        FROM @list_item i JOIN @list l ON l.id = i.list WHERE true",
+    select: "SELECT i.list, i.version, i.schema, i.format, i.crc, i.data, i.bytes FROM @list_item i WHERE true",
     keys: &["i.list", "i.version"],
     table: |store| &mut store.items,
     parts: |(list, version)| vec![Param::number(*list), Param::number(*version)],
     take: |store, row| {
         let mut row = Reading::of(row);
-        let (list, version, name): (u64, u64, &str) = (row.number()?, row.number()?, row.next()?);
+        let (list, version) = (row.number()?, row.number()?);
         let (schema, format, crc) = (row.small()?, row.small()?, row.small()?);
         let item = Item { version, data: row.data(format)?, schema };
-        check("list", name, version, checksum_of(name, &item), crc)?;
+        check("list", list, version, checksum_of(list, &item), crc)?;
         store.items.fetched((list, version), item);
         Ok((list, version))
     },
@@ -85,15 +84,22 @@ pub(super) static ITEM_PLAN: Plan<Key, Item> = Plan {
     keys: 2,
     table: |store| &store.items,
     parts: |(list, version)| vec![Param::number(*list), Param::number(*version)],
-    write: |store, (list, version), item, columns| {
-        let name = store.lists.get(list).map_or("", |list| list.name.as_str());
+    write: |_, (list, version), item, columns| {
         columns.number(*list).number(*version).int(item.schema.into()).int(item.data.format().into());
-        columns.int(checksum_of(name, item).into()).data(&item.data);
+        columns.int(checksum_of(*list, item).into()).data(&item.data);
     },
 };
 
-fn checksum_of(list: &str, item: &Item) -> u32 {
-    checksum::record(Kind::Item, list, item.version, "", item.data.format(), item.schema, item.data.bytes())
+fn checksum_of(list: u64, item: &Item) -> u32 {
+    checksum::record(
+        Kind::Item,
+        &list.to_string(),
+        item.version,
+        "",
+        item.data.format(),
+        item.schema,
+        item.data.bytes(),
+    )
 }
 
 pub(super) static NODES: Shape<Key, Node> = Shape {

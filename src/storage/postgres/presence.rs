@@ -10,6 +10,7 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::observe::target;
 use millpond_actors::storage::Bell;
+use tokio::sync::oneshot;
 use tokio_postgres::Client;
 
 use super::address::Address;
@@ -26,6 +27,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// What the server is to do about a peer that does not answer: it is gone after some ten seconds.
 const PATIENCE: &str =
     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+
+/// How long whoever begins to wait is kept from it at most, for the others to hear it.
+const MOMENT: Duration = Duration::from_millis(50);
 
 type OnRing = Box<dyn Fn() + Send + Sync>;
 
@@ -201,16 +205,15 @@ impl Bell for PostgresBell {
         Ok(())
     }
 
-    /// It is said without waiting for the server: whoever waits is not to be kept from looking.
+    /// Whoever waits looks after that, so it should have been said: but he is not kept from looking for long.
     fn waiting(&self, somebody: bool) -> Result<()> {
         self.0.waiting.store(somebody, Ordering::SeqCst);
+        let (said, heard) = oneshot::channel();
         let shared = Arc::clone(&self.0);
         self.0.wire.send(async move {
-            if let Err(error) = shared.tell().await {
-                tracing::debug!(target: target::WATCH, %error, "the others are not told that somebody waits");
-            }
+            let _ = said.send(tokio::time::timeout(MOMENT, shared.tell()).await.unwrap_or(Ok(())));
         });
-        Ok(())
+        if somebody { Wire::wait(heard).unwrap_or(Ok(())) } else { Ok(()) }
     }
 
     fn watching(&self, somebody: bool) -> Result<()> {

@@ -68,9 +68,9 @@ fn take_queue(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
 macro_rules! jobs {
     ($where:literal) => {
         concat!(
-            "SELECT j.queue, j.sequence, q.name, j.state, j.priority, j.attempts, j.max_attempts, j.key, j.pushed_at, j.due,
+            "SELECT j.queue, j.sequence, j.state, j.priority, j.attempts, j.max_attempts, j.key, j.pushed_at, j.due,
             j.due_boot, j.token, j.process, j.granted_at, j.ttl, j.ended_at, j.reason, j.schema, j.format, j.crc, j.data,
-            j.bytes, j.correlation, j.causation, j.actor, j.tenant FROM @job j JOIN @queue q ON q.id = j.queue WHERE ",
+            j.bytes, j.correlation, j.causation, j.actor, j.tenant FROM @job j WHERE ",
             $where
         )
     };
@@ -122,8 +122,7 @@ pub(super) static JOB_PLAN: Plan<(u64, u64), Job> = Plan {
     keys: 2,
     table: |store| &store.jobs,
     parts: |(queue, sequence)| vec![Param::number(*queue), Param::number(*sequence)],
-    write: |store, (queue, sequence), job, columns| {
-        let name = store.queues.get(queue).map_or("", |queue| queue.name.as_str());
+    write: |_, (queue, sequence), job, columns| {
         let (rank, by_boot) = match job.spot(*queue, *sequence) {
             Spot::Ready(_, rank, _) | Spot::Done(_, rank, _) => (rank, false),
             Spot::Delayed(_, by_boot, rank, _) => (rank, by_boot),
@@ -138,19 +137,20 @@ pub(super) static JOB_PLAN: Plan<(u64, u64), Job> = Plan {
         columns.maybe(job.due.map(|due| due.wall_ms)).maybe(job.due.and_then(|due| due.boot_ms).map(signed));
         columns.number(claim.token).number(claim.process).number(claim.granted).number(claim.ttl_ms);
         columns.maybe(job.ended_at).maybe_text(job.reason.as_deref()).int(what.schema.into());
-        columns.int(what.data.format().into()).int(checksum_of(name, *sequence, what).into());
+        columns.int(what.data.format().into()).int(checksum_of(*queue, *sequence, what).into());
         columns.data(&what.data).origin(what.origin.as_deref());
     },
 };
 
-fn checksum_of(queue: &str, sequence: u64, what: &Content) -> u32 {
+fn checksum_of(queue: u64, sequence: u64, what: &Content) -> u32 {
+    let queue = queue.to_string();
     let key = what.key.as_deref().unwrap_or_default();
-    checksum::record(Kind::Job, queue, sequence, key, what.data.format(), what.schema, what.data.bytes())
+    checksum::record(Kind::Job, &queue, sequence, key, what.data.format(), what.schema, what.data.bytes())
 }
 
 fn take_job(store: &mut Store, row: &Row) -> Result<((u64, u64), Spot)> {
     let mut row = Reading::of(row);
-    let (queue, sequence, name): (u64, u64, &str) = (row.number()?, row.number()?, row.next()?);
+    let (queue, sequence) = (row.number()?, row.number()?);
     let state = row.small()?;
     let state = State::of(state as u8);
     let state = state.ok_or_else(|| odd("a job is in no state that there is"))?;
@@ -163,7 +163,7 @@ fn take_job(store: &mut Store, row: &Row) -> Result<((u64, u64), Spot)> {
     let (data, origin) = (row.data(format)?, row.origin()?);
     let key = key.map(String::into_boxed_str);
     let what = Content { priority, max_attempts, key, pushed_at, schema, data, origin };
-    check("queue", name, sequence, checksum_of(name, sequence, &what), crc)?;
+    check("queue", queue, sequence, checksum_of(queue, sequence, &what), crc)?;
     let due = wall_ms.map(|wall_ms| Due { wall_ms, boot_ms });
     let claim = (token > 0).then_some(Held { token, process, granted, ttl_ms });
     let (what, reason) = (Arc::new(what), reason.map(String::into_boxed_str));
@@ -216,7 +216,7 @@ static DONE: Shape<Spot, ()> = spots!(
 static KEYED: Shape<Spot, ()> =
     spots!("j.key IS NOT NULL", &["j.queue", "j.key", "j.sequence"], |store, row| {
         let ((queue, sequence), _) = take_job(store, row)?;
-        let key: &str = Reading::at(row, 7).next()?;
+        let key: &str = Reading::at(row, 6).next()?;
         Ok(Spot::Keyed(queue, key.into(), sequence))
     });
 

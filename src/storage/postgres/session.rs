@@ -418,6 +418,11 @@ impl Session for PostgresSession {
     }
 
     fn is_watched(&mut self) -> Result<bool> {
+        if !self.begun {
+            let found =
+                self.line.ask("SELECT EXISTS (SELECT 1 FROM @listener WHERE watching)", Vec::new())?;
+            self.watched = found.first().map_or(Ok(false), |row| Reading::of(row).next())?;
+        }
         Ok(self.watched)
     }
 

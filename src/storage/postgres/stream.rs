@@ -173,7 +173,10 @@ fn take_event(store: &mut Store, row: &Row) -> Result<(Arc<Recorded>, u64)> {
         metadata,
         origin,
     };
-    check("event", event.stream.as_str(), version, checksum_of(&event), crc)?;
+    let found = checksum_of(&event);
+    if found != crc {
+        return Err(wrong("event", event.stream.as_str(), version, found, crc));
+    }
     let event = Arc::new(event);
     store.event_ids.fetched(id, position);
     store.versions.fetched((stream, version), position);
@@ -182,17 +185,17 @@ fn take_event(store: &mut Store, row: &Row) -> Result<(Arc<Recorded>, u64)> {
     Ok((event, stream))
 }
 
-/// Whether a record is what was written.
-pub(super) fn check(kind: &'static str, name: &str, sequence: u64, found: u32, stored: u32) -> Result<()> {
-    let wrong = || -> Error {
-        corrupt(kind, name, sequence, format!("its checksum is {found:08x}, stored is {stored:08x}"))
-    };
-    if found == stored { Ok(()) } else { Err(wrong()) }
+/// Whether a record is what was written. `row` is that of whatever it is a record of, which its checksum is over too.
+pub(super) fn check(kind: &'static str, row: u64, sequence: u64, found: u32, stored: u32) -> Result<()> {
+    if found == stored { Ok(()) } else { Err(wrong(kind, &format!("row {row}"), sequence, found, stored)) }
+}
+
+fn wrong(kind: &'static str, name: &str, sequence: u64, found: u32, stored: u32) -> Error {
+    corrupt(kind, name, sequence, format!("its checksum is {found:08x}, stored is {stored:08x}"))
 }
 
 pub(super) static SNAPSHOTS: Shape<u64, Arc<Kept>> = Shape {
-    select: "SELECT k.stream, s.name, k.version, k.schema, k.format, k.crc, k.data, k.bytes
-        FROM @snapshot k JOIN @stream s ON s.id = k.stream WHERE true",
+    select: "SELECT k.stream, k.version, k.schema, k.format, k.crc, k.data, k.bytes FROM @snapshot k WHERE true",
     keys: &["k.stream"],
     table: |store| &mut store.snapshots,
     parts: |stream| vec![Param::number(*stream)],
@@ -206,25 +209,32 @@ pub(super) static SNAPSHOT_PLAN: Plan<u64, Arc<Kept>> = Plan {
     keys: 1,
     table: |store| &store.snapshots,
     parts: |stream| vec![Param::number(*stream)],
-    write: |store, stream, kept, columns| {
-        let name = store.streams.get(stream).map_or("", |stream| stream.name.as_str());
-        let crc = checksum_of_snapshot(name, kept);
+    write: |_, stream, kept, columns| {
+        let crc = checksum_of_snapshot(*stream, kept);
         columns.number(*stream).number(kept.version).int(kept.schema.into()).int(kept.data.format().into());
         columns.int(crc.into()).data(&kept.data);
     },
 };
 
-fn checksum_of_snapshot(stream: &str, kept: &Kept) -> u32 {
+fn checksum_of_snapshot(stream: u64, kept: &Kept) -> u32 {
     let data: &Data = &kept.data;
-    checksum::record(Kind::Snapshot, stream, kept.version, "", data.format(), kept.schema, data.bytes())
+    checksum::record(
+        Kind::Snapshot,
+        &stream.to_string(),
+        kept.version,
+        "",
+        data.format(),
+        kept.schema,
+        data.bytes(),
+    )
 }
 
 fn take_snapshot(store: &mut Store, row: &Row) -> Result<u64> {
     let mut row = Reading::of(row);
-    let (stream, name): (u64, &str) = (row.number()?, row.next()?);
+    let stream = row.number()?;
     let (version, schema, format, crc) = (row.number()?, row.small()?, row.small()?, row.small()?);
     let kept = Kept { version, schema, data: row.data(format)? };
-    check("snapshot", name, version, checksum_of_snapshot(name, &kept), crc)?;
+    check("snapshot", stream, version, checksum_of_snapshot(stream, &kept), crc)?;
     store.snapshots.fetched(stream, Arc::new(kept));
     Ok(stream)
 }

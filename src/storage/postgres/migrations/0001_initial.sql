@@ -138,7 +138,7 @@ CREATE TABLE @message (
     key         text COLLATE "C",
     format      bigint NOT NULL,
     schema      bigint NOT NULL,
-    crc         bigint NOT NULL, -- CRC32C over the feed's name, sequence, key, format, schema, data
+    crc         bigint NOT NULL, -- CRC32C over feed, sequence, key, format, schema, data
     data        text COLLATE "C",
     bytes       bytea,
     PRIMARY KEY (feed, sequence)
@@ -190,7 +190,7 @@ CREATE TABLE @job (
     reason       text COLLATE "C",
     schema       bigint NOT NULL,
     format       bigint NOT NULL,
-    crc          bigint NOT NULL, -- CRC32C over queue name, sequence, key, format, schema, data
+    crc          bigint NOT NULL, -- CRC32C over queue, sequence, key, format, schema, data
     data         text COLLATE "C",
     bytes        bytea,
     correlation  uuid,
@@ -259,7 +259,7 @@ CREATE TABLE @dict_entry (
     boot      bigint,          -- which boot, as a number
     schema    bigint NOT NULL,
     format    bigint NOT NULL, -- 1 JSON, 2 Bincode, 3 sealed
-    crc       bigint NOT NULL, -- CRC32C over dict name, version, key, format, schema, data
+    crc       bigint NOT NULL, -- CRC32C over dict, version, key, format, schema, data
     data      text COLLATE "C",
     bytes     bytea,
     PRIMARY KEY (dict, key)
@@ -280,7 +280,7 @@ CREATE TABLE @list_item (
     version bigint NOT NULL,
     schema  bigint NOT NULL,
     format  bigint NOT NULL,
-    crc     bigint NOT NULL, -- CRC32C over list name, version, format, schema, data
+    crc     bigint NOT NULL, -- CRC32C over list, version, format, schema, data
     data    text COLLATE "C",
     bytes   bytea,
     PRIMARY KEY (list, version)
