@@ -6,18 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use millpond::{Event, Location, ManualClock, Result, Store};
+use millpond::{Durability, Event, Location, ManualClock, Result, Store, StoreBuilder};
 use uuid::Uuid;
 
-/// Runs each case once on a store in memory and once on a fresh file; `on a clock:` that only the case moves.
+/// Runs each case once on a store in memory, once on a fresh file, and once on a fresh schema of a server; `on a clock:` that only
+/// the case moves.
 macro_rules! each_backend {
     (on a clock: $($case:ident)+) => {
         mod memory { $( #[test] fn $case() { $crate::backends::by_hand_on_memory(super::$case) } )+ }
         mod sqlite { $( #[test] fn $case() { $crate::backends::by_hand_on_file(super::$case) } )+ }
+        mod postgres { $( #[test] fn $case() { $crate::backends::by_hand_on_server(super::$case) } )+ }
     };
     ($($case:ident)+) => {
         mod memory { $( #[test] fn $case() { $crate::backends::on_memory(super::$case) } )+ }
         mod sqlite { $( #[test] fn $case() { $crate::backends::on_file(super::$case) } )+ }
+        mod postgres { $( #[test] fn $case() { $crate::backends::on_server(super::$case) } )+ }
     };
 }
 
@@ -33,9 +36,29 @@ pub(crate) fn on_file<F: Future<Output = Result<()>>>(case: impl FnOnce(Store) -
     on(Location::File(folder.path().join("case.db")), case);
 }
 
+/// Nothing if there is no server to be had, which is said.
+pub(crate) fn on_server<F: Future<Output = Result<()>>>(case: impl FnOnce(Store) -> F) {
+    if let Some(location) = fresh_schema() {
+        on(location, case);
+    }
+}
+
+fn fresh_schema() -> Option<Location> {
+    let server = millpond_postgres_server::shared()?;
+    Some(Location::try_from(server.fresh()).unwrap())
+}
+
+/// No case cuts the power of a server.
+fn builder(location: &Location) -> StoreBuilder {
+    match location {
+        Location::Postgres(_) => Store::builder().durability(Durability::ProcessCrash),
+        _ => Store::builder(),
+    }
+}
+
 fn on<F: Future<Output = Result<()>>>(location: Location, case: impl FnOnce(Store) -> F) {
     wait(async move {
-        let store = Store::builder().open(location).await?;
+        let store = builder(&location).open(location).await?;
         case(store.clone()).await?;
         store.close().await
     })
@@ -49,7 +72,7 @@ pub(crate) fn by_hand<F: Future<Output = Result<()>>>(
 ) {
     let clock = ManualClock::new();
     wait(async {
-        let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).open(location).await?;
+        let store = builder(&location).clock(Arc::<ManualClock>::clone(&clock)).open(location).await?;
         case(store.clone(), clock).await?;
         store.close().await
     })
@@ -69,10 +92,19 @@ pub(crate) fn by_hand_on_file<F: Future<Output = Result<()>>>(
     by_hand(Location::File(folder.path().join("case.db")), case);
 }
 
-/// The same on both backends.
+pub(crate) fn by_hand_on_server<F: Future<Output = Result<()>>>(
+    case: impl FnOnce(Store, Arc<ManualClock>) -> F,
+) {
+    if let Some(location) = fresh_schema() {
+        by_hand(location, case);
+    }
+}
+
+/// The same on all backends.
 pub(crate) fn on_a_clock<F: Future<Output = Result<()>>>(case: impl Fn(Store, Arc<ManualClock>) -> F) {
     by_hand_on_memory(&case);
     by_hand_on_file(&case);
+    by_hand_on_server(&case);
 }
 
 /// Runs a future on a runtime with threads of its own, but not for ever.

@@ -81,11 +81,6 @@ impl<K: Ord> Want<K> {
             _ => None,
         }
     }
-
-    /// How many more are fetched of whoever has seen so many: more and more, but not without bound.
-    pub fn most(seen: usize) -> usize {
-        (2 * seen).clamp(16, 4_096)
-    }
 }
 
 /// What is here: spans between edges, all rows of which were fetched, or whose keys are known not to be there.
@@ -95,11 +90,18 @@ pub struct Gaps<K> {
     known: BTreeMap<Edge<K>, Edge<K>>,
     wants: RefCell<Vec<Want<K>>>,
     missing: Arc<AtomicBool>,
+    /// So many rows of a range are wanted at first.
+    first: usize,
 }
 
 impl<K: Ord + Clone> Gaps<K> {
-    pub(super) fn new(missing: Arc<AtomicBool>) -> Gaps<K> {
-        Gaps { known: BTreeMap::new(), wants: RefCell::default(), missing }
+    pub(super) fn new(missing: Arc<AtomicBool>, first: usize) -> Gaps<K> {
+        Gaps { known: BTreeMap::new(), wants: RefCell::default(), missing, first }
+    }
+
+    /// How many more are wanted by whoever has seen so many: more and more, but not without bound.
+    pub(super) fn most(&self, seen: usize) -> usize {
+        (4 * seen).clamp(self.first, 4_096)
     }
 
     /// Whether a key that is not here is not there.

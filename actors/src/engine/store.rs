@@ -55,12 +55,13 @@ macro_rules! tables {
         }
 
         impl Store {
-            /// One that lies elsewhere: nothing of it is here yet.
+            /// One that lies elsewhere: nothing of it is here yet. Of a range, so many rows are wanted `first`, and then more and
+            /// more.
             #[must_use]
-            pub fn elsewhere(fields: Fields) -> Store {
+            pub fn elsewhere(fields: Fields, first: usize) -> Store {
                 let missing = Arc::new(AtomicBool::new(false));
                 Store {
-                    $( $table: Table::elsewhere(&missing), )+
+                    $( $table: Table::elsewhere(&missing, first), )+
                     living: Living::elsewhere(&missing),
                     last_process: 0,
                     boot: String::new(),

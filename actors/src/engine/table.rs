@@ -41,10 +41,10 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone> Table<K, V> {
-    /// One of which nothing is here yet. Whoever misses something in it raises the flag.
+    /// One of which nothing is here yet. Whoever misses something in it raises the flag; of a range, so many rows are wanted `first`.
     #[must_use]
-    pub fn elsewhere(missing: &Arc<AtomicBool>) -> Table<K, V> {
-        Table { gaps: Some(Gaps::new(Arc::clone(missing))), ..Table::default() }
+    pub fn elsewhere(missing: &Arc<AtomicBool>, first: usize) -> Table<K, V> {
+        Table { gaps: Some(Gaps::new(Arc::clone(missing), first)), ..Table::default() }
     }
 
     /// A row.
@@ -233,12 +233,7 @@ impl<'a, K: Ord + Clone, V> Iterator for Rows<'a, K, V> {
         let Some(gaps) = self.gaps else { return next };
         let until = next.map_or_else(|| self.to.clone(), |(key, _)| Edge::Before(key.clone()));
         if let Err(gap) = gaps.forward(&self.from, &until) {
-            gaps.want(Want {
-                from: gap,
-                to: self.to.clone(),
-                backward: false,
-                most: Want::<K>::most(self.seen),
-            });
+            gaps.want(Want { from: gap, to: self.to.clone(), backward: false, most: gaps.most(self.seen) });
             self.rows = None;
             return None;
         }
@@ -255,12 +250,7 @@ impl<'a, K: Ord + Clone, V> DoubleEndedIterator for Rows<'a, K, V> {
         let Some(gaps) = self.gaps else { return next };
         let until = next.map_or_else(|| self.from.clone(), |(key, _)| Edge::After(key.clone()));
         if let Err(gap) = gaps.backward(&self.to, &until) {
-            gaps.want(Want {
-                from: self.from.clone(),
-                to: gap,
-                backward: true,
-                most: Want::<K>::most(self.seen),
-            });
+            gaps.want(Want { from: self.from.clone(), to: gap, backward: true, most: gaps.most(self.seen) });
             self.rows = None;
             return None;
         }

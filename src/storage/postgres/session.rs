@@ -31,6 +31,9 @@ use super::{error, tables};
 /// Rows that are kept from group to group at most.
 const ROWS: usize = 100_000;
 
+/// So many rows of a range are fetched at first: mostly the first of them is enough.
+const FIRST: usize = 8;
+
 /// How often a group is begun again that has run into another transaction.
 const AGAIN: u32 = 3;
 
@@ -81,7 +84,7 @@ impl PostgresSession {
         let line = ground.connect()?;
         let presence = Presence::open(&ground.wire, &ground.address, ground.place.oid)?;
         let mut session = PostgresSession {
-            store: Store::elsewhere(ground.fields),
+            store: Store::elsewhere(ground.fields, FIRST),
             ground,
             line,
             presence,
@@ -111,6 +114,8 @@ impl PostgresSession {
             session.write()
         });
         session.leave_turn();
+        // Others may come before the first group that could find out.
+        session.others = true;
         registered.and_then(|()| reach(Point::AfterJoin)).map(|()| session)
     }
 

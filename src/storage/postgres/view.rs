@@ -35,6 +35,9 @@ use super::wire::{Connection, Step};
 /// A transaction that sees one moment and writes nothing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/// So many rows of a range are fetched at first: a page, mostly.
+const FIRST: usize = 256;
+
 /// A reader.
 pub(super) struct PostgresView {
     ground: Arc<Ground>,
@@ -53,7 +56,7 @@ impl PostgresView {
     /// Reads what is to be read, again and again until all that is looked for has been fetched, at one moment.
     fn read<T>(&mut self, run: impl Fn(&Store) -> Result<T>) -> Result<T> {
         self.keep_line()?;
-        let mut store = Store::elsewhere(self.ground.fields);
+        let mut store = Store::elsewhere(self.ground.fields, FIRST);
         if let Some(boot) = self.ground.boot.get() {
             store.boot.clone_from(boot);
         }
