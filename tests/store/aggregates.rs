@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use millpond::{
-    Aggregate, CommandError, Decision, Error, Event, Expected, Location, Result, Snapshots, Store,
+    Aggregate, CommandError, Decision, Durability, Error, Event, Expected, Location, Result, Snapshots, Store,
 };
 use serde::{Deserialize, Serialize};
 
@@ -281,6 +281,10 @@ async fn restless(store: &Store) -> Result<Store> {
     let builder = Store::builder().idle(Duration::from_millis(10));
     match store.location() {
         Location::File(path) => builder.open(path.with_extension("restless")).await,
+        Location::Postgres(url) => {
+            let builder = builder.durability(Durability::ProcessCrash);
+            builder.open(format!("{}_restless", url.reveal())).await
+        }
         memory => builder.open(memory.clone()).await,
     }
 }
