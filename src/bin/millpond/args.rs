@@ -27,13 +27,13 @@ use crate::time::{check_moment, parse_duration};
                         76 lock or job lost; `lock run` ends with its command's."
 )]
 pub(crate) struct Args {
-    /// The store's file
+    /// The store's file, or the URL of a PostgreSQL database: postgres://USER@HOST/DATABASE?schema=NAME
     #[arg(
         long,
         global = true,
         env = "MILLPOND_STORE",
         default_value = "./millpond.db",
-        value_name = "PATH",
+        value_name = "PATH|URL",
         hide_env_values = true
     )]
     pub(crate) store: PathBuf,
@@ -350,7 +350,8 @@ pub(crate) struct LockRun {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// Keep the folder, to look at the store afterwards
+    /// Keep the folder, to look at the store afterwards. In a database (`--store postgres://...`) it has a schema of its own, which
+    /// stays
     #[arg(long)]
     pub(crate) keep: bool,
     /// How long the processes work

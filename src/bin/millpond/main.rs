@@ -67,7 +67,7 @@ fn run(args: Args) -> Done<u8> {
     let mut show = Show::new(args.json);
     let store = Door { path: &args.store, read_only: args.read_only };
     let code = match args.command {
-        Command::Demo(demo) => demo::tour(&demo, &mut show),
+        Command::Demo(demo) => demo::tour(&demo, &args.store, &mut show),
         Command::DemoWorker(worker) => demo::work(&args.store, &worker),
         Command::Bench(bench) => bench::run(&bench, &mut show),
         Command::BenchWorker(worker) => bench::work(&args.store, &worker),
@@ -263,6 +263,6 @@ impl Door<'_> {
 }
 
 /// An address is not looked for among the files; the library says what it thinks of it.
-fn is_address(path: &Path) -> bool {
+pub(crate) fn is_address(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.contains("://"))
 }

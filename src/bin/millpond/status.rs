@@ -48,6 +48,7 @@ pub(crate) fn status(store: &Store, show: &mut Show) -> Done<u8> {
     let projections = projection::lines(store)?;
     let file = match store.location() {
         Location::File(path) => path.display().to_string(),
+        Location::Postgres(url) => url.to_string(),
         _ => "memory".to_owned(),
     };
     let mut troubles = writer_troubles(store);

@@ -1,4 +1,4 @@
-//! `demo`: a tour. A bank of three processes in one file; one of them is killed at its work; then it is looked
+//! `demo`: a tour. A bank of three processes in one file, or on one server; one of them is killed at its work; then it is looked
 //! whether everything that was promised is there.
 
 mod audit;
@@ -22,6 +22,7 @@ use self::report::Report;
 pub(crate) use self::worker::work;
 use crate::args::{Demo, DemoWorker};
 use crate::failure::{Done, Failure, code};
+use crate::is_address;
 use crate::show::Show;
 use crate::time::Stopwatch;
 
@@ -35,11 +36,17 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long the tour waits for somebody to hold the lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(crate) fn tour(demo: &Demo, show: &mut Show) -> Done<u8> {
-    let folder = Folder::make(demo.keep)?;
-    let path = folder.path.join("bank.db");
+pub(crate) fn tour(demo: &Demo, store: &Path, show: &mut Show) -> Done<u8> {
+    let ground = Ground::make(demo.keep, store)?;
+    let path = ground.store();
     let mut guide = Guide { show, watch: Stopwatch::start() };
-    guide.say(&format!("A bank in one file: {}", path.display()))?;
+    match &ground {
+        Ground::Folder(_) => guide.say(&format!("A bank in one file: {}", path.display()))?,
+        Ground::Schema(_, schema) => {
+            guide.say(&format!("A bank in a schema of its own on the server: {schema}"))?;
+            guide.say("(It stays there; who knows SQL can look at it, and remove it with DROP SCHEMA ... CASCADE.)")?;
+        }
+    }
     guide.say(&format!(
         "{PROCESSES} processes write to it. In each, {TELLERS} tellers pay in, pay out and transfer between"
     ))?;
@@ -53,7 +60,8 @@ pub(crate) fn tour(demo: &Demo, show: &mut Show) -> Done<u8> {
     guide.say("")?;
     let worked = let_them_work(&path, demo, &mut guide)?;
     let report = judge(&path, &worked)?;
-    report.print(guide.show, demo.keep.then_some(&path))?;
+    let stays = demo.keep && matches!(ground, Ground::Folder(_));
+    report.print(guide.show, stays.then_some(&path))?;
     Ok(if report.holds() { code::DONE } else { code::FAILED })
 }
 
@@ -193,6 +201,32 @@ impl Scene {
                 Ok(held) if wanted(&held) => return Ok(Some(held)),
                 _ => {}
             }
+        }
+    }
+}
+
+/// Where the tour takes place.
+enum Ground {
+    Folder(Folder),
+    /// A URL, and the schema in it.
+    Schema(PathBuf, String),
+}
+
+impl Ground {
+    fn make(keep: bool, store: &Path) -> Done<Ground> {
+        let Some(url) = store.to_str().filter(|_| is_address(store)) else {
+            return Folder::make(keep).map(Ground::Folder);
+        };
+        let schema = format!("demo_{}", std::process::id());
+        // The last one counts.
+        let sign = if url.contains('?') { '&' } else { '?' };
+        Ok(Ground::Schema(PathBuf::from(format!("{url}{sign}schema={schema}")), schema))
+    }
+
+    fn store(&self) -> PathBuf {
+        match self {
+            Ground::Folder(folder) => folder.path.join("bank.db"),
+            Ground::Schema(url, _) => url.clone(),
         }
     }
 }
