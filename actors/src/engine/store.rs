@@ -211,6 +211,29 @@ impl Store {
         self.living.forget();
     }
 
+    /// The same, but for what is the same for ever once it is there: which row has which name.
+    pub fn forget_news(&mut self) {
+        let names = (
+            self.stream_names.without_gaps(),
+            self.feed_names.without_gaps(),
+            self.lock_names.without_gaps(),
+            self.queue_names.without_gaps(),
+            self.dict_names.without_gaps(),
+            self.list_names.without_gaps(),
+            self.blob_names.without_gaps(),
+        );
+        self.forget();
+        (
+            self.stream_names,
+            self.feed_names,
+            self.lock_names,
+            self.queue_names,
+            self.dict_names,
+            self.list_names,
+            self.blob_names,
+        ) = names;
+    }
+
     /// Whether something was looked for, since this was asked last, that is not here.
     pub fn was_missing(&self) -> bool {
         self.missing.swap(false, Ordering::Relaxed)

@@ -154,6 +154,13 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         }
     }
 
+    /// Its rows, of which none is known to be missing or to be all there are.
+    pub(super) fn without_gaps(&mut self) -> Table<K, V> {
+        let mut gaps = self.gaps.clone();
+        gaps.iter_mut().for_each(Gaps::forget);
+        Table { rows: std::mem::take(&mut self.rows), gaps, ..Table::default() }
+    }
+
     /// All rows between two edges have been fetched.
     pub fn know(&mut self, from: Edge<K>, to: Edge<K>) {
         if let Some(gaps) = &mut self.gaps {

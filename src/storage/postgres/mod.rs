@@ -28,6 +28,9 @@ mod turn;
 mod view;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use millpond_actors::clock::Clock;

@@ -85,11 +85,6 @@ impl Presence {
         self.0.wire.run(claim).ok_or(Error::Closed)?
     }
 
-    /// Whether the connection stands. It is being made again if it does not.
-    pub(super) fn stands(&self) -> bool {
-        self.0.client().as_ref().is_some_and(|client| !client.is_closed())
-    }
-
     /// Its bell.
     pub(super) fn bell(&self) -> Box<dyn Bell> {
         Box::new(PostgresBell(Arc::clone(&self.0)))

@@ -24,6 +24,7 @@ use tokio_postgres::error::SqlState;
 use super::ground::Ground;
 use super::param::{Param, Reading, signed};
 use super::presence::Presence;
+use super::process::PROCESSES;
 use super::turn;
 use super::wire::{Connection, Step};
 use super::{error, tables};
@@ -125,19 +126,21 @@ impl PostgresSession {
         if self.line.is_closed() {
             self.line = self.connect()?;
         }
-        let steps = turn::steps(self.ground.place.oid, self.ground.begin, wait);
+        let steps = turn::steps(self.ground.place.oid, self.ground.begin, wait, self.process);
         let answers = self.line.all(&steps)?;
         self.begun = true;
-        let read =
-            answers.last().and_then(|rows| rows.first()).ok_or_else(|| error::odd("the store has no row"))?;
+        let [_, got, found, own] = answers.as_slice() else {
+            return Err(error::odd("there are fewer answers than questions"));
+        };
+        let read = found.first().ok_or_else(|| error::odd("the store has no row"))?;
         let found = turn::Found::read(read)?;
-        let got = answers.get(1).and_then(|rows| rows.first());
-        if !wait && !got.map_or(Ok(false), |row| Reading::of(row).next::<bool>())? {
+        if !wait && !got.first().map_or(Ok(false), |row| Reading::of(row).next::<bool>())? {
             self.end_transaction();
             return Ok(false);
         }
         if self.generation != Some(found.generation) {
-            self.store.forget();
+            self.store.forget_news();
+            (PROCESSES.question(self.process).absorb)(&mut self.store, own)?;
             self.generation = Some(found.generation);
         }
         self.ground.clock.heard(found.server_ms);
@@ -276,11 +279,11 @@ impl PostgresSession {
 
     fn starts_again(&mut self, generation: u64) -> Result<bool> {
         self.end_transaction();
-        let steps = turn::steps(self.ground.place.oid, self.ground.begin, true);
+        let steps = turn::steps(self.ground.place.oid, self.ground.begin, true, self.process);
         let answers = self.line.all(&steps)?;
         self.begun = true;
-        let row =
-            answers.last().and_then(|rows| rows.first()).ok_or_else(|| error::odd("the store has no row"))?;
+        let row = answers.get(2).and_then(|rows| rows.first());
+        let row = row.ok_or_else(|| error::odd("the store has no row"))?;
         Ok(turn::Found::read(row)?.generation == generation)
     }
 
@@ -321,6 +324,12 @@ impl PostgresSession {
             self.store.rollback();
         }
         self.end_transaction();
+    }
+
+    /// How often the server was waited for.
+    #[cfg(test)]
+    pub(super) fn trips(&self) -> u64 {
+        self.line.trips()
     }
 
     /// Waits between two attempts to reach the server.

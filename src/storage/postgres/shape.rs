@@ -48,6 +48,11 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Shape<K, V> {
         }
     }
 
+    /// Asks for one row.
+    pub(super) fn question(&'static self, key: K) -> Question {
+        self.ask_rows(vec![key])
+    }
+
     fn ask_rows(&'static self, keys: Vec<K>) -> Question {
         let mut columns: Vec<Param<'static>> = Vec::new();
         for key in &keys {

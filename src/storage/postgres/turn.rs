@@ -8,6 +8,7 @@ use millpond_actors::storage::{Identity, Turn};
 use tokio_postgres::Row;
 
 use super::param::{Param, Reading, signed};
+use super::process::PROCESSES;
 use super::wire::{Connection, Step};
 
 /// What whoever has the turn reads first.
@@ -25,14 +26,15 @@ pub(super) struct Found {
 const FOUND: &str = "SELECT s.generation, s.process, s.counters, (SELECT count(*) FROM @process),
     EXISTS (SELECT 1 FROM @listener WHERE watching), (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM @store s";
 
-/// Opens a transaction, takes the turn, and reads: each statement sees what was committed before it, so the last one sees what
-/// whoever had the turn before has written.
-pub(super) fn steps(oid: i32, begin: &str, wait: bool) -> Vec<Step<'static>> {
+/// Opens a transaction, takes the turn, and reads, also the row of a process: each statement sees what was committed before it, so the
+/// last ones see what whoever had the turn before has written.
+pub(super) fn steps(oid: i32, begin: &str, wait: bool, process: u64) -> Vec<Step<'static>> {
     let take = match wait {
         true => format!("SELECT pg_advisory_xact_lock({oid}, 0)"),
         false => format!("SELECT pg_try_advisory_xact_lock({oid}, 0)"),
     };
-    vec![Step::new(begin, Vec::new()), Step::new(take, Vec::new()), Step::new(FOUND, Vec::new())]
+    let (begin, take) = (Step::new(begin, Vec::new()), Step::new(take, Vec::new()));
+    vec![begin, take, Step::new(FOUND, Vec::new()), PROCESSES.question(process).step]
 }
 
 impl Found {

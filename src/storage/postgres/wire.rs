@@ -125,6 +125,7 @@ impl Connection {
     }
 
     /// How often the server was waited for.
+    #[cfg(test)]
     pub(super) fn trips(&self) -> u64 {
         self.trips.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -204,6 +205,7 @@ impl Connection {
         if unknown.is_empty() {
             return Ok(());
         }
+        self.trip();
         let prepared = unknown
             .iter()
             .map(|sql| async move { (*sql, self.client.prepare(&sql.replace('@', &self.schema)).await) });

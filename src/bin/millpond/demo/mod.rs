@@ -44,7 +44,9 @@ pub(crate) fn tour(demo: &Demo, store: &Path, show: &mut Show) -> Done<u8> {
         Ground::Folder(_) => guide.say(&format!("A bank in one file: {}", path.display()))?,
         Ground::Schema(_, schema) => {
             guide.say(&format!("A bank in a schema of its own on the server: {schema}"))?;
-            guide.say("(It stays there; who knows SQL can look at it, and remove it with DROP SCHEMA ... CASCADE.)")?;
+            guide.say(
+                "(It stays there; who knows SQL can look at it, and remove it with DROP SCHEMA ... CASCADE.)",
+            )?;
         }
     }
     guide.say(&format!(
