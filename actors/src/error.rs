@@ -390,6 +390,41 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A copy was refused before anything of it was looked at: onto itself, of a dump that holds a part of its store, while somebody
+    /// else copies to the same store.
+    #[error("{reason}; nothing was copied")]
+    CopyRefused {
+        /// Why.
+        reason: String,
+    },
+    /// What is to be copied to is not empty, and not the beginning of this copy either: it has something else, or what is copied has
+    /// changed since it was begun. Nothing was written.
+    #[error(
+        "what is there is not the beginning of this copy: {record} {reason}; nothing was written, copy to an empty place"
+    )]
+    NotTheCopy {
+        /// The first record that differs, in words.
+        record: String,
+        /// How.
+        reason: String,
+    },
+    /// A copy came to a record that the store does not take, because somebody else has written to it meanwhile, or a dump
+    /// contradicts itself. What was copied before is there.
+    #[error("the copy stopped at {record}: {reason}; what was copied before it is there")]
+    CopyStopped {
+        /// The record, in words, or its line.
+        record: String,
+        /// Why.
+        reason: String,
+    },
+    /// What was copied, read again, is not the same on both sides: somebody else has written to the copy.
+    #[error("the copy is not what was copied: {record} {reason}")]
+    CopyDiffers {
+        /// The first record that differs, in words.
+        record: String,
+        /// How.
+        reason: String,
+    },
     /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
     #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
     UsedOtherwise {

@@ -15,9 +15,7 @@ use crate::codec::to_json;
 pub(crate) fn write(view: &mut dyn View, now: Moment, to: &mut impl Write, dump: Dump) -> Result<Dumped> {
     let Dump { only, keys } = dump;
     let wanted = Wanted::parse(&only)?;
-    let Imprint { store, schema, position, token } = view.imprint()?;
-    let (kind, format, dumped_at) = (HEADER.to_owned(), FORMAT, now.wall_ms);
-    let header = Header { kind, format, schema, store, dumped_at, position, token, keys, only };
+    let header = header(view, now, keys, only)?;
     let mut out = Out { to: BufWriter::with_capacity(1 << 16, to), crc: 0, dumped: Dumped::default() };
     out.line(&to_json("the first line of a dump", &header)?)?;
     let mut source = Source { view, now, wanted: &wanted, keys };
@@ -31,6 +29,24 @@ pub(crate) fn write(view: &mut dyn View, now: Moment, to: &mut impl Write, dump:
     out.line(&to_json("the last line of a dump", &trailer)?)?;
     out.to.flush().map_err(|error| unwritten(&error))?;
     Ok(out.dumped)
+}
+
+/// The first line of a dump of the store that a view shows.
+pub(crate) fn header(view: &mut dyn View, now: Moment, keys: bool, only: Vec<String>) -> Result<Header> {
+    let Imprint { store, schema, position, token } = view.imprint()?;
+    let (kind, format, dumped_at) = (HEADER.to_owned(), FORMAT, now.wall_ms);
+    Ok(Header { kind, format, schema, store, dumped_at, position, token, keys, only })
+}
+
+/// Hands on all records of the store, in the order of a dump. One that is damaged, or a `sink` that fails, ends it.
+pub(crate) fn all_records(
+    view: &mut dyn View,
+    now: Moment,
+    keys: bool,
+    sink: &mut dyn FnMut(Record) -> Result<()>,
+) -> Result<()> {
+    let mut source = Source { view, now, wanted: &Wanted::default(), keys };
+    every(&mut source, &mut |record| sink(record?))
 }
 
 /// Hands on each record of the store, or what is wrong with it: what damage hides ends its section alone.

@@ -8,6 +8,7 @@ mod backup;
 mod bench;
 mod blob;
 mod care;
+mod copy;
 mod demo;
 mod dict;
 mod dump;
@@ -201,6 +202,7 @@ fn run(args: Args) -> Done<u8> {
             let dump = dump::open(load)?;
             store.write(|store| dump::load(store, dump, &mut show))
         }
+        Command::Copy(args) => copy::copy(&args, store.read_only, &mut show),
         Command::Check => store.look(|store| care::check(store, &mut show)),
         Command::Compact => store.read(|store| care::compact(store, &mut show)),
         Command::Projection(command) => store.read(|store| projection::run(store, &command, &mut show)),
