@@ -152,7 +152,7 @@ impl Copied {
 /// What is copied is that what it is copied to? Looked up in both, since neither knows of which database the other is.
 fn is_itself(original: &Original, there: Imprint, fence: &Fence) -> bool {
     // A backup has the id of its original, and none of its locks.
-    original.imprint().store == there.store && !there.store.is_nil() && original.has_held(fence)
+    original.imprint.store == there.store && !there.store.is_nil() && original.has_held(fence)
 }
 
 /// Holds what is in the store of a view against what is copied to it: what is missing is what is to be written.
@@ -166,12 +166,11 @@ pub(crate) fn compare(
     if is_itself(&original, there, &fence) {
         return Err(onto_itself());
     }
-    let tokens_are_above = there.token > original.imprint().token;
-    let (keys, original) = (original.keys(), original.shared());
+    let tokens_are_above = there.token > original.imprint.token;
     let now = seams.clock.now();
     let records = Records::read(&original, now, seams)?;
     let mut comparing = Comparing::new(records, Against::Beginning, (CopyStep::Compare, copying.clone()));
-    dump::all_records(view, now, keys, &mut |theirs| comparing.next(&theirs))?;
+    dump::all_records(view, now, &mut |theirs| comparing.next(&theirs))?;
     let (records, seen) = comparing.rest();
     Work::new(original, (records, seen.records), tokens_are_above, (fence, copying))
 }
@@ -180,13 +179,10 @@ pub(crate) fn compare(
 pub(crate) fn verify(view: &mut dyn View, work: Work, seams: &Seams) -> Result<Copied> {
     let Work { original, known, written, copying, .. } = work;
     let now = seams.clock.now();
-    let (keys, imprint) = {
-        let original = records::lock(&original);
-        (original.keys(), original.imprint())
-    };
+    let imprint = original.imprint;
     let records = Records::read(&original, now, seams)?;
     let mut comparing = Comparing::new(records, Against::Whole, (CopyStep::Verify, copying));
-    dump::all_records(view, now, keys, &mut |theirs| comparing.next(&theirs))?;
+    dump::all_records(view, now, &mut |theirs| comparing.next(&theirs))?;
     let (counts, checksum) = comparing.end()?;
     let there = view.imprint()?;
     if there.position != imprint.position {

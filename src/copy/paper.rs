@@ -13,16 +13,16 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::checksum;
 
 use super::compare::{Against, Comparing};
-use super::records::{Records, Shared};
+use super::records::Records;
 use super::{Copied, CopyStep, Copying, Original, TOLD_EVERY};
 use crate::codec::{from_line, to_json};
 use crate::dump::{HEADER, Header, Lines, TRAILER, Trailer, kind_of, label, read_header, shown};
 
 /// Copies to a dump, which is a new file, or the beginning of this copy, or the whole of it.
-pub(crate) fn to_dump(mut original: Original, to: &Path, copying: Copying, seams: &Seams) -> Result<Copied> {
+pub(crate) fn to_dump(original: Original, to: &Path, copying: Copying, seams: &Seams) -> Result<Copied> {
     let now = seams.clock.now();
-    let (header, position) = (original.header(now)?, original.imprint().position);
-    let mut paper = Paper { original: original.shared(), header, now, copying, seams };
+    let (header, position) = (original.header(now), original.imprint.position);
+    let mut paper = Paper { original, header, now, copying, seams };
     match File::open(to) {
         Ok(file) => {
             let (counts, checksum) = paper.verify(&file, Against::Beginning)?;
@@ -77,7 +77,7 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
 const START: &str = "{\"kind\":\"millpond\",";
 
 struct Paper<'a> {
-    original: Shared,
+    original: Original,
     header: Header,
     now: Moment,
     copying: Copying,

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use millpond_actors::clock::{Moment, Seams};
@@ -18,10 +18,14 @@ use millpond_actors::thread;
 use super::LOCK;
 use crate::dump::{self, Plan};
 
-/// What is copied.
+/// What is copied. Whoever reads it has what it is read from for himself as long as that takes; what is known of it is everybody's.
+#[derive(Clone)]
 pub(crate) struct Original {
-    from: From,
-    imprint: Imprint,
+    from: Arc<Mutex<From>>,
+    /// Where it stands.
+    pub(super) imprint: Imprint,
+    /// Whether it has lines.
+    pub(super) is_dump: bool,
     /// The tokens under which somebody copies to it.
     held: Vec<u64>,
 }
@@ -40,7 +44,8 @@ impl Original {
         let imprint = view.imprint()?;
         let line = view.lock(&Name::new(LOCK)?, now)?;
         let held = line.map(|line| line.holders.iter().map(|holder| holder.grant.token).collect());
-        Ok(Original { from: From::Store(view), imprint, held: held.unwrap_or_default() })
+        let from = Arc::new(Mutex::new(From::Store(view)));
+        Ok(Original { from, imprint, is_dump: false, held: held.unwrap_or_default() })
     }
 
     /// Of a dump, which has to be one of a whole store.
@@ -51,48 +56,28 @@ impl Original {
             return Err(Error::CopyRefused { reason });
         }
         let imprint = Imprint { store, schema, position, token };
-        Ok(Original { from: From::Dump(Box::new(plan)), imprint, held: Vec::new() })
+        let from = Arc::new(Mutex::new(From::Dump(Box::new(plan))));
+        Ok(Original { from, imprint, is_dump: true, held: Vec::new() })
     }
 
-    pub(super) fn imprint(&self) -> Imprint {
-        self.imprint
-    }
-
-    /// Whether the keys of subjects are in it. What is copied is compared without them otherwise.
-    pub(super) fn keys(&self) -> bool {
-        match &self.from {
-            From::Store(_) => true,
-            From::Dump(plan) => plan.header.keys,
-        }
-    }
-
-    pub(super) fn is_dump(&self) -> bool {
-        matches!(self.from, From::Dump(_))
+    /// The first line of a dump of all that is in it.
+    pub(super) fn header(&self, now: Moment) -> dump::Header {
+        dump::Header::of(self.imprint, now, true, Vec::new())
     }
 
     /// Whether somebody copied to it under that token.
     pub(super) fn has_held(&self, fence: &Fence) -> bool {
         self.held.contains(&fence.token)
     }
+}
 
-    pub(super) fn shared(self) -> Shared {
-        Arc::new(Mutex::new(self))
-    }
-
-    /// Its first line, if it were dumped now.
-    pub(super) fn header(&mut self, now: Moment) -> Result<dump::Header> {
-        match &mut self.from {
-            From::Store(view) => dump::header(&mut **view, now, true, Vec::new()),
-            From::Dump(plan) => Ok(plan.header.clone()),
-        }
-    }
-
+impl From {
     /// Hands on its records, each with the line of a dump in which it stands, or its number.
     fn each(&mut self, now: Moment, act: &mut dyn FnMut(u64, Record) -> Result<()>) -> Result<()> {
-        match &mut self.from {
+        match self {
             From::Store(view) => {
                 let mut number = 0;
-                dump::all_records(&mut **view, now, true, &mut |record| {
+                dump::all_records(&mut **view, now, &mut |record| {
                     number += 1;
                     act(number, record)
                 })
@@ -104,14 +89,6 @@ impl Original {
             }),
         }
     }
-}
-
-/// What is copied, with whoever reads it now.
-pub(super) type Shared = Arc<Mutex<Original>>;
-
-/// Nobody leaves it half changed.
-pub(super) fn lock(original: &Shared) -> MutexGuard<'_, Original> {
-    original.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A record that is copied.
@@ -149,14 +126,16 @@ pub(super) struct Under {
 
 impl Records {
     /// Begins to read all of it, from the beginning.
-    pub(super) fn read(original: &Shared, now: Moment, seams: &Seams) -> Result<Records> {
+    pub(super) fn read(original: &Original, now: Moment, seams: &Seams) -> Result<Records> {
         let (sender, news) = bounded(AHEAD);
-        let original = Arc::clone(original);
+        let from = Arc::clone(&original.from);
         let body = move || {
             thread::mark_as_ours();
             let mut pouring = Pouring { sender, items: Vec::new(), bytes: 0 };
             let read = || {
-                lock(&original).each(now, &mut |number, record| pouring.take(number, record))?;
+                // Nobody leaves it half changed. One who began before and was given up ends with the next that he sends.
+                let mut from = from.lock().unwrap_or_else(PoisonError::into_inner);
+                from.each(now, &mut |number, record| pouring.take(number, record))?;
                 pouring.send()
             };
             let last = match thread::contain(|| THREAD.into(), read).flatten() {

@@ -9,13 +9,13 @@ use millpond_actors::storage::batch::Check;
 use millpond_actors::storage::lock::Fence;
 use millpond_actors::storage::record::{Onto, Record};
 
-use super::records::{self, Item, Records, Shared, Under};
+use super::records::{Item, Original, Records, Under};
 use super::{CopyStep, Copying, LOCK, above, words};
 use crate::dump::{Loading, is_named, size};
 
 /// What is to be written.
 pub(crate) struct Work {
-    pub(super) original: Shared,
+    pub(super) original: Original,
     /// Those that are missing.
     records: Records,
     /// Records that were there.
@@ -30,7 +30,7 @@ pub(crate) struct Work {
 impl Work {
     /// Behind so many records that are there. Whether anything is to be written may stand beside them: tokens above the original's.
     pub(super) fn new(
-        original: Shared,
+        original: Original,
         (mut records, known): (Records, u64),
         tokens_are_above: bool,
         (fence, copying): (Fence, Copying),
@@ -46,10 +46,7 @@ impl Work {
 
     /// Writes the next records and commits them.
     pub(crate) fn go_on(mut self, session: &mut dyn Session, now: Moment) -> Result<Work> {
-        let (imprint, is_dump) = {
-            let original = records::lock(&self.original);
-            (original.imprint(), original.is_dump())
-        };
+        let (imprint, is_dump) = (self.original.imprint, self.original.is_dump);
         let mut loading = Loading::begin(session, now, (Onto::Nothing, above(imprint), imprint.position))?;
         // Somebody else may have it by now, if this process was stopped.
         if !loading.holds(Check { fence: self.fence.clone() })? {

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 
+use millpond_actors::clock::Moment;
 use millpond_actors::limits;
 use millpond_actors::storage::checksum;
+use millpond_actors::storage::record::Imprint;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -41,6 +43,15 @@ pub(crate) struct Header {
     /// What of the store it is, if not all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) only: Vec<String>,
+}
+
+impl Header {
+    /// Of a dump that is made now of a store which stands there.
+    pub(crate) fn of(imprint: Imprint, now: Moment, keys: bool, only: Vec<String>) -> Header {
+        let Imprint { store, schema, position, token } = imprint;
+        let (kind, format, dumped_at) = (HEADER.to_owned(), FORMAT, now.wall_ms);
+        Header { kind, format, schema, store, dumped_at, position, token, keys, only }
+    }
 }
 
 /// The last line.

@@ -41,7 +41,7 @@ pub(crate) use self::lines::{
 pub(crate) use self::load::{Loading, is_named, load, size};
 pub(crate) use self::plan::{Plan, plan};
 pub(crate) use self::wanted::Wanted;
-pub(crate) use self::write::{all_records, every_record, header, write};
+pub(crate) use self::write::{all_records, every_record, write};
 
 /// What of a store is dumped.
 ///

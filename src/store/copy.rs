@@ -118,8 +118,8 @@ impl Store {
     /// [`load`](Store::load) is; and for a whole dump only.
     ///
     /// First the dump is read to its end, as by `load`, to a file without a name beside the store: a line that is not what it should be
-    /// is an error that names it, and nothing is written. Values of dicts whose time is over are left out. If the keys of subjects are
-    /// not in the dump, those of this store are not looked at.
+    /// is an error that names it, and nothing is written. Values of dicts whose time is over are left out. A dump without the keys of
+    /// subjects is copied without them.
     ///
     /// # Errors
     /// [`Error::LoadRefused`](crate::Error::LoadRefused), with the line; [`Error::CopyRefused`](crate::Error::CopyRefused) if the dump

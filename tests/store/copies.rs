@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use futures_util::future::{Either, select};
 use millpond::{
-    CopyProgress, CopyStep, Copying, Error, Expected, Failure, Load, Project, Push, Recorded, Result, Rows,
-    Store, blocking,
+    CopyProgress, CopyStep, Copying, Error, Expected, Failure, Load, Project, Push, Put, Recorded, Result,
+    Rows, Store, blocking,
 };
 use tempfile::{TempDir, tempdir};
 use tokio::sync::Notify;
@@ -416,6 +416,42 @@ each_backend! {
     two_copies_do_not_meet
     a_store_is_not_copied_onto_itself
     a_copy_is_the_same_on_the_blocking_face
+}
+
+/// What is over is not copied, and is not missed, whenever its time has come.
+#[cfg(feature = "testing")]
+async fn what_is_over_meanwhile_is_not_missed(store: Store, clock: Arc<millpond::ManualClock>) -> Result<()> {
+    let sessions = store.dict::<u64>("sessions");
+    let ttl = std::time::Duration::from_secs(60);
+    sessions.set_with("ada", &1, Put::new().ttl(ttl)).await?;
+    sessions.set("bob", &2).await?;
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    store.copy_to_dump(&path, Copying::new()).await?;
+    let open = async || {
+        let builder = Store::builder().clock(Arc::<millpond::ManualClock>::clone(&clock));
+        builder.open(millpond::Location::Memory).await
+    };
+    let (other, third) = (open().await?, open().await?);
+    assert!(stopped(2, &store, &other).await?);
+    assert_eq!(other.dict::<u64>("sessions").get("ada").await?.as_deref(), Some(&1));
+    clock.advance(ttl * 2);
+    let copied = store.copy_to(&other, Copying::new()).await?;
+    assert_eq!((copied.known, copied.written, copied.records()), (1, 1, 2));
+    let copied = third.copy_from_dump(std::fs::File::open(&path).unwrap(), Copying::new()).await?;
+    assert_eq!((copied.written, copied.records()), (2, 2));
+    assert_eq!(third.dict::<u64>("sessions").get("ada").await?.as_deref(), None);
+    third.close().await?;
+    other.close().await
+}
+
+#[cfg(feature = "testing")]
+mod by_hand {
+    each_backend! {
+        on a clock:
+        what_is_over_meanwhile_is_not_missed
+    }
+    use super::what_is_over_meanwhile_is_not_missed;
 }
 
 #[test]
