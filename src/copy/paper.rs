@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use millpond_actors::clock::{Moment, Seams};
@@ -27,6 +27,11 @@ pub(crate) fn to_dump(original: Original, to: &Path, copying: Copying, seams: &S
         Ok(file) => {
             let (counts, checksum) = paper.verify(&file, Against::Beginning)?;
             let known = counts.values().sum();
+            // Whoever was killed while he gave it its name has left the other one.
+            let id = |found: io::Result<fs::Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
+            if id(fs::metadata(part_of(to))).is_some_and(|part| Some(part) == id(file.metadata())) {
+                fs::remove_file(part_of(to)).map_err(|error| failed("written", &part_of(to), &error))?;
+            }
             return Ok(Copied { counts, written: 0, known, checksum, position });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -131,8 +136,8 @@ impl Paper<'_> {
         Ok((known, written))
     }
 
-    /// How far a copy to it had come, if what is there is the beginning of what would be written now. If not it is begun anew: half a
-    /// dump is nobody's but whoever copies to it.
+    /// How far what is there is the beginning of what would be written now; `None` if not even its first line is. Half a dump is nobody's
+    /// but whoever copies to it, so the rest of it goes.
     fn begun(&mut self, file: &mut File, part: &Path) -> Result<Option<Begun>> {
         let unread = |error: &io::Error| failed("read", part, error);
         let mut start = Vec::new();
@@ -154,18 +159,14 @@ impl Paper<'_> {
             _ => return Ok(None),
         };
         let mut comparing = self.comparing(Against::Beginning, CopyStep::Compare)?;
-        // A line that was cut, or the last one, is written again.
+        // From a line on that was cut, or is another one by now, or is the last one, it is written again.
         while let Ok(Some(line)) = lines.next() {
             let length = line.len() as u64 + 1;
-            if comparing.is_next(line)? {
-                bytes += length;
-            } else if kind_of(line).is_ok_and(|kind| kind == TRAILER) {
+            if !comparing.is_next(line)? {
                 break;
-            } else {
-                return Ok(None);
             }
+            bytes += length;
         }
-        // Of the lines before the one that stays no more.
         let crc = crc_of(file, bytes).map_err(|error| unread(&error))?;
         Ok(Some(Begun { comparing, bytes, crc }))
     }

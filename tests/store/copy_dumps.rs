@@ -32,8 +32,11 @@ async fn a_copy_goes_to_a_dump_and_back(store: Store) -> Result<()> {
     // It is a dump like any other, and nobody else may read it.
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+    // Whoever was killed while he gave it its name has left it two.
+    fs::hard_link(&path, part(&path)).unwrap();
     let again = store.copy_to_dump(&path, Copying::new()).await?;
     assert_eq!((again.written, again.known, again.checksum), (0, copied.written, copied.checksum));
+    assert!(!part(&path).exists());
 
     let other = Store::open(other).await?;
     let back = copy_from(&written, &other).await?;
@@ -75,9 +78,14 @@ async fn a_dump_is_gone_on_with_wherever_it_was_cut(store: Store) -> Result<()> 
     store.events().append("order-1", Expected::Any, [event(8)]).await?;
     let copied = store.copy_to_dump(&path, Copying::new()).await?;
     assert_eq!((copied.known, copied.written), (0, all + 1));
+    // From the first record on that is another one.
+    let whole = fs::read_to_string(&path).unwrap();
     fs::remove_file(&path).unwrap();
     fs::write(part(&path), whole.replacen("desk 1", "desk 7", 1)).unwrap();
-    assert_eq!(store.copy_to_dump(&path, Copying::new()).await?.known, 0);
+    let copied = store.copy_to_dump(&path, Copying::new()).await?;
+    let same = records(&whole).iter().position(|line| line.contains("desk 1")).unwrap();
+    assert_eq!((copied.known, copied.written), (same as u64, all + 1 - same as u64));
+    assert_eq!(records(&fs::read_to_string(&path).unwrap()), records(&whole));
     Ok(())
 }
 

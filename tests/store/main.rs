@@ -33,6 +33,7 @@ mod containers;
 mod contract;
 mod copies;
 mod copy_dumps;
+mod copy_others;
 mod dict_caches;
 mod dicts;
 mod drawer_engine;

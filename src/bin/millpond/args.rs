@@ -96,7 +96,8 @@ pub(crate) enum Command {
     ///
     /// FROM and TO say which stores: --store is not looked at, and --read-only is said of FROM. A dump is what ends in .jsonl, or - for
     /// standard input and output; everything else is a store. TO has to be empty, or the beginning of this copy. A dump has the keys of
-    /// subjects in it, and is as secret as the store; until it is whole its name ends in .part.
+    /// subjects in it, and is as secret as the store; until it is whole its name ends in .part. To standard output it is written anew each
+    /// time, and nothing else is said.
     Copy(CopyArgs),
     /// Look all of the store over and say what is wrong; exit code 1 if anything is
     Check,

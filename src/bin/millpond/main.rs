@@ -250,7 +250,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.path.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `list push`, `blob put`, `queue push`, `queue every`, `load` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `list push`, `blob put`, `queue push`, `queue every`, `load`, `copy` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)
