@@ -349,6 +349,7 @@ mod change;
 mod channel;
 mod channels;
 mod check;
+mod copy;
 mod dict;
 mod dump;
 mod durable;
@@ -416,6 +417,7 @@ pub use crate::check::{Finding, Report};
 pub use crate::codec::Json;
 #[cfg(feature = "testing")]
 pub use crate::codec::decode;
+pub use crate::copy::{Copied, CopyProgress, CopyStep, Copying};
 pub use crate::dict::{
     CacheFigures, Dict, DictChange, DictChanges, DictIndex, Entries, Entry, Explained, Put,
 };

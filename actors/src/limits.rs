@@ -351,6 +351,13 @@ pub const LOADED_AT_ONCE: usize = 1_000;
 /// See [`LOADED_AT_ONCE`].
 pub const LOADED_BYTES: usize = PAGE_BYTES;
 
+/// Records that a copy commits together, and bytes of what is in them, more or less: so much is written anew if it is killed, and for
+/// so long others wait.
+pub const COPIED_AT_ONCE: usize = 10_000;
+
+/// See [`COPIED_AT_ONCE`].
+pub const COPIED_BYTES: usize = 16 << 20;
+
 /// Findings that a store's check tells of. What is wrong in more places than that has one cause, and nobody reads them all.
 pub const FINDINGS: usize = 1_000;
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::aggregate::Aggregate;
 use crate::check::Report;
+use crate::copy::{Copied, Copying};
 use crate::dict::SealKey;
 use crate::dump::{Dump, Dumped, Load, Loaded};
 use crate::inspect::Health;
@@ -99,6 +100,30 @@ impl Store {
     /// As there, and [`Error::WouldDeadlock`].
     pub fn load<R: Read + Send + 'static>(&self, from: R, load: Load) -> Result<Loaded> {
         self.store.load_blocking(from, load)
+    }
+
+    /// See [`crate::Store::copy_to`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn copy_to(&self, to: &Store, copying: Copying) -> Result<Copied> {
+        self.store.copy_to_blocking(&to.store, copying)
+    }
+
+    /// See [`crate::Store::copy_to_dump`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn copy_to_dump(&self, to: impl AsRef<Path>, copying: Copying) -> Result<Copied> {
+        self.store.copy_to_dump_blocking(to.as_ref(), copying)
+    }
+
+    /// See [`crate::Store::copy_from_dump`].
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`].
+    pub fn copy_from_dump<R: Read + Send + 'static>(&self, from: R, copying: Copying) -> Result<Copied> {
+        self.store.copy_from_dump_blocking(from, copying)
     }
 
     /// See [`crate::Store::check`].

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 
+use millpond_actors::clock::Moment;
 use millpond_actors::limits;
 use millpond_actors::storage::checksum;
+use millpond_actors::storage::record::Imprint;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -16,42 +18,51 @@ use crate::codec::from_line;
 pub(super) const FORMAT: u32 = 1;
 
 /// The kind of the first line.
-pub(super) const HEADER: &str = "millpond";
+pub(crate) const HEADER: &str = "millpond";
 
 /// The kind of the last line.
-pub(super) const TRAILER: &str = "end";
+pub(crate) const TRAILER: &str = "end";
 
 /// The first line.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Header {
-    pub(super) kind: String,
+    pub(crate) kind: String,
     pub(super) format: u32,
     /// The schema of the store it is of; 0 of one in memory.
-    pub(super) schema: u32,
+    pub(crate) schema: u32,
     /// The id of that; nil of one in memory.
-    pub(super) store: Uuid,
+    pub(crate) store: Uuid,
     /// When it was made, in milliseconds since 1970.
     pub(super) dumped_at: i64,
     /// The position of the last event then.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// The last token given then.
-    pub(super) token: u64,
+    pub(crate) token: u64,
     /// Whether the keys of subjects are in it.
-    pub(super) keys: bool,
+    pub(crate) keys: bool,
     /// What of the store it is, if not all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) only: Vec<String>,
+    pub(crate) only: Vec<String>,
+}
+
+impl Header {
+    /// Of a dump that is made now of a store which stands there.
+    pub(crate) fn of(imprint: Imprint, now: Moment, keys: bool, only: Vec<String>) -> Header {
+        let Imprint { store, schema, position, token } = imprint;
+        let (kind, format, dumped_at) = (HEADER.to_owned(), FORMAT, now.wall_ms);
+        Header { kind, format, schema, store, dumped_at, position, token, keys, only }
+    }
 }
 
 /// The last line.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Trailer {
-    pub(super) kind: String,
+pub(crate) struct Trailer {
+    pub(crate) kind: String,
     /// How many lines of each kind come before it.
-    pub(super) counts: BTreeMap<String, u64>,
+    pub(crate) counts: BTreeMap<String, u64>,
     /// CRC32C over all lines before it, with their ends, in hexadecimal digits.
-    pub(super) crc: String,
+    pub(crate) crc: String,
 }
 
 /// The kind of a line, whatever else is in it.
@@ -62,12 +73,12 @@ struct Kind<'a> {
 }
 
 /// The kind of a line.
-pub(super) fn kind_of(line: &str) -> Result<Cow<'_, str>, String> {
+pub(crate) fn kind_of(line: &str) -> Result<Cow<'_, str>, String> {
     from_line::<Kind<'_>>(line).map(|line| line.kind)
 }
 
 /// What the first line says, if this program can read what comes behind it.
-pub(super) fn header(line: &str) -> Result<Header, String> {
+pub(crate) fn header(line: &str) -> Result<Header, String> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
@@ -91,21 +102,21 @@ pub(super) fn header(line: &str) -> Result<Header, String> {
 }
 
 /// Reads line by line, each bounded, and adds up the checksum of all that came before.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: BufReader<R>,
     line: Vec<u8>,
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Of the lines before the one that was read last.
-    pub(super) crc: u32,
+    pub(crate) crc: u32,
 }
 
 impl<R: Read> Lines<R> {
-    pub(super) fn new(input: R) -> Lines<R> {
+    pub(crate) fn new(input: R) -> Lines<R> {
         Lines { input: BufReader::with_capacity(1 << 16, input), line: Vec::new(), number: 0, crc: 0 }
     }
 
     /// The next line, without its end; `None` behind the last one.
-    pub(super) fn next(&mut self) -> Result<Option<&str>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<&str>, String> {
         self.crc = checksum::append(self.crc, &self.line);
         self.line.clear();
         self.number += 1;
@@ -127,7 +138,7 @@ impl<R: Read> Lines<R> {
 }
 
 /// A checksum as it is written.
-pub(super) fn shown(crc: u32) -> String {
+pub(crate) fn shown(crc: u32) -> String {
     format!("{crc:08x}")
 }
 

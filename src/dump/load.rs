@@ -5,6 +5,7 @@ use std::mem;
 use millpond_actors::clock::Moment;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
+use millpond_actors::storage::batch::Check;
 use millpond_actors::storage::blob::Blob;
 use millpond_actors::storage::change::{self, Changed};
 use millpond_actors::storage::dict::Entry;
@@ -20,26 +21,9 @@ use super::{Loaded, label, section_of};
 
 /// Puts all that is wanted into the store of a session that has the turn, and commits it.
 pub(crate) fn load(session: &mut dyn Session, now: Moment, mut plan: Plan) -> Result<Loaded> {
-    session.begin(now)?;
-    let watched = session.is_watched()?;
     let above = plan.header.token + limits::TOKENS_AHEAD;
-    let onto = plan.load.onto;
-    let mut loading = Loading {
-        session,
-        onto,
-        above,
-        head: plan.header.position,
-        watched,
-        base: Base::NONE,
-        moved: false,
-        streams: plan.streams.iter().cloned().rev().collect(),
-        records: Vec::new(),
-        lines: Vec::new(),
-        bytes: 0,
-        loaded: Loaded::default(),
-    };
-    // Also if nothing comes: tokens go on above.
-    loading.apply()?;
+    let mut loading = Loading::begin(session, now, (plan.load.onto, above, plan.header.position))?;
+    loading.streams = plan.streams.iter().cloned().rev().collect();
     let wanted = plan.wanted.clone();
     plan.each(&mut |line, record| {
         let (kind, name) = label(&record);
@@ -50,9 +34,7 @@ pub(crate) fn load(session: &mut dyn Session, now: Moment, mut plan: Plan) -> Re
         Ok(())
     })?;
     loading.compare_streams()?;
-    loading.put()?;
-    let loaded = loading.loaded;
-    commit(session, now).map(|()| loaded)
+    loading.commit(now)
 }
 
 /// The group of a load, the only one of its session.
@@ -76,7 +58,8 @@ fn commit(session: &mut dyn Session, now: Moment) -> Result<()> {
     }
 }
 
-struct Loading<'a> {
+/// Records on their way into a store, in one transaction, in the order of a dump.
+pub(crate) struct Loading<'a> {
     session: &'a mut dyn Session,
     onto: Onto,
     above: u64,
@@ -95,8 +78,71 @@ struct Loading<'a> {
     loaded: Loaded,
 }
 
-impl Loading<'_> {
-    fn take(&mut self, line: u64, record: Record) -> Result<()> {
+impl<'a> Loading<'a> {
+    /// Opens the transaction. What becomes of names that are there; the tokens that are never given from now on; the position of the
+    /// last event of the store that the records are of.
+    pub(crate) fn begin(
+        session: &'a mut dyn Session,
+        now: Moment,
+        (onto, above, head): (Onto, u64, u64),
+    ) -> Result<Loading<'a>> {
+        session.begin(now)?;
+        let watched = session.is_watched()?;
+        let mut loading = Loading {
+            session,
+            onto,
+            above,
+            head,
+            watched,
+            base: Base::NONE,
+            moved: false,
+            streams: Vec::new(),
+            records: Vec::new(),
+            lines: Vec::new(),
+            bytes: 0,
+            loaded: Loaded::default(),
+        };
+        // Also if nothing comes: tokens go on above.
+        loading.apply()?;
+        Ok(loading)
+    }
+
+    /// Goes on with what is in something that is there, under `head`, which adds nothing to its numbers: by so much they are moved.
+    /// What comes behind it is not, because it has been moved already, or does not have to be.
+    pub(crate) fn go_on(&mut self, head: Record) -> Result<i64> {
+        self.put()?;
+        let onto = mem::replace(&mut self.onto, Onto::Append);
+        self.push(0, head);
+        let done = self.put();
+        self.onto = onto;
+        done.map(|()| mem::replace(&mut self.base, Base::NONE).shift)
+    }
+
+    /// Whether the transaction fulfils a condition.
+    pub(crate) fn holds(&mut self, condition: Check) -> Result<bool> {
+        let outcome = self.session.apply(&condition.into_operation())?;
+        Ok(Check::from_outcome(outcome).unwrap_or(false))
+    }
+
+    /// Whether an event has come to another position than it had.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// What has become of records so far.
+    pub(crate) fn loaded(&self) -> Loaded {
+        self.loaded
+    }
+
+    /// Puts what is at hand, and commits all of it.
+    pub(crate) fn commit(mut self, now: Moment) -> Result<Loaded> {
+        self.put()?;
+        let loaded = self.loaded;
+        commit(self.session, now).map(|()| loaded)
+    }
+
+    /// Takes a record, which is put with others; `line` is what it is called by if it is refused.
+    pub(crate) fn take(&mut self, line: u64, record: Record) -> Result<()> {
         let is_projection = matches!(record, Record::Projection { .. });
         if is_projection && !matches!(self.records.last(), None | Some(Record::Projection { .. })) {
             self.put()?;
@@ -145,7 +191,8 @@ impl Loading<'_> {
         Ok(())
     }
 
-    fn put(&mut self) -> Result<()> {
+    /// Puts what is at hand.
+    pub(crate) fn put(&mut self) -> Result<()> {
         if self.records.is_empty() { Ok(()) } else { self.apply() }
     }
 
@@ -223,7 +270,7 @@ impl Loading<'_> {
 }
 
 /// Whether what comes behind it is in it.
-fn is_named(record: &Record) -> bool {
+pub(crate) fn is_named(record: &Record) -> bool {
     matches!(
         record,
         Record::Feed { .. }
@@ -235,7 +282,7 @@ fn is_named(record: &Record) -> bool {
 }
 
 /// Bytes that can be many.
-fn size(record: &Record) -> usize {
+pub(crate) fn size(record: &Record) -> usize {
     match record {
         Record::Event(event) => event.data.bytes().len() + event.metadata.as_ref().map_or(0, String::len),
         Record::Message { message, .. } => message.data.bytes().len(),

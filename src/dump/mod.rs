@@ -35,10 +35,13 @@ use millpond_actors::storage::View;
 use millpond_actors::storage::feed::Kind;
 use millpond_actors::storage::record::{Onto, Record};
 
-pub(crate) use self::load::load;
+pub(crate) use self::lines::{
+    HEADER, Header, Lines, TRAILER, Trailer, header as read_header, kind_of, shown,
+};
+pub(crate) use self::load::{Loading, is_named, load, size};
 pub(crate) use self::plan::{Plan, plan};
 pub(crate) use self::wanted::Wanted;
-pub(crate) use self::write::{every_record, write};
+pub(crate) use self::write::{all_records, every_record, write};
 
 /// What of a store is dumped.
 ///
@@ -204,7 +207,7 @@ static SECTIONS: [&dyn Section; 9] = [
 ];
 
 /// The line of a record, without its end.
-fn line(record: &Record) -> Result<String> {
+pub(crate) fn line(record: &Record) -> Result<String> {
     match record {
         Record::Subject { .. } => subjects::line(record),
         Record::Event(_) | Record::Stream { .. } => streams::line(record),
@@ -218,7 +221,7 @@ fn line(record: &Record) -> Result<String> {
 }
 
 /// The kind of a record's line, and the name by which it is wanted or not.
-fn label(record: &Record) -> (&'static str, &str) {
+pub(crate) fn label(record: &Record) -> (&'static str, &str) {
     let feed = |kind: &Kind, own: [&'static str; 2]| match kind {
         Kind::Log => own[0],
         Kind::Channel => own[1],
@@ -249,7 +252,7 @@ fn label(record: &Record) -> (&'static str, &str) {
 }
 
 /// The word of a section in the kind of a line.
-fn section_of(kind: &str) -> &str {
+pub(crate) fn section_of(kind: &str) -> &str {
     kind.split_once('.').map_or(kind, |(section, _)| section)
 }
 

@@ -18,7 +18,7 @@ use crate::codec::from_line;
 /// A dump that is whole and in order, in a file of its own.
 pub(crate) struct Plan {
     file: File,
-    pub(super) header: Header,
+    pub(crate) header: Header,
     pub(super) load: Load,
     pub(super) wanted: Wanted,
     /// The streams that are wanted, with their versions.
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Its records once more, in order, each with its line.
-    pub(super) fn each(&mut self, act: &mut dyn FnMut(u64, Record) -> Result<()>) -> Result<()> {
+    pub(crate) fn each(&mut self, act: &mut dyn FnMut(u64, Record) -> Result<()>) -> Result<()> {
         self.file.rewind().map_err(|error| unread(&error))?;
         let mut lines = Lines::new(&self.file);
         loop {

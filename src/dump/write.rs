@@ -4,10 +4,10 @@ use std::io::{BufWriter, Write};
 
 use millpond_actors::clock::Moment;
 use millpond_actors::error::{Error, Result};
-use millpond_actors::storage::record::{Imprint, Record};
+use millpond_actors::storage::record::Record;
 use millpond_actors::storage::{View, checksum};
 
-use super::lines::{FORMAT, HEADER, Header, TRAILER, Trailer, shown};
+use super::lines::{Header, TRAILER, Trailer, shown};
 use super::{Dump, Dumped, SECTIONS, Sink, Source, Wanted, label, line};
 use crate::codec::to_json;
 
@@ -15,9 +15,7 @@ use crate::codec::to_json;
 pub(crate) fn write(view: &mut dyn View, now: Moment, to: &mut impl Write, dump: Dump) -> Result<Dumped> {
     let Dump { only, keys } = dump;
     let wanted = Wanted::parse(&only)?;
-    let Imprint { store, schema, position, token } = view.imprint()?;
-    let (kind, format, dumped_at) = (HEADER.to_owned(), FORMAT, now.wall_ms);
-    let header = Header { kind, format, schema, store, dumped_at, position, token, keys, only };
+    let header = Header::of(view.imprint()?, now, keys, only);
     let mut out = Out { to: BufWriter::with_capacity(1 << 16, to), crc: 0, dumped: Dumped::default() };
     out.line(&to_json("the first line of a dump", &header)?)?;
     let mut source = Source { view, now, wanted: &wanted, keys };
@@ -31,6 +29,16 @@ pub(crate) fn write(view: &mut dyn View, now: Moment, to: &mut impl Write, dump:
     out.line(&to_json("the last line of a dump", &trailer)?)?;
     out.to.flush().map_err(|error| unwritten(&error))?;
     Ok(out.dumped)
+}
+
+/// Hands on all records of the store, with the keys of subjects, in the order of a dump. One that is damaged, or a `sink` that fails, ends it.
+pub(crate) fn all_records(
+    view: &mut dyn View,
+    now: Moment,
+    sink: &mut dyn FnMut(Record) -> Result<()>,
+) -> Result<()> {
+    let mut source = Source { view, now, wanted: &Wanted::default(), keys: true };
+    every(&mut source, &mut |record| sink(record?))
 }
 
 /// Hands on each record of the store, or what is wrong with it: what damage hides ends its section alone.

@@ -135,7 +135,7 @@ impl Store {
         self.runtime.write_aside_blocking(LOAD, loading(plan))
     }
 
-    fn planning<R: Read + Send + 'static>(
+    pub(super) fn planning<R: Read + Send + 'static>(
         &self,
         from: R,
         load: Load,

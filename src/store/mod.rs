@@ -4,6 +4,7 @@ mod backup;
 mod builder;
 mod check;
 mod compact;
+mod copy;
 mod dump;
 
 use std::os::fd::OwnedFd;

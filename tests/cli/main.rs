@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is wrong here is a failed test")]
 
 mod blob;
+mod copy;
 mod dict;
 mod dump;
 mod events;

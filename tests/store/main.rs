@@ -31,6 +31,9 @@ mod commands;
 mod containers;
 #[cfg(feature = "testing")]
 mod contract;
+mod copies;
+mod copy_dumps;
+mod copy_others;
 mod dict_caches;
 mod dicts;
 mod drawer_engine;

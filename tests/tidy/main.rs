@@ -55,7 +55,7 @@ const SRC: [&[&str]; 12] = [
     &["codec", "digest", "paging", "batch", "watching", "origin", "patience", "stopper"],
     &["filter"],
     &["reading", "change", "lock", "job", "sealed", "dump"],
-    &["feed", "sharing", "check"],
+    &["feed", "sharing", "check", "copy"],
     &["inspect"],
     &[
         "lock_set",

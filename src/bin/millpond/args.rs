@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::bench::BenchArgs;
 use crate::blob::args::BlobCommand;
+use crate::copy::CopyArgs;
 use crate::dict::args::DictCommand;
 use crate::dump::{DumpArgs, LoadArgs};
 use crate::feed::args::{ChannelCommand, LogCommand};
@@ -91,6 +92,13 @@ pub(crate) enum Command {
     Dump(DumpArgs),
     /// Put back what was dumped, all of it or nothing
     Load(LoadArgs),
+    /// Copy all of a store into another one, or into a dump, or a dump into a store, and verify it; begun anew, it goes on
+    ///
+    /// FROM and TO say which stores: --store is not looked at, and --read-only is said of FROM. A dump is what ends in .jsonl, or - for
+    /// standard input and output; everything else is a store. TO has to be empty, or the beginning of this copy. A dump has the keys of
+    /// subjects in it, and is as secret as the store; until it is whole its name ends in .part. To standard output it is written anew each
+    /// time, and nothing else is said.
+    Copy(CopyArgs),
     /// Look all of the store over and say what is wrong; exit code 1 if anything is
     Check,
     /// Give the room that is free in the file back; others wait meanwhile
@@ -131,6 +139,7 @@ impl Command {
             Command::Backup { .. } => "backup",
             Command::Dump(_) => "dump",
             Command::Load(_) => "load",
+            Command::Copy(_) => "copy",
             Command::Check => "check",
             Command::Compact => "compact",
             Command::Bench(_) => "bench",

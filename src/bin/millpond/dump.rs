@@ -51,13 +51,7 @@ pub(crate) fn dump(store: &Store, args: DumpArgs, show: &mut Show) -> Done<u8> {
     let plan = only.into_iter().fold(Dump::new(), Dump::only);
     let plan = if with_keys { plan.with_keys() } else { plan };
     if to == Path::new("-") {
-        let unread = Arc::new(AtomicBool::new(false));
-        return match store.dump(Output(Arc::clone(&unread)), plan) {
-            Ok(_) => Ok(code::DONE),
-            // Whoever reads it has seen enough.
-            Err(_) if unread.load(Ordering::Relaxed) => Err(Failure::Unread),
-            Err(error) => Err(error.into()),
-        };
+        return print(store, plan);
     }
     let watch = Stopwatch::start();
     let dumped = to_file(store, &to, plan)?;
@@ -72,6 +66,21 @@ pub(crate) fn dump(store: &Store, args: DumpArgs, show: &mut Show) -> Done<u8> {
         show.line(&format!("\"{}\" holds {records} in {size}, made in {seconds:.2} s", to.display()))?;
     }
     Ok(code::DONE)
+}
+
+/// All of the store, with the keys of subjects.
+pub(crate) fn to_output(store: &Store) -> Done<u8> {
+    print(store, Dump::new().with_keys())
+}
+
+fn print(store: &Store, plan: Dump) -> Done<u8> {
+    let unread = Arc::new(AtomicBool::new(false));
+    match store.dump(Output(Arc::clone(&unread)), plan) {
+        Ok(_) => Ok(code::DONE),
+        // Whoever reads it has seen enough.
+        Err(_) if unread.load(Ordering::Relaxed) => Err(Failure::Unread),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Half a dump is not left behind.
@@ -125,18 +134,24 @@ pub(crate) fn open(args: LoadArgs) -> Done<Opened> {
         (false, true) => plan.append(),
         (false, false) => plan,
     };
+    let (input, progress) = input(&from)?;
+    Ok(Opened { input, progress, plan })
+}
+
+/// A dump to be read, with its progress.
+pub(crate) fn input(from: &Path) -> Done<(Box<dyn Read + Send>, ProgressBar)> {
     if from == Path::new("-") {
         let progress = progress::of_bytes(None);
-        return Ok(Opened { input: Box::new(progress.wrap_read(io::stdin())), progress, plan });
+        return Ok((Box::new(progress.wrap_read(io::stdin())), progress));
     }
     let refuse = |why: String| Failure::Failed(format!("cannot read \"{}\": {why}", from.display()));
-    let file = File::open(&from).map_err(|error| refuse(error.to_string()))?;
+    let file = File::open(from).map_err(|error| refuse(error.to_string()))?;
     let found = file.metadata().map_err(|error| refuse(error.to_string()))?;
     if found.is_dir() {
         return Err(refuse("it is a directory".into()));
     }
     let progress = progress::of_bytes(found.is_file().then_some(found.len()));
-    Ok(Opened { input: Box::new(progress.wrap_read(file)), progress, plan })
+    Ok((Box::new(progress.wrap_read(file)), progress))
 }
 
 pub(crate) fn load(store: &Store, opened: Opened, show: &mut Show) -> Done<u8> {

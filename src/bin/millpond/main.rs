@@ -8,6 +8,7 @@ mod backup;
 mod bench;
 mod blob;
 mod care;
+mod copy;
 mod demo;
 mod dict;
 mod dump;
@@ -201,6 +202,7 @@ fn run(args: Args) -> Done<u8> {
             let dump = dump::open(load)?;
             store.write(|store| dump::load(store, dump, &mut show))
         }
+        Command::Copy(args) => copy::copy(&args, store.read_only, &mut show),
         Command::Check => store.look(|store| care::check(store, &mut show)),
         Command::Compact => store.read(|store| care::compact(store, &mut show)),
         Command::Projection(command) => store.read(|store| projection::run(store, &command, &mut show)),
@@ -248,7 +250,7 @@ impl Door<'_> {
         };
         if missing {
             let path = self.path.display();
-            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `list push`, `blob put`, `queue push`, `queue every`, `load` and `lock run` make one";
+            let makes = "`events append`, `events import`, `log append`, `channel publish`, `dict set`, `dict index`, `list push`, `blob put`, `queue push`, `queue every`, `load`, `copy` and `lock run` make one";
             return Err(Failure::Failed(format!("there is no store at \"{path}\" ({makes})")));
         }
         self.write(command)

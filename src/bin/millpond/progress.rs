@@ -18,6 +18,11 @@ pub(crate) fn of(total: u64) -> ProgressBar {
     bar(ProgressBar::new(total), "{wide_bar} {percent} %, {eta} left")
 }
 
+/// Of records, of which nobody knows how many come; what is done with them is its message.
+pub(crate) fn of_records() -> ProgressBar {
+    bar(ProgressBar::no_length(), "{spinner} {human_pos} records {msg}, {elapsed}")
+}
+
 fn bar(bar: ProgressBar, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,9 +1,13 @@
 //! The one error of Millpond, and what it says about a write: not applied, or unknown.
 
+mod occupant;
+
 use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
+
+pub use self::occupant::{Occupant, ProcessName};
 
 /// `Result` with Millpond's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -54,79 +58,6 @@ impl fmt::Display for Expected {
             Expected::NoStream | Expected::Version(0) => f.write_str("no events"),
             Expected::Exists => f.write_str("at least one event"),
             Expected::Version(version) => write!(f, "version {version}"),
-        }
-    }
-}
-
-/// A process that shares the store, as it named itself when it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessName {
-    /// Its id in the store: unique for ever.
-    pub id: u64,
-    /// Its process id, in its own pid namespace.
-    pub pid: u32,
-    /// The machine's name, or the container's.
-    pub host: String,
-    /// The program's name.
-    pub program: String,
-}
-
-impl fmt::Display for ProcessName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ProcessName { id, pid, host, program } = self;
-        write!(f, "{program} (pid {pid} on {host}, process {id})")
-    }
-}
-
-/// Who keeps a store from being written to, as far as it is known: for [`Error::Busy`].
-///
-/// # Examples
-/// ```
-/// use millpond_actors::error::{Error, Occupant, ProcessName};
-///
-/// /// Which process to look at, if a write was refused because of one.
-/// fn culprit(error: &Error) -> Option<u32> {
-///     match error {
-///         Error::Busy { process, .. } => process.process().map(|named| named.pid),
-///         _ => None,
-///     }
-/// }
-/// let named = ProcessName { id: 3, pid: 4711, host: "here".into(), program: "shop".into() };
-/// let busy = Error::Busy { process: Occupant::Process(named), held_for: std::time::Duration::from_secs(2) };
-/// assert_eq!(culprit(&busy), Some(4711));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Occupant {
-    /// A process of this store has the writers' turn.
-    Process(ProcessName),
-    /// A process has it that is just opening the store and has not named itself yet.
-    Newcomer,
-    /// A program that does not use Millpond has locked the database: `sqlite3`, a backup.
-    OtherProgram,
-    /// This process itself: its own commit has not come back from the storage.
-    ThisProcess,
-    /// Somebody who was gone when it was asked who: he died, or passed the turn on.
-    Unknown,
-}
-
-impl Occupant {
-    /// The process, if it is known which.
-    #[must_use]
-    pub fn process(&self) -> Option<&ProcessName> {
-        if let Occupant::Process(process) = self { Some(process) } else { None }
-    }
-}
-
-impl fmt::Display for Occupant {
-    /// What it does, as the end of a sentence about the store.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Occupant::Process(process) => write!(f, "{process} has the writers' turn"),
-            Occupant::Newcomer => f.write_str("a process that is just opening it has the writers' turn"),
-            Occupant::OtherProgram => f.write_str("another program has locked the database"),
-            Occupant::ThisProcess => f.write_str("this process waits for a commit of its own"),
-            Occupant::Unknown => f.write_str("somebody has the writers' turn who cannot be named"),
         }
     }
 }
@@ -389,6 +320,41 @@ pub enum Error {
         kind: &'static str,
         /// Its name.
         name: String,
+    },
+    /// A copy was refused before anything of it was looked at: onto itself, of a dump that holds a part of its store, while somebody
+    /// else copies to the same store.
+    #[error("{reason}; nothing was copied")]
+    CopyRefused {
+        /// Why.
+        reason: String,
+    },
+    /// What is to be copied to is not empty, and not the beginning of this copy either: it has something else, or what is copied has
+    /// changed since it was begun. Nothing was written.
+    #[error(
+        "what is there is not the beginning of this copy: {record} {reason}; nothing was written, copy to an empty place"
+    )]
+    NotTheCopy {
+        /// The first record that differs, in words.
+        record: String,
+        /// How.
+        reason: String,
+    },
+    /// A copy came to a record that the store does not take, because somebody else has written to it meanwhile, or a dump
+    /// contradicts itself. What was copied before is there.
+    #[error("the copy stopped at {record}: {reason}; what was copied before it is there")]
+    CopyStopped {
+        /// The record, in words, or its line.
+        record: String,
+        /// Why.
+        reason: String,
+    },
+    /// What was copied, read again, is not the same on both sides: somebody else has written to the copy.
+    #[error("the copy is not what was copied: {record} {reason}")]
+    CopyDiffers {
+        /// The first record that differs, in words.
+        record: String,
+        /// How.
+        reason: String,
     },
     /// A name is already used for something else: a lock for a semaphore, or a semaphore of another size.
     #[error("\"{name}\" cannot be used as {wanted}: it is {found} since its first use; take another name")]
