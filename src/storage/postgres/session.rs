@@ -345,7 +345,8 @@ impl Operates for PostgresSession {
             self.store.savepoint();
             let outcome = run(&mut self.store, &caller);
             let missed = self.store.was_missing();
-            self.store.end_savepoint(!missed);
+            // Whoever only foresees goes on as if all was right: what follows looks for more then, and all of it is undone.
+            self.store.end_savepoint(!missed || self.foresees);
             if !missed {
                 return outcome;
             }
