@@ -22,6 +22,7 @@ mod projection;
 mod queue;
 mod session;
 mod shape;
+mod socket;
 mod stream;
 mod tables;
 mod turn;

@@ -3,19 +3,21 @@
 //! waited for an answer for a few seconds.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use millpond_actors::error::{Error, Result};
 use millpond_actors::observe::target;
-use millpond_actors::storage::Bell;
+use millpond_actors::storage::{self, Bell};
 use tokio::sync::oneshot;
 use tokio_postgres::Client;
 
 use super::address::Address;
-use super::error::{database, lost};
-use super::wire::{Notice, Wire, connect};
+use super::error::database;
+use super::socket;
+use super::wire::{Notice, Wire};
 
 /// How long to wait before the connection is tried again: twice as long each time, up to a second.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -43,6 +45,8 @@ struct Shared {
     /// 0 as long as it has none.
     process: AtomicU64,
     client: Mutex<Option<Arc<Client>>>,
+    /// What can be lent.
+    socket: Mutex<Option<OwnedFd>>,
     on_ring: Mutex<Option<OnRing>>,
     waiting: AtomicBool,
     watching: AtomicBool,
@@ -59,6 +63,7 @@ impl Presence {
             oid,
             process: AtomicU64::new(0),
             client: Mutex::default(),
+            socket: Mutex::default(),
             on_ring: Mutex::default(),
             waiting: AtomicBool::new(false),
             watching: AtomicBool::new(false),
@@ -85,6 +90,12 @@ impl Presence {
         self.0.wire.run(claim).ok_or(Error::Closed)?
     }
 
+    /// What can be lent of it, for as long as it is there.
+    pub(super) fn lender(&self) -> Weak<dyn storage::Presence> {
+        let lender: Weak<Shared> = Arc::downgrade(&self.0);
+        lender
+    }
+
     /// Its bell.
     pub(super) fn bell(&self) -> Box<dyn Bell> {
         Box::new(PostgresBell(Arc::clone(&self.0)))
@@ -96,6 +107,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         self.0.left.store(true, Ordering::SeqCst);
         *self.0.on_ring.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.socket().take();
         let Some(client) = self.0.client().take() else { return };
         let (schema, process) = (self.0.address.prefix(), self.0.process.load(Ordering::SeqCst));
         let goodbye = async move {
@@ -113,6 +125,10 @@ impl Shared {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn socket(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Connects, is the process if it is one already, and listens.
     async fn begin(self: Arc<Shared>) -> Result<()> {
         let (hears, sees) = (Arc::downgrade(&self), Arc::downgrade(&self));
@@ -124,8 +140,11 @@ impl Shared {
             }
             Notice::Ended => keep_up(sees.clone()),
         });
-        let connected = connect(self.address.direct(), self.address.tls()?, on_notice).await;
-        let client = connected.map_err(|error| lost(&format!("connecting to {}", self.address), &error))?;
+        let opened = socket::open(&self.address.direct(), self.address.tls()?, on_notice).await;
+        let (client, socket) = opened.map_err(|error| match error {
+            Error::Storage { detail } => Error::Storage { detail: format!("{detail} (to {})", self.address) },
+            other => other,
+        })?;
         let (oid, process) = (self.oid, self.process.load(Ordering::SeqCst));
         let mut sql = format!("{PATIENCE}; LISTEN millpond_{}", oid.cast_unsigned());
         if process > 0 {
@@ -134,6 +153,7 @@ impl Shared {
         }
         client.batch_execute(&sql).await.map_err(|error| database(&error))?;
         *self.client() = Some(Arc::new(client));
+        *self.socket() = socket;
         if self.waiting.load(Ordering::SeqCst) || self.watching.load(Ordering::SeqCst) {
             Arc::clone(&self).tell().await?;
         }
@@ -184,6 +204,23 @@ fn keep_up(shared: Weak<Shared>) {
             pause = (pause * 2).min(LONGEST);
         }
     });
+}
+
+impl storage::Presence for Shared {
+    fn lend(&self) -> Result<OwnedFd> {
+        let socket = self.socket();
+        let reason = "it has a connection that cannot be inherited";
+        let none =
+            || Error::Unsupported { what: "lending this store's presence".into(), reason: reason.into() };
+        let lent = rustix::io::dup(socket.as_ref().ok_or_else(none)?);
+        lent.map_err(|error| Error::Storage { detail: format!("duplicating a socket: {error}") })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presence").field("process", &self.process).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Presence {

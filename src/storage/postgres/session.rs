@@ -17,7 +17,7 @@ use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::limits;
 use millpond_actors::storage::batch::{self, Batch};
 use millpond_actors::storage::{
-    Bell, Compacted, Identity, Moment, Operation, Session, Standing, Tables, Turn,
+    self, Bell, Compacted, Identity, Moment, Operation, Session, Standing, Tables, Turn,
 };
 use tokio_postgres::error::SqlState;
 
@@ -307,10 +307,10 @@ impl PostgresSession {
             return Err(Error::Closed);
         }
         if self.broken {
-            return Err(storage("the connection is broken since a commit failed"));
+            return Err(refused("the connection is broken since a commit failed"));
         }
         if self.open.is_some() {
-            return Err(storage("a transaction is open already"));
+            return Err(refused("a transaction is open already"));
         }
         if !self.has_turn {
             let process = self.turn_holder().map_or(Occupant::Unknown, |turn| turn.occupant);
@@ -340,7 +340,7 @@ impl PostgresSession {
 
 impl Operates for PostgresSession {
     fn operate<T>(&mut self, mut run: impl FnMut(&mut Store, &Caller) -> Result<T>) -> Result<T> {
-        let caller = self.open.clone().ok_or_else(|| storage("no transaction is open"))?;
+        let caller = self.open.clone().ok_or_else(|| refused("no transaction is open"))?;
         loop {
             self.store.savepoint();
             let outcome = run(&mut self.store, &caller);
@@ -376,9 +376,8 @@ impl Session for PostgresSession {
         self.process
     }
 
-    /// A program that this process starts has no part in its connection.
-    fn presence(&self) -> Option<Weak<dyn millpond_actors::storage::Presence>> {
-        None
+    fn presence(&self) -> Option<Weak<dyn storage::Presence>> {
+        Some(self.presence.lender())
     }
 
     fn is_far(&self) -> bool {
@@ -442,13 +441,13 @@ impl Session for PostgresSession {
     }
 
     fn savepoint(&mut self) -> Result<()> {
-        self.open.as_ref().ok_or_else(|| storage("no transaction is open"))?;
+        self.open.as_ref().ok_or_else(|| refused("no transaction is open"))?;
         self.store.savepoint();
         Ok(())
     }
 
     fn end_savepoint(&mut self, keep: bool) -> Result<()> {
-        self.open.as_ref().ok_or_else(|| storage("no transaction is open"))?;
+        self.open.as_ref().ok_or_else(|| refused("no transaction is open"))?;
         self.store.end_savepoint(keep);
         Ok(())
     }
@@ -571,6 +570,6 @@ impl Drop for PostgresSession {
     }
 }
 
-fn storage(detail: &str) -> Error {
+fn refused(detail: &str) -> Error {
     Error::Storage { detail: detail.to_owned() }
 }

@@ -9,6 +9,7 @@ use std::task::Poll;
 use futures_util::future::{join_all, poll_fn};
 use millpond_actors::clock::Seams;
 use millpond_actors::error::{Error, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row, Statement};
@@ -72,9 +73,19 @@ pub(super) enum Notice {
 pub(super) async fn connect(
     config: tokio_postgres::Config,
     tls: tokio_postgres_rustls::MakeRustlsConnect,
-    mut on_notice: OnNotice,
+    on_notice: OnNotice,
 ) -> std::result::Result<Client, tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(tls).await?;
+    let (client, connection) = config.connect(tls).await?;
+    drive(connection, on_notice);
+    Ok(client)
+}
+
+/// Drives a connection until it ends.
+pub(super) fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, mut on_notice: OnNotice)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(rung) = message {
@@ -83,7 +94,6 @@ pub(super) async fn connect(
         }
         on_notice(Notice::Ended);
     });
-    Ok(client)
 }
 
 /// A statement with its parameters.

@@ -1,0 +1,71 @@
+//! A connection whose socket can be lent: a program that inherits it keeps the server's session, and all that it holds, until it ends.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use millpond_actors::error::{Error, Result};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_postgres::config::Host;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::lost;
+use super::wire::{OnNotice, connect, drive};
+
+/// The default of a server.
+const PORT: u16 = 5432;
+
+/// How long a connection may take to be made.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The peer is asked for a sign of life after so long a silence, and then so often.
+const SILENCE: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(3);
+
+/// Connects, and keeps a hand on the socket. Where there are several servers to choose from, the choice is the driver's, and the
+/// socket too.
+pub(super) async fn open(
+    config: &Config,
+    mut tls: MakeRustlsConnect,
+    on_notice: OnNotice,
+) -> Result<(Client, Option<OwnedFd>)> {
+    let driver = |error: tokio_postgres::Error| lost("connecting", &error);
+    let system = |error: io::Error| lost("connecting", &error);
+    let port = config.get_ports().first().copied().unwrap_or(PORT);
+    let connecting = async {
+        match config.get_hosts() {
+            [Host::Tcp(name)] => {
+                let stream = TcpStream::connect((name.as_str(), port)).await.map_err(system)?;
+                let socket = kept(&stream).map_err(system)?;
+                let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, name);
+                let tls = tls.map_err(|error| lost("connecting", &error))?;
+                let (client, connection) = config.connect_raw(stream, tls).await.map_err(driver)?;
+                drive(connection, on_notice);
+                Ok((client, Some(socket)))
+            }
+            [Host::Unix(folder)] => {
+                let path = Path::new(folder).join(format!(".s.PGSQL.{port}"));
+                let stream = UnixStream::connect(path).await.map_err(system)?;
+                let socket = stream.as_fd().try_clone_to_owned().map_err(system)?;
+                let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(driver)?;
+                drive(connection, on_notice);
+                Ok((client, Some(socket)))
+            }
+            _ => Ok((connect(config.clone(), tls, on_notice).await.map_err(driver)?, None)),
+        }
+    };
+    let late = |_| Error::Storage { detail: format!("connecting: no answer within {PATIENCE:?}") };
+    tokio::time::timeout(PATIENCE, connecting).await.map_err(late)?
+}
+
+/// The socket, set up to find out soon that nobody is there any more.
+fn kept(stream: &TcpStream) -> io::Result<OwnedFd> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(SILENCE).with_interval(EVERY).with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+    stream.as_fd().try_clone_to_owned()
+}
