@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Bench;
 
 /// A store with something of every primitive.
-fn filled() -> Bench {
+pub(crate) fn filled() -> Bench {
     let bench = Bench::new();
     bench.printed(&["events", "append", "order-1", "Opened", r#"{"sum": 1.50}"#]);
     bench.printed(&["events", "append", "order-2", "Opened"]);
@@ -30,12 +30,12 @@ fn filled() -> Bench {
 }
 
 impl Bench {
-    fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
     /// What a dump of a store has between its first line, which tells of the store and the time, and its last.
-    fn records(&self, store: &str) -> Vec<Value> {
+    pub(crate) fn records(&self, store: &str) -> Vec<Value> {
         records(&self.printed(&["--store", store, "dump", "--with-keys"]))
     }
 }

@@ -102,7 +102,10 @@ fn a_command_under_a_lock_has_its_token_and_gives_its_code() {
 
 #[test]
 fn a_lock_that_is_held_is_not_acquired() {
-    let bench = Bench::new();
+    held(&Bench::new());
+}
+
+pub(crate) fn held(bench: &Bench) {
     let millpond = cargo_bin("millpond");
     let inside = |script: &str| {
         let mut program = bench.program(&["lock", "run", "x", "--", "sh", "-c", script]);
@@ -118,16 +121,19 @@ fn a_lock_that_is_held_is_not_acquired() {
 
 #[test]
 fn a_command_keeps_the_lock_of_its_killed_wrapper_until_it_ends() {
-    let bench = Bench::new();
-    let mut under = Under::start(&bench, &["--ttl", "1h"], "", WAIT);
-    let mut waiter = waiter(&bench);
+    kept(&Bench::new());
+}
+
+pub(crate) fn kept(bench: &Bench) {
+    let mut under = Under::start(bench, &["--ttl", "1h"], "", WAIT);
+    let mut waiter = waiter(bench);
     under.kill_wrapper();
     let line = &bench.json(&["lock", "show", "x"])[0];
     assert_eq!(
         (&line["holder"]["pid"], &line["holder"]["void"]),
         (&under.wrapper.id().into(), &false.into())
     );
-    assert_eq!(try_lock(&bench), Some(75));
+    assert_eq!(try_lock(bench), Some(75));
     // It keeps nobody from writing.
     bench.printed(&["events", "append", "a", "T"]);
     assert_eq!(waiter.try_wait().unwrap(), None);
@@ -138,9 +144,12 @@ fn a_command_keeps_the_lock_of_its_killed_wrapper_until_it_ends() {
 
 #[test]
 fn a_lock_is_free_at_once_when_wrapper_and_command_are_killed() {
-    let bench = Bench::new();
-    let mut under = Under::start(&bench, &["--ttl", "1h"], "", WAIT);
-    let mut waiter = waiter(&bench);
+    freed(&Bench::new());
+}
+
+pub(crate) fn freed(bench: &Bench) {
+    let mut under = Under::start(bench, &["--ttl", "1h"], "", WAIT);
+    let mut waiter = waiter(bench);
     under.kill_wrapper();
     kill(Pid::from_raw(under.command), Signal::SIGKILL).unwrap();
     assert_eq!(waiter.wait().unwrap().code(), Some(0));
@@ -149,8 +158,11 @@ fn a_lock_is_free_at_once_when_wrapper_and_command_are_killed() {
 
 #[test]
 fn a_lock_without_its_wrapper_ends_with_its_time_to_live() {
-    let bench = Bench::new();
-    let mut under = Under::start(&bench, &["--ttl", "300ms"], "", WAIT);
+    ended(&Bench::new());
+}
+
+pub(crate) fn ended(bench: &Bench) {
+    let mut under = Under::start(bench, &["--ttl", "300ms"], "", WAIT);
     under.kill_wrapper();
     let ended =
         bench.run(&["lock", "run", "x", "--wait", "60s", "--", "sh", "-c", "echo $MILLPOND_LOCK_TOKEN"]);

@@ -11,6 +11,7 @@ mod feed;
 mod filter;
 mod list;
 mod lock;
+mod postgres;
 mod projection;
 mod queue;
 mod sealed;
@@ -29,11 +30,15 @@ use tempfile::TempDir;
 /// A folder with a store that does not exist yet.
 struct Bench {
     folder: TempDir,
+    /// A file of the folder, or a URL.
+    store: String,
 }
 
 impl Bench {
     fn new() -> Bench {
-        Bench { folder: TempDir::new().unwrap() }
+        let folder = TempDir::new().unwrap();
+        let store = folder.path().join("a.db").to_str().unwrap().to_owned();
+        Bench { folder, store }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -48,7 +53,7 @@ impl Bench {
     fn program(&self, arguments: &[&str]) -> Program {
         let mut program = Program::new(cargo_bin("millpond"));
         program
-            .env("MILLPOND_STORE", self.path("a.db"))
+            .env("MILLPOND_STORE", &self.store)
             .env_remove("MILLPOND_LOG")
             .env_remove("MILLPOND_KEY")
             .args(arguments);

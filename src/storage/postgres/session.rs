@@ -51,8 +51,6 @@ pub(super) struct PostgresSession {
     process: u64,
     /// The shortest lease this process ever asked for: while it beats faster, none of its own can have ended.
     least_ttl_ms: u64,
-    /// Whether it has yet to commit for the first time; until then it buries the dead.
-    newcomer: bool,
     has_turn: bool,
     /// A transaction is open on the server.
     begun: bool,
@@ -92,7 +90,6 @@ impl PostgresSession {
             identity: identity.clone(),
             process: 0,
             least_ttl_ms: u64::MAX,
-            newcomer: true,
             has_turn: false,
             begun: false,
             open: None,
@@ -111,6 +108,10 @@ impl PostgresSession {
             let now = now();
             session.enter(now);
             session.register(now)?;
+            session.operate(|store, me| {
+                store.bury_the_dead(me);
+                Ok(())
+            })?;
             reach(Point::WithinJoin)?;
             session.write()
         });
@@ -194,7 +195,7 @@ impl PostgresSession {
         })
     }
 
-    /// Puts this process's own house in order, and buries the dead if it has just come.
+    /// Puts this process's own house in order.
     fn settle_in(&mut self, now: Moment) -> Result<Standing> {
         let mut standing = Standing::Good;
         if !self.operate(|store, me| Ok(store.processes.get(&me.process).is_some()))? {
@@ -204,12 +205,6 @@ impl PostgresSession {
         let least_ttl_ms = self.least_ttl_ms;
         if self.operate(|store, me| Ok(store.stand(me, least_ttl_ms)))? == Standing::Lapsed {
             standing = Standing::Lapsed;
-        }
-        if self.newcomer {
-            self.operate(|store, me| {
-                store.bury_the_dead(me);
-                Ok(())
-            })?;
         }
         Ok(standing)
     }
@@ -461,7 +456,7 @@ impl Session for PostgresSession {
         self.open = None;
         match written {
             Ok(()) => {
-                (self.newcomer, self.last_group) = (false, group);
+                self.last_group = group;
                 Ok(())
             }
             Err(error) => {
