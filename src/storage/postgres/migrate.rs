@@ -53,12 +53,12 @@ fn make(connection: &Connection, schema: &str) -> Result<Place> {
     for step in STEPS {
         connection.script(step)?;
     }
-    let first = "INSERT INTO @store (id, schema, uuid, created, generation, process, counters)
-        VALUES (1, $1, $2, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 0, 0, array_fill(0::bigint, ARRAY[$3::int]))";
-    let uuid = Uuid::now_v7();
-    let counters = format!("{COUNTERS}");
-    let first = first.replace("$3", &counters);
-    connection.ask(&first, vec![Param::Int(SCHEMA.into()), Param::Uuid(uuid)])?;
+    let first = format!(
+        "INSERT INTO @store (id, schema, uuid, created, generation, process, counters)
+        VALUES (1, {SCHEMA}, gen_random_uuid(), (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 0, 0,
+            array_fill(0::bigint, ARRAY[{COUNTERS}]))"
+    );
+    connection.script(&first)?;
     look(connection, schema)?
         .ok_or_else(|| Error::Storage { detail: "the schema that was made is not there".into() })
 }
