@@ -20,7 +20,7 @@ use self::source::Source;
 
 /// Rooms of `actors/src`, bottom to top: a room may use those on lower floors. On the ground floor also its
 /// neighbours; above it nobody uses a room of its own floor.
-const ACTORS: [&[&str]; 9] = [
+const ACTORS: [&[&str]; 10] = [
     &[
         "error",
         "name",
@@ -37,6 +37,7 @@ const ACTORS: [&[&str]; 9] = [
     ],
     &["gate", "reply", "horizon"],
     &["storage"],
+    &["engine"],
     &["memory", "reader", "writer"],
     &["watcher", "batch"],
     &["feed", "follow", "projection"],

@@ -43,25 +43,25 @@ pub(super) static LOCK_PLAN: Plan<u64, Lock> = Plan {
     },
 };
 
-/// Those who hold a lock, as JSON.
+/// Those who hold a lock, as a text: six numbers each.
 fn shown(holders: &[Held]) -> String {
     let each = holders.iter().map(|Held { grant, weight, granted, ttl_ms }| {
         let Grant { ticket, token, process, .. } = grant;
-        format!("[{ticket},{token},{process},{weight},{granted},{ttl_ms}]")
+        format!("{ticket} {token} {process} {weight} {granted} {ttl_ms}")
     });
-    format!("[{}]", each.collect::<Vec<_>>().join(","))
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn holders(lock: u64, text: &str) -> Result<Vec<Held>> {
-    let read: Vec<(u64, u64, u64, u32, u64, u64)> =
-        serde_json::from_str(text).map_err(|error| odd(&format!("the holders of a lock: {error}")))?;
-    let held = |(ticket, token, process, weight, granted, ttl_ms)| Held {
-        grant: Grant { lock, ticket, token, process },
-        weight,
-        granted,
-        ttl_ms,
+    let held = |text: &str| {
+        let mut numbers = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
+        let mut next = || numbers.next().flatten();
+        let (ticket, token, process) = (next()?, next()?, next()?);
+        let (weight, granted, ttl_ms) = (u32::try_from(next()?).ok()?, next()?, next()?);
+        Some(Held { grant: Grant { lock, ticket, token, process }, weight, granted, ttl_ms })
     };
-    Ok(read.into_iter().map(held).collect())
+    let each = text.split(',').filter(|part| !part.is_empty());
+    each.map(|part| held(part).ok_or_else(|| odd("the holders of a lock are not numbers"))).collect()
 }
 
 fn take_lock(store: &mut Store, row: &Row) -> Result<(u64, Name)> {

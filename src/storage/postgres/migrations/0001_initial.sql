@@ -86,7 +86,7 @@ CREATE TABLE @lock (
     name     text COLLATE "C" NOT NULL UNIQUE,
     capacity bigint NOT NULL,
     waiting  bigint NOT NULL, -- rows in ticket
-    holders  text COLLATE "C" NOT NULL -- JSON, six numbers each: ticket, token, process, weight, granted at, time to live
+    holders  text COLLATE "C" NOT NULL -- six numbers each: ticket, token, process, weight, granted at, time to live
 ) WITH (fillfactor = 50);
 
 CREATE TABLE @ticket (
