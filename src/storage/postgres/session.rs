@@ -252,7 +252,7 @@ impl PostgresSession {
                 "UPDATE @store SET generation = $1, process = $2, counters = $3 WHERE id = 1",
                 values,
             ));
-            steps.push(Step::new("COMMIT", Vec::new()));
+            steps.push(Step::commit());
             let Err(failure) = self.line.try_all(&steps) else { break };
             drop(steps);
             let passes = failure.code().is_some_and(|code| {

@@ -90,11 +90,19 @@ pub(super) async fn connect(
 pub(super) struct Step<'a> {
     pub(super) sql: String,
     pub(super) params: Vec<Param<'a>>,
+    /// It goes as it is, and is not prepared.
+    plain: bool,
 }
 
 impl<'a> Step<'a> {
     pub(super) fn new(sql: impl Into<String>, params: Vec<Param<'a>>) -> Step<'a> {
-        Step { sql: sql.into(), params }
+        Step { sql: sql.into(), params, plain: false }
+    }
+
+    /// What a transaction that writes ends with: the one thing of which it may be unknown whether it was done, and so the one that
+    /// has to be seen on the wire.
+    pub(super) fn commit() -> Step<'a> {
+        Step { plain: true, ..Step::new("COMMIT", Vec::new()) }
     }
 }
 
@@ -167,6 +175,9 @@ impl Connection {
         steps: &[Step<'_>],
     ) -> Vec<std::result::Result<Vec<Row>, tokio_postgres::Error>> {
         let sent = steps.iter().map(|step| async move {
+            if step.plain {
+                return self.client.batch_execute(&step.sql).await.map(|()| Vec::new());
+            }
             let statement = self.known(&step.sql);
             let params: Vec<&(dyn ToSql + Sync)> =
                 step.params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
@@ -197,8 +208,8 @@ impl Connection {
 
     /// Has the server know the statements that it does not: in one way there and back.
     fn prepare(&self, steps: &[Step<'_>]) -> std::result::Result<(), tokio_postgres::Error> {
-        let mut unknown: Vec<&str> =
-            steps.iter().map(|step| step.sql.as_str()).filter(|sql| self.known(sql).is_none()).collect();
+        let prepared = steps.iter().filter(|step| !step.plain).map(|step| step.sql.as_str());
+        let mut unknown: Vec<&str> = prepared.filter(|sql| self.known(sql).is_none()).collect();
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {

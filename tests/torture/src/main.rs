@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, aggregates, all, blobs, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync,
-    full, groups, hands, history, io, jobs, kill, locks, overload, panics, partitions, power, projections,
+    full, groups, hands, history, io, jobs, kill, locks, overload, panics, partitions, postgres_loss, power, projections,
     readers, report, schedules, serial, sim, stopped, touch, transfers, zombies,
 };
 
@@ -153,6 +153,7 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "jobs" => line!(name, options, jobs, program),
         "locks" => line!(name, options, locks, program),
         "zombies" => line!(name, options, zombies, program),
+        "postgres-loss" => line!(name, options, postgres_loss),
         "power" => line!(name, options, power; figures),
         "fsync" => line!(name, options, fsync; figures),
         "io" => line!(name, options, io),
