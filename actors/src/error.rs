@@ -108,6 +108,11 @@ pub enum Occupant {
     ThisProcess,
     /// Somebody who was gone when it was asked who: he died, or passed the turn on.
     Unknown,
+    /// Nobody: the server that has the store cannot be reached.
+    Away {
+        /// What was tried last, and what came of it.
+        detail: String,
+    },
 }
 
 impl Occupant {
@@ -127,6 +132,7 @@ impl fmt::Display for Occupant {
             Occupant::OtherProgram => f.write_str("another program has locked the database"),
             Occupant::ThisProcess => f.write_str("this process waits for a commit of its own"),
             Occupant::Unknown => f.write_str("somebody has the writers' turn who cannot be named"),
+            Occupant::Away { detail } => write!(f, "its server cannot be reached ({detail})"),
         }
     }
 }
@@ -599,6 +605,11 @@ impl Error {
     /// can be done without it.
     pub(crate) fn blames_the_operation(&self) -> bool {
         matches!(self, Error::SqlRefused { .. })
+    }
+
+    /// Whether the storage could not be reached: what has not been done can be done when it is there again.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Error::Busy { process: Occupant::Away { .. }, .. })
     }
 
     /// Whether it is worth for this store to try again what nobody waits for. One that is not written to any more loses
