@@ -29,6 +29,7 @@ mod view;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millpond_actors::clock::Clock;
 use millpond_actors::error::Result;
@@ -48,7 +49,8 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Opens the store at a URL, and makes one if there is none.
+    /// Opens the store at a URL, and makes one if there is none. While the server is away, whoever reads waits for it with
+    /// patience.
     ///
     /// # Errors
     /// [`Error::InvalidPath`](millpond_actors::error::Error::InvalidPath),
@@ -59,8 +61,9 @@ impl Postgres {
         durability: Durability,
         read_only: bool,
         fields: Fields,
+        patience: Duration,
     ) -> Result<Postgres> {
-        let ground = Arc::new(Ground::find(url, durability, read_only, fields)?);
+        let ground = Arc::new(Ground::find(url, durability, read_only, fields, patience)?);
         Ok(Postgres { ground, read_only })
     }
 
