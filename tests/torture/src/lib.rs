@@ -36,6 +36,7 @@ pub mod overload;
 pub mod panicked;
 pub mod panics;
 pub mod partitions;
+pub mod postgres_feed;
 pub mod postgres_loss;
 pub mod power;
 pub mod projections;

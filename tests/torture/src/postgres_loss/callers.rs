@@ -97,12 +97,18 @@ impl Heard {
             .min()
     }
 
+    /// What was done last.
+    pub(super) fn harmed(&self, harm: String) {
+        self.lock().harm = harm;
+    }
+
     /// Adds what was heard to what was found.
     pub(super) fn give(self, evidence: &mut Evidence) {
         let heard = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         (evidence.calls, evidence.followed) = (heard.calls, heard.followed);
         (evidence.reads, evidence.follow_errors, evidence.visits) =
             (heard.reads, heard.follow_errors, heard.visits);
+        evidence.robbed = heard.robbed;
     }
 }
 
@@ -153,7 +159,8 @@ fn once(store: &Store, lane: u64, number: u64, deed: Deed) -> Option<Result<(u64
                 Ok((appended.position, appended.repeated))
             }
             Deed::Push => {
-                let place = store.queue::<String>("loss").push_with(&mark, Push::new().key(mark.as_str())).await?;
+                let place =
+                    store.queue::<String>("loss").push_with(&mark, Push::new().key(mark.as_str())).await?;
                 Ok((place.sequence, place.existed))
             }
             Deed::Increment => {
@@ -199,12 +206,34 @@ pub(super) fn follow(store: &Store, heard: &Heard, ends: &AtomicBool) {
     }
 }
 
-/// Another process that comes, writes and goes, again and again. What it is told while the server is away is its own affair.
+/// Holds a lock for as long as it may, and takes it again when it has lost it.
+pub(super) fn hold(store: &Store, _: u64, heard: &Heard, ends: &AtomicBool) {
+    let moment = Duration::from_millis(100);
+    while !ends.load(Ordering::SeqCst) {
+        let Some(Ok(guard)) = within(HANG, store.lock("held").acquire()) else { continue };
+        heard.lock().holds = true;
+        while !ends.load(Ordering::SeqCst) && within(moment, guard.lost()).is_none() {}
+        heard.lock().holds = false;
+        let _ = within(HANG, guard.release());
+    }
+}
+
+/// Another process that comes, writes and goes, again and again, and takes the lock if it can. What it is told while the server is
+/// away is its own affair.
 pub(super) fn visit(url: &str, heard: &Heard, ends: &AtomicBool) {
     while !ends.load(Ordering::SeqCst) {
         let visit = async {
             let store = Store::builder().call_timeout(Duration::from_secs(1)).open(url).await?;
             store.dict::<i64>("visits").increment("n", 1).await?;
+            if let Some(guard) = store.lock("held").try_acquire().await? {
+                let mut heard = heard.lock();
+                if heard.holds {
+                    let harm = heard.harm.clone();
+                    *heard.robbed.entry(harm).or_default() += 1;
+                }
+                drop(heard);
+                guard.release().await?;
+            }
             store.close().await
         };
         if block_on(visit).is_ok() {

@@ -72,6 +72,7 @@ impl Grounds<'_> {
     /// Does a harm: how many microseconds it took from the server's being there (again) until a call that began then had gone
     /// well.
     pub(super) fn harm(&mut self, harm: Harm, random: &mut Random) -> Result<u64> {
+        self.heard.harmed(harm.name());
         match harm {
             Harm::Terminate => self.terminate("a.application_name ~ '^millpond [0-9]+$'", random)?,
             Harm::TerminateAll => self.terminate("a.application_name LIKE 'millpond%'", random)?,

@@ -20,6 +20,10 @@ pub(super) struct Evidence {
     pub(super) reads: (u64, u64, u64),
     pub(super) follow_errors: u64,
     pub(super) visits: u64,
+    /// What was done last; whether somebody has the lock, as far as he knows, and how often it was taken from him, by harm.
+    pub(super) harm: String,
+    pub(super) holds: bool,
+    pub(super) robbed: BTreeMap<String, u64>,
     /// How long it took until the store went on, after each harm.
     pub(super) interruptions_us: Vec<(String, u64)>,
     pub(super) found: Found,
@@ -51,6 +55,13 @@ pub(super) fn judge(evidence: &Evidence, timed: bool) -> Vec<Violation> {
             Deed::Increment => continue,
         };
         violations.extend(hold(call, found.map_or(&[], Vec::as_slice)));
+    }
+    // All that was taken from them was there again long before a call had to be answered.
+    let refused = evidence.calls.iter().filter(|call| matches!(call.answer, Answer::Refused(_)));
+    violations.extend(refused.map(|call| (Broken::Failed, format!("it could have waited: {call:?}"))));
+    if evidence.reads.1 > 0 {
+        violations
+            .push((Broken::Failed, format!("{} reads failed that could have waited", evidence.reads.1)));
     }
     let silent = evidence.calls.iter().filter(|call| call.answer == Answer::None);
     violations.extend(silent.map(|call| (Broken::Unanswered, format!("{call:?}"))));
@@ -130,7 +141,8 @@ fn holes(evidence: &Evidence) -> Vec<Violation> {
         let last = versions.entry(stream).or_default();
         *last += 1;
         if *position != expected || version != last {
-            let words = format!("position {position} for {expected}, version {version} for {last} of {stream}");
+            let words =
+                format!("position {position} for {expected}, version {version} for {last} of {stream}");
             violations.push((Broken::Hole, words));
             break;
         }

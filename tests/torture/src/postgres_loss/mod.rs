@@ -4,6 +4,7 @@
 //! Promises: G16, with G1, G3, G4 and G7 behind it; a loss of the connection during COMMIT is settled or unknown, never a lie.
 //! Meanwhile another process comes and goes, which buries whoever it takes for dead.
 
+mod absence;
 mod callers;
 mod harm;
 mod judge;
@@ -19,6 +20,7 @@ use millpond::Store;
 use millpond_postgres_server::{Proxy, Server, Settings as Care};
 use serde::Serialize;
 
+pub use self::absence::Absence;
 pub use self::mutant::Mutant;
 
 use self::callers::{Heard, LANES};
@@ -85,8 +87,14 @@ pub struct Report {
     pub follow_errors: u64,
     /// Times that another process came and went.
     pub visits: u64,
+    /// Times that it got a lock whose holder did not know yet that he was taken for dead, by the harm before.
+    pub robbed: BTreeMap<String, u64>,
     /// Of the store's own count: commits that failed.
     pub failed_commits: u64,
+    /// A server that was away for longer than a call may take.
+    pub absence: Absence,
+    /// How long the harms took, each with what it took to get over it, in milliseconds.
+    pub spent_ms: BTreeMap<String, u64>,
     /// How long it took.
     pub seconds: u64,
     /// What was broken.
@@ -137,7 +145,7 @@ fn carry_out(settings: &Settings) -> Result<Option<(Evidence, Report)>> {
             scope.spawn(move || work(store, lane, heard, ends))
         };
         (0..LANES).for_each(|lane| drop(spawn(callers::call, lane)));
-        spawn(callers::read, 0);
+        [callers::read, callers::hold].into_iter().for_each(|work| drop(spawn(work, 0)));
         let (heard, ends) = (&heard, &ends);
         let follower = store.clone();
         scope.spawn(move || callers::follow(&follower, heard, ends));
@@ -158,6 +166,9 @@ fn carry_out(settings: &Settings) -> Result<Option<(Evidence, Report)>> {
         report.violations.push((Broken::Wedged, format!("closing took {:?}", closed.elapsed())));
     }
     evidence.found = look::look(&direct)?;
+    let (absence, violations) = absence::go(&mut server)?;
+    report.absence = absence;
+    report.violations.extend(violations);
     heard.give(&mut evidence);
     figures(&evidence, &mut report);
     report.seconds = start.elapsed().as_secs();
@@ -178,7 +189,9 @@ fn harm_all(
     while !left.is_empty() {
         let harm = left.swap_remove(random.below(left.len() as u64) as usize);
         clock::pause(random.below(20_000));
+        let begun = clock::now();
         let interrupted_us = grounds.harm(harm, &mut random)?;
+        *report.spent_ms.entry(harm.name()).or_default() += begun.elapsed().as_millis() as u64;
         *report.harms.entry(harm.name()).or_default() += 1;
         let longest = report.longest_interruption_ms.entry(harm.name()).or_default();
         *longest = (*longest).max(interrupted_us / 1_000);
@@ -215,4 +228,5 @@ fn figures(evidence: &Evidence, report: &mut Report) {
     (report.reads, report.reads_failed) = (evidence.reads.0, evidence.reads.1);
     report.longest_read_ms = evidence.reads.2 / 1_000;
     (report.follow_errors, report.visits) = (evidence.follow_errors, evidence.visits);
+    report.robbed = evidence.robbed.clone();
 }
