@@ -11,6 +11,7 @@ mod contract;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 use millpond_actors::error::Error;
@@ -36,11 +37,12 @@ static OPEN: Mutex<Option<Running>> = Mutex::new(None);
 type Running = HashMap<(PathBuf, bool), Weak<Runtime>>;
 
 /// The running store at a location: the one that is open already, or a new one, whose filters and indexes read payloads with
-/// `fields`.
+/// `fields`. A call to it has so much patience.
 pub(crate) fn open_once(
     location: &Location,
     (durability, read_only): (Durability, bool),
     fields: Fields,
+    patience: Duration,
     start: impl FnOnce(Arc<dyn Backend>, Identity) -> Result<Runtime>,
 ) -> Result<Arc<Runtime>> {
     if *location == Location::Memory {
@@ -55,7 +57,7 @@ pub(crate) fn open_once(
     {
         return Ok(runtime);
     }
-    let backend = connect(location, durability, read_only, fields)?;
+    let backend = connect(location, durability, read_only, fields, patience)?;
     // Boot times of two machines mean nothing to one another: where there is one clock for all, all are of its boot.
     let identity = match backend.clock() {
         Some(_) => Identity { boot: "server".to_owned(), ..identity() },
@@ -80,12 +82,13 @@ fn place(location: &Location) -> Option<PathBuf> {
     }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "it depends on the features")]
+#[allow(clippy::unnecessary_wraps, unused_variables, reason = "it depends on the features")]
 fn connect(
     location: &Location,
     durability: Durability,
     read_only: bool,
     fields: Fields,
+    patience: Duration,
 ) -> Result<Arc<dyn Backend>> {
     match location {
         Location::Memory => Ok(Arc::new(Memory::reading(fields))),
@@ -100,7 +103,7 @@ fn connect(
         }
         #[cfg(feature = "postgres")]
         Location::Postgres(url) => {
-            Ok(Arc::new(postgres::Postgres::open(url.reveal(), durability, read_only, fields)?))
+            Ok(Arc::new(postgres::Postgres::open(url.reveal(), durability, read_only, fields, patience)?))
         }
         #[cfg(not(feature = "postgres"))]
         Location::Postgres(url) => Err(left_out(&format!("a store at {url}"), "postgres")),

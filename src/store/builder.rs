@@ -8,6 +8,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::reply::Reply;
 use millpond_actors::runtime::{Runtime, Settings};
+use millpond_actors::storage::Backend;
 
 use super::Store;
 use crate::filter;
@@ -169,13 +170,15 @@ impl StoreBuilder {
                 ("a store in memory that is only looked at".into(), "nothing is in it".into());
             return Err(Error::Unsupported { what, reason });
         }
+        let patience = settings.call_timeout;
+        let start = |backend: Arc<dyn Backend>, identity| {
+            if let Some(clock) = backend.clock().filter(|_| !timed) {
+                settings.seams.clock = clock;
+            }
+            Runtime::start(backend, identity, settings)
+        };
         let runtime =
-            storage::open_once(&location, (durability, read_only), filter::fields(), |backend, identity| {
-                if let Some(clock) = backend.clock().filter(|_| !timed) {
-                    settings.seams.clock = clock;
-                }
-                Runtime::start(backend, identity, settings)
-            })?;
+            storage::open_once(&location, (durability, read_only), filter::fields(), patience, start)?;
         Ok(Store { runtime, location })
     }
 

@@ -567,6 +567,11 @@ impl Error {
         matches!(self, Error::SqlRefused { .. })
     }
 
+    /// Whether the storage could not be reached: what has not been done can be done when it is there again.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Error::Busy { process: Occupant::Away { .. }, .. })
+    }
+
     /// Whether it is worth for this store to try again what nobody waits for. One that is not written to any more loses
     /// its leases by its silence.
     pub(crate) fn may_pass(&self) -> bool {

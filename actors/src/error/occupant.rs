@@ -52,6 +52,11 @@ pub enum Occupant {
     ThisProcess,
     /// Somebody who was gone when it was asked who: he died, or passed the turn on.
     Unknown,
+    /// Nobody: the server that has the store cannot be reached.
+    Away {
+        /// What was tried last, and what came of it.
+        detail: String,
+    },
 }
 
 impl Occupant {
@@ -71,6 +76,7 @@ impl fmt::Display for Occupant {
             Occupant::OtherProgram => f.write_str("another program has locked the database"),
             Occupant::ThisProcess => f.write_str("this process waits for a commit of its own"),
             Occupant::Unknown => f.write_str("somebody has the writers' turn who cannot be named"),
+            Occupant::Away { detail } => write!(f, "its server cannot be reached ({detail})"),
         }
     }
 }

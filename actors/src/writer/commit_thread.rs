@@ -175,6 +175,9 @@ impl Work {
         // What is told of the group until it is settled is told within its span.
         tracing::debug_span!(target: target::WRITER, "group", operations = size)
             .in_scope(|| committer.finish());
+        if let Some((writes, error)) = committer.take_back() {
+            self.intake.put_back(writes, &error, self.clock.boot_ms());
+        }
         self.intake.landed();
         if !committer.keeps_turn() {
             committer.pass_on();

@@ -334,6 +334,18 @@ impl Intake {
         self.length.store(state.line.len(), Ordering::Release);
     }
 
+    /// What was taken was not begun after all, because of this: it waits on, before the others, as long as it may.
+    pub(super) fn put_back(&self, writes: VecDeque<Write>, error: &Error, now_ms: u64) {
+        let (late, mut kept): (VecDeque<_>, VecDeque<_>) =
+            writes.into_iter().partition(|write| write.deadline_ms <= now_ms);
+        let mut state = self.state();
+        kept.append(&mut state.line);
+        state.line = kept;
+        self.length.store(state.line.len(), Ordering::Release);
+        drop(state);
+        late.into_iter().for_each(|write| write.answer(Err(error.clone())));
+    }
+
     /// What was taken has come back from the storage.
     pub(super) fn landed(&self) {
         self.state().flying_since = None;
@@ -405,6 +417,31 @@ impl Intake {
 mod tests {
     use super::*;
     use crate::storage::lock::{Renew, Settle};
+
+    #[test]
+    fn g16_what_was_put_back_is_taken_again_first_or_answered_at_its_deadline() {
+        let intake = Intake::default();
+        let (said, heard) = std::sync::mpsc::channel();
+        let push = |lock, deadline_ms| {
+            let said = said.clone();
+            let then = Box::new(move |outcome| said.send((lock, outcome)).unwrap_or(()));
+            let operation = Operation::LockSettle(Settle { lock });
+            intake.push(Write::new(operation, None, then, Terms::until(deadline_ms)));
+        };
+        push(1, 100);
+        push(2, 200);
+        let mut taken = VecDeque::new();
+        intake.take(2, false, 10, &mut taken);
+        push(3, 300);
+        let process = Occupant::Away { detail: "connection refused".into() };
+        let away = Error::Busy { process, held_for: Duration::ZERO };
+        intake.put_back(taken, &away, 100);
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [(1, Err(away))]);
+        let mut taken = VecDeque::new();
+        intake.take(2, false, 110, &mut taken);
+        let deadlines: Vec<u64> = taken.iter().map(|write| write.deadline_ms).collect();
+        assert_eq!((deadlines, intake.len()), (vec![200, 300], 0));
+    }
 
     #[test]
     fn g8_busy_counts_the_time_of_one_turn() {

@@ -66,7 +66,9 @@ fn fresh_postgres() -> Option<Fresh> {
     use super::postgres::Postgres;
     let server = millpond_postgres_server::shared()?;
     let durability = crate::Durability::ProcessCrash;
-    let postgres = Postgres::open(&server.fresh(), durability, false, fields()).unwrap();
+    let postgres =
+        Postgres::open(&server.fresh(), durability, false, fields(), millpond_actors::limits::CALL_TIMEOUT)
+            .unwrap();
     Some(Fresh { backend: Box::new(postgres), _directory: None })
 }
 

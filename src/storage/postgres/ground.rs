@@ -1,13 +1,17 @@
 //! What everything that has to do with one store on a server rests on.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use millpond_actors::clock::Clock as _;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::filter::Fields;
 
 use super::address::Address;
 use super::clock::ServerClock;
+use super::error::is_away;
 use super::migrate::{self, Place};
 use super::param::Reading;
 use super::wire::{Connection, Wire};
@@ -24,7 +28,14 @@ pub(super) struct Ground {
     pub(super) begin: &'static str,
     /// The boot of whoever joined here.
     pub(super) boot: OnceLock<String>,
+    /// How long a call may take.
+    patience: Duration,
+    /// Since when the server has been away, in microseconds of a clock that only goes forward; 0 if it is there.
+    away_us: AtomicU64,
 }
+
+/// How long to wait before the server is tried again, at first and at last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
 
 /// Statements are found by indexes, also while the server does not know yet how large tables have become. Whoever has vanished in
 /// the middle of a group does not keep the turn.
@@ -33,14 +44,21 @@ const SETTINGS: &str =
 
 impl Ground {
     /// Finds the store, or makes it.
-    pub(super) fn find(url: &str, durability: Durability, read_only: bool, fields: Fields) -> Result<Ground> {
+    pub(super) fn find(
+        url: &str,
+        durability: Durability,
+        read_only: bool,
+        fields: Fields,
+        patience: Duration,
+    ) -> Result<Ground> {
         let address = Address::parse(url)?;
         let wire = Wire::start()?;
         let line = open(&wire, &address)?;
         let begin = begin(&line, durability)?;
         let place = migrate::migrate(&line, address.schema(), !read_only)?;
         let clock = Arc::new(ServerClock::new());
-        let ground = Ground { wire, address, place, fields, clock, begin, boot: OnceLock::new() };
+        let (boot, away_us) = (OnceLock::new(), 0.into());
+        let ground = Ground { wire, address, place, fields, clock, begin, boot, patience, away_us };
         ground.look_at_clock(&line)?;
         Ok(ground)
     }
@@ -48,6 +66,36 @@ impl Ground {
     /// A connection for statements.
     pub(super) fn connect(&self) -> Result<Connection> {
         open(&self.wire, &self.address)
+    }
+
+    /// The same for one who waits for it: if the server is away, for as long as a call may take, from when it was first missed.
+    pub(super) fn connect_patiently(&self) -> Result<Connection> {
+        let (mut pause, longest) = PAUSES;
+        loop {
+            match self.connect() {
+                Err(error) if is_away(&error) && self.missed_for() < self.patience => {}
+                connected => {
+                    if connected.is_ok() {
+                        self.away_us.store(0, Ordering::Relaxed);
+                    }
+                    return connected;
+                }
+            }
+            self.pause(pause);
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// How long the server has been away, which it is now.
+    fn missed_for(&self) -> Duration {
+        let now = self.clock.monotonic_us();
+        let since = self.away_us.compare_exchange(0, now.max(1), Ordering::Relaxed, Ordering::Relaxed);
+        Duration::from_micros(since.map_or_else(|since| now.saturating_sub(since), |_| 0))
+    }
+
+    /// Lets so much time pass, on the thread that calls.
+    pub(super) fn pause(&self, time: Duration) {
+        self.wire.run(async move { tokio::time::sleep(time).await });
     }
 
     fn look_at_clock(&self, line: &Connection) -> Result<()> {

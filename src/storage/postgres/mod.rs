@@ -33,6 +33,7 @@ mod wire;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millpond_actors::clock::Clock;
 use millpond_actors::error::Result;
@@ -52,7 +53,8 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Opens the store at a URL, and makes one if there is none.
+    /// Opens the store at a URL, and makes one if there is none. While the server is away, whoever reads waits for it with
+    /// patience.
     ///
     /// # Errors
     /// [`Error::InvalidPath`](millpond_actors::error::Error::InvalidPath),
@@ -63,8 +65,9 @@ impl Postgres {
         durability: Durability,
         read_only: bool,
         fields: Fields,
+        patience: Duration,
     ) -> Result<Postgres> {
-        let ground = Arc::new(Ground::find(url, durability, read_only, fields)?);
+        let ground = Arc::new(Ground::find(url, durability, read_only, fields, patience)?);
         Ok(Postgres { ground, read_only })
     }
 

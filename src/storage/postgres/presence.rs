@@ -15,13 +15,14 @@ use tokio::sync::oneshot;
 use tokio_postgres::Client;
 
 use super::address::Address;
-use super::error::database;
+use super::error::{database, not_there};
 use super::socket;
 use super::wire::{Notice, Wire};
 
-/// How long to wait before the connection is tried again: twice as long each time, up to a second.
-const AGAIN: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_secs(1);
+/// How long to wait before the connection is tried again: twice as long each time, up to this. As long as it is away the others take
+/// this process for dead.
+const AGAIN: Duration = Duration::from_millis(4);
+const LONGEST: Duration = Duration::from_millis(250);
 
 /// How long whoever leaves waits for the server to have heard it.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -47,6 +48,8 @@ struct Shared {
     client: Mutex<Option<Arc<Client>>>,
     /// What can be lent.
     socket: Mutex<Option<OwnedFd>>,
+    /// Another one is being made.
+    making: AtomicBool,
     on_ring: Mutex<Option<OnRing>>,
     waiting: AtomicBool,
     watching: AtomicBool,
@@ -64,6 +67,7 @@ impl Presence {
             process: AtomicU64::new(0),
             client: Mutex::default(),
             socket: Mutex::default(),
+            making: AtomicBool::new(false),
             on_ring: Mutex::default(),
             waiting: AtomicBool::new(false),
             watching: AtomicBool::new(false),
@@ -78,7 +82,7 @@ impl Presence {
         let shared = Arc::clone(&self.0);
         let before = shared.process.swap(process, Ordering::SeqCst);
         let claim = async move {
-            let client = shared.client().clone().ok_or(Error::Closed)?;
+            let client = shared.standing()?;
             let (oid, schema) = (shared.oid, shared.address.prefix());
             let give_up = format!(
                 "SELECT pg_advisory_unlock({oid}, {before}); DELETE FROM {schema}listener WHERE process = {before};"
@@ -129,8 +133,17 @@ impl Shared {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The connection, if it stands. It is being made again if it does not.
+    fn standing(&self) -> Result<Arc<Client>> {
+        let client = self.client().clone().filter(|client| !client.is_closed());
+        client
+            .ok_or_else(|| not_there("the connection that shows that this process lives is being made again"))
+    }
+
     /// Connects, is the process if it is one already, and listens.
     async fn begin(self: Arc<Shared>) -> Result<()> {
+        // One that is half made has the process's lock, perhaps.
+        drop(self.client().take());
         let (hears, sees) = (Arc::downgrade(&self), Arc::downgrade(&self));
         let on_notice = Box::new(move |notice| match notice {
             Notice::Rung(by) => {
@@ -140,11 +153,7 @@ impl Shared {
             }
             Notice::Ended => keep_up(sees.clone()),
         });
-        let opened = socket::open(&self.address.direct(), self.address.tls()?, on_notice).await;
-        let (client, socket) = opened.map_err(|error| match error {
-            Error::Storage { detail } => Error::Storage { detail: format!("{detail} (to {})", self.address) },
-            other => other,
-        })?;
+        let (client, socket) = socket::open(&self.address, on_notice).await?;
         let (oid, process) = (self.oid, self.process.load(Ordering::SeqCst));
         let mut sql = format!("{PATIENCE}; LISTEN millpond_{}", oid.cast_unsigned());
         if process > 0 {
@@ -171,7 +180,7 @@ impl Shared {
 
     /// Says whether somebody waits or watches here.
     async fn tell(self: Arc<Shared>) -> Result<()> {
-        let client = self.client().clone().ok_or(Error::Closed)?;
+        let client = self.standing()?;
         let (process, schema) = (self.process.load(Ordering::SeqCst), self.address.prefix());
         let (waiting, watching) = (self.waiting.load(Ordering::SeqCst), self.watching.load(Ordering::SeqCst));
         // Whoever misses it looks all the same, from time to time; so it need not be on disk.
@@ -191,13 +200,18 @@ fn keep_up(shared: Weak<Shared>) {
     let Some(now) = wanted(&shared) else { return };
     // Whoever waits looks for himself, and others may have been told that this process is dead.
     now.ring();
+    if now.making.swap(true, Ordering::SeqCst) {
+        return;
+    }
     let wire = Arc::clone(&now.wire);
     drop(now);
     wire.send(async move {
         let mut pause = AGAIN;
         while let Some(again) = wanted(&shared) {
-            match again.begin().await {
-                Ok(()) => return,
+            match Arc::clone(&again).begin().await {
+                // Its end was nobody's concern as long as it was being made.
+                Ok(()) if again.standing().is_ok() => return again.making.store(false, Ordering::SeqCst),
+                Ok(()) => {}
                 Err(error) => tracing::debug!(target: target::WATCH, %error, "the others cannot be told that this process lives"),
             }
             tokio::time::sleep(pause).await;

@@ -38,8 +38,11 @@ const FIRST: usize = 8;
 /// How often a group is begun again that has run into another transaction.
 const AGAIN: u32 = 3;
 
-/// How long to go on trying to connect when it has been found that the connection is lost.
-const PATIENCE: [u64; 9] = [5, 10, 20, 50, 100, 200, 500, 1_000, 2_000];
+/// How long to wait before the server is tried again, in milliseconds: twice as long each time.
+const PAUSES: std::ops::RangeInclusive<u64> = 4..=250;
+
+/// How often it is tried when somebody has to know what has become of a commit: for as long as a call may take, mostly.
+const TRIES: usize = 120;
 
 /// One process's way of writing. Dropped without [`leave`](Session::leave) it is a process that was killed.
 pub(super) struct PostgresSession {
@@ -71,6 +74,10 @@ pub(super) struct PostgresSession {
     missed: bool,
     broken: bool,
     left: bool,
+    /// The process that a commit failed of, until it is known what became of that.
+    doubted: Option<u64>,
+    /// How long to wait before the server is tried again, in milliseconds.
+    pause_ms: u64,
 }
 
 impl PostgresSession {
@@ -102,6 +109,8 @@ impl PostgresSession {
             missed: false,
             broken: false,
             left: false,
+            doubted: None,
+            pause_ms: 0,
         };
         session.take_turn(true)?;
         let registered = reach(Point::BeforeJoin).and_then(|()| {
@@ -124,11 +133,15 @@ impl PostgresSession {
     /// Takes the turn, opens a transaction and reads where the store stands; `false` if somebody else has the turn and is not to be
     /// waited for.
     fn start(&mut self, wait: bool) -> Result<bool> {
-        if self.line.is_closed() {
-            self.line = self.connect()?;
-        }
         let steps = turn::steps(self.ground.place.oid, self.ground.begin, wait, self.process);
-        let answers = self.line.all(&steps)?;
+        let answers = match self.line.is_closed() {
+            true => self.connect(wait).and_then(|()| self.line.all(&steps)),
+            // Mostly it is found only now that the connection was lost, and another one is to be had.
+            false => self.line.all(&steps).or_else(|error| match self.line.is_closed() {
+                true => self.connect(false).and_then(|()| self.line.all(&steps)),
+                false => Err(error),
+            }),
+        }?;
         self.begun = true;
         let [_, got, found, own] = answers.as_slice() else {
             return Err(error::odd("there are fewer answers than questions"));
@@ -163,12 +176,20 @@ impl PostgresSession {
         }
     }
 
-    fn connect(&self) -> Result<Connection> {
+    /// Takes another connection. `patient`: if the server was not there a moment ago, it is given a while first.
+    fn connect(&mut self, patient: bool) -> Result<()> {
+        if patient && self.pause_ms > 0 {
+            self.ground.pause(Duration::from_millis(self.pause_ms));
+        }
+        self.pause_ms = (self.pause_ms * 2).clamp(*PAUSES.start(), *PAUSES.end());
+        // What is known was read over another connection, which may have been to another server.
+        (self.generation, self.begun) = (None, false);
         let line = self.ground.connect()?;
         if self.process > 0 {
             line.script(&format!("SET application_name = 'millpond {}'", self.process))?;
         }
-        Ok(line)
+        (self.line, self.pause_ms) = (line, 0);
+        Ok(())
     }
 
     fn enter(&mut self, now: Moment) {
@@ -250,7 +271,7 @@ impl PostgresSession {
                 "UPDATE @store SET generation = $1, process = $2, counters = $3 WHERE id = 1",
                 values,
             ));
-            steps.push(Step::new("COMMIT", Vec::new()));
+            steps.push(Step::commit());
             let Err(failure) = self.line.try_all(&steps) else { break };
             drop(steps);
             let passes = failure.code().is_some_and(|code| {
@@ -326,11 +347,6 @@ impl PostgresSession {
     pub(super) fn trips(&self) -> u64 {
         self.line.trips()
     }
-
-    /// Waits between two attempts to reach the server.
-    fn pause(&self, ms: u64) {
-        self.ground.wire.run(async move { tokio::time::sleep(Duration::from_millis(ms)).await });
-    }
 }
 
 impl Operates for PostgresSession {
@@ -381,6 +397,8 @@ impl Session for PostgresSession {
 
     fn take_turn(&mut self, wait: bool) -> Result<bool> {
         if !self.begun {
+            // It is asked for: whoever loses the connection over that, and gets another one, goes on to wait for it.
+            self.has_turn = true;
             self.has_turn = self.start(wait)?;
         }
         Ok(self.has_turn)
@@ -463,6 +481,7 @@ impl Session for PostgresSession {
                 self.store.rollback();
                 self.generation = None;
                 self.broken = true;
+                self.doubted = Some(self.process);
                 Err(error)
             }
         }
@@ -476,27 +495,30 @@ impl Session for PostgresSession {
         self.undo();
     }
 
+    /// A connection that is lost has none.
     fn in_transaction(&self) -> bool {
-        self.open.is_some()
+        self.open.is_some() && !self.line.is_closed()
     }
 
     /// The server may have been started anew, or another one takes its place: it is tried for a while.
     fn reopen(&mut self) -> Result<()> {
         self.undo();
-        let mut pauses = PATIENCE.into_iter();
-        self.line = loop {
-            match (self.connect(), pauses.next()) {
-                (Ok(line), _) => break line,
-                (Err(_), Some(ms)) => self.pause(ms),
-                (Err(error), None) => return Err(error),
+        let mut tries = 1;
+        while let Err(error) = self.connect(true) {
+            if tries == TRIES || !error::is_away(&error) {
+                return Err(error);
             }
-        };
-        self.generation = None;
+            tries += 1;
+        }
         self.broken = false;
         Ok(())
     }
 
     fn last_group(&mut self) -> Result<u64> {
+        if self.doubted.take().is_some_and(|process| process != self.process) {
+            // With its row went what it had committed last.
+            return Err(refused("the process was taken for dead, and cannot be asked"));
+        }
         self.operate(|store, me| Ok(store.processes.get(&me.process).map_or(0, |row| row.last_group)))
     }
 

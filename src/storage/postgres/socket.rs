@@ -5,15 +5,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use millpond_actors::error::{Error, Result};
+use millpond_actors::error::Result;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, NoTls};
 
-use super::error::lost;
+use super::address::Address;
+use super::error::{connecting, lost, not_there};
 use super::wire::{OnNotice, connect, drive};
 
 /// The default of a server.
@@ -28,13 +28,10 @@ const EVERY: Duration = Duration::from_secs(3);
 
 /// Connects, and keeps a hand on the socket. Where there are several servers to choose from, the choice is the driver's, and the
 /// socket too.
-pub(super) async fn open(
-    config: &Config,
-    mut tls: MakeRustlsConnect,
-    on_notice: OnNotice,
-) -> Result<(Client, Option<OwnedFd>)> {
-    let driver = |error: tokio_postgres::Error| lost("connecting", &error);
-    let system = |error: io::Error| lost("connecting", &error);
+pub(super) async fn open(address: &Address, on_notice: OnNotice) -> Result<(Client, Option<OwnedFd>)> {
+    let (config, mut tls) = (address.direct(), address.tls()?);
+    let driver = |error: tokio_postgres::Error| connecting(address, &error);
+    let system = |error: io::Error| not_there(&format!("connecting to {address}: {error}"));
     let port = config.get_ports().first().copied().unwrap_or(PORT);
     let connecting = async {
         match config.get_hosts() {
@@ -58,7 +55,7 @@ pub(super) async fn open(
             _ => Ok((connect(config.clone(), tls, on_notice).await.map_err(driver)?, None)),
         }
     };
-    let late = |_| Error::Storage { detail: format!("connecting: no answer within {PATIENCE:?}") };
+    let late = |_| not_there(&format!("connecting to {address}: no answer within {PATIENCE:?}"));
     tokio::time::timeout(PATIENCE, connecting).await.map_err(late)?
 }
 

@@ -23,6 +23,9 @@ pub(super) struct Found {
     pub(super) server_ms: i64,
 }
 
+/// How long a process has to come back to a server that was started anew, before it is taken for dead.
+const RETURN_SECONDS: u64 = 5;
+
 const FOUND: &str = "SELECT s.generation, s.process, s.counters, (SELECT count(*) FROM @process),
     EXISTS (SELECT 1 FROM @listener WHERE watching), (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM @store s";
 
@@ -60,9 +63,20 @@ fn locks(oid: i32) -> String {
     )
 }
 
-/// Asks who lives.
+/// Asks who lives: whoever has the lock of his id; and when a server has just been started, whoever had come before that, because
+/// it may be that he has not had the time to take his again.
 pub(super) fn living(oid: i32) -> String {
-    format!("SELECT l.objid::bigint FROM {} AND l.objid <> 0::oid", locks(oid))
+    format!(
+        "SELECT l.objid::bigint FROM {} AND l.objid <> 0::oid
+        UNION SELECT p.id FROM @process p WHERE pg_postmaster_start_time() > now() - interval '{RETURN_SECONDS} s'
+        AND p.joined_wall_ms < extract(epoch FROM pg_postmaster_start_time()) * 1000",
+        locks(oid)
+    )
+}
+
+/// The same of those who are registered.
+pub(super) fn registered(oid: i32) -> String {
+    format!("SELECT l.id FROM ({}) AS l (id) WHERE l.id IN (SELECT id FROM @process)", living(oid))
 }
 
 pub(super) fn read_living(rows: &[Row]) -> Result<BTreeSet<u64>> {

@@ -35,6 +35,9 @@ use super::wire::{Connection, Step};
 /// A transaction that sees one moment and writes nothing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/// How often a read is begun again whose connection was lost: what loses it each time would do so for ever.
+const LOSSES: usize = 8;
+
 /// So many rows of a range are fetched at first: a page, mostly.
 const FIRST: usize = 256;
 
@@ -49,13 +52,31 @@ pub(super) struct PostgresView {
 impl PostgresView {
     pub(super) fn open(ground: Arc<Ground>) -> Result<PostgresView> {
         reach(Point::OpenView)?;
-        let line = ground.connect()?;
+        let line = ground.connect_patiently()?;
         Ok(PostgresView { ground, line, frozen: false })
     }
 
-    /// Reads what is to be read, again and again until all that is looked for has been fetched, at one moment.
+    /// Does it on a connection that stands: anew if that was lost meanwhile, unless what was seen on it cannot be seen again.
+    fn keep_at<T>(&mut self, run: impl Fn(&PostgresView) -> Result<T>) -> Result<T> {
+        let mut losses = 0;
+        loop {
+            if self.line.is_closed() && !self.frozen {
+                self.line = self.ground.connect_patiently()?;
+            }
+            let done = run(self);
+            losses += 1;
+            if done.is_ok() || !self.line.is_closed() || self.frozen || losses > LOSSES {
+                return done;
+            }
+        }
+    }
+
     fn read<T>(&mut self, run: impl Fn(&Store) -> Result<T>) -> Result<T> {
-        self.keep_line()?;
+        self.keep_at(|view| view.read_here(&run))
+    }
+
+    /// Reads what is to be read, again and again until all that is looked for has been fetched, at one moment.
+    fn read_here<T>(&self, run: impl Fn(&Store) -> Result<T>) -> Result<T> {
         let mut store = Store::elsewhere(self.ground.fields, FIRST);
         if let Some(boot) = self.ground.boot.get() {
             store.boot.clone_from(boot);
@@ -74,13 +95,6 @@ impl PostgresView {
             self.line.tell(Step::new("COMMIT", Vec::new()));
         }
         read
-    }
-
-    fn keep_line(&mut self) -> Result<()> {
-        if self.line.is_closed() && !self.frozen {
-            self.line = self.ground.connect()?;
-        }
-        Ok(())
     }
 
     fn fetch(&self, store: &mut Store, begun: &mut bool) -> Result<()> {
@@ -110,8 +124,8 @@ impl PostgresView {
 
     /// Counts, which the server does.
     fn ask(&mut self, sql: &str, params: Vec<Param<'_>>) -> Result<Vec<Row>> {
-        self.keep_line()?;
-        self.line.ask(sql, params)
+        let step = [Step::new(sql, params)];
+        self.keep_at(|view| Ok(view.line.all(&step)?.pop().unwrap_or_default()))
     }
 }
 
@@ -314,7 +328,7 @@ impl View for PostgresView {
     }
 
     fn frozen(&mut self) -> Result<Box<dyn View>> {
-        let line = self.ground.connect()?;
+        let line = self.ground.connect_patiently()?;
         // The moment is that of the first statement.
         line.script(&format!(
             "{BEGIN}; SELECT 1 FROM @store; SET LOCAL idle_in_transaction_session_timeout = 0"
@@ -353,22 +367,17 @@ impl View for PostgresView {
     }
 
     fn turn_holder(&mut self) -> Result<Option<Turn>> {
-        self.keep_line()?;
-        turn::holder(&self.line, self.ground.place.oid)
+        self.keep_at(|view| turn::holder(&view.line, view.ground.place.oid))
     }
 
     /// One statement for what others have written, and one for who lives.
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
-        self.keep_line()?;
         let oid = self.ground.place.oid;
         let steps = [
             Step::new(count::PULSE, vec![Param::Int(signed(own))]),
-            Step::new(
-                format!("{} AND l.objid IN (SELECT id::oid FROM @process)", turn::living(oid)),
-                Vec::new(),
-            ),
+            Step::new(turn::registered(oid), Vec::new()),
         ];
-        let answers = self.line.all(&steps)?;
+        let answers = self.keep_at(|view| view.line.all(&steps))?;
         let [found, living] = answers.as_slice() else { return Ok(Pulse::default()) };
         let Some(row) = found.first() else { return Ok(Pulse::default()) };
         let mut row = Reading::of(row);

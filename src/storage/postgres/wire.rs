@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
@@ -15,7 +16,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row, Statement};
 
 use super::address::Address;
-use super::error::{database, lost};
+use super::error::{connecting, database, ends_connection, lost};
 use super::param::Param;
 
 /// The thread that all connections of a store live on. It ends with the last of those who have it.
@@ -100,11 +101,19 @@ where
 pub(super) struct Step<'a> {
     pub(super) sql: String,
     pub(super) params: Vec<Param<'a>>,
+    /// It goes as it is, and is not prepared.
+    plain: bool,
 }
 
 impl<'a> Step<'a> {
     pub(super) fn new(sql: impl Into<String>, params: Vec<Param<'a>>) -> Step<'a> {
-        Step { sql: sql.into(), params }
+        Step { sql: sql.into(), params, plain: false }
+    }
+
+    /// What a transaction that writes ends with: the one thing of which it may be unknown whether it was done, and so the one that
+    /// has to be seen on the wire.
+    pub(super) fn commit() -> Step<'a> {
+        Step { plain: true, ..Step::new("COMMIT", Vec::new()) }
     }
 }
 
@@ -118,6 +127,8 @@ pub(super) struct Connection {
     statements: Mutex<HashMap<String, Statement>>,
     /// How often the server was waited for.
     trips: std::sync::atomic::AtomicU64,
+    /// Somebody has been told of its end.
+    ended: AtomicBool,
 }
 
 impl Connection {
@@ -125,30 +136,44 @@ impl Connection {
     pub(super) fn open(wire: &Arc<Wire>, address: &Address) -> Result<Connection> {
         let connected = wire.run(connect(address.config(), address.tls()?, Box::new(|_| {})));
         let client = connected.ok_or(Error::Closed)?;
-        let client = client.map_err(|error| lost(&format!("connecting to {address}"), &error))?;
+        let client = client.map_err(|error| connecting(address, &error))?;
         let (_wire, schema) = (Arc::clone(wire), address.prefix());
-        Ok(Connection { client, _wire, schema, statements: Mutex::default(), trips: 0.into() })
+        let (statements, ended) = (Mutex::default(), false.into());
+        Ok(Connection { client, _wire, schema, statements, trips: 0.into(), ended })
     }
 
+    /// Whether it has come to its end. Who is told of that is told before the thread that drives it has seen all of it.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.ended.load(Ordering::Relaxed) || self.client.is_closed()
+    }
+
+    /// Looks whether this error is its end.
+    fn look_at<T>(
+        &self,
+        answer: std::result::Result<T, tokio_postgres::Error>,
+    ) -> std::result::Result<T, tokio_postgres::Error> {
+        answer.inspect_err(|error| {
+            if ends_connection(error) {
+                self.ended.store(true, Ordering::Relaxed);
+            }
+        })
     }
 
     /// How often the server was waited for.
     #[cfg(test)]
     pub(super) fn trips(&self) -> u64 {
-        self.trips.load(std::sync::atomic::Ordering::Relaxed)
+        self.trips.load(Ordering::Relaxed)
     }
 
     fn trip(&self) {
-        self.trips.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.trips.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Runs statements without parameters, one behind the other, until one fails.
     pub(super) fn script(&self, sql: &str) -> Result<()> {
         self.trip();
-        Wire::wait(self.client.batch_execute(&sql.replace('@', &self.schema)))
-            .map_err(|error| database(&error))
+        let answer = Wire::wait(self.client.batch_execute(&sql.replace('@', &self.schema)));
+        self.look_at(answer).map_err(|error| database(&error))
     }
 
     /// Runs one statement.
@@ -168,9 +193,9 @@ impl Connection {
         &self,
         steps: &[Step<'_>],
     ) -> std::result::Result<Vec<Vec<Row>>, tokio_postgres::Error> {
-        self.prepare(steps)?;
+        self.look_at(self.prepare(steps))?;
         self.trip();
-        Wire::wait(self.send_all(steps)).into_iter().collect()
+        self.look_at(Wire::wait(self.send_all(steps)).into_iter().collect())
     }
 
     async fn send_all(
@@ -178,6 +203,9 @@ impl Connection {
         steps: &[Step<'_>],
     ) -> Vec<std::result::Result<Vec<Row>, tokio_postgres::Error>> {
         let sent = steps.iter().map(|step| async move {
+            if step.plain {
+                return self.client.batch_execute(&step.sql).await.map(|()| Vec::new());
+            }
             let statement = self.known(&step.sql);
             let params: Vec<&(dyn ToSql + Sync)> =
                 step.params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
@@ -208,8 +236,8 @@ impl Connection {
 
     /// Has the server know the statements that it does not: in one way there and back.
     fn prepare(&self, steps: &[Step<'_>]) -> std::result::Result<(), tokio_postgres::Error> {
-        let mut unknown: Vec<&str> =
-            steps.iter().map(|step| step.sql.as_str()).filter(|sql| self.known(sql).is_none()).collect();
+        let prepared = steps.iter().filter(|step| !step.plain).map(|step| step.sql.as_str());
+        let mut unknown: Vec<&str> = prepared.filter(|sql| self.known(sql).is_none()).collect();
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {

@@ -75,6 +75,8 @@ const PROGRAMS: &[Row] = &[
     ("counters", ["--times 300 --lanes 4", "--times 10000", "--times 100000"]),
     ("overload", ["--waves 20", "--waves 300", "--waves 3000"]),
     ("sim", ["--hours 1", "--hours 120", "--hours 2000"]),
+    ("postgres-feed", ["--events 300", "", "--events 24000"]),
+    ("postgres-loss", ["--times 8", "--times 100", "--times 1000"]),
     ("failpoints", ["--rounds 1", "--rounds 20", "--rounds 200"]),
 ];
 

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use torture::hands::child::Fault;
 use torture::{
     Result, aggregates, all, blobs, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync,
-    full, groups, hands, history, io, jobs, kill, locks, overload, panics, partitions, power, projections,
-    readers, report, schedules, serial, sim, stopped, touch, transfers, zombies,
+    full, groups, hands, history, io, jobs, kill, locks, overload, panics, partitions, postgres_feed,
+    postgres_loss, power, projections, readers, report, schedules, serial, sim, stopped, touch, transfers,
+    zombies,
 };
 
 use crate::options::usage;
@@ -106,6 +107,11 @@ fn run(arguments: &[String]) -> Result<bool> {
             schedules::child::live(file.as_ref(), keeps, first, seconds.parse()?, run.parse()?)?;
             Ok(true)
         }
+        [name, url, who, role, seed, events] if name == postgres_feed::CHILD => {
+            let role = postgres_feed::child::Role::named(role).ok_or_else(usage)?;
+            postgres_feed::child::live(url, who.parse()?, role, seed.parse()?, events.parse()?)?;
+            Ok(true)
+        }
         [name, file, role] if name == projections::CHILD => {
             let role = projections::child::Role::named(role).ok_or_else(usage)?;
             projections::child::live(file.as_ref(), role)?;
@@ -153,6 +159,8 @@ fn torture(name: &str, options: &[String]) -> Result<bool> {
         "jobs" => line!(name, options, jobs, program),
         "locks" => line!(name, options, locks, program),
         "zombies" => line!(name, options, zombies, program),
+        "postgres-feed" => line!(name, options, postgres_feed, program),
+        "postgres-loss" => line!(name, options, postgres_loss),
         "power" => line!(name, options, power; figures),
         "fsync" => line!(name, options, fsync; figures),
         "io" => line!(name, options, io),

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use torture::{
     Result, aggregates, all, blobs, cancel, clocks, counters, failpoints, fairness, feeds, files, fsync,
-    full, groups, history, io, jobs, kill, locks, overload, panics, partitions, power, projections, readers,
-    schedules, serial, sim, stopped, touch, transfers, zombies,
+    full, groups, history, io, jobs, kill, locks, overload, panics, partitions, postgres_feed, postgres_loss,
+    power, projections, readers, schedules, serial, sim, stopped, touch, transfers, zombies,
 };
 
 const USAGE: &str = "usage:
@@ -63,6 +63,8 @@ const USAGE: &str = "usage:
                   leaking|deaf|cut|forged|hurting|vague|silent|unseeded]
   torture files   [--seed N] [--flips N] [--contents N] [--stride N] [--seconds N] [--lanes N]
                   [--mutant blind|silent|touched|vague|fragile|forged|stuck]
+  torture postgres-feed [--seed N] [--writers N] [--events N] [--mutant skipped|twice|swapped|lost|sequence|late]
+  torture postgres-loss [--seed N] [--times N] [--mutant lost|twice|counted|lie|silent|unsettled|deaf|slow]
   torture touch   [--seed N] [--rounds N] [--only NAME] [--mutant deaf|forgetful|silent|timid]";
 
 /// How it is called, with the mutants of the primitives.
@@ -178,6 +180,8 @@ options! {
     counters: times, lanes, processes, timed;
     overload: waves, timed;
     failpoints: rounds;
+    postgres_feed: writers = some, events = some, timed;
+    postgres_loss: times = some, timed;
     files: flips, contents, stride = some, seconds = limit, lanes = some;
     touch: rounds, only;
 }

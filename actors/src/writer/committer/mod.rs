@@ -66,6 +66,8 @@ pub(super) struct Committer {
     failures: Vec<u64>,
     /// Why nothing is written any more.
     poisoned: Option<Error>,
+    /// Nothing has come of the group because the storage was away: it may wait for as long as its callers do.
+    away: Option<Error>,
 }
 
 impl Committer {
@@ -100,6 +102,7 @@ impl Committer {
             timing: Timing::default(),
             failures: Vec::new(),
             poisoned: None,
+            away: None,
         }
     }
 
@@ -220,6 +223,11 @@ impl Committer {
         self.outcomes.clear();
     }
 
+    /// The group, if nothing has come of it because the storage was away, and why that was.
+    pub(super) fn take_back(&mut self) -> Option<(VecDeque<Write>, Error)> {
+        self.away.take().map(|error| (std::mem::take(&mut self.writes), error))
+    }
+
     /// Answers whoever is waiting for the group.
     pub(super) fn answer(&mut self) {
         // Whoever is answered comes back at once and takes memory, and two threads that take and free the same memory fight
@@ -250,7 +258,7 @@ impl Committer {
         }
         self.answers.clear();
         self.spoilt = false;
-        self.kept_until_ms = None;
+        (self.kept_until_ms, self.away) = (None, None);
         let _ = thread::contain(
             || "the storage".into(),
             || {
@@ -285,6 +293,7 @@ impl Committer {
     /// The answers of the whole group, after its commit.
     fn settle(&mut self) -> Vec<Result<Outcome>> {
         let size = self.writes.len();
+        self.away = None;
         if let Some(error) = &self.poisoned {
             return vec![Err(error.clone()); size];
         }
@@ -294,7 +303,7 @@ impl Committer {
             tracing::debug!(target: target::WRITER, operations = size, "a group is done again, a write at a time");
             return self.redo().unwrap_or_else(|error| {
                 self.session.rollback();
-                vec![Err(error); size]
+                self.refuse(error)
             });
         }
         let outcomes = std::mem::take(&mut self.outcomes);
@@ -393,13 +402,25 @@ impl Committer {
                 (self.told.call_all)();
                 answers
             }
-            (Ok(false), _) => vec![Err(error.clone()); size],
+            (Ok(false), _) => self.refuse(error.clone()),
             // A full disk refuses the frames themselves, the commit's own being the last: none of it can surface.
             (Err(_), Error::StorageFull { .. }) => vec![Err(error.clone()); size],
+            (Err(_), Error::Busy { process, .. }) => {
+                vec![Err(Error::CommitUnknown { detail: process.to_string() }); size]
+            }
             (Err(_), _) => vec![Err(Error::CommitUnknown { detail: error.to_string() }); size],
         };
         self.count_failure(&error);
         answers
+    }
+
+    /// The answers of a group of which nothing was applied. There are none if it was only that the storage was away.
+    fn refuse(&mut self, error: Error) -> Vec<Result<Outcome>> {
+        if error.is_away() {
+            self.away = Some(error);
+            return Vec::new();
+        }
+        vec![Err(error); self.writes.len()]
     }
 
     /// Whether any change was written down.

@@ -4,6 +4,7 @@ mod opening;
 mod trips;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millpond_actors::storage::{Identity, Moment};
 
@@ -11,6 +12,9 @@ use super::ground::Ground;
 use super::session::PostgresSession;
 use crate::filter::fields;
 use crate::location::Durability;
+
+/// How long a call may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const NOW: Moment = Moment { boot_ms: 1_000_000, wall_ms: 1_700_000_000_000 };
 
@@ -20,7 +24,7 @@ fn fresh() -> Option<String> {
 }
 
 fn ground(url: &str) -> Arc<Ground> {
-    Arc::new(Ground::find(url, Durability::ProcessCrash, false, fields()).unwrap())
+    Arc::new(Ground::find(url, Durability::ProcessCrash, false, fields(), PATIENCE).unwrap())
 }
 
 fn join(ground: &Arc<Ground>) -> PostgresSession {

@@ -6,12 +6,12 @@ use millpond_actors::storage::{Backend, Session};
 use super::super::Postgres;
 use super::super::address::Address;
 use super::super::param::Reading;
-use super::{NOW, fresh, ground, join};
+use super::{NOW, PATIENCE, fresh, ground, join};
 use crate::filter::fields;
 use crate::location::Durability;
 
 fn open(url: &str, durability: Durability, read_only: bool) -> Result<Postgres, Error> {
-    Postgres::open(url, durability, read_only, fields())
+    Postgres::open(url, durability, read_only, fields(), PATIENCE)
 }
 
 #[test]
