@@ -69,7 +69,7 @@ pub(super) fn living(oid: i32) -> String {
     format!(
         "SELECT l.objid::bigint FROM {} AND l.objid <> 0::oid
         UNION SELECT p.id FROM @process p WHERE pg_postmaster_start_time() > now() - interval '{RETURN_SECONDS} s'
-        AND p.joined_wall_ms < extract(epoch FROM pg_postmaster_start_time()) * 1000",
+        AND p.came < pg_postmaster_start_time()",
         locks(oid)
     )
 }

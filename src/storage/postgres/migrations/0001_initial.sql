@@ -23,7 +23,8 @@ CREATE TABLE @process (
     joined_wall_ms bigint NOT NULL,
     last_beat      bigint NOT NULL,
     last_group     bigint NOT NULL, -- the last group it committed
-    robbed         bigint NOT NULL  -- 1 if another found a lease of it void, and it has not been told
+    robbed         bigint NOT NULL, -- 1 if another found a lease of it void, and it has not been told
+    came           timestamptz NOT NULL DEFAULT clock_timestamp() -- by the server's clock, whatever clock it goes by itself
 ) WITH (fillfactor = 10);
 
 -- Who waits for news, and who watches for changes. It is a hint, and not part of any group.
