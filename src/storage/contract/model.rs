@@ -413,7 +413,7 @@ model_test!(memory_does_as_memory_does, OnMemory, fresh_memory(), 256);
 #[cfg(feature = "sqlite")]
 model_test!(sqlite_does_as_memory_does, OnSqlite, super::fresh_sqlite(), 48);
 #[cfg(feature = "postgres")]
-model_test!(postgres_does_as_memory_does, OnPostgres, super::fresh_postgres(), 12);
+model_test!(postgres_does_as_memory_does, OnPostgres, super::fresh_postgres(), 4);
 
 /// Writes to one side alone, which the comparison must notice.
 #[test]

@@ -1,7 +1,8 @@
 //! The stage on which the cases play: a backend, a clock moved by hand, and processes that join.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::ops::{Deref, DerefMut};
 
 use millpond_actors::error::Expected;
 use millpond_actors::name::Name;
@@ -17,11 +18,40 @@ use uuid::Uuid;
 pub(super) struct Stage<'b> {
     pub(super) backend: &'b dyn Backend,
     now: Cell<Moment>,
+    /// Views that nobody looks through at the moment: a connection is more work than a look.
+    idle: RefCell<Vec<Box<dyn View>>>,
+}
+
+/// A view that comes back when it is not looked through any more.
+pub(super) struct Lent<'s> {
+    view: Option<Box<dyn View>>,
+    idle: &'s RefCell<Vec<Box<dyn View>>>,
+}
+
+impl Deref for Lent<'_> {
+    type Target = dyn View;
+
+    fn deref(&self) -> &(dyn View + 'static) {
+        &**self.view.as_ref().unwrap()
+    }
+}
+
+impl DerefMut for Lent<'_> {
+    fn deref_mut(&mut self) -> &mut (dyn View + 'static) {
+        &mut **self.view.as_mut().unwrap()
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.idle.borrow_mut().extend(self.view.take());
+    }
 }
 
 impl<'b> Stage<'b> {
     pub(super) fn new(backend: &'b dyn Backend) -> Stage<'b> {
-        Stage { backend, now: Cell::new(Moment { boot_ms: 1_000_000, wall_ms: 1_700_000_000_000 }) }
+        let now = Cell::new(Moment { boot_ms: 1_000_000, wall_ms: 1_700_000_000_000 });
+        Stage { backend, now, idle: RefCell::default() }
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -49,8 +79,9 @@ impl<'b> Stage<'b> {
         Player { stage: self, session, group: 0 }
     }
 
-    pub(super) fn view(&self) -> Box<dyn View> {
-        self.backend.view().unwrap()
+    pub(super) fn view(&self) -> Lent<'_> {
+        let idle = self.idle.borrow_mut().pop();
+        Lent { view: Some(idle.unwrap_or_else(|| self.backend.view().unwrap())), idle: &self.idle }
     }
 
     /// All events of one page.
