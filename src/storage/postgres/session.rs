@@ -470,7 +470,7 @@ impl Session for PostgresSession {
         self.open = None;
         match written {
             Ok(()) => {
-                (self.newcomer, self.last_group) = (false, group);
+                (self.newcomer, self.last_group, self.doubted) = (false, group, None);
                 Ok(())
             }
             Err(error) => {
@@ -511,7 +511,7 @@ impl Session for PostgresSession {
     }
 
     fn last_group(&mut self) -> Result<u64> {
-        if self.doubted.take().is_some_and(|process| process != self.process) {
+        if self.doubted.is_some_and(|process| process != self.process) {
             // With its row went what it had committed last.
             return Err(storage("the process was taken for dead, and cannot be asked"));
         }
