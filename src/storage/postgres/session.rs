@@ -474,7 +474,7 @@ impl Session for PostgresSession {
         self.open = None;
         match written {
             Ok(()) => {
-                self.last_group = group;
+                (self.last_group, self.doubted) = (group, None);
                 Ok(())
             }
             Err(error) => {
@@ -515,7 +515,7 @@ impl Session for PostgresSession {
     }
 
     fn last_group(&mut self) -> Result<u64> {
-        if self.doubted.take().is_some_and(|process| process != self.process) {
+        if self.doubted.is_some_and(|process| process != self.process) {
             // With its row went what it had committed last.
             return Err(refused("the process was taken for dead, and cannot be asked"));
         }

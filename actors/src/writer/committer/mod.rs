@@ -29,6 +29,9 @@ use crate::thread;
 /// Commits that fail within this time of each other count together.
 const FAILURES_WITHIN_MS: u64 = 10 * 60 * 1_000;
 
+/// How often it is asked what became of a commit, if the answer is lost.
+const ASKS: u32 = 8;
+
 /// The session, and the group that is open on it.
 pub(super) struct Committer {
     session: Box<dyn Session>,
@@ -450,14 +453,21 @@ impl Committer {
     /// The new connection reads what group came last and then commits a group of its own. Without that one, the
     /// failed frames would still stand behind the log's end, and a crash could bring them back.
     fn was_committed(&mut self, group: u64) -> Result<bool> {
-        self.suspect = true;
         self.beats = false;
-        let settled = self.ask_again(group);
-        if settled.is_err() {
-            // Whatever is half open must not keep other processes from writing.
-            self.session.rollback();
+        let mut asked = 0;
+        loop {
+            self.suspect = true;
+            let settled = self.ask_again(group);
+            if settled.is_err() {
+                // Whatever is half open must not keep other processes from writing.
+                self.session.rollback();
+            }
+            asked += 1;
+            // What was lost over the question can be asked for again.
+            if asked == ASKS || !settled.as_ref().is_err_and(Error::is_away) {
+                return settled;
+            }
         }
-        settled
     }
 
     fn ask_again(&mut self, group: u64) -> Result<bool> {
@@ -467,7 +477,11 @@ impl Committer {
         self.groups += 1;
         let marked = self.session.commit(self.groups);
         self.suspect = marked.is_err();
-        marked.map(|()| last == group)
+        match marked {
+            // There is no log behind whose end something could stand: a server that gives us the turn is done with what was before.
+            Err(_) if self.session.is_far() => Ok(last == group),
+            marked => marked.map(|()| last == group),
+        }
     }
 
     /// A disk that fails again and again is not written to any more; a full one may be emptied.

@@ -79,17 +79,15 @@ impl Evidence {
         self.lanes.len() == 4 && self.lanes.iter().all(|lane| lane.came.len() as u64 >= self.of(&lane.of))
     }
 
-    /// The longest time from an acknowledgement to the event's coming to one who was there.
+    /// The longest time from an acknowledgement to the event's coming to one who was there from the beginning: who comes late has to
+    /// read first what there was.
     pub(super) fn longest_delay_us(&self) -> u64 {
         let acked: HashMap<u64, u64> =
             self.appends.iter().map(|append| (append.position, append.acked)).collect();
-        let delays = self.lanes.iter().flat_map(|lane| {
-            let acked = &acked;
-            lane.came.iter().filter_map(move |(came, at)| {
-                let acked = acked.get(&came.position).filter(|acked| **acked > lane.begun)?;
-                Some(at.saturating_sub(*acked))
-            })
-        });
+        let first = acked.values().copied().min().unwrap_or(0);
+        let early = self.lanes.iter().filter(|lane| lane.begun < first);
+        let came = early.flat_map(|lane| &lane.came);
+        let delays = came.filter_map(|(came, at)| Some(at.saturating_sub(*acked.get(&came.position)?)));
         delays.max().unwrap_or(0)
     }
 }

@@ -33,6 +33,9 @@ use crate::{Result, clock};
 /// A call may take so long, and is then to be answered.
 const CALL: Duration = Duration::from_secs(20);
 
+/// So many different words of what went wrong are shown.
+const REFUSALS: usize = 6;
+
 /// How many and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -69,7 +72,7 @@ pub struct Report {
     pub unknown: u64,
     /// So many of those were found to be there when they were asked again with the same id.
     pub unknown_there: u64,
-    /// What those were told who were refused: the first few.
+    /// What those were told whose calls did not go well: the first few.
     pub refusals: Vec<String>,
     /// The longest time from the server's being there to the end of the first call that began after that, by harm.
     pub longest_interruption_ms: BTreeMap<String, u64>,
@@ -132,7 +135,9 @@ pub fn noticed(settings: &Settings) -> Result<Option<Vec<Mutant>>> {
 
 fn carry_out(settings: &Settings) -> Result<Option<(Evidence, Report)>> {
     let start = clock::now();
-    let Some(mut server) = Server::start(Care { durable: true, extra: Vec::new() }) else { return Ok(None) };
+    // Whoever comes back after a crash makes sure of all of his files; one by one that takes seconds.
+    let extra = vec![("recovery_init_sync_method".to_owned(), "syncfs".to_owned())];
+    let Some(mut server) = Server::start(Care { durable: true, extra }) else { return Ok(None) };
     let proxy = Proxy::start(&server);
     let (url, direct) = (format!("{}?schema=loss", proxy.url()), format!("{}?schema=loss", server.url()));
     let store = block_on(Store::builder().call_timeout(CALL).open(url.as_str()))?;
@@ -210,17 +215,18 @@ fn figures(evidence: &Evidence, report: &mut Report) {
     for call in &evidence.calls {
         match &call.answer {
             Answer::Done(_) => report.acked += 1,
-            Answer::Refused(words) => {
-                report.refused += 1;
-                if report.refusals.len() < 6 && !report.refusals.contains(words) {
-                    report.refusals.push(words.clone());
-                }
-            }
+            Answer::Refused(_) => report.refused += 1,
             Answer::Unknown { there, .. } => {
                 report.unknown += 1;
                 report.unknown_there += u64::from(*there == Some(true));
             }
             Answer::None => {}
+        }
+        if let Answer::Refused(words) | Answer::Unknown { words, .. } = &call.answer
+            && report.refusals.len() < REFUSALS
+            && !report.refusals.contains(words)
+        {
+            report.refusals.push(words.clone());
         }
         report.longest_call_ms = report.longest_call_ms.max(call.ended.saturating_sub(call.begun) / 1_000);
     }
