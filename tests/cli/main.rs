@@ -2,6 +2,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is wrong here is a failed test")]
 
+mod bench;
 mod blob;
 mod copy;
 mod dict;

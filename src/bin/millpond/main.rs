@@ -70,7 +70,7 @@ fn run(args: Args) -> Done<u8> {
     let code = match args.command {
         Command::Demo(demo) => demo::tour(&demo, &args.store, &mut show),
         Command::DemoWorker(worker) => demo::work(&args.store, &worker),
-        Command::Bench(bench) => bench::run(&bench, &mut show),
+        Command::Bench(bench) => bench::run(&bench, &args.store, &mut show),
         Command::BenchWorker(worker) => bench::work(&args.store, &worker),
         Command::Status => store.read(|store| status::status(store, &mut show)),
         Command::Events(EventsCommand::Append(append)) => {

@@ -394,11 +394,11 @@ async fn call(requests: &Sender<(Request, Reply)>, request: Request) -> millpond
 }
 
 #[allow(clippy::disallowed_methods, reason = "the floor has no seams")]
-fn event_id() -> Uuid {
+pub(super) fn event_id() -> Uuid {
     Uuid::now_v7()
 }
 
 /// A checksum of the row, as the store's rows have one.
-fn checksum(data: &str) -> u32 {
+pub(super) fn checksum(data: &str) -> u32 {
     data.bytes().fold(0, |sum: u32, byte| sum.rotate_left(5) ^ u32::from(byte))
 }

@@ -11,12 +11,15 @@
 //! - `locks` has what happens between processes and between those who wait, without a floor but with a bar: how fast a
 //!   killed holder's lock is taken over, how fairly processes share the turn, how fast one wakes, how the lock is handed
 //!   on; `crew` and `worker` are its processes;
-//! - this file says what is run against what, and shows it.
+//! - `compare` has ours and the floor run in turn, and shows their row;
+//! - `postgres` has both sides on a server, where `--store` is the URL of one;
+//! - this file says what is run against what.
 //!
 //! Rounds of the two alternate, and a row's ratio is the median of its rounds' ratios: what else the machine
 //! does at the time then hits both.
 
 mod channels;
+mod compare;
 mod crew;
 mod drive;
 mod figures;
@@ -24,23 +27,26 @@ mod floor;
 mod jobs;
 mod lists;
 mod locks;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod projections;
 mod reads;
 mod scan;
 mod sides;
 mod worker;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
 
-use self::drive::Measured;
+use self::compare::{Comparison, Folder};
 use self::figures::Figures;
 pub(crate) use self::worker::work;
 use crate::failure::Done;
-use crate::show::{Show, grouped};
+#[cfg(not(feature = "postgres"))]
+use crate::failure::code;
+use crate::is_address;
+use crate::show::Show;
 
 /// What `bench` is asked for.
 #[derive(Debug, Args)]
@@ -62,7 +68,8 @@ pub(crate) struct BenchArgs {
     /// Runs of each side, alternating, 5 unless given; takeover 50, wake 300
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Where to put the files; the file system counts
+    /// Where to put the files; the file system counts. If --store is the URL of a PostgreSQL database, append is run there and in
+    /// schemas of its own, and there are no files
     #[arg(long, value_name = "PATH")]
     folder: Option<PathBuf>,
 }
@@ -101,17 +108,6 @@ impl BenchArgs {
     fn rounds_or(&self, usual: usize) -> usize {
         self.rounds.unwrap_or(usual).max(1)
     }
-}
-
-/// One side of a comparison: runs for a while with so many callers on a fresh file.
-type Side = fn(&Path, usize, f64) -> millpond::Result<Measured>;
-
-/// What is compared, with the largest number of callers that makes sense for it.
-struct Comparison {
-    name: &'static str,
-    ours: Side,
-    floor: Side,
-    most_callers: usize,
 }
 
 const APPEND: [Comparison; 3] = [
@@ -157,24 +153,11 @@ const PUBLISH: [Comparison; 1] = [Comparison {
     most_callers: usize::MAX,
 }];
 
-/// One line of the result.
-#[derive(Debug, Serialize)]
-struct Row {
-    workload: &'static str,
-    callers: usize,
-    ours_per_s: u64,
-    floor_per_s: u64,
-    ratio: f64,
-    p50_us: u64,
-    p99_us: u64,
-    floor_p50_us: u64,
-    floor_p99_us: u64,
-    p99_ratio: f64,
-    durability: &'static str,
-}
-
-/// Runs what was asked for and shows a row as soon as it is known.
-pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
+/// Runs what was asked for and shows a row as soon as it is known. Of a store only that it lies on a server is of interest.
+pub(crate) fn run(args: &BenchArgs, store: &Path, show: &mut Show) -> Done<u8> {
+    if is_address(store) {
+        return run_on_server(args, store, show);
+    }
     let folder = Folder::within(args.folder.as_deref().unwrap_or(&std::env::temp_dir()))?;
     let named = |workload| args.workloads.contains(&workload);
     let all: [(Workload, &[Comparison]); 5] = [
@@ -185,7 +168,7 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
         (Workload::Publish, &PUBLISH),
     ];
     let wanted = all.into_iter().filter(|(workload, _)| args.workloads.is_empty() || named(*workload));
-    run_comparisons(wanted.flat_map(|(_, comparisons)| comparisons).collect(), &folder.0, args, show)?;
+    compare::run(wanted.flat_map(|(_, comparisons)| comparisons), &folder, args, show)?;
     let file = |name: &str| folder.0.join(format!("{name}.db"));
     if named(Workload::Takeover) {
         print(&locks::takeover(&file("takeover"), args.rounds_or(50))?, show)?;
@@ -257,6 +240,17 @@ pub(crate) fn run(args: &BenchArgs, show: &mut Show) -> Done<u8> {
     Ok(0)
 }
 
+#[cfg(feature = "postgres")]
+fn run_on_server(args: &BenchArgs, store: &Path, show: &mut Show) -> Done<u8> {
+    postgres::run(args, &store.to_string_lossy(), show)
+}
+
+/// The library says why it is not to be.
+#[cfg(not(feature = "postgres"))]
+fn run_on_server(_: &BenchArgs, store: &Path, _: &mut Show) -> Done<u8> {
+    Ok(millpond::blocking::Store::open(store).and_then(|store| store.close()).map(|()| code::DONE)?)
+}
+
 fn print(figures: &Figures, show: &mut Show) -> Done<()> {
     if show.is_json() {
         show.json(figures)?;
@@ -264,116 +258,4 @@ fn print(figures: &Figures, show: &mut Show) -> Done<()> {
         show.line(&figures.in_words())?;
     }
     Ok(show.flush()?)
-}
-
-fn run_comparisons(
-    comparisons: Vec<&Comparison>,
-    folder: &Path,
-    args: &BenchArgs,
-    show: &mut Show,
-) -> Done<()> {
-    if !comparisons.is_empty() && !show.is_json() {
-        show.line(&cells([
-            "workload",
-            "callers",
-            "ours/s",
-            "floor/s",
-            "ratio",
-            "p50/p99 us",
-            "floor p50/p99 us",
-        ]))?;
-    }
-    for comparison in comparisons {
-        let callers = args.callers_or(&[1, 64, 1_024, 10_000]);
-        for callers in callers.into_iter().filter(|callers| (1..=comparison.most_callers).contains(callers)) {
-            let row = compare(comparison, folder, callers, args)?;
-            if show.is_json() {
-                show.json(&row)?;
-            } else {
-                show.line(&in_cells(&row))?;
-            }
-            show.flush()?;
-        }
-    }
-    Ok(())
-}
-
-fn cells(texts: [&str; 7]) -> String {
-    let [workload, callers, ours, floor, ratio, latency, floor_latency] = texts;
-    format!("{workload:<22}{callers:>8}{ours:>11}{floor:>11}{ratio:>8}{latency:>20}{floor_latency:>20}")
-}
-
-fn in_cells(row: &Row) -> String {
-    let latency = |p50, p99| format!("{} / {}", grouped(p50), grouped(p99));
-    cells([
-        row.workload,
-        &grouped(row.callers as u64),
-        &grouped(row.ours_per_s),
-        &grouped(row.floor_per_s),
-        &format!("{:.2}", row.ratio),
-        &latency(row.p50_us, row.p99_us),
-        &latency(row.floor_p50_us, row.floor_p99_us),
-    ])
-}
-
-/// A folder of our own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn within(parent: &Path) -> std::io::Result<Folder> {
-        let path = parent.join(format!("millpond-bench-{}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Folder(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed stays in the temporary folder, where it does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn compare(
-    comparison: &Comparison,
-    folder: &Path,
-    callers: usize,
-    args: &BenchArgs,
-) -> millpond::Result<Row> {
-    let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    let seconds = args.seconds_or(0.5);
-    for round in 0..args.rounds_or(5) {
-        let file = |side: &str| folder.join(format!("{}-{callers}-{round}-{side}.db", comparison.name));
-        floor.push((comparison.floor)(&file("floor"), callers, seconds)?);
-        ours.push((comparison.ours)(&file("ours"), callers, seconds)?);
-        for side in ["floor", "ours"] {
-            for suffix in ["", "-wal", "-shm", "-sync"] {
-                let _ = fs::remove_file(format!("{}{suffix}", file(side).display()));
-            }
-        }
-    }
-    let middle =
-        |of: fn(&Measured) -> f64, runs: &[Measured]| median(runs.iter().map(of).collect()).round() as u64;
-    let ratio = |of: fn(&Measured) -> f64| {
-        let ratios = ours.iter().zip(&floor).map(|(ours, floor)| of(ours) / of(floor)).collect();
-        (median(ratios) * 1_000.0).round() / 1_000.0
-    };
-    Ok(Row {
-        workload: comparison.name,
-        callers,
-        ours_per_s: middle(|run| run.per_second, &ours),
-        floor_per_s: middle(|run| run.per_second, &floor),
-        ratio: ratio(|run| run.per_second),
-        p50_us: middle(|run| run.p50_us, &ours),
-        p99_us: middle(|run| run.p99_us, &ours),
-        floor_p50_us: middle(|run| run.p50_us, &floor),
-        floor_p99_us: middle(|run| run.p99_us, &floor),
-        p99_ratio: ratio(|run| run.p99_us),
-        durability: "full",
-    })
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

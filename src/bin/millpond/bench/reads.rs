@@ -6,9 +6,9 @@ use std::path::Path;
 use millpond::{Aggregate, Decision, Expected, Snapshots, Store};
 use serde::{Deserialize, Serialize};
 
+use super::compare::median;
 use super::drive::block_on;
 use super::figures::{Figures, Kind, latency};
-use super::median;
 use super::scan::Scan;
 use super::sides::{Placed, event, placed};
 use crate::time::Stopwatch;
