@@ -20,34 +20,32 @@ pub(super) struct Ground {
     pub(super) place: Place,
     pub(super) fields: Fields,
     pub(super) clock: Arc<ServerClock>,
-    /// How a transaction that writes is begun.
-    pub(super) begin: &'static str,
+    /// What is committed is to survive the loss of power.
+    pub(super) careful: bool,
     /// The boot of whoever joined here.
     pub(super) boot: OnceLock<String>,
 }
-
-/// Statements are found by indexes, also while the server does not know yet how large tables have become. Whoever has vanished in
-/// the middle of a group does not keep the turn.
-const SETTINGS: &str =
-    "SET enable_seqscan = off; SET jit = off; SET idle_in_transaction_session_timeout = '30s'";
 
 impl Ground {
     /// Finds the store, or makes it.
     pub(super) fn find(url: &str, durability: Durability, read_only: bool, fields: Fields) -> Result<Ground> {
         let address = Address::parse(url)?;
         let wire = Wire::start()?;
-        let line = open(&wire, &address)?;
-        let begin = begin(&line, durability)?;
+        let line = Connection::open(&wire, &address)?;
+        let careful = durability != Durability::ProcessCrash;
+        if careful {
+            check_care(&line)?;
+        }
         let place = migrate::migrate(&line, address.schema(), !read_only)?;
         let clock = Arc::new(ServerClock::new());
-        let ground = Ground { wire, address, place, fields, clock, begin, boot: OnceLock::new() };
+        let ground = Ground { wire, address, place, fields, clock, careful, boot: OnceLock::new() };
         ground.look_at_clock(&line)?;
         Ok(ground)
     }
 
     /// A connection for statements.
     pub(super) fn connect(&self) -> Result<Connection> {
-        open(&self.wire, &self.address)
+        Connection::open(&self.wire, &self.address)
     }
 
     fn look_at_clock(&self, line: &Connection) -> Result<()> {
@@ -62,17 +60,8 @@ impl Ground {
     }
 }
 
-fn open(wire: &Arc<Wire>, address: &Address) -> Result<Connection> {
-    let line = Connection::open(wire, address)?;
-    line.script(SETTINGS)?;
-    Ok(line)
-}
-
 /// What a commit survives is the server's to say, and ours to ask for.
-fn begin(line: &Connection, durability: Durability) -> Result<&'static str> {
-    if durability == Durability::ProcessCrash {
-        return Ok("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-    }
+fn check_care(line: &Connection) -> Result<()> {
     let sql = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
     let rows = line.ask(sql, Vec::new())?;
     let Some(row) = rows.first() else {
@@ -92,7 +81,7 @@ fn begin(line: &Connection, durability: Durability) -> Result<&'static str> {
         let reason = "synchronous_commit is off for this user or database".to_owned();
         return Err(Error::Unsupported { what, reason });
     }
-    Ok("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    Ok(())
 }
 
 impl fmt::Debug for Ground {

@@ -125,9 +125,9 @@ impl PostgresSession {
     /// waited for.
     fn start(&mut self, wait: bool) -> Result<bool> {
         if self.line.is_closed() {
-            self.line = self.connect()?;
+            self.line = self.ground.connect()?;
         }
-        let steps = turn::steps(self.ground.place.oid, self.ground.begin, wait, self.process);
+        let steps = turn::steps(&self.ground, wait, self.process);
         let answers = self.line.all(&steps)?;
         self.begun = true;
         let [_, got, found, own] = answers.as_slice() else {
@@ -135,7 +135,7 @@ impl PostgresSession {
         };
         let read = found.first().ok_or_else(|| error::odd("the store has no row"))?;
         let found = turn::Found::read(read)?;
-        if !wait && !got.first().map_or(Ok(false), |row| Reading::of(row).next::<bool>())? {
+        if !wait && !turn::got(got)? {
             self.end_transaction();
             return Ok(false);
         }
@@ -163,14 +163,6 @@ impl PostgresSession {
         }
     }
 
-    fn connect(&self) -> Result<Connection> {
-        let line = self.ground.connect()?;
-        if self.process > 0 {
-            line.script(&format!("SET application_name = 'millpond {}'", self.process))?;
-        }
-        Ok(line)
-    }
-
     fn enter(&mut self, now: Moment) {
         let boot = Arc::from(self.identity.boot.as_str());
         self.open = Some(Caller { process: self.process, boot, now });
@@ -182,10 +174,9 @@ impl PostgresSession {
         let process = self.store.last_process + 1;
         // Before the row: who has one and holds no lock is dead.
         self.presence.claim(process)?;
-        self.line.script(&format!(
-            "SET application_name = 'millpond {process}';
-            DELETE FROM @listener l WHERE NOT EXISTS (SELECT 1 FROM @process p WHERE p.id = l.process)"
-        ))?;
+        self.line.script(
+            "DELETE FROM @listener l WHERE NOT EXISTS (SELECT 1 FROM @process p WHERE p.id = l.process)",
+        )?;
         (self.process, self.store.last_process) = (process, process);
         self.enter(now);
         let (identity, last_group) = (self.identity.clone(), self.last_group);
@@ -274,7 +265,7 @@ impl PostgresSession {
 
     fn starts_again(&mut self, generation: u64) -> Result<bool> {
         self.end_transaction();
-        let steps = turn::steps(self.ground.place.oid, self.ground.begin, true, self.process);
+        let steps = turn::steps(&self.ground, true, self.process);
         let answers = self.line.all(&steps)?;
         self.begun = true;
         let row = answers.get(2).and_then(|rows| rows.first());
@@ -485,7 +476,7 @@ impl Session for PostgresSession {
         self.undo();
         let mut pauses = PATIENCE.into_iter();
         self.line = loop {
-            match (self.connect(), pauses.next()) {
+            match (self.ground.connect(), pauses.next()) {
                 (Ok(line), _) => break line,
                 (Err(_), Some(ms)) => self.pause(ms),
                 (Err(error), None) => return Err(error),

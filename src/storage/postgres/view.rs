@@ -28,12 +28,18 @@ use uuid::Uuid;
 use super::count;
 use super::ground::Ground;
 use super::param::{Param, Reading, signed};
+use super::settings;
 use super::tables;
 use super::turn;
 use super::wire::{Connection, Step};
 
 /// A transaction that sees one moment and writes nothing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// How one is begun.
+fn beginning() -> [Step<'static>; 2] {
+    [Step::new(BEGIN, Vec::new()), Step::new(settings::reading(), Vec::new())]
+}
 
 /// So many rows of a range are fetched at first: a page, mostly.
 const FIRST: usize = 256;
@@ -86,11 +92,11 @@ impl PostgresView {
     fn fetch(&self, store: &mut Store, begun: &mut bool) -> Result<()> {
         let questions = tables::ask(store);
         let asks_living = store.living.take_want();
-        let (mut steps, mut absorbs) = (Vec::with_capacity(questions.len() + 2), Vec::new());
-        let skipped = usize::from(!*begun);
+        let (mut steps, mut absorbs) = (Vec::with_capacity(questions.len() + 3), Vec::new());
         if !std::mem::replace(begun, true) {
-            steps.push(Step::new(BEGIN, Vec::new()));
+            steps.extend(beginning());
         }
+        let skipped = steps.len();
         for question in questions {
             steps.push(question.step);
             absorbs.push(question.absorb);
@@ -110,8 +116,20 @@ impl PostgresView {
 
     /// Counts, which the server does.
     fn ask(&mut self, sql: &str, params: Vec<Param<'_>>) -> Result<Vec<Row>> {
+        self.ask_all([Step::new(sql, params)]).map(|mut answers| answers.pop().unwrap_or_default())
+    }
+
+    /// Several things at once, at one moment.
+    fn ask_all<'a>(&mut self, asked: impl IntoIterator<Item = Step<'a>>) -> Result<Vec<Vec<Row>>> {
         self.keep_line()?;
-        self.line.ask(sql, params)
+        if self.frozen {
+            return self.line.all(&asked.into_iter().collect::<Vec<_>>());
+        }
+        let steps = beginning().into_iter().chain(asked).chain([Step::new("COMMIT", Vec::new())]);
+        // Whatever fails, the last of them ends the transaction.
+        let mut answers = self.line.all(&steps.collect::<Vec<_>>())?;
+        answers.pop();
+        Ok(answers.split_off(beginning().len()))
     }
 }
 
@@ -316,9 +334,7 @@ impl View for PostgresView {
     fn frozen(&mut self) -> Result<Box<dyn View>> {
         let line = self.ground.connect()?;
         // The moment is that of the first statement.
-        line.script(&format!(
-            "{BEGIN}; SELECT 1 FROM @store; SET LOCAL idle_in_transaction_session_timeout = 0"
-        ))?;
+        line.script(&format!("{BEGIN}; {}; SELECT 1 FROM @store", settings::gazing()))?;
         Ok(Box::new(PostgresView { ground: Arc::clone(&self.ground), line, frozen: true }))
     }
 
@@ -359,7 +375,6 @@ impl View for PostgresView {
 
     /// One statement for what others have written, and one for who lives.
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
-        self.keep_line()?;
         let oid = self.ground.place.oid;
         let steps = [
             Step::new(count::PULSE, vec![Param::Int(signed(own))]),
@@ -368,7 +383,7 @@ impl View for PostgresView {
                 Vec::new(),
             ),
         ];
-        let answers = self.line.all(&steps)?;
+        let answers = self.ask_all(steps)?;
         let [found, living] = answers.as_slice() else { return Ok(Pulse::default()) };
         let Some(row) = found.first() else { return Ok(Pulse::default()) };
         let mut row = Reading::of(row);
