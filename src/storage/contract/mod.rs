@@ -72,6 +72,18 @@ fn fresh_postgres() -> Option<Fresh> {
     Some(Fresh { backend: Box::new(postgres), _directory: None })
 }
 
+/// The same behind a pooler in transaction mode. `None` if there is none to be had, which is said.
+#[cfg(feature = "postgres")]
+fn fresh_pooled() -> Option<Fresh> {
+    use super::postgres::Postgres;
+    let pooler = millpond_postgres_server::pooled()?;
+    let durability = crate::Durability::ProcessCrash;
+    let postgres =
+        Postgres::open(&pooler.fresh(), durability, false, fields(), millpond_actors::limits::CALL_TIMEOUT)
+            .unwrap();
+    Some(Fresh { backend: Box::new(postgres), _directory: None })
+}
+
 /// Makes a test of every case, in a module a table.
 macro_rules! tests_of {
     ($fresh:ident; $( $table:ident { $($case:ident)+ } )+) => { $(

@@ -414,6 +414,8 @@ model_test!(memory_does_as_memory_does, OnMemory, fresh_memory(), 256);
 model_test!(sqlite_does_as_memory_does, OnSqlite, super::fresh_sqlite(), 48);
 #[cfg(feature = "postgres")]
 model_test!(postgres_does_as_memory_does, OnPostgres, super::fresh_postgres(), 4);
+#[cfg(feature = "postgres")]
+model_test!(postgres_behind_a_pooler_does_as_memory_does, OnPooled, super::fresh_pooled(), 2);
 
 /// Writes to one side alone, which the comparison must notice.
 #[test]

@@ -24,7 +24,9 @@ pub(super) struct Address {
     config: Config,
     schema: String,
     /// Around a pooler, for what needs a connection of its own.
-    direct: Option<(String, u16)>,
+    direct: Option<Config>,
+    /// Whoever answers knows a statement again by its name, whichever of his connections it comes to.
+    prepares: bool,
     /// Whom to trust, beside those whom the system trusts.
     root: Option<PathBuf>,
 }
@@ -34,11 +36,14 @@ impl Address {
     pub(super) fn parse(url: &str) -> Result<Address> {
         let (before, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut schema, mut direct, mut root, mut rest) = (SCHEMA.to_owned(), None, None, Vec::new());
-        let mut names_ssl = false;
+        let (mut names_ssl, mut prepares) = (false, None);
         for part in query.split('&').filter(|part| !part.is_empty()) {
             match part.split_once('=') {
                 Some(("schema", name)) => schema = checked(name)?,
                 Some(("direct", place)) => direct = Some(host_and_port(place)?),
+                Some(("prepared", "yes")) => prepares = Some(true),
+                Some(("prepared", "no")) => prepares = Some(false),
+                Some(("prepared", _)) => return Err(refused("prepared= is yes or no")),
                 Some(("sslrootcert", path)) => root = Some(PathBuf::from(path)),
                 Some(("sslmode", "verify-full" | "verify-ca")) => {
                     names_ssl = true;
@@ -62,17 +67,24 @@ impl Address {
         {
             config.password(password.as_encoded_bytes());
         }
-        if !names_ssl && config.get_hosts().iter().all(is_here) {
-            config.ssl_mode(SslMode::Disable);
-        }
-        // Whoever is cut off is told within seconds, also if the other side has vanished without a word.
-        config.connect_timeout(CONNECT).keepalives(true).keepalives_idle(Duration::from_secs(10));
-        config.keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
-        config.tcp_user_timeout(Duration::from_secs(20));
         if config.get_application_name().is_none() {
             config.application_name("millpond");
         }
-        Ok(Address { config, schema, direct, root })
+        let direct = direct.map(|place| around(&config, place));
+        // Behind a pooler a name is known only if the pooler sees to that, which not all of them do.
+        let prepares = prepares.unwrap_or(direct.is_none());
+        let mut address = Address { config, schema, direct, prepares, root };
+        for config in [&mut address.config].into_iter().chain(&mut address.direct) {
+            // The pooler may be here, and the server elsewhere.
+            if !names_ssl && config.get_hosts().iter().all(is_here) {
+                config.ssl_mode(SslMode::Disable);
+            }
+            // Whoever is cut off is told within seconds, also if the other side has vanished without a word.
+            config.connect_timeout(CONNECT).keepalives(true).keepalives_idle(Duration::from_secs(10));
+            config.keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
+            config.tcp_user_timeout(Duration::from_secs(20));
+        }
+        Ok(address)
     }
 
     /// For connections of which each statement, or transaction, stands for itself.
@@ -82,23 +94,16 @@ impl Address {
 
     /// For those that are something as long as they last.
     pub(super) fn direct(&self) -> Config {
-        let Some((host, port)) = &self.direct else { return self.config() };
-        let mut config = Config::new();
-        config.host(host).port(*port).ssl_mode(self.config.get_ssl_mode());
-        config.connect_timeout(CONNECT).keepalives(true).keepalives_idle(Duration::from_secs(10));
-        config.keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
-        config.tcp_user_timeout(Duration::from_secs(20));
-        config.application_name(self.config.get_application_name().unwrap_or("millpond"));
-        if let Some(user) = self.config.get_user() {
-            config.user(user);
-        }
-        if let Some(password) = self.config.get_password() {
-            config.password(password);
-        }
-        if let Some(database) = self.config.get_dbname() {
-            config.dbname(database);
-        }
-        config
+        self.direct.clone().unwrap_or_else(|| self.config())
+    }
+
+    /// Whether statements may be named.
+    pub(super) fn prepares(&self) -> bool {
+        self.prepares
+    }
+
+    pub(super) fn user(&self) -> &str {
+        self.config.get_user().unwrap_or_default()
     }
 
     pub(super) fn schema(&self) -> &str {
@@ -113,7 +118,8 @@ impl Address {
     /// Certificates are always checked, whatever the mode: against those whom the system trusts, and `sslrootcert`.
     pub(super) fn tls(&self) -> Result<MakeRustlsConnect> {
         let mut roots = rustls::RootCertStore::empty();
-        if self.config.get_ssl_mode() != SslMode::Disable {
+        let configs = [&self.config].into_iter().chain(&self.direct);
+        if configs.map(Config::get_ssl_mode).any(|mode| mode != SslMode::Disable) {
             let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if let Some(path) = &self.root {
                 let read = CertificateDer::pem_file_iter(path)
@@ -156,6 +162,29 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The same server, user and database, past a pooler.
+fn around(pooled: &Config, (host, port): (String, u16)) -> Config {
+    let mut config = Config::new();
+    config
+        .host(host)
+        .port(port)
+        .ssl_mode(pooled.get_ssl_mode())
+        .channel_binding(pooled.get_channel_binding());
+    if let Some(name) = pooled.get_application_name() {
+        config.application_name(name);
+    }
+    if let Some(user) = pooled.get_user() {
+        config.user(user);
+    }
+    if let Some(password) = pooled.get_password() {
+        config.password(password);
+    }
+    if let Some(database) = pooled.get_dbname() {
+        config.dbname(database);
+    }
+    config
 }
 
 /// A connection that does not leave the machine.

@@ -42,8 +42,16 @@ pub(super) fn database(error: &tokio_postgres::Error) -> Error {
     let code = said.code();
     if *code == SqlState::DISK_FULL {
         Error::StorageFull { detail }
-    } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION || *code == SqlState::INSUFFICIENT_PRIVILEGE {
+    } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         Error::ReadOnly { detail }
+    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        let detail =
+            format!("{detail}; the guide millpond::guide::growing says what a role has to be granted");
+        Error::ReadOnly { detail }
+    } else if [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT].contains(code) {
+        let what = "this pooler as if it was a server".to_owned();
+        let reason = format!("{detail}; say in the URL where the server itself is, direct=HOST:PORT");
+        Error::Unsupported { what, reason }
     } else if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN {
         odd(&detail)
     } else {
@@ -80,6 +88,9 @@ fn in_words(what: &str, error: &dyn StdError) -> String {
             detail = format!("{detail}: {inner_text}");
         }
         source = inner.source();
+    }
+    if detail.contains("UnknownIssuer") {
+        detail += "; if whoever has signed the server's certificate is to be trusted, say so in the URL: sslrootcert=PATH";
     }
     detail
 }

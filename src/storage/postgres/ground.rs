@@ -24,8 +24,8 @@ pub(super) struct Ground {
     pub(super) place: Place,
     pub(super) fields: Fields,
     pub(super) clock: Arc<ServerClock>,
-    /// How a transaction that writes is begun.
-    pub(super) begin: &'static str,
+    /// What is committed is to survive the loss of power.
+    pub(super) careful: bool,
     /// The boot of whoever joined here.
     pub(super) boot: OnceLock<String>,
     /// How long a call may take.
@@ -36,11 +36,6 @@ pub(super) struct Ground {
 
 /// How long to wait before the server is tried again, at first and at last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
-
-/// Statements are found by indexes, also while the server does not know yet how large tables have become. Whoever has vanished in
-/// the middle of a group does not keep the turn.
-const SETTINGS: &str =
-    "SET enable_seqscan = off; SET jit = off; SET idle_in_transaction_session_timeout = '30s'";
 
 impl Ground {
     /// Finds the store, or makes it.
@@ -53,19 +48,22 @@ impl Ground {
     ) -> Result<Ground> {
         let address = Address::parse(url)?;
         let wire = Wire::start()?;
-        let line = open(&wire, &address)?;
-        let begin = begin(&line, durability)?;
+        let line = Connection::open(&wire, &address)?;
+        let careful = durability != Durability::ProcessCrash;
+        if careful {
+            check_care(&line)?;
+        }
         let place = migrate::migrate(&line, address.schema(), !read_only)?;
         let clock = Arc::new(ServerClock::new());
         let (boot, away_us) = (OnceLock::new(), 0.into());
-        let ground = Ground { wire, address, place, fields, clock, begin, boot, patience, away_us };
+        let ground = Ground { wire, address, place, fields, clock, careful, boot, patience, away_us };
         ground.look_at_clock(&line)?;
         Ok(ground)
     }
 
     /// A connection for statements.
     pub(super) fn connect(&self) -> Result<Connection> {
-        open(&self.wire, &self.address)
+        Connection::open(&self.wire, &self.address)
     }
 
     /// The same for one who waits for it: if the server is away, for as long as a call may take, from when it was first missed.
@@ -110,17 +108,8 @@ impl Ground {
     }
 }
 
-fn open(wire: &Arc<Wire>, address: &Address) -> Result<Connection> {
-    let line = Connection::open(wire, address)?;
-    line.script(SETTINGS)?;
-    Ok(line)
-}
-
 /// What a commit survives is the server's to say, and ours to ask for.
-fn begin(line: &Connection, durability: Durability) -> Result<&'static str> {
-    if durability == Durability::ProcessCrash {
-        return Ok("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-    }
+fn check_care(line: &Connection) -> Result<()> {
     let sql = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
     let rows = line.ask(sql, Vec::new())?;
     let Some(row) = rows.first() else {
@@ -140,7 +129,7 @@ fn begin(line: &Connection, durability: Durability) -> Result<&'static str> {
         let reason = "synchronous_commit is off for this user or database".to_owned();
         return Err(Error::Unsupported { what, reason });
     }
-    Ok("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    Ok(())
 }
 
 impl fmt::Debug for Ground {

@@ -26,7 +26,7 @@ pub(super) struct Place {
 /// Makes what is not there yet, if that is wanted, and brings up to date what is older. Several may do so at once.
 pub(super) fn migrate(connection: &Connection, schema: &str, may_write: bool) -> Result<Place> {
     check_server(connection)?;
-    if let Some(place) = look(connection, schema)? {
+    if let Some(place) = look(connection, schema).map_err(|error| unseen(schema, error))? {
         return Ok(place);
     }
     if !may_write {
@@ -41,7 +41,25 @@ pub(super) fn migrate(connection: &Connection, schema: &str, may_write: bool) ->
         None => make(connection, schema),
     });
     connection.script(if made.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    made
+    made.map_err(|error| match error {
+        Error::ReadOnly { detail } => {
+            let reason =
+                format!("there is no store in its schema \"{schema}\", and none can be made: {detail}");
+            Error::InvalidPath { path: "postgres://...".into(), reason }
+        }
+        other => other,
+    })
+}
+
+/// Whoever may not even look is told that, and not that he may not write.
+fn unseen(schema: &str, error: Error) -> Error {
+    match error {
+        Error::ReadOnly { detail } => {
+            let reason = format!("its schema \"{schema}\" cannot be read: {detail}");
+            Error::InvalidPath { path: "postgres://...".into(), reason }
+        }
+        other => other,
+    }
 }
 
 fn make(connection: &Connection, schema: &str) -> Result<Place> {

@@ -2,7 +2,7 @@
 //!
 //! Files in reading order: where it lies (`address`), the connections (`wire`, `param`, `error`), the schema (`migrate`), how tables
 //! of the [engine](millpond_actors::engine) lie in those of the server (`shape`, `tables`, and a file a primitive), whose turn it is
-//! and who lives (`turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `view`, `count`).
+//! and who lives (`settings`, `turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `view`, `count`).
 
 mod address;
 mod blob;
@@ -21,6 +21,7 @@ mod process;
 mod projection;
 mod queue;
 mod session;
+mod settings;
 mod shape;
 mod socket;
 mod stream;
@@ -71,12 +72,12 @@ impl Postgres {
         Ok(Postgres { ground, read_only })
     }
 
-    /// Where a URL leads, without its secrets: two that lead to the same are the same store.
+    /// Where a URL leads, and as whom, without its secrets: two that lead to the same are the same store. Another role has other rights.
     ///
     /// # Errors
     /// [`Error::InvalidPath`](millpond_actors::error::Error::InvalidPath).
     pub(crate) fn place(url: &str) -> Result<String> {
-        address::Address::parse(url).map(|address| address.to_string())
+        address::Address::parse(url).map(|address| format!("{} as {}", address, address.user()))
     }
 }
 

@@ -84,6 +84,20 @@ impl<'a> Param<'a> {
         }
     }
 
+    /// The same as the server's own.
+    pub(super) fn of(&self) -> Type {
+        match self {
+            Param::Int(_) => Type::INT8,
+            Param::Text(_) => Type::TEXT,
+            Param::Bytes(_) => Type::BYTEA,
+            Param::Uuid(_) => Type::UUID,
+            Param::Ints(_) => Type::INT8_ARRAY,
+            Param::Texts(_) => Type::TEXT_ARRAY,
+            Param::Blobs(_) => Type::BYTEA_ARRAY,
+            Param::Uuids(_) => Type::UUID_ARRAY,
+        }
+    }
+
     /// A column that has this value in it.
     pub(super) fn column(self) -> Param<'a> {
         match self {

@@ -133,7 +133,7 @@ impl PostgresSession {
     /// Takes the turn, opens a transaction and reads where the store stands; `false` if somebody else has the turn and is not to be
     /// waited for.
     fn start(&mut self, wait: bool) -> Result<bool> {
-        let steps = turn::steps(self.ground.place.oid, self.ground.begin, wait, self.process);
+        let steps = turn::steps(&self.ground, wait, self.process);
         let answers = match self.line.is_closed() {
             true => self.connect(wait).and_then(|()| self.line.all(&steps)),
             // Mostly it is found only now that the connection was lost, and another one is to be had.
@@ -148,7 +148,7 @@ impl PostgresSession {
         };
         let read = found.first().ok_or_else(|| error::odd("the store has no row"))?;
         let found = turn::Found::read(read)?;
-        if !wait && !got.first().map_or(Ok(false), |row| Reading::of(row).next::<bool>())? {
+        if !wait && !turn::got(got)? {
             self.end_transaction();
             return Ok(false);
         }
@@ -184,11 +184,7 @@ impl PostgresSession {
         self.pause_ms = (self.pause_ms * 2).clamp(*PAUSES.start(), *PAUSES.end());
         // What is known was read over another connection, which may have been to another server.
         (self.generation, self.begun) = (None, false);
-        let line = self.ground.connect()?;
-        if self.process > 0 {
-            line.script(&format!("SET application_name = 'millpond {}'", self.process))?;
-        }
-        (self.line, self.pause_ms) = (line, 0);
+        (self.line, self.pause_ms) = (self.ground.connect()?, 0);
         Ok(())
     }
 
@@ -203,10 +199,9 @@ impl PostgresSession {
         let process = self.store.last_process + 1;
         // Before the row: who has one and holds no lock is dead.
         self.presence.claim(process)?;
-        self.line.script(&format!(
-            "SET application_name = 'millpond {process}';
-            DELETE FROM @listener l WHERE NOT EXISTS (SELECT 1 FROM @process p WHERE p.id = l.process)"
-        ))?;
+        self.line.script(
+            "DELETE FROM @listener l WHERE NOT EXISTS (SELECT 1 FROM @process p WHERE p.id = l.process)",
+        )?;
         (self.process, self.store.last_process) = (process, process);
         self.enter(now);
         let (identity, last_group) = (self.identity.clone(), self.last_group);
@@ -295,7 +290,7 @@ impl PostgresSession {
 
     fn starts_again(&mut self, generation: u64) -> Result<bool> {
         self.end_transaction();
-        let steps = turn::steps(self.ground.place.oid, self.ground.begin, true, self.process);
+        let steps = turn::steps(&self.ground, true, self.process);
         let answers = self.line.all(&steps)?;
         self.begun = true;
         let row = answers.get(2).and_then(|rows| rows.first());

@@ -7,8 +7,11 @@ use millpond_actors::error::{Occupant, Result};
 use millpond_actors::storage::{Identity, Turn};
 use tokio_postgres::Row;
 
+use super::error::odd;
+use super::ground::Ground;
 use super::param::{Param, Reading, signed};
 use super::process::PROCESSES;
+use super::settings;
 use super::wire::{Connection, Step};
 
 /// What whoever has the turn reads first.
@@ -29,15 +32,23 @@ const RETURN_SECONDS: u64 = 5;
 const FOUND: &str = "SELECT s.generation, s.process, s.counters, (SELECT count(*) FROM @process),
     EXISTS (SELECT 1 FROM @listener WHERE watching), (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM @store s";
 
+/// How a transaction that writes is begun.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
 /// Opens a transaction, takes the turn, and reads, also the row of a process: each statement sees what was committed before it, so the
 /// last ones see what whoever had the turn before has written.
-pub(super) fn steps(oid: i32, begin: &str, wait: bool, process: u64) -> Vec<Step<'static>> {
-    let take = match wait {
-        true => format!("SELECT pg_advisory_xact_lock({oid}, 0)"),
-        false => format!("SELECT pg_try_advisory_xact_lock({oid}, 0)"),
-    };
-    let (begin, take) = (Step::new(begin, Vec::new()), Step::new(take, Vec::new()));
+pub(super) fn steps(ground: &Ground, wait: bool, process: u64) -> Vec<Step<'static>> {
+    let (settings, oid) = (settings::writing(process, ground.careful), ground.place.oid);
+    let take = if wait { "pg_advisory_xact_lock" } else { "pg_try_advisory_xact_lock" };
+    let take = format!("SELECT {settings}, {take}({oid}, 0) AS got");
+    let (begin, take) = (Step::new(BEGIN, Vec::new()), Step::new(take, Vec::new()));
     vec![begin, take, Step::new(FOUND, Vec::new()), PROCESSES.question(process).step]
+}
+
+/// Whether the turn was got, by whoever did not want to wait for it.
+pub(super) fn got(rows: &[Row]) -> Result<bool> {
+    let row = rows.first().ok_or_else(|| odd("the server does not say whose turn it is"))?;
+    row.try_get("got").map_err(|error| odd(&error.to_string()))
 }
 
 impl Found {

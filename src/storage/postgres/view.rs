@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::count;
 use super::ground::Ground;
 use super::param::{Param, Reading, signed};
+use super::settings;
 use super::tables;
 use super::turn;
 use super::wire::{Connection, Step};
@@ -37,6 +38,11 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// How often a read is begun again whose connection was lost: what loses it each time would do so for ever.
 const LOSSES: usize = 8;
+
+/// How one is begun.
+fn beginning() -> [Step<'static>; 2] {
+    [Step::new(BEGIN, Vec::new()), Step::new(settings::reading(), Vec::new())]
+}
 
 /// So many rows of a range are fetched at first: a page, mostly.
 const FIRST: usize = 256;
@@ -100,11 +106,11 @@ impl PostgresView {
     fn fetch(&self, store: &mut Store, begun: &mut bool) -> Result<()> {
         let questions = tables::ask(store);
         let asks_living = store.living.take_want();
-        let (mut steps, mut absorbs) = (Vec::with_capacity(questions.len() + 2), Vec::new());
-        let skipped = usize::from(!*begun);
+        let (mut steps, mut absorbs) = (Vec::with_capacity(questions.len() + 3), Vec::new());
         if !std::mem::replace(begun, true) {
-            steps.push(Step::new(BEGIN, Vec::new()));
+            steps.extend(beginning());
         }
+        let skipped = steps.len();
         for question in questions {
             steps.push(question.step);
             absorbs.push(question.absorb);
@@ -124,8 +130,21 @@ impl PostgresView {
 
     /// Counts, which the server does.
     fn ask(&mut self, sql: &str, params: Vec<Param<'_>>) -> Result<Vec<Row>> {
-        let step = [Step::new(sql, params)];
-        self.keep_at(|view| Ok(view.line.all(&step)?.pop().unwrap_or_default()))
+        self.ask_all([Step::new(sql, params)]).map(|mut answers| answers.pop().unwrap_or_default())
+    }
+
+    /// Several things at once, at one moment.
+    fn ask_all<'a>(&mut self, asked: impl IntoIterator<Item = Step<'a>>) -> Result<Vec<Vec<Row>>> {
+        if self.frozen {
+            let steps: Vec<Step<'_>> = asked.into_iter().collect();
+            return self.keep_at(|view| view.line.all(&steps));
+        }
+        let steps = beginning().into_iter().chain(asked).chain([Step::new("COMMIT", Vec::new())]);
+        let steps: Vec<Step<'_>> = steps.collect();
+        // Whatever fails, the last of them ends the transaction.
+        let mut answers = self.keep_at(|view| view.line.all(&steps))?;
+        answers.pop();
+        Ok(answers.split_off(beginning().len()))
     }
 }
 
@@ -330,9 +349,7 @@ impl View for PostgresView {
     fn frozen(&mut self) -> Result<Box<dyn View>> {
         let line = self.ground.connect_patiently()?;
         // The moment is that of the first statement.
-        line.script(&format!(
-            "{BEGIN}; SELECT 1 FROM @store; SET LOCAL idle_in_transaction_session_timeout = 0"
-        ))?;
+        line.script(&format!("{BEGIN}; {}; SELECT 1 FROM @store", settings::gazing()))?;
         Ok(Box::new(PostgresView { ground: Arc::clone(&self.ground), line, frozen: true }))
     }
 
@@ -377,7 +394,7 @@ impl View for PostgresView {
             Step::new(count::PULSE, vec![Param::Int(signed(own))]),
             Step::new(turn::registered(oid), Vec::new()),
         ];
-        let answers = self.keep_at(|view| view.line.all(&steps))?;
+        let answers = self.ask_all(steps)?;
         let [found, living] = answers.as_slice() else { return Ok(Pulse::default()) };
         let Some(row) = found.first() else { return Ok(Pulse::default()) };
         let mut row = Reading::of(row);

@@ -124,6 +124,8 @@ pub(super) struct Connection {
     _wire: Arc<Wire>,
     /// What `@` stands for.
     schema: String,
+    /// Statements are sent once and then known by a name.
+    prepares: bool,
     statements: Mutex<HashMap<String, Statement>>,
     /// How often the server was waited for.
     trips: std::sync::atomic::AtomicU64,
@@ -137,9 +139,9 @@ impl Connection {
         let connected = wire.run(connect(address.config(), address.tls()?, Box::new(|_| {})));
         let client = connected.ok_or(Error::Closed)?;
         let client = client.map_err(|error| connecting(address, &error))?;
-        let (_wire, schema) = (Arc::clone(wire), address.prefix());
+        let (_wire, schema, prepares) = (Arc::clone(wire), address.prefix(), address.prepares());
         let (statements, ended) = (Mutex::default(), false.into());
-        Ok(Connection { client, _wire, schema, statements, trips: 0.into(), ended })
+        Ok(Connection { client, _wire, schema, prepares, statements, trips: 0.into(), ended })
     }
 
     /// Whether it has come to its end. Who is told of that is told before the thread that drives it has seen all of it.
@@ -202,19 +204,22 @@ impl Connection {
         &self,
         steps: &[Step<'_>],
     ) -> Vec<std::result::Result<Vec<Row>, tokio_postgres::Error>> {
-        let sent = steps.iter().map(|step| async move {
-            if step.plain {
-                return self.client.batch_execute(&step.sql).await.map(|()| Vec::new());
+        join_all(steps.iter().map(|step| self.query(step))).await
+    }
+
+    /// One that is not known is sent with the types of its parameters, so that nothing has to be asked before.
+    async fn query(&self, step: &Step<'_>) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
+        if step.plain {
+            return self.client.batch_execute(&step.sql).await.map(|()| Vec::new());
+        }
+        let params = step.params.iter().map(|param| param as &(dyn ToSql + Sync));
+        match self.known(&step.sql) {
+            Some(statement) => self.client.query(&statement, &params.collect::<Vec<_>>()).await,
+            None => {
+                let typed: Vec<_> = params.zip(step.params.iter().map(Param::of)).collect();
+                self.client.query_typed(&step.sql.replace('@', &self.schema), &typed).await
             }
-            let statement = self.known(&step.sql);
-            let params: Vec<&(dyn ToSql + Sync)> =
-                step.params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
-            match statement {
-                Some(statement) => self.client.query(&statement, &params).await,
-                None => self.client.query(step.sql.replace('@', &self.schema).as_str(), &params).await,
-            }
-        });
-        join_all(sent).await
+        }
     }
 
     /// Sends a statement whose answer nobody waits for.
@@ -222,10 +227,7 @@ impl Connection {
         if self.prepare(std::slice::from_ref(&step)).is_err() {
             return;
         }
-        let Some(statement) = self.known(&step.sql) else { return };
-        let params: Vec<&(dyn ToSql + Sync)> =
-            step.params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
-        let mut sent: Pin<Box<_>> = Box::pin(self.client.query(&statement, &params));
+        let mut sent: Pin<Box<_>> = Box::pin(self.query(&step));
         // The first poll sends it; an answer that nobody wants is dropped when it comes.
         let _ = Wire::wait(poll_fn(|context| Poll::Ready(sent.as_mut().poll(context).is_ready())));
     }
@@ -236,6 +238,9 @@ impl Connection {
 
     /// Has the server know the statements that it does not: in one way there and back.
     fn prepare(&self, steps: &[Step<'_>]) -> std::result::Result<(), tokio_postgres::Error> {
+        if !self.prepares {
+            return Ok(());
+        }
         let prepared = steps.iter().filter(|step| !step.plain).map(|step| step.sql.as_str());
         let mut unknown: Vec<&str> = prepared.filter(|sql| self.known(sql).is_none()).collect();
         unknown.sort_unstable();

@@ -11,6 +11,24 @@ use std::{env, fs};
 
 use nix::unistd::{Uid, User};
 
+/// Has a shell run in a world of its own, as somebody who is not root, and be talked to.
+pub(crate) fn unprivileged(shell: &mut Command) -> &mut Command {
+    // Nothing that is set for the clients of other servers is meant for this one.
+    shell.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
+    // If it is not told where on earth it is, it takes a second to find out.
+    shell.env("TMPDIR", env::temp_dir()).env("LC_ALL", "C").env("TZ", "UTC");
+    // What ends this process, from the keyboard or with its group, must not end the shell as well.
+    shell.current_dir("/").process_group(0);
+    // Its standard error is ours: who reads that to its end has waited for everything to be taken away.
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+    if Uid::effective().is_root() {
+        let mut users = USERS.iter().filter_map(|name| User::from_name(name).ok().flatten());
+        let user = users.next().expect("somebody who is not root");
+        shell.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    shell
+}
+
 /// What the shell does.
 const SCRIPT: &str = include_str!("keeper.sh");
 
@@ -29,20 +47,7 @@ impl Keeper {
     pub(crate) fn new(programs: &Path, configuration: &str) -> Keeper {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", SCRIPT, "keeper"]).arg(programs).arg(configuration);
-        // Nothing that is set for the clients of other servers is meant for this one.
-        shell.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
-        // If it is not told where on earth it is, it takes a second to find out.
-        shell.env("TMPDIR", env::temp_dir()).env("LC_ALL", "C").env("TZ", "UTC");
-        // What ends this process, from the keyboard or with its group, must not end the shell as well.
-        shell.current_dir("/").process_group(0);
-        // Its standard error is ours: who reads that to its end has waited for everything to be taken away.
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
-        if Uid::effective().is_root() {
-            let mut users = USERS.iter().filter_map(|name| User::from_name(name).ok().flatten());
-            let user = users.next().expect("somebody who is not root");
-            shell.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-        }
-        let mut shell = shell.spawn().unwrap();
+        let mut shell = unprivileged(&mut shell).spawn().unwrap();
         let answers = BufReader::new(shell.stdout.take().unwrap());
         let mut keeper = Keeper { shell, answers, folder: PathBuf::new() };
         let answer = keeper.hear();

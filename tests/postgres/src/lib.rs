@@ -8,6 +8,7 @@
 //! | `keeper` | the shell (`keeper.sh`) that does what has to be done, and outlives its program to take everything away |
 //! | `server` | a server: started, killed, come back |
 //! | `proxy` | what stands between a server and its clients, and loses connections |
+//! | `pooler` | what stands between a server and its clients (`pooler.sh`), and has them share a few connections |
 //! | `connection` `cut` | one connection through a proxy; the moment at which one is lost |
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@
 mod connection;
 mod cut;
 mod keeper;
+mod pooler;
 mod programs;
 mod proxy;
 mod server;
@@ -29,6 +31,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::cut::Cut;
+pub use self::pooler::Pooler;
 pub use self::proxy::Proxy;
 pub use self::server::Server;
 pub use self::settings::Settings;
@@ -41,6 +44,16 @@ pub use self::settings::Settings;
 pub fn shared() -> Option<&'static Server> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
     SHARED.get_or_init(|| Server::start(Settings::default())).as_ref()
+}
+
+/// The one pooler before it that all tests of a process share, with connections for many of them at once. `None` if the machine has
+/// none, which is said.
+///
+/// # Panics
+/// As [`shared`].
+pub fn pooled() -> Option<&'static Pooler> {
+    static POOLED: OnceLock<Option<Pooler>> = OnceLock::new();
+    POOLED.get_or_init(|| shared().and_then(|server| Pooler::start(server, 100))).as_ref()
 }
 
 /// Where clients find what listens at this port.

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::{fresh, programs, url};
 
 /// Where it says so, tests must have a server: it is an error if there is none.
-const DEMAND: &str = "MILLPOND_DEMAND_POSTGRES";
+pub(crate) const DEMAND: &str = "MILLPOND_DEMAND_POSTGRES";
 
 /// How often a start is tried. Between the moment at which a port is found to be free and the one at which the server has it,
 /// somebody else may take it.
@@ -99,7 +99,7 @@ impl Server {
 }
 
 /// A port that nobody had a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 

@@ -1,6 +1,9 @@
 //! What is a server's own, beside what the contract's suite holds against every database.
 
+mod grants;
 mod opening;
+mod pooler;
+mod security;
 mod trips;
 
 use std::sync::Arc;
