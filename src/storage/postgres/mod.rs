@@ -2,7 +2,7 @@
 //!
 //! Files in reading order: where it lies (`address`), the connections (`wire`, `param`, `error`), the schema (`migrate`), how tables
 //! of the [engine](millpond_actors::engine) lie in those of the server (`shape`, `tables`, and a file a primitive), whose turn it is
-//! and who lives (`settings`, `turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `view`, `count`).
+//! and who lives (`settings`, `turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `group`, `view`, `count`).
 
 mod address;
 mod blob;
@@ -12,6 +12,7 @@ mod dict;
 mod error;
 mod feed;
 mod ground;
+mod group;
 mod list;
 mod lock;
 mod migrate;
