@@ -7,7 +7,6 @@
 
 use std::sync::{Arc, Weak};
 
-use millpond_actors::engine::table::Transactional;
 use millpond_actors::engine::{Caller, Operates, Store};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
