@@ -149,9 +149,11 @@ impl PostgresSession {
 
     /// Becomes a process of a new id.
     pub(super) fn register(&mut self, now: Moment) -> Result<()> {
-        let process = self.store.last_process + 1;
+        let mut process = self.store.last_process + 1;
         // Before the row: who has one and holds no lock is dead.
-        self.presence.claim(process)?;
+        while !self.presence.claim(process)? {
+            process += 1;
+        }
         self.line.script(
             "DELETE FROM @listener l WHERE NOT EXISTS (SELECT 1 FROM @process p WHERE p.id = l.process)",
         )?;

@@ -77,19 +77,26 @@ impl Presence {
         Ok(Presence(shared))
     }
 
-    /// From now on it is this process.
-    pub(super) fn claim(&self, process: u64) -> Result<()> {
+    /// From now on it is this process. `false`: somebody else is that already, who has not written so yet. He is not waited for: whoever
+    /// asks has the turn, for which that one waits.
+    pub(super) fn claim(&self, process: u64) -> Result<bool> {
         let shared = Arc::clone(&self.0);
         let before = shared.process.swap(process, Ordering::SeqCst);
         let claim = async move {
             let client = shared.standing()?;
             let (oid, schema) = (shared.oid, shared.address.prefix());
-            let give_up = format!(
-                "SELECT pg_advisory_unlock({oid}, {before}); DELETE FROM {schema}listener WHERE process = {before};"
-            );
-            let take = format!("SELECT pg_advisory_lock({oid}, {process})");
-            let sql = if before > 0 { format!("{give_up}{take}") } else { take };
-            client.batch_execute(&sql).await.map_err(|error| database(&error))
+            if before > 0 {
+                let give_up = format!(
+                    "SELECT pg_advisory_unlock({oid}, {before}); DELETE FROM {schema}listener WHERE process = {before}"
+                );
+                client.batch_execute(&give_up).await.map_err(|error| database(&error))?;
+            }
+            let take = format!("SELECT 1 WHERE pg_try_advisory_lock({oid}, {process})");
+            let taken = client.query(&take, &[]).await.map_err(|error| database(&error))?;
+            if taken.is_empty() {
+                shared.process.store(0, Ordering::SeqCst);
+            }
+            Ok(!taken.is_empty())
         };
         self.0.wire.run(claim).ok_or(Error::Closed)?
     }
