@@ -10,7 +10,7 @@
 //! - [`blocking::Store`] is the same with threads that wait, for programs that are not async.
 //! - Several processes may open the same file. A process that dies loses its locks at once.
 //! - [`guide::event_sourcing`] leads from an empty file to an aggregate, an upcast event and a test; [`guide::observing`] says what
-//!   a store tells of itself, and when to worry.
+//!   a store tells of itself, and when to worry; [`guide::growing`] moves a store to a PostgreSQL server, for several machines.
 //!
 //! # Examples
 //! ```

@@ -3,7 +3,9 @@
 //! - [`event_sourcing`]: streams, aggregates, the past, old events, and how all of it is tested.
 //! - [`projections`]: the same events read a second way: reports, reactions, and processes that take their time.
 //! - [`observing`]: metrics and traces, what they mean, and when to worry.
+//! - [`growing`]: the same program on a PostgreSQL server, when one machine is not enough, and how far that goes.
 
 pub mod event_sourcing;
+pub mod growing;
 pub mod observing;
 pub mod projections;
