@@ -129,7 +129,7 @@ fn events_of_many_at_once_stand_in_one_order() {
             scope.spawn(move || {
                 for count in 0..25 {
                     let event = Event::new("Counted", &count).unwrap();
-                    store.events().append(&format!("s-{number}"), Expected::Version(count), [event]).unwrap();
+                    store.events().append(format!("s-{number}"), Expected::Version(count), [event]).unwrap();
                 }
             });
         }
