@@ -61,13 +61,13 @@ fn locks(oid: i32) -> String {
     )
 }
 
-/// Asks who lives: whoever has the lock of his id; and when a server has just been started, whoever had come before that, because
-/// it may be that he has not had the time to take his again.
+/// Asks who lives: whoever has the lock of his id; and when the server of a store has just been started anew, whoever had come before
+/// that, because it may be that he has not had the time to take his again.
 pub(super) fn living(oid: i32) -> String {
     format!(
         "SELECT l.objid::bigint FROM {} AND l.objid <> 0::oid
-        UNION SELECT p.id FROM @process p WHERE pg_postmaster_start_time() > now() - interval '{RETURN_SECONDS} s'
-        AND p.joined_wall_ms < extract(epoch FROM pg_postmaster_start_time()) * 1000",
+        UNION SELECT p.id FROM @process p, @store s WHERE pg_postmaster_start_time() > now() - interval '{RETURN_SECONDS} s'
+        AND greatest(s.created, p.joined_wall_ms) < extract(epoch FROM pg_postmaster_start_time()) * 1000",
         locks(oid)
     )
 }
