@@ -82,9 +82,14 @@ const SRC: [&[&str]; 12] = [
 /// `Store::blocking()` is the door between the two faces.
 const DOOR: (&str, &str) = ("src/store/mod.rs", "blocking");
 
-/// SQL is spoken in `src/storage/`, and in the floor that a bench compares with: bare rusqlite on purpose.
-const SQL_ROOMS: [&str; 3] =
-    ["src/storage/", "src/bin/millpond/bench/floor.rs", "src/bin/millpond/bench/scan.rs"];
+/// SQL is spoken in `src/storage/`, and in the floor that a bench compares with: bare rusqlite, and a bare client of a server, on
+/// purpose.
+const SQL_ROOMS: [&str; 4] = [
+    "src/storage/",
+    "src/bin/millpond/bench/floor.rs",
+    "src/bin/millpond/bench/scan.rs",
+    "src/bin/millpond/bench/postgres/",
+];
 
 /// Time, threads and ids, and who may ask for them: the seams; the command line's own clock and the thread that waits
 /// for the loss of its lock; the floor, which has no seams; the readers, whose threads actix starts (a name is all that

@@ -74,8 +74,8 @@ fn locks(oid: i32) -> String {
     )
 }
 
-/// Asks who lives: whoever has the lock of his id; and when a server has just been started, whoever had come before that, because
-/// it may be that he has not had the time to take his again.
+/// Asks who lives: whoever has the lock of his id; and when the server of a store has just been started anew, whoever had come before
+/// that, because it may be that he has not had the time to take his again.
 pub(super) fn living(oid: i32) -> String {
     format!(
         "SELECT l.objid::bigint FROM {} AND l.objid <> 0::oid

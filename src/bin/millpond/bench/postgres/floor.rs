@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use millpond_actors::limits;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_postgres::types::ToSql;
@@ -55,7 +54,10 @@ const MOVE_ON: &str = "INSERT INTO stream (id, name, version, erased, closed)
 
 /// How long a group waits for callers who were answered a moment ago, if it is smaller than the one before: without that it falls
 /// apart into a small one and a large one, and a floor has to be a good one.
-const RETURN: Duration = limits::RETURN;
+const RETURN: Duration = Duration::from_micros(100);
+
+/// A group is full with so many, as ours is.
+const MOST: usize = 4_096;
 
 /// An event, and who waits for it.
 struct Request {
@@ -137,7 +139,7 @@ async fn serve(
 
 fn gather(requests: &mut UnboundedReceiver<Request>, group: &mut Vec<Request>, likely: usize) {
     let mut waits: Option<Stopwatch> = None;
-    while group.len() < limits::GROUP_OPERATIONS {
+    while group.len() < MOST {
         match requests.try_recv() {
             Ok(request) => {
                 group.push(request);
