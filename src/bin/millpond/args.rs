@@ -103,7 +103,8 @@ pub(crate) enum Command {
     Check,
     /// Give the room that is free in the file back; others wait meanwhile
     Compact,
-    /// How fast this machine is, beside the bare floor: rusqlite alone doing the same
+    /// How fast this machine is, beside the bare floor: rusqlite alone doing the same; or a PostgreSQL server, beside tokio-postgres
+    /// alone
     Bench(BenchArgs),
     #[command(hide = true)]
     BenchWorker(BenchWorker),

@@ -29,7 +29,14 @@ pub(super) fn ends_connection(error: &tokio_postgres::Error) -> bool {
 pub(super) fn connecting(place: &dyn std::fmt::Display, error: &tokio_postgres::Error) -> Error {
     let what = format!("connecting to {place}");
     let refused = error.as_db_error().is_some_and(|said| !NOT_NOW.contains(said.code()));
-    if refused { lost(&what, error) } else { away(&what, error) }
+    if refused || is_untrusted(error) { lost(&what, error) } else { away(&what, error) }
+}
+
+/// A server that is there, and that nobody should talk to: it will be the same one when it is tried again.
+fn is_untrusted(error: &tokio_postgres::Error) -> bool {
+    let breaks_off = |source: &io::Error| source.kind() != io::ErrorKind::InvalidData;
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    error.to_string().starts_with("error performing TLS handshake") && !source.is_some_and(breaks_off)
 }
 
 /// The error of a statement.

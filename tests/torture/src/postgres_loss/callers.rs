@@ -102,6 +102,15 @@ impl Heard {
         self.lock().harm = harm;
     }
 
+    /// The lock was had by somebody else. That is wrong if it is held.
+    fn count_robbed(&self) {
+        let mut heard = self.lock();
+        if heard.holds {
+            let harm = heard.harm.clone();
+            *heard.robbed.entry(harm).or_default() += 1;
+        }
+    }
+
     /// Adds what was heard to what was found.
     pub(super) fn give(self, evidence: &mut Evidence) {
         let heard = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +127,7 @@ pub(super) fn call(store: &Store, lane: u64, heard: &Heard, ends: &AtomicBool) {
         if ends.load(Ordering::SeqCst) {
             return;
         }
-        let deed = DEEDS[(number % DEEDS.len() as u64) as usize];
+        let Some(deed) = DEEDS.get((number % DEEDS.len() as u64) as usize).copied() else { return };
         let begun = clock::stamp().unwrap_or_default();
         let answer = ask(store, lane, number, deed);
         let ended = clock::stamp().unwrap_or_default();
@@ -226,12 +235,7 @@ pub(super) fn visit(url: &str, heard: &Heard, ends: &AtomicBool) {
             let store = Store::builder().call_timeout(Duration::from_secs(1)).open(url).await?;
             store.dict::<i64>("visits").increment("n", 1).await?;
             if let Some(guard) = store.lock("held").try_acquire().await? {
-                let mut heard = heard.lock();
-                if heard.holds {
-                    let harm = heard.harm.clone();
-                    *heard.robbed.entry(harm).or_default() += 1;
-                }
-                drop(heard);
+                heard.count_robbed();
                 guard.release().await?;
             }
             store.close().await
