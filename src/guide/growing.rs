@@ -161,12 +161,12 @@
 //! | --- | --- | --- |
 //! | the clock | the machine's | the server's, for all processes, whatever their machines show |
 //! | a process that dies | gives up what it holds at once | the same: its system closes its connections |
-//! | a machine that vanishes | takes the store with it | its processes are dead when the server has waited some ten seconds for a sign of life |
+//! | a machine that vanishes | takes the store with it | its processes are dead when the server has waited some ten seconds for a sign of life, or their leases have ended |
 //! | a commit whose answer is lost | only if the disk fails in that moment | if the connection is lost in that moment: the process connects again and looks, by the number of its last group, which is in the same commit; if the server is away for longer than a call may take, [`Error::CommitUnknown`](crate::Error::CommitUnknown) |
 //! | the power is lost | what was acknowledged is there | the same, on the server that acknowledged it; **a replica that takes its place, and was not waited for, may lack the last of it** (`synchronous_standby_names` waits for it) |
 //! | a backup | [`Store::backup`](crate::Store::backup), `millpond backup` | the server's: `pg_dump --schema=shop`, or of all its files; or `millpond dump`, which is one moment too. `backup` is [`Error::Unsupported`](crate::Error::Unsupported) |
 //! | [`compact`](crate::Store::compact) | gives free room back | `Unsupported`: autovacuum does that |
-//! | SQL of your own ([`Sql`](crate::Sql)), in batches and projections | in the same commit | `Unsupported`; a projection keeps its rows in a dict, or elsewhere |
+//! | SQL of your own ([`Sql`](crate::Sql)), in batches and projections | in the same commit | `Unsupported`; what a projection makes lies in dicts, lists and logs, in the same commit too |
 //! | what [`check`](crate::Store::check) looks at | records, what belongs together, pages | records, and what belongs together |
 //!
 //! What does not change:
