@@ -9,6 +9,9 @@ use crate::observe::target;
 /// Commits that fail within this time of each other count together.
 const FAILURES_WITHIN_MS: u64 = 10 * 60 * 1_000;
 
+/// How often it is asked what became of a commit, if the answer is lost.
+const ASKS: u32 = 8;
+
 impl Committer {
     /// After a failed commit: whether the group is in the database after all, once and for good.
     ///

@@ -28,9 +28,6 @@ use crate::observe::{kind, target};
 use crate::storage::{Operation, Outcome, Session, Standing, Turn, change};
 use crate::thread;
 
-/// How often it is asked what became of a commit, if the answer is lost.
-const ASKS: u32 = 8;
-
 /// The session, and the group that is open on it.
 pub(super) struct Committer {
     session: Box<dyn Session>,
