@@ -22,6 +22,15 @@ enum Before<V> {
     Unseen,
 }
 
+/// What a transaction has done to a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a, V> {
+    /// What it is now, nothing if it is to go.
+    pub row: Option<&'a V>,
+    /// It was not here before, and nobody has taken it away unseen.
+    pub is_new: bool,
+}
+
 /// Rows by key.
 #[derive(Clone, Debug)]
 pub struct Table<K, V> {
@@ -122,9 +131,14 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         }
     }
 
-    /// What the transaction has changed, each row once, by key: what it is now, nothing if it is to go.
-    pub fn changes(&self) -> BTreeMap<&K, Option<&V>> {
-        self.undo.iter().map(|(key, _)| (key, self.rows.get(key))).collect()
+    /// What the transaction has changed, each row once, by key.
+    pub fn changes(&self) -> BTreeMap<&K, Change<'_, V>> {
+        let mut changes = BTreeMap::new();
+        for (key, before) in &self.undo {
+            let change = || Change { row: self.rows.get(key), is_new: matches!(before, Before::Nothing) };
+            changes.entry(key).or_insert_with(change);
+        }
+        changes
     }
 
     /// Does the same to another table that the transaction has done to this one, which it ends.

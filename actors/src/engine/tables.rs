@@ -16,7 +16,8 @@ use crate::storage::snapshot::{Save, Saved};
 use crate::storage::stream::{Append, Appended, Check, Checked, Import, Imported};
 use crate::storage::subject;
 use crate::storage::{
-    Tables, batch, blob, dict, feed, list, projection, record, schedule, sql, subscription,
+    Operation, Outcome, Tables, batch, blob, dict, dispatch, feed, list, projection, record, schedule, sql,
+    subscription,
 };
 
 /// A session whose operations are done to the tables of a [`Store`].
@@ -36,6 +37,11 @@ pub trait Operates {
     /// What went wrong.
     fn apply_batch(&mut self, batch: &batch::Batch) -> Result<batch::Applied>;
 
+    /// What has become of the next operation, if that was done already when it was foreseen.
+    fn foreseen(&mut self) -> Option<Result<Outcome>> {
+        None
+    }
+
     /// Runs SQL of the user's own, where there is any. There is none in plain maps.
     ///
     /// # Errors
@@ -46,6 +52,13 @@ pub trait Operates {
 }
 
 impl<S: Operates> Tables for S {
+    fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
+        match self.foreseen() {
+            Some(outcome) => outcome,
+            None => dispatch(self, operation),
+        }
+    }
+
     fn lock_acquire(&mut self, operation: &Acquire) -> Result<Acquired> {
         self.asks_for(operation.ttl_ms);
         self.operate(|store, me| Ok(store.lock_acquire(me, operation)))

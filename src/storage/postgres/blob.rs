@@ -49,6 +49,7 @@ pub(super) static BLOBS_PLAN: Plan<u64, Blobs> = Plan {
             .number(blobs.count)
             .number(blobs.bytes);
     },
+    appended: false,
 };
 
 fn take_blobs(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
@@ -96,6 +97,7 @@ pub(super) static BLOB_PLAN: Plan<Key, Blob> = Plan {
             .bytes(&blob.sha256)
             .maybe_text(blob.metadata.as_deref());
     },
+    appended: false,
 };
 
 pub(super) static CONTENTS: Shape<u64, Loose> = Shape {
@@ -123,6 +125,7 @@ pub(super) static CONTENT_PLAN: Plan<u64, Loose> = Plan {
     write: |_, id, loose, columns| {
         columns.number(*id).maybe(loose.process.map(signed)).number(loose.first).number(loose.chunks);
     },
+    appended: false,
 };
 
 pub(super) static CHUNKS: Shape<(u64, u64), Arc<Bytes>> = Shape {
@@ -151,6 +154,7 @@ pub(super) static CHUNK_PLAN: Plan<(u64, u64), Arc<Bytes>> = Plan {
         columns.number(*content).number(*sequence);
         columns.int(checksum_of(*content, *sequence, &chunk.0).into()).bytes(&chunk.0);
     },
+    appended: false,
 };
 
 fn checksum_of(content: u64, sequence: u64, data: &[u8]) -> u32 {

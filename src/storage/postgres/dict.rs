@@ -45,6 +45,7 @@ pub(super) static DICT_PLAN: Plan<u64, Dict> = Plan {
         columns.number(*id).text(dict.name.as_str()).number(dict.version);
         columns.maybe_bytes(dict.seal.as_deref().map(Into::into));
     },
+    appended: false,
 };
 
 fn take_dict(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
@@ -110,6 +111,7 @@ pub(super) static VALUE_PLAN: Plan<dict::Key, Value> = Plan {
         columns.int(value.schema.into()).int(value.data.format().into());
         columns.int(checksum_of(*dict, key, value).into()).data(&value.data);
     },
+    appended: false,
 };
 
 fn checksum_of(dict: u64, key: &str, value: &Value) -> u32 {
@@ -170,6 +172,7 @@ pub(super) static INDEX_PLAN: Plan<dict_index::Key, Progress> = Plan {
         };
         columns.number(*dict).owned_text(path.to_string()).int(state).maybe_text(reached);
     },
+    appended: false,
 };
 
 fn path(text: &str) -> Result<Path> {
@@ -200,6 +203,7 @@ pub(super) static INDEXED_PLAN: Plan<dict_index::Row, ()> = Plan {
     write: |_, (dict, path, value, key), (), columns| {
         columns.number(*dict).owned_text(path.to_string()).bytes(value.bytes()).text(key);
     },
+    appended: false,
 };
 
 fn parts_of((dict, path, value, key): &dict_index::Row) -> Vec<Param<'static>> {

@@ -64,6 +64,7 @@ pub(super) static FEED_PLAN: Plan<u64, Feed> = Plan {
         columns.number(feed.bytes).int(feed.recorded_at);
         columns.maybe(count.map(signed)).maybe(bytes.map(signed)).maybe(age_ms.map(signed));
     },
+    appended: false,
 };
 
 fn kind_of(number: i64) -> Result<Kind> {
@@ -109,6 +110,7 @@ pub(super) static MESSAGE_PLAN: Plan<(u64, u64), Arc<Message>> = Plan {
             .int(message.schema.into());
         columns.int(checksum_of(*feed, message).into()).data(&message.data);
     },
+    appended: true,
 };
 
 fn checksum_of(feed: u64, message: &Message) -> u32 {
@@ -151,6 +153,7 @@ pub(super) static CURSOR_PLAN: Plan<(u64, Name), u64> = Plan {
     write: |_, (feed, name), cursor, columns| {
         columns.number(*feed).text(name.as_str()).number(*cursor);
     },
+    appended: false,
 };
 
 pub(super) static ACKNOWLEDGED: Shape<(u64, Name, u64), ()> = Shape {
@@ -180,4 +183,5 @@ pub(super) static ACKNOWLEDGED_PLAN: Plan<(u64, Name, u64), ()> = Plan {
     write: |_, (feed, name, sequence), (), columns| {
         columns.number(*feed).text(name.as_str()).number(*sequence);
     },
+    appended: false,
 };

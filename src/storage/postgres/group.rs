@@ -1,5 +1,6 @@
 //! What a group goes through: the turn and what is read with it, what is fetched, what is written; and how a process comes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ impl PostgresSession {
             others: true,
             foresees: false,
             missed: false,
+            foreseen: VecDeque::new(),
             broken: false,
             left: false,
             doubted: None,
@@ -286,6 +288,7 @@ impl PostgresSession {
     }
 
     pub(super) fn undo(&mut self) {
+        self.foreseen.clear();
         if self.open.take().is_some() {
             self.store.rollback();
         }

@@ -50,6 +50,7 @@ pub(super) static LIST_PLAN: Plan<u64, List> = Plan {
             .number(count)
             .number(last_node);
     },
+    appended: false,
 };
 
 fn take_list(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
@@ -88,6 +89,7 @@ pub(super) static ITEM_PLAN: Plan<Key, Item> = Plan {
         columns.number(*list).number(*version).int(item.schema.into()).int(item.data.format().into());
         columns.int(checksum_of(*list, item).into()).data(&item.data);
     },
+    appended: false,
 };
 
 fn checksum_of(list: u64, item: &Item) -> u32 {
@@ -126,4 +128,5 @@ pub(super) static NODE_PLAN: Plan<Key, Node> = Plan {
     write: |_, (list, number), node, columns| {
         columns.number(*list).number(*number).maybe_bytes(Some(node.to_bytes().into()));
     },
+    appended: false,
 };

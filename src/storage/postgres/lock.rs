@@ -41,6 +41,7 @@ pub(super) static LOCK_PLAN: Plan<u64, Lock> = Plan {
         columns.number(*id).text(lock.name.as_str()).int(lock.capacity.into()).number(lock.waiting);
         columns.owned_text(shown(&lock.holders));
     },
+    appended: false,
 };
 
 /// Those who hold a lock, as a text: six numbers each.
@@ -103,6 +104,7 @@ pub(super) static TICKET_PLAN: Plan<(u64, u64), Ticket> = Plan {
             .number(ticket.ttl_ms)
             .int(ticket.weight.into());
     },
+    appended: false,
 };
 
 pub(super) static USES: Shape<(u64, u64, u64), ()> = Shape {
@@ -132,4 +134,5 @@ pub(super) static USE_PLAN: Plan<(u64, u64, u64), ()> = Plan {
     write: |_, (process, lock, ticket), (), columns| {
         columns.number(*process).number(*lock).number(*ticket);
     },
+    appended: false,
 };

@@ -46,6 +46,7 @@ pub(super) static PROCESS_PLAN: Plan<u64, Process> = Plan {
             .int(process.joined_wall_ms);
         columns.number(process.beat).number(process.last_group).flag(process.robbed);
     },
+    appended: false,
 };
 
 pub(super) static CHANGES: Shape<u64, Changed> = Shape {
@@ -75,6 +76,7 @@ pub(super) static CHANGE_PLAN: Plan<u64, Changed> = Plan {
         columns.number(*number).int(changed.primitive as i64).number(changed.row);
         columns.maybe(changed.sequence.map(signed)).maybe_text(changed.key.as_deref());
     },
+    appended: false,
 };
 
 pub(super) static SUBJECTS: Shape<Name, KeyState> = Shape {
@@ -109,4 +111,5 @@ pub(super) static SUBJECT_PLAN: Plan<Name, KeyState> = Plan {
         };
         columns.text(name.as_str()).maybe_bytes(key);
     },
+    appended: false,
 };

@@ -59,6 +59,7 @@ pub(super) static PROJECTION_PLAN: Plan<Key, Generation> = Plan {
         columns.int(failure.map_or(0, |failure| failure.attempts.into()));
         columns.flag(failure.is_some_and(|failure| failure.parked));
     },
+    appended: false,
 };
 
 fn parts_of((name, generation, partition): &Key) -> Vec<Param<'static>> {

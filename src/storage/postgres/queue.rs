@@ -51,6 +51,7 @@ pub(super) static QUEUE_PLAN: Plan<u64, Queue> = Plan {
         columns.number(*id).text(queue.name.as_str()).number(queue.sequence).flag(paused);
         columns.int(max_attempts.into()).number(keep_done_ms).text(&queue.boot);
     },
+    appended: false,
 };
 
 fn take_queue(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
@@ -140,6 +141,7 @@ pub(super) static JOB_PLAN: Plan<(u64, u64), Job> = Plan {
         columns.int(what.data.format().into()).int(checksum_of(*queue, *sequence, what).into());
         columns.data(&what.data).origin(what.origin.as_deref());
     },
+    appended: false,
 };
 
 fn checksum_of(queue: u64, sequence: u64, what: &Content) -> u32 {
@@ -311,6 +313,7 @@ pub(super) static SCHEDULE_PLAN: Plan<(u64, Name), Schedule> = Plan {
             .int(job.schema.into());
         columns.int(job.data.format().into()).data(&job.data).origin(job.origin.as_deref());
     },
+    appended: false,
 };
 
 fn take_schedule(store: &mut Store, row: &Row) -> Result<(u64, Name)> {

@@ -5,6 +5,7 @@
 //! server for the turn, then for all that its operations look for and is not here, and then writes all that they have changed, a
 //! statement a table, with the commit behind it. However many its operations are, each of these is one way there and one back.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use millpond_actors::engine::{Caller, Operates, Store};
@@ -12,7 +13,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::limits;
 use millpond_actors::storage::batch::{self, Batch};
 use millpond_actors::storage::{
-    self, Bell, Compacted, Identity, Moment, Operation, Session, Standing, Tables, Turn,
+    self, Bell, Compacted, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn,
 };
 
 use super::error;
@@ -53,6 +54,8 @@ pub(super) struct PostgresSession {
     pub(super) foresees: bool,
     /// Something was missing meanwhile.
     pub(super) missed: bool,
+    /// What has become of the operations that were foreseen and not applied yet.
+    pub(super) foreseen: VecDeque<Result<Outcome>>,
     pub(super) broken: bool,
     pub(super) left: bool,
     /// The process that a commit failed of, until it is known what became of that.
@@ -64,21 +67,26 @@ pub(super) struct PostgresSession {
 impl Operates for PostgresSession {
     fn operate<T>(&mut self, mut run: impl FnMut(&mut Store, &Caller) -> Result<T>) -> Result<T> {
         let caller = self.open.clone().ok_or_else(|| refused("no transaction is open"))?;
+        if self.foresees {
+            // Whoever only foresees goes on as if all was right: what follows looks for more then, and all of it is undone.
+            let outcome = run(&mut self.store, &caller);
+            self.missed |= self.store.was_missing();
+            return outcome;
+        }
         loop {
             self.store.savepoint();
             let outcome = run(&mut self.store, &caller);
             let missed = self.store.was_missing();
-            // Whoever only foresees goes on as if all was right: what follows looks for more then, and all of it is undone.
-            self.store.end_savepoint(!missed || self.foresees);
+            self.store.end_savepoint(!missed);
             if !missed {
-                return outcome;
-            }
-            self.missed = true;
-            if self.foresees {
                 return outcome;
             }
             self.fetch()?;
         }
+    }
+
+    fn foreseen(&mut self) -> Option<Result<Outcome>> {
+        self.foreseen.pop_front()
     }
 
     fn asks_for(&mut self, ttl_ms: u64) {
@@ -88,7 +96,9 @@ impl Operates for PostgresSession {
     fn apply_batch(&mut self, batch: &Batch) -> Result<batch::Applied> {
         if self.foresees {
             // Whatever the first of them comes to, the others will be looked at too.
+            self.store.savepoint();
             batch.parts.iter().for_each(|part| drop(self.apply(part)));
+            self.store.end_savepoint(false);
         }
         batch::apply(self, batch)
     }
@@ -142,14 +152,20 @@ impl Session for PostgresSession {
         if self.open.is_none() {
             return;
         }
+        self.foreseen.clear();
         self.foresees = true;
         // Each look may lead to another one. Whatever goes wrong does so again when it is meant.
         for _ in 0..limits::LOOKS {
             self.missed = false;
             self.store.savepoint();
-            operations.iter().for_each(|operation| drop(self.apply(operation)));
-            self.store.end_savepoint(false);
-            if !self.missed || self.fetch().is_err() {
+            let outcomes: VecDeque<_> = operations.iter().map(|operation| self.apply(operation)).collect();
+            // If nothing was missing, it is done, and only has to be told.
+            self.store.end_savepoint(!self.missed);
+            if !self.missed {
+                self.foreseen = outcomes;
+                break;
+            }
+            if self.fetch().is_err() {
                 break;
             }
         }

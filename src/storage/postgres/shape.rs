@@ -2,7 +2,7 @@
 
 use millpond_actors::engine::Store;
 use millpond_actors::engine::gaps::{Edge, Want};
-use millpond_actors::engine::table::Table;
+use millpond_actors::engine::table::{Change, Table};
 use millpond_actors::error::Result;
 use tokio_postgres::Row;
 
@@ -183,15 +183,16 @@ pub(super) struct Plan<K: 'static, V: 'static> {
     pub(super) parts: fn(&K) -> Vec<Param<'static>>,
     /// The values of a row, in the order of the columns.
     pub(super) write: for<'a> fn(&'a Store, &'a K, &'a V, &mut Columns<'a>),
+    /// What is new has a key that nothing had before: it need not be looked whether something has.
+    pub(super) appended: bool,
 }
 
 impl<K: Ord + Clone, V: Clone> Plan<K, V> {
     /// Writes what the transaction has changed: one statement for what is to be there, and one for what is to go.
     pub(super) fn save<'a>(&self, store: &'a Store, steps: &mut Vec<Step<'a>>) {
-        let mut columns = Columns::default();
+        let (mut columns, mut fresh) = (Columns::default(), Columns::default());
         let mut gone: Vec<Param<'a>> = Vec::new();
-        let mut any = false;
-        for (key, row) in (self.table)(store).changes() {
+        for (key, Change { row, is_new }) in (self.table)(store).changes() {
             let Some(row) = row else {
                 for (at, part) in (self.parts)(key).into_iter().enumerate() {
                     match gone.get_mut(at) {
@@ -201,20 +202,22 @@ impl<K: Ord + Clone, V: Clone> Plan<K, V> {
                 }
                 continue;
             };
-            any = true;
+            let columns = if is_new && self.appended { &mut fresh } else { &mut columns };
             (self.write)(store, key, row, columns.row());
         }
         let keys = self.columns.get(..self.keys).unwrap_or_default();
         if !gone.is_empty() {
             steps.push(Step::new(format!("DELETE FROM @{} WHERE {}", self.name, within(keys, &gone)), gone));
         }
-        if any {
+        for (columns, appended) in [(fresh, true), (columns, false)] {
             let params = columns.params();
-            steps.push(Step::new(self.upsert(keys, &params), params));
+            if !params.is_empty() {
+                steps.push(Step::new(self.insert(keys, &params, appended), params));
+            }
         }
     }
 
-    fn upsert(&self, keys: &[&str], params: &[Param<'_>]) -> String {
+    fn insert(&self, keys: &[&str], params: &[Param<'_>], appended: bool) -> String {
         let marks: Vec<String> = params
             .iter()
             .enumerate()
@@ -228,12 +231,11 @@ impl<K: Ord + Clone, V: Clone> Plan<K, V> {
             .collect();
         let otherwise =
             if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
-        format!(
-            "INSERT INTO @{} ({}) SELECT * FROM unnest({}) ON CONFLICT ({}) DO {otherwise}",
-            self.name,
-            self.columns.join(", "),
-            marks.join(", "),
-            keys.join(", ")
-        )
+        let (columns, marks) = (self.columns.join(", "), marks.join(", "));
+        let insert = format!("INSERT INTO @{} ({columns}) SELECT * FROM unnest({marks})", self.name);
+        match appended {
+            true => insert,
+            false => format!("{insert} ON CONFLICT ({}) DO {otherwise}", keys.join(", ")),
+        }
     }
 }

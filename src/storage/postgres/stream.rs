@@ -51,6 +51,7 @@ pub(super) static STREAM_PLAN: Plan<u64, Stream> = Plan {
             .number(stream.erased)
             .flag(stream.closed);
     },
+    appended: false,
 };
 
 fn take_stream(store: &mut Store, row: &Row) -> Result<(u64, Name)> {
@@ -145,6 +146,7 @@ pub(super) static EVENT_PLAN: Plan<u64, Arc<Recorded>> = Plan {
         columns.int(checksum_of(event).into()).int(event.recorded_at).maybe_text(event.at.as_deref());
         columns.data(&event.data).maybe_text(event.metadata.as_deref()).origin(event.origin.as_deref());
     },
+    appended: true,
 };
 
 fn checksum_of(event: &Recorded) -> u32 {
@@ -214,6 +216,7 @@ pub(super) static SNAPSHOT_PLAN: Plan<u64, Arc<Kept>> = Plan {
         columns.number(*stream).number(kept.version).int(kept.schema.into()).int(kept.data.format().into());
         columns.int(crc.into()).data(&kept.data);
     },
+    appended: false,
 };
 
 fn checksum_of_snapshot(stream: u64, kept: &Kept) -> u32 {

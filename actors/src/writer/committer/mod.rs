@@ -155,7 +155,9 @@ impl Committer {
 
     /// Applies writes in the open group, in order, and takes all of them.
     pub(super) fn take(&mut self, writes: &mut VecDeque<Write>) {
-        if !self.spoilt && self.poisoned.is_none() && self.session.is_far() {
+        // One that is put off is another one than is seen here.
+        let put_off = |write: &Write| write.asked_ms > self.began_ms && write.operation().has_delays();
+        if !self.spoilt && self.poisoned.is_none() && self.session.is_far() && !writes.iter().any(put_off) {
             let operations: Vec<&Operation> = writes.iter().map(Write::operation).collect();
             self.session.foresee(&operations);
         }
