@@ -56,6 +56,11 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         Table { gaps: Some(Gaps::new(Arc::clone(missing), first)), ..Table::default() }
     }
 
+    /// Whether all of it is here.
+    pub(super) fn is_here(&self) -> bool {
+        self.gaps.is_none()
+    }
+
     /// A row.
     pub fn get(&self, key: &K) -> Option<&V> {
         let row = self.rows.get(key);
