@@ -101,8 +101,12 @@ fn paths_that_cannot_be_a_store_are_refused() {
         let error = wait(Store::open(&path)).unwrap_err();
         assert!(matches!(error, Error::InvalidPath { .. }), "{path:?}: {error:?}");
     }
-    let error = wait(Store::open("postgres://localhost/shop")).unwrap_err();
-    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+    for url in
+        ["postgres:///shop", "postgres://localhost/shop?schema=\"", "postgres://localhost/shop?colour=blue"]
+    {
+        let error = wait(Store::open(url)).unwrap_err();
+        assert!(matches!(error, Error::InvalidPath { .. }), "{url}: {error:?}");
+    }
     assert!(contents(folder.path()) == before, "something was touched");
 }
 
