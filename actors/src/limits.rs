@@ -399,6 +399,10 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// Commits that may fail in ten minutes before the writer gives up and stays closed.
 pub const FAILED_COMMITS: usize = 3;
 
+/// How often a group is looked through for what it will look for in a database that is far, before it is begun all the same: so deep
+/// nothing leads from row to row.
+pub const LOOKS: usize = 64;
+
 /// Whether what was measured is within its limit; `what` names it with its unit.
 ///
 /// # Errors
@@ -409,7 +413,3 @@ pub fn check_size(what: &'static str, size: usize, limit: usize) -> Result<()> {
     }
     Ok(())
 }
-
-/// How often a group is looked through for what it will look for in a database that is far, before it is begun all the same: so deep
-/// nothing leads from row to row.
-pub const LOOKS: usize = 64;

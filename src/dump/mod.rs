@@ -69,8 +69,8 @@ impl Dump {
     }
 
     /// Of that kind only, or only what has this name: `dict`, `dict/prices`, `stream/order-*`. Said again, that too. The kinds are
-    /// `subject`, `stream`, `log`, `channel`, `queue`, `dict`, `list`, `blob` and `projection`; a name may be a pattern, in which `*` stands for any
-    /// characters. What is no such thing is the dump's error.
+    /// `subject`, `stream`, `log`, `channel`, `queue`, `dict`, `list`, `blob` and `projection`; a name may be a pattern, in which `*`
+    /// stands for any characters. What is no such thing is the dump's error.
     pub fn only(mut self, what: impl Into<String>) -> Dump {
         self.only.push(what.into());
         self

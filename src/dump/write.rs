@@ -31,7 +31,8 @@ pub(crate) fn write(view: &mut dyn View, now: Moment, to: &mut impl Write, dump:
     Ok(out.dumped)
 }
 
-/// Hands on all records of the store, with the keys of subjects, in the order of a dump. One that is damaged, or a `sink` that fails, ends it.
+/// Hands on all records of the store, with the keys of subjects, in the order of a dump. One that is damaged, or a `sink` that fails,
+/// ends it.
 pub(crate) fn all_records(
     view: &mut dyn View,
     now: Moment,

@@ -83,8 +83,8 @@ impl Store {
     /// is as secret as the store. Only whoever owns it may read it.
     ///
     /// It is written as `FILE.part`, and has its name when it is whole, on disk, and has been read again and compared. Begun anew, it goes
-    /// on where the one before was cut; if the store has changed since, it is written anew from there, or from the beginning. A file that has the name already must
-    /// be this copy; then nothing is written.
+    /// on where the one before was cut; if the store has changed since, it is written anew from there, or from the beginning. A file
+    /// that has the name already must be this copy; then nothing is written.
     ///
     /// # Errors
     /// [`Error::NotTheCopy`](crate::Error::NotTheCopy) if there is another file; [`Error::CopyRefused`](crate::Error::CopyRefused) if

@@ -93,7 +93,8 @@ const SQL_ROOMS: [&str; 4] = [
 
 /// Time, threads and ids, and who may ask for them: the seams; the command line's own clock and the thread that waits
 /// for the loss of its lock; the floor, which has no seams; the readers, whose threads actix starts (a name is all that
-/// can be given to them); a proxy of tests, which has a thread for each direction of a connection.
+/// can be given to them); what stands before a server in tests: a proxy, with a thread for each direction of a connection, and the
+/// one that hears what a pooler says.
 const SEAMS: [(&str, &[&str]); 6] = [
     ("SystemTime::now", &[]),
     ("Instant::now", &["src/bin/millpond/time.rs", "tests/peers/src/clock.rs", "tests/torture/src/clock.rs"]),

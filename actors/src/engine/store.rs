@@ -82,7 +82,7 @@ macro_rules! tables {
             /// How many rows are here.
             #[must_use]
             pub fn rows(&self) -> usize {
-                [$( self.$table.count(), )+].into_iter().sum()
+                [$( self.$table.len(), )+].into_iter().sum()
             }
         }
     };
@@ -212,7 +212,7 @@ impl Store {
     }
 
     /// The same, but for what is the same for ever once it is there: which row has which name.
-    pub fn forget_news(&mut self) {
+    pub fn forget_all_but_names(&mut self) {
         let names = (
             self.stream_names.without_gaps(),
             self.feed_names.without_gaps(),

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 use std::fmt::Debug;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -82,11 +82,6 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// All rows.
     pub fn iter(&self) -> Rows<'_, K, V> {
         self.range(..)
-    }
-
-    /// The rows behind a key.
-    pub fn behind(&self, key: K) -> Rows<'_, K, V> {
-        self.range((Bound::Excluded(key), Bound::Unbounded))
     }
 
     /// How many rows are here.
@@ -200,8 +195,6 @@ pub trait Transactional {
     fn end_mark(&mut self, keep: bool);
     /// Nothing of it is here any more, unless all of it is. Not within a transaction.
     fn forget(&mut self);
-    /// How many rows are here.
-    fn count(&self) -> usize;
 }
 
 impl<K: Ord + Clone, V: Clone> Transactional for Table<K, V> {
@@ -231,10 +224,6 @@ impl<K: Ord + Clone, V: Clone> Transactional for Table<K, V> {
             gaps.forget();
             self.rows.clear();
         }
-    }
-
-    fn count(&self) -> usize {
-        self.rows.len()
     }
 }
 

@@ -239,22 +239,6 @@ impl Session for MemorySession {
         self.shared.belfry.bell(self.process)
     }
 
-    fn log_pages(&self) -> u32 {
-        0
-    }
-
-    fn log_length(&self) -> u32 {
-        0
-    }
-
-    fn clear_log(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn checkpoint(&mut self, _whole: bool) -> Result<()> {
-        Ok(())
-    }
-
     fn compact(&mut self) -> Result<Compacted> {
         let (what, reason) =
             ("giving back what is free in a store in memory".into(), "there is no file".into());

@@ -15,6 +15,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// The schema, if none is named.
 const SCHEMA: &str = "millpond";
 
+/// The port, if none is named.
+pub(super) const PORT: u16 = 5432;
+
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -146,7 +149,7 @@ impl fmt::Display for Address {
             .enumerate()
             .map(|(at, host)| {
                 let ports = self.config.get_ports();
-                let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+                let port = ports.get(at).or(ports.first()).copied().unwrap_or(PORT);
                 match host {
                     Host::Tcp(name) => format!("{name}:{port}"),
                     Host::Unix(path) => path.display().to_string(),

@@ -2,6 +2,7 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::name::Name;
+use millpond_actors::storage::dict::Head;
 use millpond_actors::storage::filter::Path;
 use millpond_actors::storage::filter::plan::{MOST, Span};
 use millpond_actors::storage::queue::{Numbers, State};
@@ -10,6 +11,7 @@ use tokio_postgres::Row;
 
 use super::migrate::SCHEMA;
 use super::param::{Blob, Param, Reading};
+use super::transaction::Transaction;
 
 /// The one number of an answer.
 pub(super) fn of(rows: &[Row]) -> Result<u64> {
@@ -36,19 +38,20 @@ pub(super) fn span(dict: &Name, path: &Path, span: &Span) -> (String, Vec<Param<
     (sql, params)
 }
 
-/// The entries of a dict that are there at a moment.
-pub(super) fn entries(dict: u64, now: Moment, boot: &str) -> (&'static str, Vec<Param<'static>>) {
+/// Counts the entries of a dict that are there at a moment.
+pub(super) fn entries(transaction: &Transaction<'_>, dict: Head, now: Moment) -> Result<Head> {
     let sql = "SELECT count(*) FROM @dict_entry WHERE dict = $1 AND (ends_at IS NULL
         OR CASE WHEN boot = $2 THEN ends_boot > $3 ELSE ends_at > $4 END)";
-    let boot = Param::Int(partition::number(boot).cast_signed());
-    (sql, vec![Param::number(dict), boot, Param::number(now.boot_ms), Param::Int(now.wall_ms)])
+    let boot = Param::Int(partition::number(transaction.boot()).cast_signed());
+    let moment = [Param::number(now.boot_ms), Param::Int(now.wall_ms)];
+    let params = [Param::number(dict.id), boot].into_iter().chain(moment).collect();
+    Ok(Head { count: of(&transaction.ask(sql, params)?)?, ..dict })
 }
 
-/// The jobs of a queue, by their states.
-pub(super) const JOBS: &str = "SELECT state, count(*) FROM @job WHERE queue = $1 GROUP BY state";
-
-pub(super) fn jobs(mut numbers: Numbers, rows: &[Row]) -> Result<Numbers> {
-    for row in rows {
+/// Counts the jobs of a queue, by their states.
+pub(super) fn jobs(transaction: &Transaction<'_>, mut numbers: Numbers) -> Result<Numbers> {
+    let sql = "SELECT state, count(*) FROM @job WHERE queue = $1 GROUP BY state";
+    for row in &transaction.ask(sql, vec![Param::number(numbers.queue)])? {
         let mut row = Reading::of(row);
         let (state, count) = (row.small()?, row.number()?);
         match u8::try_from(state).ok().and_then(State::of) {
@@ -67,7 +70,7 @@ pub(super) fn jobs(mut numbers: Numbers, rows: &[Row]) -> Result<Numbers> {
 pub(super) const PULSE: &str =
     "SELECT coalesce((SELECT sum(last_group) FROM @process WHERE id <> $1), 0)::bigint, process FROM @store";
 
-pub(super) const SUMMARY: &str = "SELECT (SELECT count(*) FROM @stream), s.counters[1], (SELECT count(*) FROM @snapshot),
+const SUMMARY: &str = "SELECT (SELECT count(*) FROM @stream), s.counters[1], (SELECT count(*) FROM @snapshot),
     (SELECT count(*) FROM @feed WHERE kind = 1), (SELECT count(*) FROM @feed WHERE kind = 2), (SELECT count(*) FROM @dict),
     (SELECT count(*) FROM @list), (SELECT coalesce(sum(count), 0)::bigint FROM @blobs),
     (SELECT coalesce(sum(bytes), 0)::bigint FROM @blobs), (SELECT count(*) FROM @blob_content), (SELECT count(*) FROM @lock),
@@ -75,11 +78,13 @@ pub(super) const SUMMARY: &str = "SELECT (SELECT count(*) FROM @stream), s.count
     (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relkind = 'r') FROM @store s";
 
-pub(super) const CATEGORIES: &str =
-    "SELECT split_part(name, '-', 1) COLLATE \"C\" AS category, count(*) FROM @stream
+const CATEGORIES: &str = "SELECT split_part(name, '-', 1) COLLATE \"C\" AS category, count(*) FROM @stream
     GROUP BY category ORDER BY category LIMIT 100";
 
-pub(super) fn summary(rows: &[Row], categories: &[Row]) -> Result<Summary> {
+/// Counts all that lies in a schema.
+pub(super) fn summary(transaction: &Transaction<'_>, schema: &str) -> Result<Summary> {
+    let rows = transaction.ask(SUMMARY, vec![Param::text(schema)])?;
+    let categories = transaction.ask(CATEGORIES, Vec::new())?;
     let Some(row) = rows.first() else { return Ok(Summary::default()) };
     let mut row = Reading::of(row);
     let category = |row: &Row| -> Result<(String, u64)> {

@@ -1,6 +1,7 @@
 //! What everything that has to do with one store on a server rests on.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -35,7 +36,12 @@ pub(super) struct Ground {
 }
 
 /// How long to wait before the server is tried again, at first and at last.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(4)..=Duration::from_millis(250);
+
+/// How long to wait before it is tried once more: twice as long as the last time.
+pub(super) fn longer(pause: Duration) -> Duration {
+    (pause * 2).clamp(*PAUSES.start(), *PAUSES.end())
+}
 
 impl Ground {
     /// Finds the store, or makes it.
@@ -68,7 +74,7 @@ impl Ground {
 
     /// The same for one who waits for it: if the server is away, for as long as a call may take, from when it was first missed.
     pub(super) fn connect_patiently(&self) -> Result<Connection> {
-        let (mut pause, longest) = PAUSES;
+        let mut pause = Duration::ZERO;
         loop {
             match self.connect() {
                 Err(error) if is_away(&error) && self.missed_for() < self.patience => {}
@@ -79,8 +85,8 @@ impl Ground {
                     return connected;
                 }
             }
+            pause = longer(pause);
             self.pause(pause);
-            pause = (pause * 2).min(longest);
         }
     }
 

@@ -13,10 +13,9 @@ use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::storage::{Identity, Moment, Session, Standing};
 use tokio_postgres::error::SqlState;
 
-use super::ground::Ground;
+use super::ground::{Ground, longer};
 use super::param::{Param, signed};
 use super::presence::Presence;
-use super::process::PROCESSES;
 use super::session::{PostgresSession, refused};
 use super::turn;
 use super::wire::Step;
@@ -30,9 +29,6 @@ const FIRST: usize = 8;
 
 /// How often a group is begun again that has run into another transaction.
 const AGAIN: u32 = 3;
-
-/// How long to wait before the server is tried again, in milliseconds: twice as long each time.
-const PAUSES: std::ops::RangeInclusive<u64> = 4..=250;
 
 impl PostgresSession {
     /// Registers the process.
@@ -65,7 +61,7 @@ impl PostgresSession {
             broken: false,
             left: false,
             doubted: None,
-            pause_ms: 0,
+            pause: Duration::ZERO,
         };
         session.take_turn(true)?;
         let registered = reach(Point::BeforeJoin).and_then(|()| {
@@ -88,7 +84,7 @@ impl PostgresSession {
     /// Takes the turn, opens a transaction and reads where the store stands; `false` if somebody else has the turn and is not to be
     /// waited for.
     pub(super) fn start(&mut self, wait: bool) -> Result<bool> {
-        let steps = turn::steps(&self.ground, wait, self.process);
+        let (steps, take_own) = turn::steps(&self.ground, wait, self.process);
         let answers = match self.line.is_closed() {
             true => self.connect(wait).and_then(|()| self.line.all(&steps)),
             // Mostly it is found only now that the connection was lost, and another one is to be had.
@@ -98,18 +94,14 @@ impl PostgresSession {
             }),
         }?;
         self.begun = true;
-        let [_, got, found, own] = answers.as_slice() else {
-            return Err(error::odd("there are fewer answers than questions"));
-        };
-        let read = found.first().ok_or_else(|| error::odd("the store has no row"))?;
-        let found = turn::Found::read(read)?;
-        if !wait && !turn::got(got)? {
+        let found = turn::Found::read(&answers)?;
+        if !wait && !turn::got(&answers)? {
             self.end_transaction();
             return Ok(false);
         }
         if self.generation != Some(found.generation) {
-            self.store.forget_news();
-            (PROCESSES.question(self.process).absorb)(&mut self.store, own)?;
+            self.store.forget_all_but_names();
+            take_own(&mut self.store, answers.last().map_or(&[], Vec::as_slice))?;
             self.generation = Some(found.generation);
         }
         self.ground.clock.heard(found.server_ms);
@@ -133,13 +125,13 @@ impl PostgresSession {
 
     /// Takes another connection. `patient`: if the server was not there a moment ago, it is given a while first.
     pub(super) fn connect(&mut self, patient: bool) -> Result<()> {
-        if patient && self.pause_ms > 0 {
-            self.ground.pause(Duration::from_millis(self.pause_ms));
+        if patient && !self.pause.is_zero() {
+            self.ground.pause(self.pause);
         }
-        self.pause_ms = (self.pause_ms * 2).clamp(*PAUSES.start(), *PAUSES.end());
+        self.pause = longer(self.pause);
         // What is known was read over another connection, which may have been to another server.
         (self.generation, self.begun) = (None, false);
-        (self.line, self.pause_ms) = (self.ground.connect()?, 0);
+        (self.line, self.pause) = (self.ground.connect()?, Duration::ZERO);
         Ok(())
     }
 
@@ -184,26 +176,7 @@ impl PostgresSession {
 
     /// Fetches what was looked for and is not here.
     pub(super) fn fetch(&mut self) -> Result<()> {
-        let questions = tables::ask(&mut self.store);
-        let asks_living = self.store.living.take_want();
-        let (mut steps, mut absorbs) = (Vec::with_capacity(questions.len() + 1), Vec::new());
-        for question in questions {
-            steps.push(question.step);
-            absorbs.push(question.absorb);
-        }
-        if asks_living {
-            steps.push(Step::new(turn::living(self.ground.place.oid), Vec::new()));
-        }
-        let mut answers = self.line.all(&steps)?;
-        if asks_living && let Some(rows) = answers.pop() {
-            let mut living = turn::read_living(&rows)?;
-            living.insert(self.process);
-            self.store.living.know(living);
-        }
-        for (absorb, rows) in absorbs.into_iter().zip(&answers) {
-            absorb(&mut self.store, rows)?;
-        }
-        Ok(())
+        tables::fetch(&mut self.store, &self.line, self.ground.place.oid, [])
     }
 
     /// Writes what the group has changed, and commits.
@@ -233,7 +206,7 @@ impl PostgresSession {
             // What it rests on is here: if nobody has written meanwhile, it is as right as before.
             let is_same = passes && attempts <= AGAIN && self.starts_again(generation - 1)?;
             if !is_same {
-                self.begun = false;
+                self.end_transaction();
                 return Err(error::database(&failure));
             }
         }
@@ -247,12 +220,10 @@ impl PostgresSession {
 
     pub(super) fn starts_again(&mut self, generation: u64) -> Result<bool> {
         self.end_transaction();
-        let steps = turn::steps(&self.ground, true, self.process);
+        let (steps, _) = turn::steps(&self.ground, true, self.process);
         let answers = self.line.all(&steps)?;
         self.begun = true;
-        let row = answers.get(2).and_then(|rows| rows.first());
-        let row = row.ok_or_else(|| error::odd("the store has no row"))?;
-        Ok(turn::Found::read(row)?.generation == generation)
+        Ok(turn::Found::read(&answers)?.generation == generation)
     }
 
     /// What was written and is hardly looked at again is not kept here, and nothing is if it has become too much.

@@ -2,7 +2,8 @@
 //!
 //! Files in reading order: where it lies (`address`), the connections (`wire`, `param`, `error`), the schema (`migrate`), how tables
 //! of the [engine](millpond_actors::engine) lie in those of the server (`shape`, `tables`, and a file a primitive), whose turn it is
-//! and who lives (`settings`, `turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `group`, `view`, `count`).
+//! and who lives (`settings`, `turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `group`, `view`,
+//! `transaction`, `count`).
 
 mod address;
 mod blob;
@@ -27,6 +28,7 @@ mod shape;
 mod socket;
 mod stream;
 mod tables;
+mod transaction;
 mod turn;
 mod view;
 mod wire;

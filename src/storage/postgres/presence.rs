@@ -16,13 +16,9 @@ use tokio_postgres::Client;
 
 use super::address::Address;
 use super::error::{database, not_there};
+use super::ground::longer;
 use super::socket;
 use super::wire::{Notice, Wire};
-
-/// How long to wait before the connection is tried again: twice as long each time, up to this. As long as it is away the others take
-/// this process for dead.
-const AGAIN: Duration = Duration::from_millis(4);
-const LONGEST: Duration = Duration::from_millis(250);
 
 /// How long whoever leaves waits for the server to have heard it.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -200,7 +196,8 @@ impl Shared {
     }
 }
 
-/// The connection has ended: makes it again, for as long as there is somebody who wants it.
+/// The connection has ended: makes it again, for as long as there is somebody who wants it. As long as it is away the others take this
+/// process for dead.
 fn keep_up(shared: Weak<Shared>) {
     let wanted =
         |shared: &Weak<Shared>| shared.upgrade().filter(|shared| !shared.left.load(Ordering::SeqCst));
@@ -213,7 +210,7 @@ fn keep_up(shared: Weak<Shared>) {
     let wire = Arc::clone(&now.wire);
     drop(now);
     wire.send(async move {
-        let mut pause = AGAIN;
+        let mut pause = Duration::ZERO;
         while let Some(again) = wanted(&shared) {
             match Arc::clone(&again).begin().await {
                 // Its end was nobody's concern as long as it was being made.
@@ -221,8 +218,8 @@ fn keep_up(shared: Weak<Shared>) {
                 Ok(()) => {}
                 Err(error) => tracing::debug!(target: target::WATCH, %error, "the others cannot be told that this process lives"),
             }
+            pause = longer(pause);
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST);
         }
     });
 }

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use millpond_actors::engine::{Caller, Operates, Store};
 use millpond_actors::error::{Error, Result};
@@ -60,8 +61,8 @@ pub(super) struct PostgresSession {
     pub(super) left: bool,
     /// The process that a commit failed of, until it is known what became of that.
     pub(super) doubted: Option<u64>,
-    /// How long to wait before the server is tried again, in milliseconds.
-    pub(super) pause_ms: u64,
+    /// How long to wait before the server is tried again.
+    pub(super) pause: Duration,
 }
 
 impl Operates for PostgresSession {
@@ -259,22 +260,6 @@ impl Session for PostgresSession {
 
     fn bell(&self) -> Box<dyn Bell> {
         self.presence.bell()
-    }
-
-    fn log_pages(&self) -> u32 {
-        0
-    }
-
-    fn log_length(&self) -> u32 {
-        0
-    }
-
-    fn clear_log(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn checkpoint(&mut self, _whole: bool) -> Result<()> {
-        Ok(())
     }
 
     fn compact(&mut self) -> Result<Compacted> {

@@ -55,14 +55,7 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Shape<K, V> {
 
     fn ask_rows(&'static self, keys: Vec<K>) -> Question {
         let mut columns: Vec<Param<'static>> = Vec::new();
-        for key in &keys {
-            for (at, part) in (self.parts)(key).into_iter().enumerate() {
-                match columns.get_mut(at) {
-                    Some(column) => column.push(part),
-                    None => columns.push(part.column()),
-                }
-            }
-        }
+        keys.iter().for_each(|key| add(&mut columns, (self.parts)(key)));
         let sql = format!("{} AND {}", self.select, within(self.keys, &columns));
         let absorb: Absorb = Box::new(move |store, rows| {
             rows.iter().try_for_each(|row| (self.take)(store, row).map(drop))?;
@@ -156,18 +149,28 @@ fn same(one: &Param<'_>, other: &Param<'_>) -> bool {
     }
 }
 
+/// Adds a key to columns, of which each has one part of all keys.
+fn add<'a>(columns: &mut Vec<Param<'a>>, parts: Vec<Param<'a>>) {
+    for (at, part) in parts.into_iter().enumerate() {
+        match columns.get_mut(at) {
+            Some(column) => column.push(part),
+            None => columns.push(part.column()),
+        }
+    }
+}
+
+/// The rows whose columns these are.
+fn rows_of(columns: &[Param<'_>]) -> String {
+    let marks: Vec<String> =
+        columns.iter().enumerate().map(|(at, column)| format!("${}::{}[]", at + 1, column.kind())).collect();
+    format!("unnest({})", marks.join(", "))
+}
+
 /// That the keys are among those whose parts are these columns.
 fn within(keys: &[&str], columns: &[Param<'_>]) -> String {
     match (keys, columns) {
         ([key], [_]) => format!("{key} = ANY($1)"),
-        _ => {
-            let marks: Vec<String> = columns
-                .iter()
-                .enumerate()
-                .map(|(at, column)| format!("${}::{}[]", at + 1, column.kind()))
-                .collect();
-            format!("({}) IN (SELECT * FROM unnest({}))", keys.join(", "), marks.join(", "))
-        }
+        _ => format!("({}) IN (SELECT * FROM {})", keys.join(", "), rows_of(columns)),
     }
 }
 
@@ -194,12 +197,7 @@ impl<K: Ord + Clone, V: Clone> Plan<K, V> {
         let mut gone: Vec<Param<'a>> = Vec::new();
         for (key, Change { row, is_new }) in (self.table)(store).changes() {
             let Some(row) = row else {
-                for (at, part) in (self.parts)(key).into_iter().enumerate() {
-                    match gone.get_mut(at) {
-                        Some(column) => column.push(part),
-                        None => gone.push(part.column()),
-                    }
-                }
+                add(&mut gone, (self.parts)(key));
                 continue;
             };
             let columns = if is_new && self.appended { &mut fresh } else { &mut columns };
@@ -218,11 +216,6 @@ impl<K: Ord + Clone, V: Clone> Plan<K, V> {
     }
 
     fn insert(&self, keys: &[&str], params: &[Param<'_>], appended: bool) -> String {
-        let marks: Vec<String> = params
-            .iter()
-            .enumerate()
-            .map(|(at, column)| format!("${}::{}[]", at + 1, column.kind()))
-            .collect();
         let set: Vec<String> = self
             .columns
             .iter()
@@ -231,8 +224,8 @@ impl<K: Ord + Clone, V: Clone> Plan<K, V> {
             .collect();
         let otherwise =
             if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
-        let (columns, marks) = (self.columns.join(", "), marks.join(", "));
-        let insert = format!("INSERT INTO @{} ({columns}) SELECT * FROM unnest({marks})", self.name);
+        let (columns, rows) = (self.columns.join(", "), rows_of(params));
+        let insert = format!("INSERT INTO @{} ({columns}) SELECT * FROM {rows}", self.name);
         match appended {
             true => insert,
             false => format!("{insert} ON CONFLICT ({}) DO {otherwise}", keys.join(", ")),

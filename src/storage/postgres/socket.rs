@@ -3,28 +3,17 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
 
 use millpond_actors::error::Result;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
-use super::address::Address;
+use super::address::{Address, PORT};
 use super::error::{connecting, lost, not_there};
 use super::wire::{OnNotice, connect, drive};
-
-/// The default of a server.
-const PORT: u16 = 5432;
-
-/// How long a connection may take to be made.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The peer is asked for a sign of life after so long a silence, and then so often.
-const SILENCE: Duration = Duration::from_secs(10);
-const EVERY: Duration = Duration::from_secs(3);
 
 /// Connects, and keeps a hand on the socket. Where there are several servers to choose from, the choice is the driver's, and the
 /// socket too.
@@ -33,11 +22,12 @@ pub(super) async fn open(address: &Address, on_notice: OnNotice) -> Result<(Clie
     let driver = |error: tokio_postgres::Error| connecting(address, &error);
     let system = |error: io::Error| not_there(&format!("connecting to {address}: {error}"));
     let port = config.get_ports().first().copied().unwrap_or(PORT);
+    let patience = config.get_connect_timeout().copied().unwrap_or_default();
     let connecting = async {
         match config.get_hosts() {
             [Host::Tcp(name)] => {
                 let stream = TcpStream::connect((name.as_str(), port)).await.map_err(system)?;
-                let socket = kept(&stream).map_err(system)?;
+                let socket = kept(&stream, &config).map_err(system)?;
                 let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, name);
                 let tls = tls.map_err(|error| lost("connecting", &error))?;
                 let (client, connection) = config.connect_raw(stream, tls).await.map_err(driver)?;
@@ -55,14 +45,24 @@ pub(super) async fn open(address: &Address, on_notice: OnNotice) -> Result<(Clie
             _ => Ok((connect(config.clone(), tls, on_notice).await.map_err(driver)?, None)),
         }
     };
-    let late = |_| not_there(&format!("connecting to {address}: no answer within {PATIENCE:?}"));
-    tokio::time::timeout(PATIENCE, connecting).await.map_err(late)?
+    let late = |_| not_there(&format!("connecting to {address}: no answer within {patience:?}"));
+    tokio::time::timeout(patience, connecting).await.map_err(late)?
 }
 
-/// The socket, set up to find out soon that nobody is there any more.
-fn kept(stream: &TcpStream) -> io::Result<OwnedFd> {
+/// The socket, set up as the driver would have: to find out soon that nobody is there any more.
+fn kept(stream: &TcpStream, config: &Config) -> io::Result<OwnedFd> {
     stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(SILENCE).with_interval(EVERY).with_retries(3);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+    let mut keepalive = TcpKeepalive::new().with_time(config.get_keepalives_idle());
+    if let Some(interval) = config.get_keepalives_interval() {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        keepalive = keepalive.with_retries(retries);
+    }
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // Also if it is we who have said something last.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(config.get_tcp_user_timeout().copied())?;
     stream.as_fd().try_clone_to_owned()
 }

@@ -3,14 +3,40 @@
 use millpond_actors::engine::Store;
 use millpond_actors::engine::counter::Counter;
 use millpond_actors::engine::gaps::Edge;
+use millpond_actors::error::Result;
 
 use super::param::Reading;
 use super::shape::{Absorb, Question};
-use super::wire::Step;
-use super::{blob, dict, feed, list, lock, process, projection, queue, stream};
+use super::wire::{Connection, Step};
+use super::{blob, dict, feed, list, lock, process, projection, queue, stream, turn};
+
+/// Fetches all that was looked for and is not here, in one way there and back. What has to be done before that goes ahead of it.
+pub(super) fn fetch<'a>(
+    store: &mut Store,
+    line: &Connection,
+    oid: i32,
+    before: impl IntoIterator<Item = Step<'a>>,
+) -> Result<()> {
+    let mut steps: Vec<Step<'_>> = before.into_iter().collect();
+    let (ahead, asks_living) = (steps.len(), store.living.take_want());
+    let mut absorbs: Vec<Absorb> = Vec::new();
+    for question in ask(store) {
+        steps.push(question.step);
+        absorbs.push(question.absorb);
+    }
+    if asks_living {
+        steps.push(Step::new(turn::living(oid), Vec::new()));
+        absorbs.push(Box::new(|store, rows| {
+            store.living.know(turn::read_living(rows)?);
+            Ok(())
+        }));
+    }
+    let answers = line.all(&steps)?;
+    absorbs.into_iter().zip(answers.iter().skip(ahead)).try_for_each(|(absorb, rows)| absorb(store, rows))
+}
 
 /// Asks for all that was looked for and is not here.
-pub(super) fn ask(store: &mut Store) -> Vec<Question> {
+fn ask(store: &mut Store) -> Vec<Question> {
     let mut questions = Vec::new();
     macro_rules! ask {
         ($($shape:expr)+) => { $( $shape.ask(store, &mut questions); )+ };

@@ -12,6 +12,7 @@ use super::ground::Ground;
 use super::param::{Param, Reading, signed};
 use super::process::PROCESSES;
 use super::settings;
+use super::shape::{Absorb, Question};
 use super::wire::{Connection, Step};
 
 /// What whoever has the turn reads first.
@@ -35,25 +36,28 @@ const FOUND: &str = "SELECT s.generation, s.process, s.counters, (SELECT count(*
 /// How a transaction that writes is begun.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/// Opens a transaction, takes the turn, and reads, also the row of a process: each statement sees what was committed before it, so the
-/// last ones see what whoever had the turn before has written.
-pub(super) fn steps(ground: &Ground, wait: bool, process: u64) -> Vec<Step<'static>> {
+/// Opens a transaction, takes the turn, and reads, at last the row of a process, which comes with what is done with it: each statement
+/// sees what was committed before it, so the last ones see what whoever had the turn before has written.
+pub(super) fn steps(ground: &Ground, wait: bool, process: u64) -> (Vec<Step<'static>>, Absorb) {
     let (settings, oid) = (settings::writing(process, ground.careful), ground.place.oid);
     let take = if wait { "pg_advisory_xact_lock" } else { "pg_try_advisory_xact_lock" };
     let take = format!("SELECT {settings}, {take}({oid}, 0) AS got");
     let (begin, take) = (Step::new(BEGIN, Vec::new()), Step::new(take, Vec::new()));
-    vec![begin, take, Step::new(FOUND, Vec::new()), PROCESSES.question(process).step]
+    let Question { step: own, absorb } = PROCESSES.question(process);
+    (vec![begin, take, Step::new(FOUND, Vec::new()), own], absorb)
 }
 
 /// Whether the turn was got, by whoever did not want to wait for it.
-pub(super) fn got(rows: &[Row]) -> Result<bool> {
-    let row = rows.first().ok_or_else(|| odd("the server does not say whose turn it is"))?;
+pub(super) fn got(answers: &[Vec<Row>]) -> Result<bool> {
+    let row = answers.get(1).and_then(|rows| rows.first());
+    let row = row.ok_or_else(|| odd("the server does not say whose turn it is"))?;
     row.try_get("got").map_err(|error| odd(&error.to_string()))
 }
 
 impl Found {
-    pub(super) fn read(row: &Row) -> Result<Found> {
-        let mut row = Reading::of(row);
+    pub(super) fn read(answers: &[Vec<Row>]) -> Result<Found> {
+        let row = answers.get(2).and_then(|rows| rows.first());
+        let mut row = Reading::of(row.ok_or_else(|| odd("the store has no row"))?);
         Ok(Found {
             generation: row.number()?,
             process: row.number()?,

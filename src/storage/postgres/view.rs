@@ -8,7 +8,7 @@ use millpond_actors::error::{Error, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::name::Name;
 use millpond_actors::storage::change::Change;
-use millpond_actors::storage::filter::plan::Standing as Way;
+use millpond_actors::storage::filter::plan::{self, Standing as Way};
 use millpond_actors::storage::list::shelf;
 use millpond_actors::storage::lock::Line;
 use millpond_actors::storage::projection::Standing as Generation;
@@ -22,30 +22,18 @@ use millpond_actors::storage::subscription::{Acknowledged, Span, Standing};
 use millpond_actors::storage::{
     Moment, Process, Pulse, Summary, Turn, View, blob as blobs, dict as dicts, feed as feeds, list as lists,
 };
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::count;
 use super::ground::Ground;
 use super::param::{Param, Reading, signed};
 use super::settings;
-use super::tables;
+use super::transaction::{BEGIN, Transaction};
 use super::turn;
 use super::wire::{Connection, Step};
 
-/// A transaction that sees one moment and writes nothing.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-
 /// How often a read is begun again whose connection was lost: what loses it each time would do so for ever.
 const LOSSES: usize = 8;
-
-/// How one is begun.
-fn beginning() -> [Step<'static>; 2] {
-    [Step::new(BEGIN, Vec::new()), Step::new(settings::reading(), Vec::new())]
-}
-
-/// So many rows of a range are fetched at first: a page, mostly.
-const FIRST: usize = 256;
 
 /// A reader.
 pub(super) struct PostgresView {
@@ -62,89 +50,27 @@ impl PostgresView {
         Ok(PostgresView { ground, line, frozen: false })
     }
 
-    /// Does it on a connection that stands: anew if that was lost meanwhile, unless what was seen on it cannot be seen again.
-    fn keep_at<T>(&mut self, run: impl Fn(&PostgresView) -> Result<T>) -> Result<T> {
+    /// Looks at one moment, on a connection that stands: anew if that was lost meanwhile, unless what was seen on it cannot be seen again.
+    fn see<T>(&mut self, look: impl Fn(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let mut losses = 0;
         loop {
             if self.line.is_closed() && !self.frozen {
                 self.line = self.ground.connect_patiently()?;
             }
-            let done = run(self);
+            let transaction = Transaction::on(&self.line, &self.ground, self.frozen);
+            let seen = look(&transaction);
+            if !self.frozen {
+                transaction.end();
+            }
             losses += 1;
-            if done.is_ok() || !self.line.is_closed() || self.frozen || losses > LOSSES {
-                return done;
+            if seen.is_ok() || !self.line.is_closed() || self.frozen || losses > LOSSES {
+                return seen;
             }
         }
     }
 
     fn read<T>(&mut self, run: impl Fn(&Store) -> Result<T>) -> Result<T> {
-        self.keep_at(|view| view.read_here(&run))
-    }
-
-    /// Reads what is to be read, again and again until all that is looked for has been fetched, at one moment.
-    fn read_here<T>(&self, run: impl Fn(&Store) -> Result<T>) -> Result<T> {
-        let mut store = Store::elsewhere(self.ground.fields, FIRST);
-        if let Some(boot) = self.ground.boot.get() {
-            store.boot.clone_from(boot);
-        }
-        let mut begun = self.frozen;
-        let read = loop {
-            let read = run(&store);
-            if !store.was_missing() {
-                break read;
-            }
-            if let Err(error) = self.fetch(&mut store, &mut begun) {
-                break Err(error);
-            }
-        };
-        if begun && !self.frozen {
-            self.line.tell(Step::new("COMMIT", Vec::new()));
-        }
-        read
-    }
-
-    fn fetch(&self, store: &mut Store, begun: &mut bool) -> Result<()> {
-        let questions = tables::ask(store);
-        let asks_living = store.living.take_want();
-        let (mut steps, mut absorbs) = (Vec::with_capacity(questions.len() + 3), Vec::new());
-        if !std::mem::replace(begun, true) {
-            steps.extend(beginning());
-        }
-        let skipped = steps.len();
-        for question in questions {
-            steps.push(question.step);
-            absorbs.push(question.absorb);
-        }
-        if asks_living {
-            steps.push(Step::new(turn::living(self.ground.place.oid), Vec::new()));
-        }
-        let mut answers = self.line.all(&steps)?;
-        if asks_living && let Some(rows) = answers.pop() {
-            store.living.know(turn::read_living(&rows)?);
-        }
-        for (absorb, rows) in absorbs.into_iter().zip(answers.iter().skip(skipped)) {
-            absorb(store, rows)?;
-        }
-        Ok(())
-    }
-
-    /// Counts, which the server does.
-    fn ask(&mut self, sql: &str, params: Vec<Param<'_>>) -> Result<Vec<Row>> {
-        self.ask_all([Step::new(sql, params)]).map(|mut answers| answers.pop().unwrap_or_default())
-    }
-
-    /// Several things at once, at one moment.
-    fn ask_all<'a>(&mut self, asked: impl IntoIterator<Item = Step<'a>>) -> Result<Vec<Vec<Row>>> {
-        if self.frozen {
-            let steps: Vec<Step<'_>> = asked.into_iter().collect();
-            return self.keep_at(|view| view.line.all(&steps));
-        }
-        let steps = beginning().into_iter().chain(asked).chain([Step::new("COMMIT", Vec::new())]);
-        let steps: Vec<Step<'_>> = steps.collect();
-        // Whatever fails, the last of them ends the transaction.
-        let mut answers = self.keep_at(|view| view.line.all(&steps))?;
-        answers.pop();
-        Ok(answers.split_off(beginning().len()))
+        self.see(|transaction| transaction.read(&run))
     }
 }
 
@@ -186,26 +112,27 @@ impl View for PostgresView {
     }
 
     fn dict_indexes(&mut self, dict: &Name) -> Result<Vec<dicts::Index>> {
-        let mut indexes = self.read(|store| Ok(store.indexes_declared(dict)))?;
-        for index in &mut indexes {
-            index.rows = count::of(&self.ask(count::INDEXED, count::indexed(dict, &index.path))?)?;
-        }
-        Ok(indexes)
+        self.see(|transaction| {
+            let mut indexes = transaction.read(|store| Ok(store.indexes_declared(dict)))?;
+            for index in &mut indexes {
+                index.rows = count::of(&transaction.ask(count::INDEXED, count::indexed(dict, &index.path))?)?;
+            }
+            Ok(indexes)
+        })
     }
 
     fn dict_ways(&mut self, query: &dicts::Query) -> Result<Vec<Way>> {
-        let Some(complete) = self.read(|store| store.indexes_complete(query))? else { return Ok(Vec::new()) };
-        let (dict, filter) = (query.dict.clone(), query.filter.as_deref());
-        let mut count = |path: &_, spans: &[_]| {
-            spans.iter().try_fold(0, |sum, span| {
-                let (sql, params) = count::span(&dict, path, span);
-                Ok(sum + count::of(&self.ask(&sql, params)?)?)
+        let Some(filter) = query.filter.as_deref() else { return Ok(Vec::new()) };
+        self.see(|transaction| {
+            let complete = transaction.read(|store| store.indexes_complete(query))?;
+            let Some(complete) = complete else { return Ok(Vec::new()) };
+            plan::choose(filter, &complete, &mut |path, spans| {
+                spans.iter().try_fold(0, |sum, span| {
+                    let (sql, params) = count::span(&query.dict, path, span);
+                    Ok(sum + count::of(&transaction.ask(&sql, params)?)?)
+                })
             })
-        };
-        match filter {
-            Some(filter) => millpond_actors::storage::filter::plan::choose(filter, &complete, &mut count),
-            None => Ok(Vec::new()),
-        }
+        })
     }
 
     fn dict_stamp(&mut self, name: &Name) -> Result<Option<(u64, u64)>> {
@@ -213,13 +140,17 @@ impl View for PostgresView {
     }
 
     fn dict(&mut self, name: &Name, now: Moment) -> Result<Option<dicts::Head>> {
-        let Some(head) = self.read(|store| Ok(store.dict_row(name)))? else { return Ok(None) };
-        self.counted(head, now).map(Some)
+        self.see(|transaction| {
+            let head = transaction.read(|store| Ok(store.dict_row(name)))?;
+            head.map(|head| count::entries(transaction, head, now)).transpose()
+        })
     }
 
     fn dicts(&mut self, after: Option<&str>, limit: u32, now: Moment) -> Result<Vec<dicts::Head>> {
-        let heads = self.read(|store| Ok(store.dict_rows(after, limit)))?;
-        heads.into_iter().map(|head| self.counted(head, now)).collect()
+        self.see(|transaction| {
+            let heads = transaction.read(|store| Ok(store.dict_rows(after, limit)))?;
+            heads.into_iter().map(|head| count::entries(transaction, head, now)).collect()
+        })
     }
 
     fn list_page(&mut self, query: &lists::Query) -> Result<lists::Page> {
@@ -313,13 +244,17 @@ impl View for PostgresView {
     }
 
     fn queue(&mut self, name: &Name) -> Result<Option<Numbers>> {
-        let Some(numbers) = self.read(|store| Ok(store.queue_row(name)))? else { return Ok(None) };
-        self.jobs_counted(numbers).map(Some)
+        self.see(|transaction| {
+            let numbers = transaction.read(|store| Ok(store.queue_row(name)))?;
+            numbers.map(|numbers| count::jobs(transaction, numbers)).transpose()
+        })
     }
 
     fn queues(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<Numbers>> {
-        let all = self.read(|store| Ok(store.queue_rows(after, limit)))?;
-        all.into_iter().map(|numbers| self.jobs_counted(numbers)).collect()
+        self.see(|transaction| {
+            let all = transaction.read(|store| Ok(store.queue_rows(after, limit)))?;
+            all.into_iter().map(|numbers| count::jobs(transaction, numbers)).collect()
+        })
     }
 
     fn queue_outlook(&mut self, name: &Name, now: Moment) -> Result<Option<Outlook>> {
@@ -376,42 +311,31 @@ impl View for PostgresView {
     }
 
     fn summary(&mut self, now: Moment) -> Result<Summary> {
-        let (processes, held) = self.read(|store| Ok((store.process_list(now), store.held(now))))?;
-        let row = self.ask(count::SUMMARY, vec![Param::text(self.ground.address.schema())])?;
-        let categories = self.ask(count::CATEGORIES, Vec::new())?;
-        let tickets_waiting = processes.iter().map(|process| process.waits).sum();
-        Ok(Summary { locks_held: held, tickets_waiting, ..count::summary(&row, &categories)? })
+        let schema = self.ground.address.schema().to_owned();
+        self.see(|transaction| {
+            let (processes, held) =
+                transaction.read(|store| Ok((store.process_list(now), store.held(now))))?;
+            let tickets_waiting = processes.iter().map(|process| process.waits).sum();
+            Ok(Summary { locks_held: held, tickets_waiting, ..count::summary(transaction, &schema)? })
+        })
     }
 
     fn turn_holder(&mut self) -> Result<Option<Turn>> {
-        self.keep_at(|view| turn::holder(&view.line, view.ground.place.oid))
+        let oid = self.ground.place.oid;
+        self.see(|transaction| turn::holder(transaction.line(), oid))
     }
 
     /// One statement for what others have written, and one for who lives.
     fn pulse(&mut self, own: u64) -> Result<Pulse> {
         let oid = self.ground.place.oid;
-        let steps = [
-            Step::new(count::PULSE, vec![Param::Int(signed(own))]),
-            Step::new(turn::registered(oid), Vec::new()),
-        ];
-        let answers = self.ask_all(steps)?;
+        let answers = self.see(|transaction| {
+            let pulse = Step::new(count::PULSE, vec![Param::Int(signed(own))]);
+            transaction.ask_all([pulse, Step::new(turn::registered(oid), Vec::new())])
+        })?;
         let [found, living] = answers.as_slice() else { return Ok(Pulse::default()) };
         let Some(row) = found.first() else { return Ok(Pulse::default()) };
         let mut row = Reading::of(row);
         let (groups, joined) = (row.number()?, row.number()?);
         Ok(Pulse { groups, living: turn::read_living(living)?.into_iter().collect(), joined })
-    }
-}
-
-impl PostgresView {
-    fn counted(&mut self, head: dicts::Head, now: Moment) -> Result<dicts::Head> {
-        let boot = self.ground.boot.get().map_or("", String::as_str);
-        let (sql, params) = count::entries(head.id, now, boot);
-        Ok(dicts::Head { count: count::of(&self.ask(sql, params)?)?, ..head })
-    }
-
-    fn jobs_counted(&mut self, numbers: Numbers) -> Result<Numbers> {
-        let rows = self.ask(count::JOBS, vec![Param::Int(signed(numbers.queue))])?;
-        count::jobs(numbers, &rows)
     }
 }

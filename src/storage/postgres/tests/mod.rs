@@ -1,6 +1,7 @@
 //! What is a server's own, beside what the contract's suite holds against every database.
 
 mod grants;
+mod moment;
 mod opening;
 mod pooler;
 mod security;

@@ -73,7 +73,7 @@ fn some(number: u128) -> Vec<Operation> {
 }
 
 /// A group of the operations with these numbers: how often the server was waited for.
-fn group(session: &mut PostgresSession, count: &mut u64, numbers: std::ops::Range<u128>) -> u64 {
+pub(super) fn group(session: &mut PostgresSession, count: &mut u64, numbers: std::ops::Range<u128>) -> u64 {
     let operations: Vec<Operation> = numbers.flat_map(some).collect();
     let before = session.trips();
     assert!(session.take_turn(true).unwrap());

@@ -22,7 +22,7 @@ pub const CHILD: &str = "counters-child";
 const DICT: &str = "counters";
 const KEY: &str = "n";
 
-/// Each so-manieth time by reading and replacing, which is tried again if somebody else was faster.
+/// One time in so many by reading and replacing, which is tried again if somebody else was faster.
 const UPDATES: u64 = 1_000;
 
 /// How long a phase may take.
