@@ -87,12 +87,15 @@ impl Readers {
         &self,
         view: &mut Option<Box<dyn View>>,
         look: impl FnOnce(&mut dyn View) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<Option<T>> {
+        if self.backend.is_far() {
+            return Ok(None);
+        }
         let view = match view {
             Some(view) => view,
             None => view.insert(self.backend.view()?),
         };
-        thread::contain(|| "a look".into(), || look(&mut **view)).flatten()
+        thread::contain(|| "a look".into(), || look(&mut **view)).flatten().map(Some)
     }
 
     /// Runs `look` on one of the connections and hands what it found to `then`, on the reader's thread.

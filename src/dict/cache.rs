@@ -3,7 +3,8 @@
 //! Whoever asks looks first, on his own thread, which version the dict has: one row, a few microseconds. If that is the version of what
 //! is kept here, whatever process wrote it, what is kept is what is there. So nobody is ever given what was replaced before he asked,
 //! nobody has to be told of changes, and a write costs nothing for who remembers what. An actor would have to look just the same, and
-//! the way to it and back takes longer than to read the entry.
+//! the way to it and back takes longer than to read the entry. A store that is far is looked at by a reader's thread, which is the one
+//! that looks here as well.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,15 +88,19 @@ fn bytes_of(found: Option<&Record>) -> usize {
 }
 
 impl Cache {
-    /// What is under a key, if that is remembered and still so.
-    fn find(&self, runtime: &Runtime, name: &Name, key: &str) -> Result<Option<Option<Record>>> {
+    /// What is under a key, if that is remembered and still so, and can be found out at once.
+    fn glance(&self, runtime: &Runtime, name: &Name, key: &str) -> Result<Option<Option<Record>>> {
         let mut kept = self.kept();
         let stamp = runtime.glance(&mut kept.view, |view| view.dict_stamp(name))?;
+        Ok(stamp.and_then(|stamp| self.find(&mut kept, stamp, key)))
+    }
+
+    /// What is under a key in this version, if that is remembered.
+    fn find(&self, kept: &mut Kept, stamp: Stamp, key: &str) -> Option<Option<Record>> {
         kept.is_of(stamp);
         let found = kept.entries.get(key).cloned();
-        let counted = if found.is_some() { &self.hits } else { &self.misses };
-        counted.fetch_add(1, Ordering::Relaxed);
-        Ok(found)
+        self.hits.fetch_add(found.is_some().into(), Ordering::Relaxed);
+        found
     }
 
     /// Remembers what was read of a version. What has an end of its own is not remembered: it may be over before anybody writes.
@@ -104,6 +109,24 @@ impl Cache {
         if kept.stamp == stamp && found.is_none_or(|record| record.ends_at.is_none()) {
             kept.put(key, found.cloned());
         }
+    }
+
+    /// What is under a key, remembered or by this look, which is remembered. The version is read first, so that what is read is never of
+    /// an older one.
+    fn find_or_look(
+        &self,
+        view: &mut dyn View,
+        (name, key): (&Name, &str),
+        look: impl FnOnce(&mut dyn View) -> Result<Option<Record>>,
+    ) -> Result<Option<Record>> {
+        let stamp = view.dict_stamp(name)?;
+        if let Some(found) = self.find(&mut self.kept(), stamp, key) {
+            return Ok(found);
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let found = look(view)?;
+        self.keep(stamp, key, found.as_ref());
+        Ok(found)
     }
 
     fn figures(&self) -> CacheFigures {
@@ -157,37 +180,35 @@ impl<T> Dict<T> {
 
     /// What is under a key.
     pub(super) async fn find(&self, key: &str) -> Result<Option<Record>> {
-        let look = self.look_up(key)?;
-        let Some(cache) = &self.cache else { return self.runtime.read(look).await };
-        let name = self.name()?;
-        if let Some(found) = cache.find(&self.runtime, &name, key)? {
-            return Ok(found);
+        match self.find_at_once(key)? {
+            Some(found) => Ok(found),
+            None => self.runtime.read(self.find_or_look(key)?).await,
         }
-        let (stamp, found) = self.runtime.read(with_stamp(name, look)).await?;
-        cache.keep(stamp, key, found.as_ref());
-        Ok(found)
     }
 
     /// The same for a thread that waits.
     pub(super) fn find_blocking(&self, key: &str) -> Result<Option<Record>> {
-        let look = self.look_up(key)?;
-        let Some(cache) = &self.cache else { return self.runtime.read_blocking(look) };
-        let name = self.name()?;
-        if let Some(found) = cache.find(&self.runtime, &name, key)? {
-            return Ok(found);
+        match self.find_at_once(key)? {
+            Some(found) => Ok(found),
+            None => self.runtime.read_blocking(self.find_or_look(key)?),
         }
-        let (stamp, found) = self.runtime.read_blocking(with_stamp(name, look))?;
-        cache.keep(stamp, key, found.as_ref());
-        Ok(found)
     }
-}
 
-/// The version is read first, so that what is read is never of an older one.
-fn with_stamp(
-    name: Name,
-    look: impl FnOnce(&mut dyn View) -> Result<Option<Record>> + Send + 'static,
-) -> impl FnOnce(&mut dyn View) -> Result<(Stamp, Option<Record>)> + Send + 'static {
-    move |view| Ok((view.dict_stamp(&name)?, look(view)?))
+    fn find_at_once(&self, key: &str) -> Result<Option<Option<Record>>> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        cache.glance(&self.runtime, &self.name()?, key)
+    }
+
+    fn find_or_look(
+        &self,
+        key: &str,
+    ) -> Result<impl FnOnce(&mut dyn View) -> Result<Option<Record>> + Send + 'static> {
+        let (look, name, key, cache) = (self.look_up(key)?, self.name()?, key.to_owned(), self.cache.clone());
+        Ok(move |view: &mut dyn View| match cache {
+            Some(cache) => cache.find_or_look(view, (&name, &key), look),
+            None => look(view),
+        })
+    }
 }
 
 #[cfg(test)]

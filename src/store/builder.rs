@@ -134,8 +134,7 @@ impl StoreBuilder {
     {
         let location = location.try_into().map_err(Error::from)?;
         let (reply, answer) = Reply::future();
-        let spawner = Arc::clone(&self.settings.seams.spawner);
-        spawner.spawn("millpond-open", Box::new(move || reply.answer(self.start(location))))?;
+        self.start_aside(location, reply)?;
         answer.await
     }
 
@@ -159,7 +158,15 @@ impl StoreBuilder {
         if millpond_actors::thread::is_ours() {
             return Err(Error::WouldDeadlock);
         }
-        self.start(location)
+        // On a thread of its own here too: the caller's may be one that must not wait for a network, as one of an executor.
+        let (reply, waiting) = Reply::blocking();
+        self.start_aside(location, reply)?;
+        waiting.wait()
+    }
+
+    fn start_aside(self, location: Location, reply: Reply<Store>) -> Result<()> {
+        let spawner = Arc::clone(&self.settings.seams.spawner);
+        spawner.spawn("millpond-open", Box::new(move || reply.answer(self.start(location)))).map(drop)
     }
 
     fn start(self, location: Location) -> Result<Store> {

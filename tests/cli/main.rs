@@ -68,7 +68,7 @@ impl Bench {
     /// Of a run that must succeed.
     fn printed(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
-        assert_eq!((ended.code(), ended.error().as_str()), (0, ""), "{arguments:?}");
+        assert_eq!((ended.code(), ended.error().as_str()), (0, ""), "{arguments:?}: {}", ended.printed());
         ended.printed()
     }
 

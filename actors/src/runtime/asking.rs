@@ -224,7 +224,7 @@ impl Runtime {
     }
 
     /// Looks at once, on the caller's thread, through a view that the caller keeps: for what is over sooner than a reader's thread
-    /// is woken. It must not take longer.
+    /// is woken. It must not take longer; `None`: the storage is [far](crate::storage::Backend::is_far), and it would.
     ///
     /// # Errors
     /// [`Error::Closed`]; what the look said. The view is another one then.
@@ -232,7 +232,7 @@ impl Runtime {
         &self,
         view: &mut Option<Box<dyn View>>,
         look: impl FnOnce(&mut dyn View) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<Option<T>> {
         self.check_not_forked()?;
         let found = if self.is_closed() { Err(Error::Closed) } else { self.doors.readers.glance(view, look) };
         found.map_err(|error| {

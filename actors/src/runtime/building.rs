@@ -17,7 +17,7 @@ use crate::observe::target;
 use crate::projection::Projections;
 use crate::reader::Readers;
 use crate::reply::Reply;
-use crate::storage::{Backend, Identity, Turn};
+use crate::storage::{Backend, Identity, Session, Turn};
 use crate::stream::Streams;
 use crate::supervisor::{House, Post, Supervisor};
 use crate::thread;
@@ -48,9 +48,14 @@ impl Building {
         stopped: oneshot::Receiver<Reply<()>>,
     ) {
         thread::mark_as_ours();
+        // Whoever joins may have to wait, which within the system nobody does.
+        let session = match self.join() {
+            Ok(session) => session,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
         let system = actix_rt::System::new();
         let answer = system.block_on(async move {
-            let (doors, house) = match self.open().await {
+            let (doors, house) = match self.open(session).await {
                 Ok(opened) => opened,
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -73,7 +78,7 @@ impl Building {
     /// The same on an arbiter that is there already, and stays.
     #[cfg(feature = "testing")]
     pub(super) async fn live_here(self, stopped: oneshot::Receiver<Reply<()>>) -> Result<Doors> {
-        let (doors, house) = self.open().await?;
+        let (doors, house) = self.open(self.join()?).await?;
         let end = self.end(house, doors.clone(), stopped);
         actix_rt::spawn(async {
             if let Some(answer) = end.await {
@@ -112,10 +117,13 @@ impl Building {
         answer
     }
 
-    async fn open(&self) -> Result<(Doors, House)> {
+    fn join(&self) -> Result<Box<dyn Session>> {
+        let join = || self.backend.join(&self.identity, &|| self.settings.seams.clock.now());
+        tracing::debug_span!(target: target::STORE, "join").in_scope(join)
+    }
+
+    async fn open(&self, session: Box<dyn Session>) -> Result<(Doors, House)> {
         let seams = self.settings.seams.clone();
-        let join = || self.backend.join(&self.identity, &|| seams.clock.now());
-        let session = tracing::debug_span!(target: target::STORE, "join").in_scope(join)?;
         let (process, presence) = (session.process(), session.presence());
         let meter = self.settings.meter.clone();
         let readers =
@@ -136,7 +144,7 @@ impl Building {
         };
         let (gate, stats) = (Arc::clone(&self.gate), Arc::clone(&self.stats));
         let Settings { call_timeout, checkpoint_pages, .. } = self.settings;
-        let tuning = Tuning { call_timeout, checkpoint_pages };
+        let tuning = Tuning { call_timeout, checkpoint_pages, far: self.backend.is_far() };
         let writer = WriterActor::open(session, gate, seams.clone(), stats, tuning, told, ask_turn)?;
         let feeds = Feeds::new(writer.clone(), readers.clone(), watcher.clone(), Arc::clone(&self.gate));
         let follow = Follow::new(horizon, watcher.clone(), readers.clone());

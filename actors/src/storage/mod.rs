@@ -300,6 +300,11 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// What the database said.
     fn view(&self) -> Result<Box<dyn View>>;
 
+    /// Whether a look at it, or a commit, is a way over a network, for which nobody waits who has others to attend to.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// The clock that all processes of the store go by, if it is not their machine's. Whoever joins is of no boot then but this clock's.
     fn clock(&self) -> Option<Arc<dyn Clock>> {
         None
@@ -348,11 +353,6 @@ pub trait Session: Tables + Send {
     /// As [`begin`](Session::begin).
     fn begin_beat(&mut self, now: Moment) -> Result<Standing> {
         self.begin(now)
-    }
-
-    /// Whether a look at what it keeps, or a commit, is a way over a network, for which nobody waits who has others to attend to.
-    fn is_far(&self) -> bool {
-        false
     }
 
     /// Within a transaction: these operations, and no others, will be applied next, one after the other. A database that is far fetches

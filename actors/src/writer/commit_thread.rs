@@ -282,7 +282,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use super::super::{Terms, Told};
+    use super::super::{Terms, Told, Tuning};
     use super::*;
     use crate::clock::{Clock, ManualClock};
     use crate::horizon::Horizon;
@@ -328,7 +328,8 @@ mod tests {
             let time: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
             let (process, beat) = (Arc::new(AtomicU64::new(session.process())), Arc::default());
             let told = Told { call_all: Box::new(|| {}), horizon: Horizon::new() };
-            let committer = Committer::new(session, time, Arc::default(), 1_000, told, process, beat);
+            let tuning = Tuning { call_timeout: limits::CALL_TIMEOUT, checkpoint_pages: 1_000, far: false };
+            let committer = Committer::new(session, time, Arc::default(), tuning, told, process, beat);
             Bench { memory, clock, committer, answers: Arc::default() }
         }
 

@@ -255,6 +255,8 @@ pub(crate) struct Tuning {
     pub(crate) call_timeout: Duration,
     /// Pages in the log at which it is moved into the main file.
     pub(crate) checkpoint_pages: u32,
+    /// The storage is [far](crate::storage::Backend::is_far).
+    pub(crate) far: bool,
 }
 
 impl WriterActor {
@@ -268,8 +270,7 @@ impl WriterActor {
         told: Told,
         ask_turn: AskTurn,
     ) -> Result<Writer> {
-        let Tuning { call_timeout, checkpoint_pages } = tuning;
-        let far = session.is_far();
+        let Tuning { call_timeout, far, .. } = tuning;
         let intake = Arc::new(Intake::default());
         let process = Arc::new(AtomicU64::new(session.process()));
         let clock = Arc::clone(&seams.clock);
@@ -277,7 +278,7 @@ impl WriterActor {
         let committer = {
             let (clock, process, beat_ms) = (Arc::clone(&clock), Arc::clone(&process), Arc::clone(&beat_ms));
             let stats = Arc::clone(&stats);
-            Committer::new(session, clock, stats, checkpoint_pages, told, process, beat_ms)
+            Committer::new(session, clock, stats, tuning, told, process, beat_ms)
         };
         let work = Arc::new(Work {
             committer: Mutex::new(committer),

@@ -12,10 +12,11 @@ use millpond_actors::storage::filter::Fields;
 
 use super::address::Address;
 use super::clock::ServerClock;
+use super::connection::Connection;
 use super::error::is_away;
 use super::migrate::{self, Place};
 use super::param::Reading;
-use super::wire::{Connection, Wire};
+use super::wire::Wire;
 use crate::location::Durability;
 
 /// A store on a server.
@@ -54,7 +55,7 @@ impl Ground {
     ) -> Result<Ground> {
         let address = Address::parse(url)?;
         let wire = Wire::start()?;
-        let line = Connection::open(&wire, &address)?;
+        let line = Connection::open(&address)?;
         let careful = durability != Durability::ProcessCrash;
         if careful {
             check_care(&line)?;
@@ -69,7 +70,7 @@ impl Ground {
 
     /// A connection for statements.
     pub(super) fn connect(&self) -> Result<Connection> {
-        Connection::open(&self.wire, &self.address)
+        Connection::open(&self.address)
     }
 
     /// The same for one who waits for it: if the server is away, for as long as a call may take, from when it was first missed.

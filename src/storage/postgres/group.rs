@@ -13,12 +13,12 @@ use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::storage::{Identity, Moment, Session, Standing};
 use tokio_postgres::error::SqlState;
 
+use super::connection::Step;
 use super::ground::{Ground, longer};
 use super::param::{Param, signed};
 use super::presence::Presence;
 use super::session::{PostgresSession, refused};
 use super::turn;
-use super::wire::Step;
 use super::{error, tables};
 
 /// Rows that are kept from group to group at most.

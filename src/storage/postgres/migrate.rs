@@ -3,8 +3,8 @@
 use millpond_actors::error::{Error, Result};
 use uuid::Uuid;
 
+use super::connection::Connection;
 use super::param::{Param, Reading};
-use super::wire::Connection;
 
 /// The steps, the first of which makes everything. A step that was published is never changed.
 const STEPS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];

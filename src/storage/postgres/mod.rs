@@ -1,13 +1,15 @@
 //! Stores on a PostgreSQL server, which processes of many machines may share.
 //!
-//! Files in reading order: where it lies (`address`), the connections (`wire`, `param`, `error`), the schema (`migrate`), how tables
-//! of the [engine](millpond_actors::engine) lie in those of the server (`shape`, `tables`, and a file a primitive), whose turn it is
-//! and who lives (`settings`, `turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`, `group`, `view`,
-//! `transaction`, `count`).
+//! Files in reading order: where it lies (`address`), the connections (`wire`, `carrier`, `connection`, `param`, `error`), the schema
+//! (`migrate`), how tables of the [engine](millpond_actors::engine) lie in those of the server (`shape`, `tables`, and a file a
+//! primitive), whose turn it is and who lives (`settings`, `turn`, `presence`, `clock`), and who writes and reads (`ground`, `session`,
+//! `group`, `view`, `transaction`, `count`).
 
 mod address;
 mod blob;
+mod carrier;
 mod clock;
+mod connection;
 mod count;
 mod dict;
 mod error;
@@ -96,6 +98,10 @@ impl Backend for Postgres {
 
     fn view(&self) -> Result<Box<dyn View>> {
         Ok(Box::new(PostgresView::open(Arc::clone(&self.ground))?))
+    }
+
+    fn is_far(&self) -> bool {
+        true
     }
 
     fn clock(&self) -> Option<Arc<dyn Clock>> {

@@ -17,12 +17,12 @@ use millpond_actors::storage::{
     self, Bell, Compacted, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn,
 };
 
+use super::connection::Connection;
 use super::error;
 use super::ground::Ground;
 use super::param::Reading;
 use super::presence::Presence;
 use super::turn;
-use super::wire::Connection;
 
 /// How often it is tried when somebody has to know what has become of a commit: for as long as a call may take, mostly.
 const TRIES: usize = 120;
@@ -112,10 +112,6 @@ impl Session for PostgresSession {
 
     fn presence(&self) -> Option<Weak<dyn storage::Presence>> {
         Some(self.presence.lender())
-    }
-
-    fn is_far(&self) -> bool {
-        true
     }
 
     fn take_turn(&mut self, wait: bool) -> Result<bool> {
@@ -291,12 +287,6 @@ impl Session for PostgresSession {
         }
         self.left = true;
         left
-    }
-}
-
-impl Drop for PostgresSession {
-    fn drop(&mut self) {
-        self.undo();
     }
 }
 

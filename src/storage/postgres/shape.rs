@@ -6,8 +6,8 @@ use millpond_actors::engine::table::{Change, Table};
 use millpond_actors::error::Result;
 use tokio_postgres::Row;
 
+use super::connection::Step;
 use super::param::{Columns, Param};
-use super::wire::Step;
 
 /// Where the rows of a table are looked for.
 pub(super) struct Shape<K: 'static, V: 'static> {

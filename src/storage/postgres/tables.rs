@@ -5,9 +5,9 @@ use millpond_actors::engine::counter::Counter;
 use millpond_actors::engine::gaps::Edge;
 use millpond_actors::error::Result;
 
+use super::connection::{Connection, Step};
 use super::param::Reading;
 use super::shape::{Absorb, Question};
-use super::wire::{Connection, Step};
 use super::{blob, dict, feed, list, lock, process, projection, queue, stream, turn};
 
 /// Fetches all that was looked for and is not here, in one way there and back. What has to be done before that goes ahead of it.

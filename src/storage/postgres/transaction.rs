@@ -6,9 +6,9 @@ use millpond_actors::engine::Store;
 use millpond_actors::error::Result;
 use tokio_postgres::Row;
 
+use super::connection::{Connection, Step};
 use super::ground::Ground;
 use super::param::Param;
-use super::wire::{Connection, Step};
 use super::{settings, tables};
 
 /// How one begins that sees one moment and writes nothing.

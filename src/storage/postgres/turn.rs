@@ -7,13 +7,13 @@ use millpond_actors::error::{Occupant, Result};
 use millpond_actors::storage::{Identity, Turn};
 use tokio_postgres::Row;
 
+use super::connection::{Connection, Step};
 use super::error::odd;
 use super::ground::Ground;
 use super::param::{Param, Reading, signed};
 use super::process::PROCESSES;
 use super::settings;
 use super::shape::{Absorb, Question};
-use super::wire::{Connection, Step};
 
 /// What whoever has the turn reads first.
 pub(super) struct Found {

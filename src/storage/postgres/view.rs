@@ -24,13 +24,13 @@ use millpond_actors::storage::{
 };
 use uuid::Uuid;
 
+use super::connection::{Connection, Step};
 use super::count;
 use super::ground::Ground;
 use super::param::{Param, Reading, signed};
 use super::settings;
 use super::transaction::{BEGIN, Transaction};
 use super::turn;
-use super::wire::{Connection, Step};
 
 /// How often a read is begun again whose connection was lost: what loses it each time would do so for ever.
 const LOSSES: usize = 8;

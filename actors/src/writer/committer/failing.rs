@@ -44,14 +44,14 @@ impl Committer {
         self.suspect = marked.is_err();
         match marked {
             // There is no log behind whose end something could stand: a server that gives us the turn is done with what was before.
-            Err(_) if self.session.is_far() => Ok(last == group),
+            Err(_) if self.far => Ok(last == group),
             marked => marked.map(|()| last == group),
         }
     }
 
     /// A disk that fails again and again is not written to any more; a full one may be emptied.
     pub(super) fn count_failure(&mut self, error: &Error) {
-        if matches!(error, Error::StorageFull { .. }) || self.session.is_far() {
+        if matches!(error, Error::StorageFull { .. }) || self.far {
             // A connection that is lost again and again says nothing of a disk.
             return;
         }

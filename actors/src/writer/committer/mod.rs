@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use self::telling::Timing;
-use super::Told;
 use super::intake::{Stats, Write};
+use super::{Told, Tuning};
 use crate::clock::{Clock, millis};
 use crate::error::{Error, Occupant, Result};
 use crate::failpoint::{Point, pass, reach};
@@ -38,6 +38,8 @@ pub(super) struct Committer {
     /// Pages at which it is not only moved, but has to begin anew.
     long: u32,
     told: Told,
+    /// The session's storage is [far](crate::storage::Backend::is_far).
+    far: bool,
     /// Our id, for whoever wants to know it.
     process: Arc<AtomicU64>,
     /// The open group has only beats in it, if all goes well.
@@ -74,15 +76,17 @@ impl Committer {
         session: Box<dyn Session>,
         clock: Arc<dyn Clock>,
         stats: Arc<Stats>,
-        checkpoint_pages: u32,
+        tuning: Tuning,
         told: Told,
         process: Arc<AtomicU64>,
         beat_ms: Arc<AtomicU64>,
     ) -> Committer {
+        let Tuning { checkpoint_pages, far, .. } = tuning;
         Committer {
             session,
             clock,
             stats,
+            far,
             checkpoint_pages,
             long: limits::LONG_LOG.saturating_mul(checkpoint_pages),
             told,
@@ -157,7 +161,7 @@ impl Committer {
     pub(super) fn take(&mut self, writes: &mut VecDeque<Write>) {
         // One that is put off is another one than is seen here.
         let put_off = |write: &Write| write.asked_ms > self.began_ms && write.operation().has_delays();
-        if !self.spoilt && self.poisoned.is_none() && self.session.is_far() && !writes.iter().any(put_off) {
+        if !self.spoilt && self.poisoned.is_none() && self.far && !writes.iter().any(put_off) {
             let operations: Vec<&Operation> = writes.iter().map(Write::operation).collect();
             self.session.foresee(&operations);
         }
