@@ -332,6 +332,12 @@ pub trait Session: Tables + Send {
     /// Passes the turn on.
     fn leave_turn(&mut self);
 
+    /// Says whether another group is to be expected as soon as the next commit is answered: a database that is far may be asked for the
+    /// turn of that one with the commit. Whoever said so and finds that nothing comes says that too, so that others need not wait.
+    fn expect_more(&mut self, more: bool) {
+        let _ = more;
+    }
+
     /// The turn that somebody else has at this moment; `None` if nobody has.
     fn turn_holder(&self) -> Option<Turn>;
 

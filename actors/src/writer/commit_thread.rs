@@ -32,6 +32,8 @@ pub(super) struct CommitThread {
     keeps_turn: bool,
     /// So many writes can be expected for the next group.
     likely: usize,
+    /// The storage has been told to expect another group at once.
+    expects_more: bool,
     /// Dropped at its end, which is heard.
     _ending: oneshot::Sender<()>,
 }
@@ -45,6 +47,7 @@ impl CommitThread {
             batch: VecDeque::new(),
             keeps_turn: false,
             likely: 0,
+            expects_more: false,
             _ending: ending,
         }
     }
@@ -60,6 +63,9 @@ impl CommitThread {
         let asked = match work.intake.asked() {
             Ok(asked) => asked,
             Err(rest) => {
+                if std::mem::take(&mut self.expects_more) {
+                    work.committer().expect_no_more();
+                }
                 // Nobody else looks after a turn that is kept.
                 let kept = if self.keeps_turn { work.keep_turn() } else { None };
                 self.keeps_turn = kept.is_some();
@@ -78,7 +84,8 @@ impl CommitThread {
             }
             work.gather(&mut committer, &mut self.batch, beats, self.likely);
             // Who came while it was committed is not among those who are answered now.
-            self.likely = work.finish(&mut committer) + work.intake.len();
+            let size = work.finish(&mut committer);
+            (self.likely, self.expects_more) = (size + work.intake.len(), size > 1);
             self.keeps_turn = committer.keeps_turn();
         }
         if asked.checkpoint || committer.checkpoint_due() {

@@ -17,10 +17,9 @@ impl ServerClock {
         ServerClock { ahead_ms: AtomicI64::new(0) }
     }
 
-    /// The server's clock has just shown this.
-    pub(super) fn heard(&self, server_ms: i64) {
-        let ahead = server_ms.saturating_sub(SystemClock.boot_ms().cast_signed());
-        self.ahead_ms.store(ahead, Ordering::Relaxed);
+    /// The server's clock has shown this when ours showed that.
+    pub(super) fn heard(&self, server_ms: i64, boot_ms: u64) {
+        self.ahead_ms.store(server_ms.saturating_sub(boot_ms.cast_signed()), Ordering::Relaxed);
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, MaybeDone, join_all, maybe_done, poll_fn};
 use millpond_actors::error::Result;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
@@ -30,6 +30,11 @@ impl<'a> Step<'a> {
         Step { sql: sql.into(), params, plain: false }
     }
 
+    /// Undoes what was begun.
+    pub(super) fn rollback() -> Step<'a> {
+        Step { plain: true, ..Step::new("ROLLBACK", Vec::new()) }
+    }
+
     /// What a transaction that writes ends with: the one thing of which it may be unknown whether it was done, and so the one that
     /// has to be seen on the wire.
     pub(super) fn commit() -> Step<'a> {
@@ -37,9 +42,15 @@ impl<'a> Step<'a> {
     }
 }
 
+/// What the server has answered to a statement.
+type Answer = std::result::Result<Vec<Row>, tokio_postgres::Error>;
+
+/// Statements whose answers are waited for later.
+pub(super) struct Ahead(MaybeDone<BoxFuture<'static, Vec<Answer>>>);
+
 /// A connection, which remembers the statements that it has seen.
 pub(super) struct Connection {
-    client: Client,
+    client: Arc<Client>,
     /// Dropped behind the client.
     carrier: Mutex<Carrier>,
     /// What `@` stands for.
@@ -60,6 +71,7 @@ impl Connection {
         let (schema, prepares) = (address.prefix(), address.prepares());
         let (statements, ended) = (Mutex::default(), false.into());
         let (carrier, trips) = (carrier.into(), 0.into());
+        let client = Arc::new(client);
         Ok(Connection { client, carrier, schema, prepares, statements, trips, ended })
     }
 
@@ -119,26 +131,48 @@ impl Connection {
         self.look_at(self.wait(self.send_all(steps)).into_iter().collect())
     }
 
-    async fn send_all(
+    /// The same, and sends others behind them, whose answers are not waited for yet.
+    pub(super) fn try_all_ahead_of(
         &self,
         steps: &[Step<'_>],
-    ) -> Vec<std::result::Result<Vec<Row>, tokio_postgres::Error>> {
-        join_all(steps.iter().map(|step| self.query(step))).await
+        next: Vec<Step<'static>>,
+    ) -> std::result::Result<Ahead, tokio_postgres::Error> {
+        self.look_at(self.prepare(steps).and_then(|()| self.prepare(&next)))?;
+        self.trip();
+        let mut next = self.send_later(next);
+        let (mut sent, mut is_sent) = (pin!(self.send_all(steps)), false);
+        let answers = self.wait(poll_fn(|context| {
+            let answers = sent.as_mut().poll(context);
+            // The first poll sends them.
+            if !std::mem::replace(&mut is_sent, true) {
+                let _ = Pin::new(&mut next.0).poll(context);
+            }
+            answers
+        }));
+        self.look_at(answers.into_iter().collect::<std::result::Result<Vec<_>, _>>()).map(|_| next)
     }
 
-    /// One that is not known is sent with the types of its parameters, so that nothing has to be asked before.
-    async fn query(&self, step: &Step<'_>) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
-        if step.plain {
-            return self.client.batch_execute(&step.sql).await.map(|()| Vec::new());
-        }
-        let params = step.params.iter().map(|param| param as &(dyn ToSql + Sync));
-        match self.known(&step.sql) {
-            Some(statement) => self.client.query(&statement, &params.collect::<Vec<_>>()).await,
-            None => {
-                let typed: Vec<_> = params.zip(step.params.iter().map(Param::of)).collect();
-                self.client.query_typed(&step.sql.replace('@', &self.schema), &typed).await
-            }
-        }
+    /// What the server has answered to statements that were sent ahead.
+    pub(super) fn answers(&self, Ahead(mut sent): Ahead) -> Result<Vec<Vec<Row>>> {
+        self.wait(&mut sent);
+        let answers = Pin::new(&mut sent).take_output().unwrap_or_default();
+        self.look_at(answers.into_iter().collect()).map_err(|error| database(&error))
+    }
+
+    async fn send_all(&self, steps: &[Step<'_>]) -> Vec<Answer> {
+        let send = |step| send(&self.client, self.known(step), &self.schema, step);
+        join_all(steps.iter().map(send)).await
+    }
+
+    /// They are sent when this is polled for the first time.
+    fn send_later(&self, steps: Vec<Step<'static>>) -> Ahead {
+        let (client, schema) = (Arc::clone(&self.client), self.schema.clone());
+        let known: Vec<_> = steps.iter().map(|step| self.known(step)).collect();
+        let sent = async move {
+            let send = |(step, known)| send(&client, known, &schema, step);
+            join_all(steps.iter().zip(known).map(send)).await
+        };
+        Ahead(maybe_done(Box::pin(sent)))
     }
 
     /// Sends a statement whose answer nobody waits for.
@@ -147,7 +181,8 @@ impl Connection {
             return;
         }
         // The first poll hands it over; an answer that nobody wants is dropped when it comes.
-        let _ = pin!(self.query(&step)).poll(&mut Context::from_waker(Waker::noop()));
+        let sent = send(&self.client, self.known(&step), &self.schema, &step);
+        let _ = pin!(sent).poll(&mut Context::from_waker(Waker::noop()));
         self.carrier().send();
     }
 
@@ -160,8 +195,11 @@ impl Connection {
         self.carrier().wait(work)
     }
 
-    fn known(&self, sql: &str) -> Option<Statement> {
-        self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
+    fn known(&self, step: &Step<'_>) -> Option<Statement> {
+        if step.plain {
+            return None;
+        }
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(&step.sql).cloned()
     }
 
     /// Has the server know the statements that it does not: in one way there and back.
@@ -169,8 +207,8 @@ impl Connection {
         if !self.prepares {
             return Ok(());
         }
-        let prepared = steps.iter().filter(|step| !step.plain).map(|step| step.sql.as_str());
-        let mut unknown: Vec<&str> = prepared.filter(|sql| self.known(sql).is_none()).collect();
+        let unknown = steps.iter().filter(|step| !step.plain && self.known(step).is_none());
+        let mut unknown: Vec<&str> = unknown.map(|step| step.sql.as_str()).collect();
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {
@@ -184,5 +222,21 @@ impl Connection {
             self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), statement?);
         }
         Ok(())
+    }
+}
+
+/// Sends a statement when it is polled for the first time. One that is not known is sent with the types of its parameters, so that
+/// nothing has to be asked before.
+async fn send(client: &Client, known: Option<Statement>, schema: &str, step: &Step<'_>) -> Answer {
+    if step.plain {
+        return client.batch_execute(&step.sql).await.map(|()| Vec::new());
+    }
+    let params = step.params.iter().map(|param| param as &(dyn ToSql + Sync));
+    match known {
+        Some(statement) => client.query(&statement, &params.collect::<Vec<_>>()).await,
+        None => {
+            let typed: Vec<_> = params.zip(step.params.iter().map(Param::of)).collect();
+            client.query_typed(&step.sql.replace('@', schema), &typed).await
+        }
     }
 }

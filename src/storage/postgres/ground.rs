@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millpond_actors::clock::Clock as _;
+use millpond_actors::clock::{Clock as _, SystemClock};
 use millpond_actors::error::{Error, Result};
 use millpond_actors::storage::filter::Fields;
 
@@ -108,7 +108,7 @@ impl Ground {
         // The first time it is asked, the statement is prepared: what counts is how it stood when the answer came.
         for _ in 0..2 {
             if let Some(row) = line.ask(sql, Vec::new())?.first() {
-                self.clock.heard(Reading::of(row).next()?);
+                self.clock.heard(Reading::of(row).next()?, SystemClock.boot_ms());
             }
         }
         Ok(())

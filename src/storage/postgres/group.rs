@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_actors::clock::{Clock as _, SystemClock};
 use millpond_actors::engine::counter::Counter;
 use millpond_actors::engine::gaps::Edge;
 use millpond_actors::engine::table::Transactional;
@@ -11,9 +12,10 @@ use millpond_actors::engine::{Caller, Operates, Store};
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::storage::{Identity, Moment, Session, Standing};
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
-use super::connection::Step;
+use super::connection::{Ahead, Step};
 use super::ground::{Ground, longer};
 use super::param::{Param, signed};
 use super::presence::Presence;
@@ -29,6 +31,13 @@ const FIRST: usize = 8;
 
 /// How often a group is begun again that has run into another transaction.
 const AGAIN: u32 = 3;
+
+/// A start that was sent ahead.
+pub(super) struct Begun {
+    sent: Ahead,
+    /// When the commit before it was answered, behind which the server has done it.
+    boot_ms: u64,
+}
 
 impl PostgresSession {
     /// Registers the process.
@@ -55,6 +64,8 @@ impl PostgresSession {
             last_group: 0,
             watched: false,
             others: true,
+            expects_more: false,
+            ahead: None,
             foresees: false,
             missed: false,
             foreseen: VecDeque::new(),
@@ -84,7 +95,17 @@ impl PostgresSession {
     /// Takes the turn, opens a transaction and reads where the store stands; `false` if somebody else has the turn and is not to be
     /// waited for.
     pub(super) fn start(&mut self, wait: bool) -> Result<bool> {
-        let (steps, take_own) = turn::steps(&self.ground, wait, self.process);
+        if let Some(Begun { sent, boot_ms }) = self.ahead.take() {
+            self.begun = true;
+            match self.line.answers(sent) {
+                Ok(answers) if turn::got(&answers)? => {
+                    return self.started(&answers, boot_ms).map(|()| true);
+                }
+                // Whatever it was, it is asked for anew.
+                _ => self.end_transaction(),
+            }
+        }
+        let steps = turn::steps(&self.ground, wait, self.process);
         let answers = match self.line.is_closed() {
             true => self.connect(wait).and_then(|()| self.line.all(&steps)),
             // Mostly it is found only now that the connection was lost, and another one is to be had.
@@ -94,17 +115,22 @@ impl PostgresSession {
             }),
         }?;
         self.begun = true;
-        let found = turn::Found::read(&answers)?;
         if !wait && !turn::got(&answers)? {
             self.end_transaction();
             return Ok(false);
         }
+        self.started(&answers, SystemClock.boot_ms()).map(|()| true)
+    }
+
+    /// Takes over what whoever has the turn reads first. `boot_ms`: when the server answered that.
+    fn started(&mut self, answers: &[Vec<Row>], boot_ms: u64) -> Result<()> {
+        let found = turn::Found::read(answers)?;
         if self.generation != Some(found.generation) {
             self.store.forget_all_but_names();
-            take_own(&mut self.store, answers.last().map_or(&[], Vec::as_slice))?;
+            turn::take_own(&mut self.store, answers, self.process)?;
             self.generation = Some(found.generation);
         }
-        self.ground.clock.heard(found.server_ms);
+        self.ground.clock.heard(found.server_ms, boot_ms);
         self.store.living.forget();
         self.store.last_process = found.process;
         (self.others, self.watched) = (found.processes > 1, found.watched);
@@ -113,12 +139,13 @@ impl PostgresSession {
         }
         self.store.counters.know(Edge::First, Edge::Last);
         self.position = self.store.counter(Counter::Position);
-        Ok(true)
+        Ok(())
     }
 
     /// The transaction on the server is over, whatever it has come to.
     pub(super) fn end_transaction(&mut self) {
-        if std::mem::take(&mut self.begun) && self.line.script("ROLLBACK").is_err() {
+        let begun = std::mem::take(&mut self.begun) | self.ahead.take().is_some();
+        if begun && self.line.script("ROLLBACK").is_err() {
             self.generation = None;
         }
     }
@@ -183,7 +210,7 @@ impl PostgresSession {
     pub(super) fn write(&mut self) -> Result<()> {
         let generation = self.generation.unwrap_or_default() + 1;
         let mut attempts = 0;
-        loop {
+        let ahead = loop {
             let mut steps = tables::save(&self.store);
             let counters =
                 Counter::ALL.into_iter().map(|counter| Some(self.store.counter(counter).cast_signed()));
@@ -197,7 +224,16 @@ impl PostgresSession {
                 values,
             ));
             steps.push(Step::commit());
-            let Err(failure) = self.line.try_all(&steps) else { break };
+            let failure = match self.next_start() {
+                None => match self.line.try_all(&steps) {
+                    Ok(_) => break None,
+                    Err(failure) => failure,
+                },
+                Some(next) => match self.line.try_all_ahead_of(&steps, next) {
+                    Ok(sent) => break Some(Begun { sent, boot_ms: SystemClock.boot_ms() }),
+                    Err(failure) => failure,
+                },
+            };
             drop(steps);
             let passes = failure.code().is_some_and(|code| {
                 [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
@@ -209,8 +245,8 @@ impl PostgresSession {
                 self.end_transaction();
                 return Err(error::database(&failure));
             }
-        }
-        self.begun = false;
+        };
+        (self.begun, self.ahead) = (false, ahead);
         self.generation = Some(generation);
         self.store.commit();
         self.position = self.store.counter(Counter::Position);
@@ -218,9 +254,14 @@ impl PostgresSession {
         Ok(())
     }
 
-    pub(super) fn starts_again(&mut self, generation: u64) -> Result<bool> {
+    /// What the next group begins with, if it can be sent behind this one's commit: nobody else is there who could want the turn.
+    fn next_start(&self) -> Option<Vec<Step<'static>>> {
+        (self.expects_more && !self.others).then(|| turn::steps(&self.ground, false, self.process))
+    }
+
+    fn starts_again(&mut self, generation: u64) -> Result<bool> {
         self.end_transaction();
-        let (steps, _) = turn::steps(&self.ground, true, self.process);
+        let steps = turn::steps(&self.ground, true, self.process);
         let answers = self.line.all(&steps)?;
         self.begun = true;
         Ok(turn::Found::read(&answers)?.generation == generation)

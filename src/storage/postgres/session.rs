@@ -17,9 +17,10 @@ use millpond_actors::storage::{
     self, Bell, Compacted, Identity, Moment, Operation, Outcome, Session, Standing, Tables, Turn,
 };
 
-use super::connection::Connection;
+use super::connection::{Connection, Step};
 use super::error;
 use super::ground::Ground;
+use super::group::Begun;
 use super::param::Reading;
 use super::presence::Presence;
 use super::turn;
@@ -51,6 +52,10 @@ pub(super) struct PostgresSession {
     pub(super) watched: bool,
     /// There may be others.
     pub(super) others: bool,
+    /// Another group is to be expected as soon as one is committed.
+    pub(super) expects_more: bool,
+    /// The start of the next group, which was sent behind the commit of the last one.
+    pub(super) ahead: Option<Begun>,
     /// What is done is done only to find out what will be looked for.
     pub(super) foresees: bool,
     /// Something was missing meanwhile.
@@ -124,8 +129,18 @@ impl Session for PostgresSession {
     }
 
     fn leave_turn(&mut self) {
-        self.undo();
+        // It was passed on with the commit; that it is asked for anew already may stay so.
+        if self.ahead.is_none() {
+            self.undo();
+        }
         self.has_turn = false;
+    }
+
+    fn expect_more(&mut self, more: bool) {
+        self.expects_more = more;
+        if !more && self.ahead.take().is_some() {
+            self.line.tell(Step::rollback());
+        }
     }
 
     fn turn_holder(&self) -> Option<Turn> {

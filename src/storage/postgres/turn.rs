@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use millpond_actors::engine::Store;
 use millpond_actors::error::{Occupant, Result};
 use millpond_actors::storage::{Identity, Turn};
 use tokio_postgres::Row;
@@ -13,7 +14,6 @@ use super::ground::Ground;
 use super::param::{Param, Reading, signed};
 use super::process::PROCESSES;
 use super::settings;
-use super::shape::{Absorb, Question};
 
 /// What whoever has the turn reads first.
 pub(super) struct Found {
@@ -36,15 +36,20 @@ const FOUND: &str = "SELECT s.generation, s.process, s.counters, (SELECT count(*
 /// How a transaction that writes is begun.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/// Opens a transaction, takes the turn, and reads, at last the row of a process, which comes with what is done with it: each statement
-/// sees what was committed before it, so the last ones see what whoever had the turn before has written.
-pub(super) fn steps(ground: &Ground, wait: bool, process: u64) -> (Vec<Step<'static>>, Absorb) {
+/// Opens a transaction, takes the turn, and reads, at last the row of a process: each statement sees what was committed before it, so
+/// the last ones see what whoever had the turn before has written.
+pub(super) fn steps(ground: &Ground, wait: bool, process: u64) -> Vec<Step<'static>> {
     let (settings, oid) = (settings::writing(process, ground.careful), ground.place.oid);
     let take = if wait { "pg_advisory_xact_lock" } else { "pg_try_advisory_xact_lock" };
     let take = format!("SELECT {settings}, {take}({oid}, 0) AS got");
     let (begin, take) = (Step::new(BEGIN, Vec::new()), Step::new(take, Vec::new()));
-    let Question { step: own, absorb } = PROCESSES.question(process);
-    (vec![begin, take, Step::new(FOUND, Vec::new()), own], absorb)
+    vec![begin, take, Step::new(FOUND, Vec::new()), PROCESSES.question(process).step]
+}
+
+/// Takes over the row of the process.
+pub(super) fn take_own(store: &mut Store, answers: &[Vec<Row>], process: u64) -> Result<()> {
+    let rows = answers.last().map_or(&[][..], Vec::as_slice);
+    (PROCESSES.question(process).absorb)(store, rows)
 }
 
 /// Whether the turn was got, by whoever did not want to wait for it.

@@ -219,6 +219,8 @@ impl Committer {
 
     /// Commits the group, for better or worse. Its answers are kept for [`answer`](Committer::answer).
     pub(super) fn finish(&mut self) {
+        // Those who are answered together come back together.
+        self.session.expect_more(self.writes.len() > 1);
         self.answers = self.settle();
         let refused = |answer: &Result<Outcome>| answer.as_ref().is_ok_and(Outcome::is_refusal);
         let insisted =
@@ -271,6 +273,11 @@ impl Committer {
                 self.session.leave_turn();
             },
         );
+    }
+
+    /// Nobody has come back.
+    pub(super) fn expect_no_more(&mut self) {
+        self.session.expect_more(false);
     }
 
     /// Whether the turn is kept for one who insists, be it too long already: it has to be passed on by hand.

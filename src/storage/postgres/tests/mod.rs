@@ -1,5 +1,6 @@
 //! What is a server's own, beside what the contract's suite holds against every database.
 
+mod ahead;
 mod grants;
 mod moment;
 mod opening;
