@@ -7,7 +7,7 @@
 //!
 //! Not because there is much to do. One file takes some 3,000 appends a second from a caller that waits for each, 53,000 from 64
 //! callers and 127,000 from 1,024 (the README's figures, with what they were measured on); on one machine a server does less than that,
-//! because each group of writes goes to it and back several times. These are reasons:
+//! because each group of writes goes to it and back once or twice. These are reasons:
 //!
 //! | sign | why a file does not help |
 //! | --- | --- |

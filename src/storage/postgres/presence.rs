@@ -97,6 +97,11 @@ impl Presence {
         self.0.wire.run(claim).ok_or(Error::Closed)?
     }
 
+    /// Whether somebody in this process watches for changes.
+    pub(super) fn watches(&self) -> bool {
+        self.0.watching.load(Ordering::SeqCst)
+    }
+
     /// What can be lent of it, for as long as it is there.
     pub(super) fn lender(&self) -> Weak<dyn storage::Presence> {
         let lender: Weak<Shared> = Arc::downgrade(&self.0);

@@ -190,7 +190,8 @@ impl Session for PostgresSession {
                 self.line.ask("SELECT EXISTS (SELECT 1 FROM @listener WHERE watching)", Vec::new())?;
             self.watched = found.first().map_or(Ok(false), |row| Reading::of(row).next())?;
         }
-        Ok(self.watched)
+        // Where the start was sent ahead, somebody in this process may have begun to watch since; nobody else can have come.
+        Ok(self.watched || self.presence.watches())
     }
 
     fn savepoint(&mut self) -> Result<()> {

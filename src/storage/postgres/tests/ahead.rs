@@ -121,6 +121,18 @@ fn g11_a_commit_that_fails_leaves_no_turn_behind_it() {
     a.settle(20..22);
 }
 
+/// Whoever is alone, and so asks ahead, hears of nobody else who begins to watch; but of himself.
+#[test]
+fn c6_who_begins_to_watch_sees_the_next_group_also_if_that_was_begun_ahead() {
+    let Some(url) = fresh() else { return };
+    let ground = ground(&url);
+    let mut a = Process::new(join(&ground));
+    a.group(true);
+    a.session.bell().watching(true).unwrap();
+    assert!(a.session.take_turn(true).unwrap());
+    assert!(a.session.is_watched().unwrap());
+}
+
 #[test]
 fn g11_who_has_written_keeps_no_turn() {
     let Some(url) = fresh() else { return };
