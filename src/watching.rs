@@ -67,7 +67,9 @@ enum Waits {
 
 /// Begins to watch. Comes with the number of the last change before: every group that begins behind it knows of us.
 pub(crate) async fn begin(runtime: &Runtime) -> Result<(Watching, u64)> {
-    let watching = runtime.changes().watch()?;
+    // To tell the others may be a way over a network, for which an executor's thread is not to wait.
+    let changes = runtime.changes().clone();
+    let watching = runtime.read(move |_| changes.watch()).await?;
     let before = runtime.write(Write { changes: Vec::new() }).await?;
     Ok((watching, before.last))
 }

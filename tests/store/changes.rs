@@ -17,6 +17,7 @@ each_backend! {
     a_future_that_is_dropped_loses_no_change
     g11_the_end_of_the_store_is_that_of_a_watch
     a_pattern_that_nothing_can_match_is_refused
+    any_executor_may_watch
 }
 
 type Shown = (Primitive, String, Option<u64>);
@@ -256,4 +257,18 @@ fn the_blocking_face_watches_too() {
     });
     store.close().unwrap();
     assert!(changes.next().is_none());
+}
+
+/// To begin is told to the others, for which an executor cannot wait on its own thread.
+async fn any_executor_may_watch(store: Store) -> Result<()> {
+    let case = move || {
+        futures_executor::block_on(async {
+            let mut changes = store.watch("*").await?;
+            store.events().append("s", Expected::Any, [event(1)]).await?;
+            assert_eq!(next(&mut changes).await?, stream("s", 1));
+            drop(changes);
+            Ok(())
+        })
+    };
+    tokio::task::spawn_blocking(case).await.unwrap()
 }

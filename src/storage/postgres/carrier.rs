@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use super::error::connecting;
-use super::wire::{Wire, runtime};
+use super::wire::runtime;
 
 /// What a connection with or without TLS is made of.
 type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -61,7 +61,7 @@ impl Motor {
         match &self.0 {
             Some(runtime) => runtime.block_on(work),
             // It is being dropped.
-            None => Wire::wait(work),
+            None => futures_executor::block_on(work),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! waited for an answer for a few seconds.
 
 use std::fmt;
+use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,7 +12,6 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Result};
 use millpond_actors::observe::target;
 use millpond_actors::storage::{self, Bell};
-use tokio::sync::oneshot;
 use tokio_postgres::Client;
 
 use super::address::Address;
@@ -186,6 +186,15 @@ impl Shared {
         on_ring.iter().for_each(|on_ring| on_ring());
     }
 
+    /// Has the others told that somebody waits or watches here. That nobody does any more need not have been heard by anybody.
+    fn say(&self, somebody: bool, tell: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        if somebody {
+            return self.wire.run(tell).ok_or(Error::Closed)?;
+        }
+        self.wire.send(async { drop(tell.await) });
+        Ok(())
+    }
+
     /// Says whether somebody waits or watches here.
     async fn tell(self: Arc<Shared>) -> Result<()> {
         let client = self.standing()?;
@@ -263,16 +272,13 @@ impl Bell for PostgresBell {
     /// Whoever waits looks after that, so it should have been said: but he is not kept from looking for long.
     fn waiting(&self, somebody: bool) -> Result<()> {
         self.0.waiting.store(somebody, Ordering::SeqCst);
-        let (said, heard) = oneshot::channel();
         let shared = Arc::clone(&self.0);
-        self.0.wire.send(async move {
-            let _ = said.send(tokio::time::timeout(MOMENT, shared.tell()).await.unwrap_or(Ok(())));
-        });
-        if somebody { Wire::wait(heard).unwrap_or(Ok(())) } else { Ok(()) }
+        let tell = async { tokio::time::timeout(MOMENT, shared.tell()).await.unwrap_or(Ok(())) };
+        self.0.say(somebody, tell)
     }
 
     fn watching(&self, somebody: bool) -> Result<()> {
         self.0.watching.store(somebody, Ordering::SeqCst);
-        self.0.wire.run(Arc::clone(&self.0).tell()).ok_or(Error::Closed)?
+        self.0.say(somebody, Arc::clone(&self.0).tell())
     }
 }

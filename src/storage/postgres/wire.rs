@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use futures_util::future::poll_fn;
 use millpond_actors::clock::Seams;
@@ -40,16 +41,11 @@ impl Wire {
         self.handle.spawn(work);
     }
 
-    /// Waits, on the thread that calls, for something that the wire drives. It is no executor: whoever calls this is blocked.
-    pub(super) fn wait<T>(work: impl Future<Output = T>) -> T {
-        futures_executor::block_on(work)
-    }
-
-    /// Waits for something that has to be begun on the wire.
+    /// Has something done on it, and waits for that. It is no executor, and may be called within one: whoever calls this is blocked.
     pub(super) fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-        let (done, answer) = oneshot::channel();
+        let (done, answer) = sync_channel(1);
         self.send(async move { drop(done.send(work.await)) });
-        Wire::wait(answer).ok()
+        answer.recv().ok()
     }
 }
 
