@@ -11,6 +11,7 @@ use millpond_actors::storage::Session;
 use super::super::connection::Connection;
 use super::super::ground::Ground;
 use super::super::session::PostgresSession;
+use super::super::turn;
 use super::trips::group;
 use super::{fresh, ground, join};
 use crate::{Durability, Store};
@@ -48,16 +49,14 @@ impl Process {
 
 /// Whether nobody has the turn.
 fn is_free(ground: &Ground, line: &Connection) -> bool {
-    let oid = ground.place.oid;
-    let sql = format!("SELECT pg_try_advisory_lock({oid}, 0) AND pg_advisory_unlock({oid}, 0)");
-    line.ask(&sql, Vec::new()).unwrap()[0].get(0)
+    turn::holder(line, ground.place.oid).unwrap().is_none()
 }
 
-/// Long before the server would end what does nothing.
-fn until_free(ground: &Ground, line: &Connection) {
+/// Waits until somebody has it or nobody, long before the server would end what does nothing.
+fn until(free: bool, ground: &Ground, line: &Connection) {
     let end_us = ground.clock.monotonic_us() + 10_000_000;
-    while !is_free(ground, line) {
-        assert!(ground.clock.monotonic_us() < end_us, "somebody has the turn");
+    while is_free(ground, line) != free {
+        assert!(ground.clock.monotonic_us() < end_us, "is the turn free? {}", !free);
         std::thread::yield_now();
     }
 }
@@ -92,10 +91,10 @@ fn g11_a_turn_that_was_asked_for_ahead_is_given_up_when_nothing_comes() {
     let other = ground.connect().unwrap();
     let mut a = Process::new(join(&ground));
     a.group(true);
-    assert!(!is_free(&ground, &other));
+    // Neither need have been heard yet.
+    until(false, &ground, &other);
     a.session.expect_more(false);
-    // It need not have been heard yet.
-    until_free(&ground, &other);
+    until(true, &ground, &other);
     // Which takes the turn.
     let mut b = Process::new(join(&ground));
     b.settle(10..12);
@@ -144,7 +143,7 @@ fn g11_who_has_written_keeps_no_turn() {
         let log = store.log::<u64>("l");
         let appends = (0..8).map(|_| log.append(&round));
         assert!(block_on(join_all(appends)).into_iter().all(|appended| appended.is_ok()));
-        until_free(&ground, &other);
+        until(true, &ground, &other);
     }
     block_on(store.close()).unwrap();
 }
