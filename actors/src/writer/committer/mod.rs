@@ -365,8 +365,8 @@ impl Committer {
                 return Ok(None);
             }
             if lost {
-                // The database has rolled back all of it on its own: a full or broken disk.
-                return Err(answer.err().unwrap_or_else(|| storage("the transaction was lost")));
+                // The database has rolled back all of it on its own: a full or broken disk, or a server that has gone.
+                return Err(answer.err().unwrap_or_else(|| self.transaction_lost()));
             }
             self.session.end_savepoint(answer.is_ok())?;
             answers.push(answer);
@@ -457,6 +457,16 @@ impl Committer {
         self.session.change_record(&change::Record { changes }).map(|_| true)
     }
 
+    /// The error of a transaction that is not there any more, although nothing has failed in it. If it was a server's, it can be begun
+    /// again on another connection.
+    fn transaction_lost(&self) -> Error {
+        let detail = "the transaction was lost".to_owned();
+        match self.far {
+            true => Error::Busy { process: Occupant::Away { detail }, held_for: Duration::ZERO },
+            false => Error::Storage { detail },
+        }
+    }
+
     /// What kept [`begin`](Committer::begin) from beginning.
     pub(super) fn hindrance(&self) -> Turn {
         let nameless = |occupant| Turn { occupant, number: 0 };
@@ -465,8 +475,4 @@ impl Committer {
             None => self.session.turn_holder().unwrap_or_else(|| nameless(Occupant::Unknown)),
         }
     }
-}
-
-fn storage(detail: &str) -> Error {
-    Error::Storage { detail: detail.to_owned() }
 }
