@@ -149,7 +149,8 @@ impl<T> Dict<T> {
     /// The same dict through a handle that remembers what it has read, as do its clones: up to 10,000 keys and 16 MiB, for as long as
     /// nobody changes anything in the dict, in whatever process. Nothing that was replaced is ever read from it: each time the dict's
     /// version is looked up, on the caller's own thread, which takes some microseconds; what is remembered needs no reader's thread,
-    /// and that is most of what a read costs. For what is read often and seldom written, such as settings.
+    /// and that is most of what a read costs. For what is read often and seldom written, such as settings. On a PostgreSQL server the
+    /// version is a way there and back like any other read, so only large values are worth remembering.
     ///
     /// Entries with a [time to live](crate::Put::ttl) are not remembered.
     ///

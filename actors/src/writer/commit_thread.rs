@@ -32,7 +32,7 @@ pub(super) struct CommitThread {
     keeps_turn: bool,
     /// So many writes can be expected for the next group.
     likely: usize,
-    /// The storage has been told to expect another group at once.
+    /// The storage expects another group at once, and is to be told if none comes.
     expects_more: bool,
     /// Dropped at its end, which is heard.
     _ending: oneshot::Sender<()>,
@@ -84,9 +84,8 @@ impl CommitThread {
             }
             work.gather(&mut committer, &mut self.batch, beats, self.likely);
             // Who came while it was committed is not among those who are answered now.
-            let size = work.finish(&mut committer);
-            (self.likely, self.expects_more) = (size + work.intake.len(), size > 1);
-            self.keeps_turn = committer.keeps_turn();
+            self.likely = work.finish(&mut committer) + work.intake.len();
+            (self.keeps_turn, self.expects_more) = (committer.keeps_turn(), committer.expects_more());
         }
         if asked.checkpoint || committer.checkpoint_due() {
             committer.checkpoint();

@@ -60,7 +60,7 @@ pub(super) struct Connection {
     statements: Mutex<HashMap<String, Statement>>,
     /// How often the server was waited for.
     trips: AtomicU64,
-    /// Somebody has been told of its end.
+    /// The server has said that it ends it.
     ended: AtomicBool,
 }
 
@@ -75,7 +75,7 @@ impl Connection {
         Ok(Connection { client, carrier, schema, prepares, statements, trips, ended })
     }
 
-    /// Whether it has come to its end. Who is told of that is told before the thread that drives it has seen all of it.
+    /// Whether it has come to its end, as far as that was seen. A server that ends it says so before it does.
     pub(super) fn is_closed(&self) -> bool {
         self.ended.load(Ordering::Relaxed) || self.client.is_closed()
     }

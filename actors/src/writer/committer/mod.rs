@@ -60,6 +60,8 @@ pub(super) struct Committer {
     suspect: bool,
     /// Who had locked the database when the turn was ours and the transaction could not be opened.
     locked_by: Option<Occupant>,
+    /// The session was told that another group comes as soon as this one is committed.
+    expects_more: bool,
     /// The turn is kept until then, by the boot clock, for one who insists.
     kept_until_ms: Option<u64>,
     groups: u64,
@@ -100,6 +102,7 @@ impl Committer {
             spoilt: false,
             suspect: false,
             locked_by: None,
+            expects_more: false,
             kept_until_ms: None,
             groups: 0,
             timing: Timing::default(),
@@ -220,7 +223,8 @@ impl Committer {
     /// Commits the group, for better or worse. Its answers are kept for [`answer`](Committer::answer).
     pub(super) fn finish(&mut self) {
         // Those who are answered together come back together.
-        self.session.expect_more(self.writes.len() > 1);
+        self.expects_more = self.far && self.writes.len() > 1;
+        self.session.expect_more(self.expects_more);
         self.answers = self.settle();
         let refused = |answer: &Result<Outcome>| answer.as_ref().is_ok_and(Outcome::is_refusal);
         let insisted =
@@ -273,6 +277,12 @@ impl Committer {
                 self.session.leave_turn();
             },
         );
+    }
+
+    /// Whether the session goes by it that another group comes at once, and has to be told if none does. Where the actor commits by
+    /// itself it does not, so the thread, which may have to keep deadlines meanwhile, never waits for the committer to tell it.
+    pub(super) fn expects_more(&self) -> bool {
+        self.expects_more
     }
 
     /// Nobody has come back.

@@ -19,7 +19,7 @@ use crate::args::DemoWorker;
 use crate::failure::{Done, Failure, code};
 
 /// How long the bookkeeper waits for the lock before it looks whether it is time to stop. Much longer than a turn takes on a machine
-/// that has too much to do: if all four gave up about when their turn has come, it would go round among those who have just left.
+/// that has too much to do: if all of them gave up about when their turn has come, it would go round among those who have just left.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn work(path: &Path, args: &DemoWorker) -> Done<u8> {
