@@ -44,21 +44,24 @@ use crate::batch::Batch;
 #[derive(Clone, Debug)]
 pub struct Lock {
     pub(crate) runtime: Arc<Runtime>,
-    name: Result<Name>,
-    shape: Result<Shape>,
+    name: Usable<Name>,
+    shape: Usable<Shape>,
     ttl: Duration,
     shortcut: Shortcut,
 }
 
+/// What a handle was made with, or why it cannot be used: an error is large, and there are many handles.
+type Usable<T> = std::result::Result<T, Box<Error>>;
+
 impl Lock {
     pub(crate) fn new(runtime: Arc<Runtime>, name: &str) -> Lock {
         let (shape, ttl, shortcut) = (Ok(Shape::EXCLUSIVE), limits::LOCK_TTL, Shortcut::default());
-        Lock { runtime, name: Name::new(name), shape, ttl, shortcut }
+        Lock { runtime, name: Name::new(name).map_err(Box::new), shape, ttl, shortcut }
     }
 
     /// One of which there is more, or a part of it is wanted.
     pub(crate) fn shaped(self, shape: Result<Shape>) -> Lock {
-        Lock { shape, ..self }
+        Lock { shape: shape.map_err(Box::new), ..self }
     }
 
     /// Sets the time to live of leases taken through this handle: 10 ms to 365 days, 60 s unless set. It matters
@@ -110,14 +113,14 @@ impl Lock {
     /// # Errors
     /// A bad name; what the database said. Nothing is changed then.
     pub async fn break_lock(&self) -> Result<bool> {
-        let name = self.name.clone()?;
-        self.runtime.ask::<LockActor, _, _>(&name, |reply, passage| BreakLock { reply, passage }).await
+        let name = self.name()?;
+        self.runtime.ask::<LockActor, _, _>(name, |reply, passage| BreakLock { reply, passage }).await
     }
 
     /// The same for a thread that waits.
     pub(crate) fn break_lock_blocking(&self) -> Result<bool> {
-        let name = self.name.clone()?;
-        self.runtime.call::<LockActor, _, _>(&name, |reply, passage| BreakLock { reply, passage })
+        let name = self.name()?;
+        self.runtime.call::<LockActor, _, _>(name, |reply, passage| BreakLock { reply, passage })
     }
 
     /// Waits until others hold it, or parts of it, than those with these tokens, and tells who; both in the order in which
@@ -138,38 +141,51 @@ impl Lock {
     async fn request(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, shape, ttl) = self.checked()?;
         let mut leaving = Leaving { lock: self, name, waits: true };
+        let mut short = false;
         let place = self.runtime.enter_and(|reply, passage| {
-            self.send(name, Acquire { shape, ttl, wait, reply, passage });
+            short = self.send(name, Acquire { shape, ttl, wait, reply, passage });
         });
         let place = place.await;
         // After an error its ticket may be in the line all the same.
         leaving.waits = place.is_err();
-        Ok(place?.map(|place| self.guard(place)))
+        Ok(place?.map(|place| self.guard(place, short)))
     }
 
     /// The same for a thread that waits.
     pub(crate) fn request_blocking(&self, wait: Wait) -> Result<Option<LockGuard>> {
         let (name, shape, ttl) = self.checked()?;
+        let mut short = false;
         let place = self.runtime.enter_and_wait(|reply, passage| {
-            self.send(name, Acquire { shape, ttl, wait, reply, passage });
+            short = self.send(name, Acquire { shape, ttl, wait, reply, passage });
         })?;
-        Ok(place.map(|place| self.guard(place)))
+        Ok(place.map(|place| self.guard(place, short)))
     }
 
-    fn send(&self, name: &Name, acquire: Acquire) {
-        if let Some(acquire) = self.shortcut.send(acquire) {
+    /// Whether it went the short way.
+    fn send(&self, name: &Name, acquire: Acquire) -> bool {
+        let refused = self.shortcut.send(self.runtime.writer(), acquire);
+        let short = refused.is_none();
+        if let Some(acquire) = refused {
             self.runtime.tell::<LockActor, _>(name, acquire);
         }
+        short
     }
 
-    fn guard(&self, place: Place) -> LockGuard {
-        self.shortcut.learn(&place);
+    /// What was had the short way needs not be learnt from.
+    fn guard(&self, place: Place, short: bool) -> LockGuard {
+        if !short {
+            self.shortcut.learn(&place);
+        }
         LockGuard { runtime: Arc::clone(&self.runtime), place }
+    }
+
+    fn name(&self) -> Result<&Name> {
+        self.name.as_ref().map_err(|error| Error::clone(error))
     }
 
     /// The name, how much is wanted and the time to live, if all are usable.
     pub(crate) fn checked(&self) -> Result<(&Name, Shape, Duration)> {
-        let (name, shape) = (self.name.as_ref().map_err(Error::clone)?, self.shape.clone()?);
+        let (name, shape) = (self.name()?, *self.shape.as_ref().map_err(|error| Error::clone(error))?);
         let (min, max) = (limits::TTL_MIN, limits::DURATION_MAX);
         if self.ttl < min || self.ttl > max {
             return Err(Error::InvalidDuration { what: "time to live", given: self.ttl, min, max });
@@ -286,12 +302,12 @@ impl LockGuard {
     /// it is given back as soon as the store can be written to again.
     pub async fn release(self) -> Result<()> {
         let LockGuard { runtime, place, .. } = self;
-        runtime.enter_and(|reply, passage| place.leave(reply, passage)).await
+        runtime.enter_and(|reply, passage| place.leave(runtime.writer(), reply, passage)).await.map(drop)
     }
 
     /// The same for a thread that waits.
     pub(crate) fn release_blocking(self) -> Result<()> {
         let LockGuard { runtime, place, .. } = self;
-        runtime.enter_and_wait(|reply, passage| place.leave(reply, passage))
+        runtime.enter_and_wait(|reply, passage| place.leave(runtime.writer(), reply, passage)).map(drop)
     }
 }

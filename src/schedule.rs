@@ -194,7 +194,7 @@ impl<T: Serialize> Queue<T> {
             limits::SCHEDULE_BYTES,
         )?;
         let plan = Plan { cron: cron.into(), zone: zone.into(), missed, job };
-        Ok(Set { queue, name, plan, due: Some(due) })
+        Ok(Set { queue, name, plan: Box::new(plan), due: Some(due) })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
+use crate::sleepers::{Sleeper, Sleepers};
 use crate::thread;
 
 /// One request inside.
@@ -33,7 +34,8 @@ pub struct Gate {
     closed: AtomicBool,
     /// When the writer was last seen stuck in the storage for as long as a call may take; 0 if it is not.
     stuck_ms: AtomicU64,
-    still_stuck: Notify,
+    /// Those who wait for an answer, and are told that it is.
+    answerless: Sleepers,
 }
 
 impl Gate {
@@ -41,11 +43,11 @@ impl Gate {
     #[must_use]
     pub fn new(limit: usize) -> Arc<Gate> {
         let (requests, queuing) = (0.into(), 0.into());
-        let (left, still_stuck) = (Notify::new(), Notify::new());
         let (closed, stuck_ms) = (false.into(), 0.into());
         // More than half of the counter's range nobody means in earnest.
         let limit = limit.min(1 << 31);
-        Arc::new(Gate { limit, requests, queuing, left, closed, stuck_ms, still_stuck })
+        let (left, answerless) = (Notify::new(), Sleepers::default());
+        Arc::new(Gate { limit, requests, queuing, left, closed, stuck_ms, answerless })
     }
 
     /// Lets a request in if there is room now.
@@ -114,7 +116,7 @@ impl Gate {
     pub(crate) fn set_stuck(&self, now_ms: Option<u64>) {
         self.stuck_ms.store(now_ms.unwrap_or(0), Ordering::SeqCst);
         if now_ms.is_some() {
-            wake(&self.still_stuck);
+            self.answerless.wake();
         }
     }
 
@@ -123,9 +125,9 @@ impl Gate {
         self.stuck_ms.load(Ordering::SeqCst)
     }
 
-    /// Until it is said again that the writer is stuck.
-    pub(crate) fn still_stuck(&self) -> tokio::sync::futures::Notified<'_> {
-        self.still_stuck.notified()
+    /// Somebody who waits for an answer, and is woken each time it is said that the writer is stuck.
+    pub(crate) fn answerless(&self) -> Sleeper<'_> {
+        self.answerless.sleeper()
     }
 
     /// Waits until nobody is inside. Only sensible on a closed gate.

@@ -13,6 +13,7 @@ pub mod observe;
 pub mod pattern;
 mod rows;
 mod shards;
+mod sleepers;
 pub mod thread;
 pub mod worker;
 

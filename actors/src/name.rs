@@ -3,7 +3,8 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Bound;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -14,8 +15,10 @@ use crate::limits;
 /// percent signs, slashes and emoji are ordinary characters. Refused are names that a person could not tell
 /// apart or that would garble a terminal: empty or blank ones, control characters, and the invisible or
 /// direction-changing characters of Unicode.
+///
+/// To clone one is cheap, and costs the short ones not even a shared counter that threads would take from one another.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Arc<str>);
+pub struct Name(SmolStr);
 
 impl Name {
     /// Checks `text` and makes it a name.
@@ -25,18 +28,18 @@ impl Name {
     pub fn new(text: impl AsRef<str>) -> Result<Name> {
         let text = text.as_ref();
         check("name", text, limits::NAME_BYTES)?;
-        Ok(Name(Arc::from(text)))
+        Ok(Name(SmolStr::new(text)))
     }
 
     /// What is before all names, and is none.
     pub(crate) fn least() -> Name {
-        Name(Arc::from(""))
+        Name(SmolStr::default())
     }
 
     /// What is to be compared with names, be it one or not; or has been checked already.
     #[must_use]
     pub fn unchecked(text: &str) -> Name {
-        Name(Arc::from(text))
+        Name(SmolStr::new(text))
     }
 
     /// The name as it was given.
@@ -102,7 +105,7 @@ impl fmt::Display for Name {
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
+        write!(f, "{:?}", self.as_str())
     }
 }
 

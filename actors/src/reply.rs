@@ -26,9 +26,9 @@ pub enum Wait {
 
 impl Wait {
     /// When the waiting ends, if it has an end of its own.
-    pub(crate) fn deadline_ms(self, now_ms: u64) -> Option<u64> {
+    pub(crate) fn deadline_ms(self, now_ms: impl FnOnce() -> u64) -> Option<u64> {
         match self {
-            Wait::For(time) => Some(now_ms.saturating_add(millis(time))),
+            Wait::For(time) => Some(now_ms().saturating_add(millis(time))),
             Wait::No | Wait::Forever => None,
         }
     }

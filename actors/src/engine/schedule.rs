@@ -42,7 +42,7 @@ impl Store {
     pub fn schedule_set(&mut self, me: &Caller, set: &Set) -> Placed {
         let known = self.queue_id(&set.queue);
         let before = known.and_then(|queue| self.schedules.get(&(queue, set.name.clone()))).cloned();
-        if before.as_ref().is_some_and(|row| *row.plan == set.plan) {
+        if before.as_ref().is_some_and(|row| *row.plan == *set.plan) {
             return Placed::Same;
         }
         let all = known.map_or(0, |queue| self.schedules_of(queue).count());
@@ -54,7 +54,8 @@ impl Store {
         let times = |plan: &Plan| (plan.cron.clone(), plan.zone.clone());
         let kept = before.as_ref().filter(|row| times(&row.plan) == times(&set.plan)).map(|row| row.due);
         let last = before.as_ref().and_then(|row| row.last);
-        let row = Row { plan: Arc::new(set.plan.clone()), revision, due: kept.unwrap_or(set.due), last };
+        let row =
+            Row { plan: Arc::new(Plan::clone(&set.plan)), revision, due: kept.unwrap_or(set.due), last };
         self.schedules.put((queue, set.name.clone()), row);
         if before.is_some() { Placed::Changed } else { Placed::New }
     }

@@ -24,7 +24,9 @@ use crate::writer::Writer;
 
 /// What is needed to deal with an outcome without the actor. A lock that nobody fights for never comes back to it.
 ///
-/// One for all operations of an actor: cloning an actix address allocates twice.
+/// One for all operations of an actor: cloning an actix address allocates twice. Callers count it and the commit thread reads it, so
+/// what is counted and what is read do not share a line of memory, which each of them would take from the other.
+#[repr(align(64))]
 pub(super) struct Desk {
     pub(super) name: Name,
     /// The lock's row, or 0.
@@ -57,9 +59,11 @@ impl Desk {
         Target { name: self.name.clone(), id }
     }
 
-    /// Which row it is. That never changes.
+    /// Which row it is. That never changes, so it is written once: what is only read can be in the memory of several processors.
     pub(super) fn learn(&self, id: u64) {
-        self.id.store(id, Ordering::Relaxed);
+        if self.id.load(Ordering::Relaxed) != id {
+            self.id.store(id, Ordering::Relaxed);
+        }
     }
 
     /// The actor ends.
@@ -83,18 +87,27 @@ impl Desk {
         self.news.load(Ordering::SeqCst)
     }
 
-    /// Takes a ticket, and deals with what comes of it.
-    pub(super) fn take(self: &Arc<Self>, want: Want, wait: bool, stay: Stay, passage: Option<Passage>) {
+    /// Takes a ticket, and deals with what comes of it. By the caller's `writer`, because the desk goes with the request and comes
+    /// back with the answer: only callers count it.
+    pub(super) fn take(
+        self: Arc<Self>,
+        writer: &Writer,
+        want: Want,
+        wait: bool,
+        stay: Stay,
+        passage: Option<Passage>,
+    ) {
         let Shape { capacity, weight } = want.shape;
         let take = Take { lock: self.target(), capacity, weight, ttl_ms: want.ttl_ms, wait };
         // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
         // void ticket would pass for a good one. The other way round costs no more than a new ticket.
-        let (process, news) = (self.writer.process(), self.news());
-        let desk = Arc::clone(self);
-        self.writer.apply(take, passage, move |outcome| match outcome {
+        let (process, news, desk) = (writer.process(), self.news(), self);
+        writer.apply(take, passage, move |outcome| match outcome {
             Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
                 desk.learn(lock);
-                desk.fought_for.store(false, Ordering::Relaxed);
+                if desk.fought_for.load(Ordering::Relaxed) {
+                    desk.fought_for.store(false, Ordering::Relaxed);
+                }
                 desk.tell_followers();
                 let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
                 want.reply.answer(Ok(Some(place)));
@@ -159,15 +172,16 @@ impl Desk {
     /// Where that cannot be written now it is tried again: this process goes on to beat, so the lease would last
     /// as long as it does. Leaving twice is harmless. `held`: a lease of this process ends by it.
     pub(super) fn leave(
-        self: &Arc<Self>,
+        self: Arc<Self>,
+        writer: &Writer,
         leave: Leave,
         held: bool,
         stay: Stay,
         passage: Option<Passage>,
-        then: impl FnOnce(Result<()>) + Send + 'static,
+        then: impl FnOnce(Result<Gone>) + Send + 'static,
     ) {
-        let desk = Arc::clone(self);
-        self.writer.apply(leave, passage, move |outcome| {
+        let desk = self;
+        writer.apply(leave, passage, move |outcome| {
             if held {
                 desk.writer.let_go(leave.ticket);
             }
@@ -176,7 +190,7 @@ impl Desk {
                     if held && left.was == Was::Gone {
                         desk.was_lost(leave.ticket);
                     }
-                    desk.left(leave.ticket, left, stay)
+                    desk.left(leave.ticket, left, &stay).map(|()| Gone { _at: At { desk, stay } })
                 }
                 Err(error) => {
                     if error.may_pass() {
@@ -194,7 +208,7 @@ impl Desk {
         tracing::warn!(target: target::LOCK, lock = %self.name, ticket, "a lock was lost before it was released");
     }
 
-    fn left(&self, ticket: u64, left: Left, stay: Stay) -> Result<()> {
+    fn left(&self, ticket: u64, left: Left, stay: &Stay) -> Result<()> {
         for next in left.next {
             self.tell(PassedOn(next, stay.clone()));
         }
@@ -212,13 +226,23 @@ impl Desk {
 /// failed. Should the lock be given to it in that very moment, leaving gives it back. While it exists, the lock's
 /// actor stays.
 pub struct Place {
-    desk: Arc<Desk>,
-    stay: Stay,
+    /// Until it leaves.
+    at: Option<At>,
     lock: u64,
     ticket: u64,
     /// Once it holds the lock.
     lease: Option<Lease>,
-    left: bool,
+}
+
+/// Where a place is.
+struct At {
+    desk: Arc<Desk>,
+    stay: Stay,
+}
+
+/// A place that was left. It goes back to whoever had it, to be dropped there.
+pub struct Gone {
+    _at: At,
 }
 
 /// What a place that holds the lock was given.
@@ -230,28 +254,32 @@ struct Lease {
 
 impl Place {
     pub(super) fn new(desk: Arc<Desk>, stay: Stay, lock: u64, ticket: u64) -> Place {
-        Place { desk, stay, lock, ticket, lease: None, left: false }
+        Place { at: Some(At { desk, stay }), lock, ticket, lease: None }
     }
 
     /// From now on it holds the lock, and this process sees to its lease.
     pub(super) fn granted(mut self, token: u64, ttl_ms: u64) -> Place {
-        self.desk.writer.hold(self.ticket, ttl_ms);
+        self.desk().writer.hold(self.ticket, ttl_ms);
         self.lease = Some(Lease { token, ttl_ms });
         self
     }
 
-    pub(super) fn stay(&self) -> Stay {
-        self.stay.clone()
+    fn at(&self) -> &At {
+        self.at.as_ref().unwrap_or_else(|| unreachable!("only leaving empties it, and it is gone after that"))
+    }
+
+    pub(super) fn stay(&self) -> &Stay {
+        &self.at().stay
     }
 
     pub(super) fn desk(&self) -> &Arc<Desk> {
-        &self.desk
+        &self.at().desk
     }
 
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.desk.name
+        &self.desk().name
     }
 
     /// The ticket: its number in the line.
@@ -263,56 +291,61 @@ impl Place {
     /// The token as a condition of writes; 0 while it only waits, which no lock ever has.
     #[must_use]
     pub fn fence(&self) -> Fence {
-        Fence {
-            lock: self.lock,
-            name: self.desk.name.clone(),
-            token: self.lease.map_or(0, |lease| lease.token),
-        }
+        Fence { lock: self.lock, name: self.name().clone(), token: self.lease.map_or(0, |lease| lease.token) }
     }
 
     /// By this process's own clock: how long the lease lasts if it wrote no beat from now on.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        let writer = &self.desk.writer;
+        let writer = &self.desk().writer;
         let end_ms = self.lease.map_or(0, |lease| writer.beat_ms().saturating_add(lease.ttl_ms));
         Duration::from_millis(end_ms.saturating_sub(writer.now_ms()))
     }
 
     /// Prolongs the lease by a commit; [`Error::Lost`] if the lock is not held any more.
     pub fn renew(&self, reply: Reply<()>, passage: Passage) {
-        let (ticket, desk) = (self.ticket, Arc::clone(&self.desk));
+        let (ticket, desk) = (self.ticket, Arc::clone(self.desk()));
         let renew = Renew { lock: self.lock, ticket };
-        self.desk.writer.apply(renew, Some(passage), move |renewed| {
+        self.desk().writer.apply(renew, Some(passage), move |renewed| {
             let lost = || Error::Lost { lock: desk.name.to_string(), ticket };
             reply.answer(renewed.and_then(|Renewed { held }| if held { Ok(()) } else { Err(lost()) }));
         });
     }
 
-    /// Leaves the line and tells what came of it: [`Error::Lost`] if the lock was not held any more.
-    pub fn leave(mut self, reply: Reply<()>, passage: Passage) {
-        self.give_up(Some(passage), |left| reply.answer(left));
+    /// Leaves the line by the caller's writer, and tells what came of it: [`Error::Lost`] if the lock was not held any more.
+    pub fn leave(mut self, writer: &Writer, reply: Reply<Gone>, passage: Passage) {
+        if let Some(At { desk, stay }) = self.at.take() {
+            self.give_up(desk, writer, stay, Some(passage), |left| reply.answer(left));
+        }
     }
 
-    fn give_up(&mut self, passage: Option<Passage>, then: impl FnOnce(Result<()>) + Send + 'static) {
-        if std::mem::replace(&mut self.left, true) {
-            return;
-        }
+    fn give_up(
+        &self,
+        desk: Arc<Desk>,
+        writer: &Writer,
+        stay: Stay,
+        passage: Option<Passage>,
+        then: impl FnOnce(Result<Gone>) + Send + 'static,
+    ) {
         let leave = Leave { lock: self.lock, ticket: self.ticket };
-        self.desk.leave(leave, self.lease.is_some(), self.stay.clone(), passage, then);
+        desk.leave(writer, leave, self.lease.is_some(), stay, passage, then);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Nobody wants to know what came of it.
-        self.give_up(None, drop);
+        if let Some(At { desk, stay }) = self.at.take() {
+            let writer = desk.writer.clone();
+            // Nobody wants to know what came of it.
+            self.give_up(desk, &writer, stay, None, drop);
+        }
     }
 }
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Place")
-            .field("lock", &self.desk.name)
+            .field("lock", self.name())
             .field("ticket", &self.ticket)
             .finish_non_exhaustive()
     }

@@ -184,7 +184,7 @@ impl LockActor {
     }
 
     fn a_waiter_stays(&self) -> Option<Stay> {
-        self.waiting.values().next().map(|waiter| waiter.place.stay())
+        self.waiting.values().next().map(|waiter| waiter.place.stay().clone())
     }
 
     /// Looks again in a moment: what was to be seen or written now could not be.
@@ -354,7 +354,9 @@ impl LockActor {
     /// Takes up what another process has passed on to somebody who waits here, and answers then: until a commit of this
     /// process, the lease is a short one.
     fn take_up(&self, grant: Grant, context: &mut Context<Self>) {
-        let Some(stay) = self.waiting.get(&grant.ticket).map(|waiter| waiter.place.stay()) else { return };
+        let Some(stay) = self.waiting.get(&grant.ticket).map(|waiter| waiter.place.stay().clone()) else {
+            return;
+        };
         let address = context.address();
         let renew = Renew { lock: grant.lock, ticket: grant.ticket };
         self.house.writer.apply(renew, None, move |renewed| match renewed {

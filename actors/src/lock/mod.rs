@@ -16,7 +16,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use self::desk::Desk;
-pub use self::desk::Place;
+pub use self::desk::{Gone, Place};
 use self::looking::{Changed, Follower, Keeper, Outlook};
 pub use self::looking::{Follow, Loss};
 pub use self::shortcut::Shortcut;
@@ -62,7 +62,7 @@ pub struct Acquire {
 
 impl Acquire {
     /// What is wanted, whether to wait for it, and how it came in.
-    fn split(self, now_ms: u64) -> (Want, bool, Passage) {
+    fn split(self, now_ms: impl FnOnce() -> u64) -> (Want, bool, Passage) {
         let Acquire { shape, ttl, wait, reply, passage } = self;
         let deadline_ms = wait.deadline_ms(now_ms);
         (Want { reply, shape, ttl_ms: millis(ttl), deadline_ms }, wait != Wait::No, passage)
@@ -179,7 +179,7 @@ impl Handler<Visit<Acquire>> for LockActor {
         if let Err(error) = reach(Point::LockActor) {
             return message.reply.answer(Err(error));
         }
-        let (want, wait, passage) = message.split(self.house.writer.now_ms());
+        let (want, wait, passage) = message.split(|| self.house.writer.now_ms());
         self.take(want, wait, stay, Some(passage), context);
     }
 }
@@ -194,7 +194,7 @@ impl LockActor {
         passage: Option<Passage>,
         context: &mut Context<Self>,
     ) {
-        self.desk(context).take(want, wait, stay, passage);
+        self.desk(context).take(&self.house.writer, want, wait, stay, passage);
     }
 
     /// Tickets that were taken by a process that this one is not any more (it was taken for dead) are void. Who
@@ -217,7 +217,7 @@ impl LockActor {
             if let Some(deadline) = deadline {
                 context.cancel_future(deadline);
             }
-            self.take(want, true, place.stay(), None, context);
+            self.take(want, true, place.stay().clone(), None, context);
         }
     }
 }
@@ -271,7 +271,7 @@ impl Handler<Mine> for LockActor {
             |leave: &Leave| !self.waiting.contains_key(&leave.ticket) && !desk.writer.holds(leave.ticket);
         for leave in tickets.into_iter().filter(unknown) {
             // It may be leaving already; to leave twice changes nothing.
-            desk.leave(leave, false, stay.clone(), None, drop);
+            Arc::clone(&desk).leave(&self.house.writer, leave, false, stay.clone(), None, drop);
         }
     }
 }
@@ -334,7 +334,7 @@ impl Handler<LeaveAgain> for LockActor {
 
     fn handle(&mut self, LeaveAgain(leave, stay): LeaveAgain, context: &mut Self::Context) {
         context.run_later(limits::TRY_AGAIN, move |actor, context| {
-            actor.desk(context).leave(leave, false, stay, None, drop);
+            actor.desk(context).leave(&actor.house.writer, leave, false, stay, None, drop);
         });
     }
 }
@@ -359,7 +359,7 @@ impl LockActor {
             self.desk(context).tell_followers();
         } else if self.desk(context).is_orphan(&grant) {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
-            self.desk(context).leave(leave, false, stay, None, drop);
+            self.desk(context).leave(&self.house.writer, leave, false, stay, None, drop);
         } else if grant.process != self.house.writer.process() {
             self.look(None, context);
         }

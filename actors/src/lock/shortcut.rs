@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::desk::Desk;
 use super::{Acquire, Place};
 use crate::supervisor::WeakStay;
+use crate::writer::Writer;
 
 /// What a handle remembers of a lock; nothing at first. It keeps the lock's actor from nothing.
 #[derive(Default)]
@@ -21,14 +22,14 @@ struct Way {
 }
 
 impl Shortcut {
-    /// Sends a request the short way. It is given back if there is none: the actor has been let go, or has failed, or
-    /// the lock is fought for.
+    /// Sends a request the short way, by the caller's writer. It is given back if there is none: the actor has been let go, or
+    /// has failed, or the lock is fought for.
     #[must_use]
-    pub fn send(&self, request: Acquire) -> Option<Acquire> {
+    pub fn send(&self, writer: &Writer, request: Acquire) -> Option<Acquire> {
         let known = self.way().as_ref().and_then(|way| Some((way.desk.upgrade()?, way.stay.upgrade()?)));
         let Some((desk, stay)) = known.filter(|(desk, _)| desk.is_open()) else { return Some(request) };
-        let (want, wait, passage) = request.split(desk.writer.now_ms());
-        desk.take(want, wait, stay, Some(passage));
+        let (want, wait, passage) = request.split(|| writer.now_ms());
+        desk.take(writer, want, wait, stay, Some(passage));
         None
     }
 

@@ -167,7 +167,7 @@ impl Handler<Visit<Pop>> for QueueActor {
             let (what, limit) = ("the line of those who wait for a job", limits::WAITERS);
             return reply.answer(Err(Error::Overloaded { what, limit }));
         }
-        let deadline_ms = wait.deadline_ms(self.house.writer.now_ms());
+        let deadline_ms = wait.deadline_ms(|| self.house.writer.now_ms());
         self.came += 1;
         let (number, waits) = (self.came, wait != Wait::No);
         let timer = match wait {

@@ -98,17 +98,19 @@ impl Runtime {
 
     /// Awaits an answer for as long as the storage may take.
     async fn answered<T>(&self, mut answer: Answer<T>, patience: Patience<'_>) -> Result<T> {
-        loop {
-            let (over, mut stuck) = (patience.is_over(), std::pin::pin!(self.gate.still_stuck()));
-            let answered = std::future::poll_fn(|context| match Pin::new(&mut answer).poll(context) {
-                Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending if over => Poll::Ready(Some(Err(patience.error()))),
-                Poll::Pending => stuck.as_mut().poll(context).map(|()| None),
-            });
-            if let Some(answer) = answered.await {
-                return self.honest(answer);
+        let mut answerless = self.gate.answerless();
+        let answered = std::future::poll_fn(|context| {
+            let over = patience.is_over();
+            match Pin::new(&mut answer).poll(context) {
+                Poll::Pending if over => Poll::Ready(Err(patience.error())),
+                Poll::Pending => {
+                    answerless.sleep(context);
+                    Poll::Pending
+                }
+                answered => answered,
             }
-        }
+        });
+        self.honest(answered.await)
     }
 
     /// Enters, does what answers, and lets this thread wait for the answer, as

@@ -195,6 +195,12 @@ impl Runtime {
         }
     }
 
+    /// The way to the writer, for what goes there past the actors.
+    #[must_use]
+    pub fn writer(&self) -> &Writer {
+        &self.doors.writer
+    }
+
     /// What is counted.
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {

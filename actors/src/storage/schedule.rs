@@ -51,7 +51,7 @@ pub struct Set {
     /// The schedule's name in it.
     pub name: Name,
     /// What it is to be.
-    pub plan: Plan,
+    pub plan: Box<Plan>,
     /// When it is due first, in milliseconds since 1970. A schedule that is there already and has the same times keeps its
     /// own.
     pub due: Option<i64>,

@@ -348,8 +348,8 @@ mod tests {
                 let then = Box::new(move |outcome: crate::error::Result<Outcome>| {
                     answers.lock().unwrap().push(outcome.unwrap());
                 });
-                let write =
-                    Write::new(operation, None, then, Terms::until(u64::MAX)).asked(|| self.clock.boot_ms());
+                let mut write = Write::new(operation, None, then, Terms::until(u64::MAX));
+                write.asked(|| self.clock.boot_ms());
                 self.committer.take(&mut VecDeque::from([write]));
             }
             self.committer.finish();

@@ -25,7 +25,8 @@ pub(super) struct Write {
     /// Until its group has been committed.
     operation: Option<Operation>,
     pub(super) passage: Option<Passage>,
-    pub(super) then: Then,
+    /// Until it has been called.
+    then: Option<Then>,
     /// The boot time until which it may be begun; later, it never is.
     pub(super) deadline_ms: u64,
     /// If it is refused, the turn is kept for a moment.
@@ -37,15 +38,14 @@ pub(super) struct Write {
 impl Write {
     pub(super) fn new(operation: Operation, passage: Option<Passage>, then: Then, terms: Terms) -> Write {
         let Terms { deadline_ms, insists } = terms;
-        Write { operation: Some(operation), passage, then, deadline_ms, insists, asked_ms: 0 }
+        Write { operation: Some(operation), passage, then: Some(then), deadline_ms, insists, asked_ms: 0 }
     }
 
     /// When it is asked for, which matters only if it has delays.
-    pub(super) fn asked(mut self, now_ms: impl FnOnce() -> u64) -> Write {
+    pub(super) fn asked(&mut self, now_ms: impl FnOnce() -> u64) {
         if self.operation().has_delays() {
             self.asked_ms = now_ms();
         }
-        self
     }
 
     pub(super) fn operation(&self) -> &Operation {
@@ -59,9 +59,12 @@ impl Write {
         self.operation = None;
     }
 
-    pub(super) fn answer(self, outcome: Result<Outcome>) {
-        (self.then)(outcome);
-        drop(self.passage);
+    /// Answers. Once its passage is dropped, somebody else may come in.
+    pub(super) fn answer(&mut self, outcome: Result<Outcome>) -> Option<Passage> {
+        if let Some(then) = self.then.take() {
+            then(outcome);
+        }
+        self.passage.take()
     }
 }
 
@@ -222,7 +225,7 @@ impl Intake {
     }
 
     /// Puts a write into the line. Whether the actor has to be told: the thread sleeps, and nobody else has said so.
-    pub(super) fn push(&self, write: Write) -> bool {
+    pub(super) fn push(&self, mut write: Write) -> bool {
         let mut state = self.state();
         if state.closed {
             drop(state);
@@ -343,7 +346,7 @@ impl Intake {
         state.line = kept;
         self.length.store(state.line.len(), Ordering::Release);
         drop(state);
-        late.into_iter().for_each(|write| write.answer(Err(error.clone())));
+        late.into_iter().for_each(|mut write| drop(write.answer(Err(error.clone()))));
     }
 
     /// What was taken has come back from the storage.
@@ -407,7 +410,7 @@ impl Intake {
         };
         drop(state);
         let held_for = Duration::from_millis(now_ms.saturating_sub(since));
-        for write in late {
+        for mut write in late {
             write.answer(Err(Error::Busy { process: process.clone(), held_for }));
         }
     }

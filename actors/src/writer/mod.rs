@@ -120,8 +120,8 @@ impl Writer {
                     .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
             }));
         });
-        let write = Write::new(operation.into_operation(), passage, then, terms);
-        let mut write = write.asked(|| self.now_ms());
+        let mut write = Write::new(operation.into_operation(), passage, then, terms);
+        write.asked(|| self.now_ms());
         if let Some(passage) = &mut write.passage {
             passage.arrive();
         }

@@ -67,7 +67,9 @@ impl World {
     }
 
     pub(crate) async fn release(&self, held: Place) -> Result<()> {
-        soon(self.runtime.enter_and(|reply, passage| held.leave(reply, passage))).await
+        let writer = self.runtime.writer();
+        let left = self.runtime.enter_and(|reply, passage| held.leave(writer, reply, passage));
+        soon(left).await.map(drop)
     }
 
     /// A caller goes away as the handle's future does when it is dropped.

@@ -28,7 +28,7 @@ fn acquire(
         let mut short = true;
         let place = runtime.enter_and(|reply, passage| {
             let acquire = Acquire { shape: Shape::EXCLUSIVE, ttl: TTL, wait, reply, passage };
-            if let Some(acquire) = shortcut.send(acquire) {
+            if let Some(acquire) = shortcut.send(runtime.writer(), acquire) {
                 short = false;
                 runtime.tell::<LockActor, _>(&name, acquire);
             }
@@ -128,7 +128,10 @@ async fn r1_a_shortcut_taken_in_the_moment_of_the_actors_going_loses_nothing() {
                     (acquire(world, &shortcut, lock, Wait::Forever), Arc::clone(&runtime));
                 async move {
                     let held = acquired.await.0.unwrap().expect("it waits until it is granted");
-                    runtime.enter_and(|reply, passage| held.leave(reply, passage)).await.unwrap();
+                    runtime
+                        .enter_and(|reply, passage| held.leave(runtime.writer(), reply, passage))
+                        .await
+                        .unwrap();
                 }
             }
         };

@@ -28,7 +28,7 @@ fn set(due_ms: i64) -> Set {
     };
     let plan = Plan { cron: "* * * * * *".into(), zone: "UTC".into(), missed: Missed::Once, job };
     let queue = Target { name: name("q"), id: None };
-    Set { queue, name: name("s"), plan, due: Some(1_700_000_000_000 + due_ms) }
+    Set { queue, name: name("s"), plan: Box::new(plan), due: Some(1_700_000_000_000 + due_ms) }
 }
 
 impl World {

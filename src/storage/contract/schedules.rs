@@ -16,7 +16,7 @@ pub(super) fn plan(cron: &str, number: u64) -> Plan {
 }
 
 pub(super) fn set(schedule: &str, plan: Plan, due: i64) -> Set {
-    Set { queue: target("q"), name: name(schedule), plan, due: Some(due) }
+    Set { queue: target("q"), name: name(schedule), plan: Box::new(plan), due: Some(due) }
 }
 
 fn fire(schedule: &Schedule, next: Option<i64>) -> Fire {

@@ -105,7 +105,7 @@ impl SqliteSession {
             Err(Error::Corrupt { kind: "schedule", .. }) => (None, false),
             Err(error) => return Err(error),
         };
-        if before.as_ref().is_some_and(|before| before.plan == set.plan) {
+        if before.as_ref().is_some_and(|before| before.plan == *set.plan) {
             return Ok(Placed::Same);
         }
         if let (Some(id), true) = (known, is_new) {
@@ -116,12 +116,12 @@ impl SqliteSession {
             }
         }
         let (id, revision) = (self.queue_made(&set.queue)?.id, self.take_ticket()?);
-        let Plan { cron, zone, .. } = &set.plan;
+        let Plan { cron, zone, .. } = &*set.plan;
         let same_times = |before: &&Schedule| before.plan.cron == *cron && before.plan.zone == *zone;
         let due = before.as_ref().filter(same_times).map_or(set.due, |before| before.due);
         let last = before.as_ref().and_then(|before| before.last);
         let (name, plan) = (set.name.to_string(), set.plan.clone());
-        self.put_schedule((id, queue), &Schedule { name, plan, revision, due, last })?;
+        self.put_schedule((id, queue), &Schedule { name, plan: *plan, revision, due, last })?;
         Ok(if is_new { Placed::New } else { Placed::Changed })
     }
 

@@ -23,10 +23,14 @@ use super::{Told, Tuning};
 use crate::clock::{Clock, millis};
 use crate::error::{Error, Occupant, Result};
 use crate::failpoint::{Point, pass, reach};
+use crate::gate::Passage;
 use crate::limits;
 use crate::observe::{kind, target};
 use crate::storage::{Operation, Outcome, Session, Standing, Turn, change};
 use crate::thread;
+
+/// So many requests that were answered leave the gate together.
+const LEAVE_TOGETHER: usize = 64;
 
 /// The session, and the group that is open on it.
 pub(super) struct Committer {
@@ -54,6 +58,8 @@ pub(super) struct Committer {
     outcomes: Vec<Result<Outcome>>,
     /// The same once it has been committed, or has failed.
     answers: Vec<Result<Outcome>>,
+    /// What those who have been answered came in by.
+    leaving: Vec<Passage>,
     /// An operation of the open group failed: nothing more is applied, all of it is done again at the end.
     spoilt: bool,
     /// The connection is in an unknown state and is reopened before its next use.
@@ -99,6 +105,7 @@ impl Committer {
             writes: VecDeque::new(),
             outcomes: Vec::new(),
             answers: Vec::new(),
+            leaving: Vec::new(),
             spoilt: false,
             suspect: false,
             locked_by: None,
@@ -245,12 +252,19 @@ impl Committer {
         // for it: with 1,024 appends in a group an answer took 4 us instead of 0.3. So what they brought is freed first.
         self.writes.iter_mut().for_each(Write::let_operation_go);
         pass(Point::BeforeReply);
-        for (write, answer) in self.writes.drain(..).zip(self.answers.drain(..)) {
+        for (write, answer) in self.writes.iter_mut().zip(self.answers.drain(..)) {
             // An answer that panics is a defect of ours; it must not take the rest of the group with it.
-            if let Err(error) = thread::contain(|| "an answer".into(), || write.answer(answer)) {
-                tracing::error!(target: target::WRITER, %error, "a caller was not answered");
+            match thread::contain(|| "an answer".into(), || write.answer(answer)) {
+                Ok(passage) => self.leaving.extend(passage),
+                Err(error) => tracing::error!(target: target::WRITER, %error, "a caller was not answered"),
+            }
+            // Together, for whoever comes in counts where they are counted out.
+            if self.leaving.len() == LEAVE_TOGETHER {
+                self.leaving.clear();
             }
         }
+        self.leaving.clear();
+        self.writes.clear();
         pass(Point::AfterReply);
         // The next group uses the same memory.
         std::mem::swap(&mut self.outcomes, &mut self.answers);
@@ -263,7 +277,7 @@ impl Committer {
         self.outcomes.clear();
         let error = Error::CommitUnknown { detail: "the writer panicked".into() };
         let known = self.answers.drain(..).map(Some).chain(std::iter::repeat_with(|| None));
-        for (write, answer) in self.writes.drain(..).zip(known) {
+        for (mut write, answer) in self.writes.drain(..).zip(known) {
             let answer = answer.unwrap_or_else(|| Err(error.clone()));
             let _ = thread::contain(|| "an answer".into(), || write.answer(answer));
         }

@@ -135,7 +135,7 @@ impl Jobs {
             JobStep::Purge { queue, what } => QueuePurge(Purge { queue: target(queue), what: what.clone() }),
             JobStep::Schedule { queue, schedule, plan, due } => {
                 let (queue, name) = (target(queue), name(SCHEDULES[*schedule]));
-                ScheduleSet(Set { queue, name, plan: plan.clone(), due: Some(*due) })
+                ScheduleSet(Set { queue, name, plan: Box::new(plan.clone()), due: Some(*due) })
             }
             JobStep::Unschedule { queue, schedule } => {
                 ScheduleRemove(Remove { queue: target(queue), name: name(SCHEDULES[*schedule]) })

@@ -12,7 +12,7 @@ fn set(schedule: &str) -> Set {
     let key = Some(Key { text: "k".into(), scope: Scope::Live });
     let job = NewJob { key, max_attempts: Some(3), ..push("q", &[("", 0)]).jobs.remove(0) };
     let plan = Plan { cron: "* * * * *".into(), zone: "UTC".into(), missed: Missed::Once, job };
-    Set { queue: target("q"), name: name(schedule), plan, due: Some(0) }
+    Set { queue: target("q"), name: name(schedule), plan: Box::new(plan), due: Some(0) }
 }
 
 #[test]
