@@ -122,8 +122,8 @@ pub const MERGED_BYTES: usize = 4 << 20;
 /// How often an aggregate's commands are decided again after another process wrote in between.
 pub const CONFLICT_RETRIES: u32 = 8;
 
-/// A command that was overtaken so often insists: if it is overtaken once more, its process keeps the turn until it has been
-/// decided again.
+/// A command, or an update of a dict's entry, that was overtaken so often insists: if it is overtaken once more, its process keeps
+/// the turn until it has been decided again.
 pub const INSIST_AFTER: u32 = 4;
 
 /// But no longer than this.

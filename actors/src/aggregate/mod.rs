@@ -273,7 +273,7 @@ impl<M: Model> AggregateActor<M> {
             let stream = Target { name, id: loaded.id };
             let entries = || flight.decided.iter().map(|(item, _)| item.entry());
             let deadline_ms = entries().map(|entry| entry.deadline_ms).min().unwrap_or_default();
-            let insists = entries().any(|entry| entry.overtaken >= limits::INSIST_AFTER);
+            let overtaken = entries().map(|entry| entry.overtaken).max().unwrap_or_default();
             let append = Append {
                 stream,
                 expected: Expected::Version(flight.base),
@@ -281,7 +281,7 @@ impl<M: Model> AggregateActor<M> {
                 known_ids: false,
                 fence: None,
             };
-            self.send(append, effects, Terms { deadline_ms, insists }, address);
+            self.send(append, effects, Terms::until(deadline_ms).after(overtaken), address);
         }
         self.phase = Phase::Flying(loaded, flight);
     }

@@ -153,9 +153,19 @@ impl Runtime {
     /// # Errors
     /// The write's, or why it was not let in.
     pub async fn write<O: Apply>(&self, operation: O) -> Result<O::Outcome> {
+        self.write_after(0, operation).await
+    }
+
+    /// As [`write`](Runtime::write), for what rests on what its caller has read, and was refused `overtaken` times already because
+    /// others had written meanwhile. From [`limits::INSIST_AFTER`](crate::limits::INSIST_AFTER) on it [insists](Terms::insists).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_after<O: Apply>(&self, overtaken: u32, operation: O) -> Result<O::Outcome> {
         let writer = &self.doors.writer;
         self.enter_and(|reply, passage| {
-            writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
+            let terms = writer.terms().after(overtaken);
+            writer.apply_on(terms, operation, Some(passage), |outcome| reply.answer(outcome));
         })
         .await
     }
@@ -184,9 +194,18 @@ impl Runtime {
     /// # Errors
     /// As [`write`](Runtime::write), and [`Error::WouldDeadlock`] on a thread of the store's own.
     pub fn write_blocking<O: Apply>(&self, operation: O) -> Result<O::Outcome> {
+        self.write_blocking_after(0, operation)
+    }
+
+    /// [`write_after`](Runtime::write_after) for a thread that waits.
+    ///
+    /// # Errors
+    /// As there, and [`Error::WouldDeadlock`] on a thread of the store's own.
+    pub fn write_blocking_after<O: Apply>(&self, overtaken: u32, operation: O) -> Result<O::Outcome> {
         let writer = &self.doors.writer;
         self.enter_and_wait(|reply, passage| {
-            writer.apply(operation, Some(passage), |outcome| reply.answer(outcome))
+            let terms = writer.terms().after(overtaken);
+            writer.apply_on(terms, operation, Some(passage), |outcome| reply.answer(outcome));
         })
     }
 

@@ -63,6 +63,12 @@ impl Terms {
     pub fn until(deadline_ms: u64) -> Terms {
         Terms { deadline_ms, insists: false }
     }
+
+    /// It was refused so often already because others were faster.
+    #[must_use]
+    pub fn after(self, overtaken: u32) -> Terms {
+        Terms { insists: overtaken >= limits::INSIST_AFTER, ..self }
+    }
 }
 
 /// The way to the writer, for actors. Cheap to clone.

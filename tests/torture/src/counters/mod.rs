@@ -100,8 +100,8 @@ pub struct Report {
 pub fn run(program: &Path, settings: &Settings) -> Result<Report> {
     let (start, folder) = (clock::now(), tempfile::tempdir()?);
     let (mut report, mut speeds) = (Report::default(), Vec::new());
-    for processes in [1, 2, settings.processes] {
-        let file = folder.path().join(format!("counters-{processes}.db"));
+    for (phase, processes) in [1, 2, settings.processes].into_iter().enumerate() {
+        let file = folder.path().join(format!("counters-{phase}.db"));
         let seconds = count(program, settings, processes, &file)?;
         let expected = settings.times.cast_signed() * processes as i64;
         report.sum = sum(&file, settings)?;
