@@ -35,6 +35,7 @@ mod copies;
 mod copy_dumps;
 mod copy_others;
 mod dict_caches;
+mod dict_updates;
 mod dicts;
 mod drawer_engine;
 mod dump_kinds;

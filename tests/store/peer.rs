@@ -106,9 +106,23 @@ impl Drop for Peer {
     }
 }
 
+/// Whether a process has the writers' turn.
+pub(crate) fn turn_is_taken(file: &Path) -> bool {
+    let (sidecar, mut turn) = sidecar_and_turn(file, 0);
+    fcntl(&sidecar, FcntlArg::F_OFD_GETLK(&mut turn)).unwrap();
+    turn.l_type != nix::libc::F_UNLCK as nix::libc::c_short
+}
+
 /// Keeps the writers' turn until this process ends, as if it had been stopped in the middle of a commit of the process
-/// of this slot. The bytes are those of `src/storage/sqlite/sync.rs`.
+/// of this slot.
 pub(crate) fn keep_turn(file: &Path, slot: i64) {
+    let (sidecar, turn) = sidecar_and_turn(file, slot);
+    fcntl(&sidecar, FcntlArg::F_OFD_SETLKW(&turn)).unwrap();
+    std::mem::forget(sidecar);
+}
+
+/// The bytes are those of `src/storage/sqlite/sync.rs`.
+fn sidecar_and_turn(file: &Path, slot: i64) -> (std::fs::File, nix::libc::flock) {
     let mut sidecar = file.as_os_str().to_owned();
     sidecar.push("-sync");
     let sidecar = std::fs::OpenOptions::new().read(true).write(true).open(sidecar).unwrap();
@@ -119,6 +133,5 @@ pub(crate) fn keep_turn(file: &Path, slot: i64) {
         l_len: slot + 1,
         l_pid: 0,
     };
-    fcntl(&sidecar, FcntlArg::F_OFD_SETLKW(&turn)).unwrap();
-    std::mem::forget(sidecar);
+    (sidecar, turn)
 }

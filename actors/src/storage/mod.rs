@@ -322,6 +322,10 @@ pub trait Session: Tables + Send {
     /// ends with the process. It goes with the session.
     fn presence(&self) -> Option<Weak<dyn Presence>>;
 
+    /// Lets other processes that wait for the turn have it first, if this one has had it some times in a row. For whoever takes
+    /// it one time after the other; it may wait for some milliseconds.
+    fn give_way(&mut self) {}
+
     /// Takes the writers' turn between processes. `wait` says whether to wait for it; without, the answer is
     /// `false` at once if somebody else has it. Taking it twice is the same as once.
     ///

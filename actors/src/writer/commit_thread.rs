@@ -214,6 +214,7 @@ impl Work {
 
     /// Has the turn and an open transaction, or `false`: another program has locked the database.
     fn begin(&self, committer: &mut Committer, beats: bool) -> bool {
+        committer.give_way();
         if committer.begin(false, beats) {
             return true;
         }

@@ -7,7 +7,8 @@ use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::limits;
 use millpond_actors::lock::{Abandoned, LockActor};
 use millpond_actors::runtime::Settings;
-use millpond_actors::storage::Identity;
+use millpond_actors::storage::dict::{Expected, Set, Written};
+use millpond_actors::storage::{Data, Identity};
 use millpond_actors::stream::Placed;
 use millpond_actors::writer::WriterState;
 
@@ -321,4 +322,25 @@ async fn g9_a_caller_that_goes_away_gives_its_room_back() {
     let again: Vec<_> = (0..4).map(|_| begun(world.append("again"))).collect();
     all(again).await.into_iter().for_each(done);
     assert_eq!((world.version("inside"), world.version("beyond")), (4, 0));
+}
+
+#[tokio::test]
+async fn a4_a_write_that_was_refused_often_keeps_the_turn_for_the_next_one() {
+    let world = World::new();
+    let set = |expected| Set {
+        dict: name("d"),
+        key: "k".into(),
+        data: Data::Json("1".into()),
+        schema: 1,
+        life_ms: None,
+        expected,
+    };
+    for (overtaken, keeps) in [(limits::INSIST_AFTER - 1, false), (limits::INSIST_AFTER, true)] {
+        let refused = soon(world.runtime.write_after(overtaken, set(Expected::Version(99)))).await;
+        assert!(matches!(refused, Ok(Written::Conflict { .. })), "{refused:?}");
+        assert_eq!(world.foreigner().session.take_turn(false).unwrap(), !keeps);
+    }
+    let done = soon(world.runtime.write_after(limits::INSIST_AFTER + 1, set(Expected::Any))).await;
+    assert!(matches!(done, Ok(Written::Done { .. })), "{done:?}");
+    assert!(world.foreigner().session.take_turn(false).unwrap(), "whoever has had it his way passes it on");
 }

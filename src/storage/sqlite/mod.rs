@@ -6,7 +6,7 @@
 //! | `open` | connections and their pragmas |
 //! | `migrate` | makes a new file a store, and an old store a current one |
 //! | `anchor` | brings the log to disk before the first process builds on it |
-//! | `sync`, `presence`, `bell` | the sidecar: who lives, whose turn it is, who waits; waking |
+//! | `sync`, `turn`, `presence`, `bell` | the sidecar: its locks, the writers' turn, who lives, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
 //! | `tables` | every operation, and the method that does it |
 //! | `process` | registration, and who is dead |
@@ -78,6 +78,7 @@ mod subscription;
 mod sync;
 mod tables;
 mod trace;
+mod turn;
 mod view;
 
 #[cfg(test)]

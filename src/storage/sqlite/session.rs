@@ -287,7 +287,7 @@ impl SqliteSession {
         let claimed = slot.claim_slot(self.own.slot)?;
         fresh.claim_run(self.own.slot)?;
         if self.has_turn {
-            fresh.take_turn(self.own.slot, false)?;
+            fresh.seize_turn(self.own.slot)?;
         }
         self.sidecar = Arc::new(fresh);
         if let Err(error) = self.rope.move_to(&self.sidecar) {
@@ -326,6 +326,15 @@ impl Session for SqliteSession {
         // Named, so that what is downgraded is not yet what it is seen as.
         let presence: Weak<Presence> = Arc::downgrade(&self.presence);
         Some(presence)
+    }
+
+    fn give_way(&mut self) {
+        if !self.has_turn
+            && let Err(error) = self.sidecar.give_way()
+        {
+            // Whoever takes the turn next meets it again.
+            tracing::debug!(target: target::WRITER, %error, "it is not known whether others wait for the turn");
+        }
     }
 
     fn take_turn(&mut self, wait: bool) -> Result<bool> {

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | 1 | shared by everybody who waits for a ring |
 //! | 2 | shared by everybody who watches for changes |
+//! | 3 | shared by everybody who waits for the turn |
 //! | 64 + slot | held by process `slot` while it lives, through a description of its own (see `presence`) |
 //! | 8192 + slot | held by process `slot` while it runs itself, whatever it has lent its presence to |
 //! | 16384 .. | the writers' turn; all turns begin at the same byte and so exclude each other, and the length of the one that refuses us tells whose it is and which of his |
@@ -16,33 +17,28 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU32;
 
 use millpond_actors::clock::{Rng, SystemRng};
-use millpond_actors::error::{Error, Occupant, Result};
+use millpond_actors::error::{Error, Result};
 use millpond_actors::failpoint::{Point, reach};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::error::{busy_with, system};
+use super::error::system;
 use super::place::{Place, glance, sync_directory};
+use super::turn::TURNS_IN_A_ROW;
 
 /// Processes that can have one store open.
 pub(super) const SLOTS: u32 = 4_096;
 
 const WAITING: i64 = 1;
 const WATCHING: i64 = 2;
+pub(super) const WANTING: i64 = 3;
 const ALIVE: i64 = 64;
 const RUNS: i64 = 8_192;
-const TURN: i64 = 16_384;
-
-/// A turn's length is 1 + slot + number * this.
-const STRIDE: i64 = SLOTS as i64 + 1;
-
-/// The numbers of turns begin anew after so many, which nobody can take between two looks.
-const NUMBERS: u32 = 1 << 20;
+pub(super) const TURN: i64 = 16_384;
 
 /// The first bytes of every sidecar; the 16 bytes after them are its id.
 const MAGIC: &[u8; 16] = b"millpond sync 1\n";
@@ -52,12 +48,6 @@ const BELL: u64 = 40;
 
 /// Whole length of the file.
 const LENGTH: usize = 64;
-
-/// How often opening asks for the turn before it gives up.
-const TURN_ATTEMPTS: u32 = 10_000;
-
-/// How long it waits in between.
-const ATTEMPT: Duration = Duration::from_millis(1);
 
 /// Names one sidecar for ever, so that a replaced one is not taken for the old.
 pub(super) type SidecarId = [u8; 16];
@@ -69,7 +59,9 @@ pub(super) struct Sidecar {
     file: File,
     inode: (u64, u64),
     /// Turns taken through it.
-    turns: AtomicU32,
+    pub(super) turns: AtomicU32,
+    /// So many turns more are taken without regard for those who wait.
+    pub(super) at_will: AtomicU32,
     /// The id in its header.
     pub(super) id: SidecarId,
 }
@@ -139,7 +131,8 @@ impl Sidecar {
                 let id = rest.try_into().map_err(|_| foreign())?;
                 // Newcomers have one slot together: so their turns differ all the same.
                 let turns = AtomicU32::new(std::process::id());
-                Ok(Sidecar { inode: (found.dev(), found.ino()), path, file, turns, id })
+                let at_will = AtomicU32::new(TURNS_IN_A_ROW);
+                Ok(Sidecar { inode: (found.dev(), found.ino()), path, file, turns, at_will, id })
             }
             _ => Err(foreign()),
         }
@@ -186,45 +179,6 @@ impl Sidecar {
         self.refused(RUNS, i64::from(SLOTS)).map(|by| by.is_some())
     }
 
-    /// Takes the writers' turn for `slot`.
-    pub(super) fn take_turn(&self, slot: u32, wait: bool) -> Result<bool> {
-        let number = self.turns.fetch_add(1, Ordering::Relaxed) % NUMBERS;
-        let length = 1 + i64::from(slot) + i64::from(number) * STRIDE;
-        if !wait {
-            return self.try_lock(libc::F_WRLCK, TURN, length);
-        }
-        let lock = region(libc::F_WRLCK, TURN, length);
-        self.ask(FcntlArg::F_OFD_SETLKW(&lock)).map(|()| true)
-    }
-
-    /// Takes the turn while a store is opened, when no thread can be left blocked: asks again and again, and
-    /// gives up after ten seconds. Whoever holds it that long is stopped. `name` tells who has a slot.
-    pub(super) fn wait_for_turn(&self, name: impl FnOnce(u32) -> Occupant) -> Result<()> {
-        let mut same = (None, 0_u32);
-        for _ in 0..TURN_ATTEMPTS {
-            if self.take_turn(SLOTS, false)? {
-                return Ok(());
-            }
-            let found = self.turn_holder()?;
-            same = if found == same.0 { (found, same.1 + 1) } else { (found, 0) };
-            std::thread::park_timeout(ATTEMPT);
-        }
-        let process = same.0.map_or(Occupant::Unknown, |(slot, _)| name(slot));
-        Err(busy_with(process, ATTEMPT * same.1))
-    }
-
-    /// Passes the turn on.
-    pub(super) fn leave_turn(&self) {
-        self.unlock(TURN, 0);
-    }
-
-    /// The slot of whoever else has the turn, and the number of his turn.
-    pub(super) fn turn_holder(&self) -> Result<Option<(u32, u64)>> {
-        let Some(lock) = self.refused(TURN, 1)? else { return Ok(None) };
-        let (slot, number) = ((lock.l_len - 1) % STRIDE, (lock.l_len - 1) / STRIDE);
-        Ok(u32::try_from(slot).ok().zip(u64::try_from(number).ok()))
-    }
-
     /// Says that somebody here waits for a ring, or that nobody does any more.
     pub(super) fn wait_for_ring(&self, somebody: bool) -> Result<()> {
         self.share(WAITING, somebody)
@@ -240,7 +194,7 @@ impl Sidecar {
         self.refused(WATCHING, 1).map(|by| by.is_some())
     }
 
-    fn share(&self, byte: i64, somebody: bool) -> Result<()> {
+    pub(super) fn share(&self, byte: i64, somebody: bool) -> Result<()> {
         if somebody {
             return self.try_lock(libc::F_RDLCK, byte, 1).map(|_| ());
         }
@@ -257,13 +211,13 @@ impl Sidecar {
     }
 
     /// Who would refuse us an exclusive lock there.
-    fn refused(&self, start: i64, length: i64) -> Result<Option<libc::flock>> {
+    pub(super) fn refused(&self, start: i64, length: i64) -> Result<Option<libc::flock>> {
         let mut lock = region(libc::F_WRLCK, start, length);
         self.ask(FcntlArg::F_OFD_GETLK(&mut lock))?;
         Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some(lock))
     }
 
-    fn try_lock(&self, kind: libc::c_int, start: i64, length: i64) -> Result<bool> {
+    pub(super) fn try_lock(&self, kind: libc::c_int, start: i64, length: i64) -> Result<bool> {
         let lock = region(kind, start, length);
         match fcntl(&self.file, FcntlArg::F_OFD_SETLK(&lock)) {
             Ok(_) => Ok(true),
@@ -273,13 +227,13 @@ impl Sidecar {
     }
 
     /// Giving a lock up cannot fail on a file that is open.
-    fn unlock(&self, start: i64, length: i64) {
+    pub(super) fn unlock(&self, start: i64, length: i64) {
         let lock = region(libc::F_UNLCK, start, length);
         let _ = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&lock));
     }
 
     /// Asks once, and again after each signal.
-    fn ask(&self, mut question: FcntlArg<'_>) -> Result<()> {
+    pub(super) fn ask(&self, mut question: FcntlArg<'_>) -> Result<()> {
         loop {
             let answer = match &mut question {
                 FcntlArg::F_OFD_SETLKW(lock) => fcntl(&self.file, FcntlArg::F_OFD_SETLKW(lock)),
@@ -303,7 +257,7 @@ fn fleeting(path: &Path) -> Error {
     Error::Storage { detail: format!("\"{}\" is removed as fast as it is made", path.display()) }
 }
 
-fn region(kind: libc::c_int, start: i64, length: i64) -> libc::flock {
+pub(super) fn region(kind: libc::c_int, start: i64, length: i64) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

@@ -149,6 +149,13 @@ impl Committer {
         }
     }
 
+    /// Lets other processes go first if it is their turn.
+    pub(super) fn give_way(&mut self) {
+        if self.poisoned.is_none() {
+            self.session.give_way();
+        }
+    }
+
     fn open(&mut self) -> Result<()> {
         if self.suspect {
             self.session.reopen()?;

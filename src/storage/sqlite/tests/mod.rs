@@ -15,6 +15,7 @@ mod schedule;
 mod sql;
 mod stream;
 mod subject;
+mod turn;
 
 use std::path::PathBuf;
 
