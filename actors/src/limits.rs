@@ -101,6 +101,10 @@ pub const MAILBOX: usize = REQUESTS * 2;
 /// Most operations in one group: above it latency grows and throughput does not (hotpath, 10,000 callers).
 pub const GROUP_OPERATIONS: usize = 4_096;
 
+/// So many requests of a group that have been answered leave the gate together: who leaves and who comes in count where the other one
+/// does, and would take that memory from one another each time.
+pub const LEAVE_TOGETHER: usize = 64;
+
 /// A group of this size is worth its fsync: it waits for nobody.
 pub const GROUP_FLOOR: usize = 256;
 

@@ -31,6 +31,7 @@ const ACTORS: [&[&str]; 10] = [
         "worker",
         "failpoint",
         "shards",
+        "sleepers",
         "rows",
         "calendar",
         "observe",

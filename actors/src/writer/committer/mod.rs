@@ -29,9 +29,6 @@ use crate::observe::{kind, target};
 use crate::storage::{Operation, Outcome, Session, Standing, Turn, change};
 use crate::thread;
 
-/// So many requests that were answered leave the gate together.
-const LEAVE_TOGETHER: usize = 64;
-
 /// The session, and the group that is open on it.
 pub(super) struct Committer {
     session: Box<dyn Session>,
@@ -151,9 +148,7 @@ impl Committer {
 
     /// Lets other processes go first if it is their turn.
     pub(super) fn give_way(&mut self) {
-        if self.poisoned.is_none() {
-            self.session.give_way();
-        }
+        self.session.give_way();
     }
 
     fn open(&mut self) -> Result<()> {
@@ -266,7 +261,7 @@ impl Committer {
                 Err(error) => tracing::error!(target: target::WRITER, %error, "a caller was not answered"),
             }
             // Together, for whoever comes in counts where they are counted out.
-            if self.leaving.len() == LEAVE_TOGETHER {
+            if self.leaving.len() == limits::LEAVE_TOGETHER {
                 self.leaving.clear();
             }
         }
@@ -282,6 +277,7 @@ impl Committer {
     pub(super) fn recover(&mut self) {
         self.suspect = true;
         self.outcomes.clear();
+        self.leaving.clear();
         let error = Error::CommitUnknown { detail: "the writer panicked".into() };
         let known = self.answers.drain(..).map(Some).chain(std::iter::repeat_with(|| None));
         for (mut write, answer) in self.writes.drain(..).zip(known) {
