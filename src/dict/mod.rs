@@ -430,7 +430,8 @@ impl<T: DeserializeOwned> Dict<T> {
 impl<T: Serialize + DeserializeOwned> Dict<T> {
     /// Reads what is under a key, has `change` say what is to be there instead (`None`: nothing), and writes that if nobody has
     /// written meanwhile; else it reads again and asks again. So nothing that others write is lost, and `change` may be called
-    /// several times; from the fifth on other processes wait with their writes meanwhile, 25 ms at most. The version that the value has now; `None` if there is none. What had a time to live has none any more.
+    /// several times; from the fifth on other processes wait with their writes meanwhile, 25 ms at most. The version that the value
+    /// has now; `None` if there is none. What had a time to live has none any more.
     ///
     /// Cancel-safe: if the future is dropped, it is written or not; which of them is not known.
     ///

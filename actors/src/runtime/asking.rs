@@ -157,7 +157,8 @@ impl Runtime {
     }
 
     /// As [`write`](Runtime::write), for what rests on what its caller has read, and was refused `overtaken` times already because
-    /// others had written meanwhile. From [`limits::INSIST_AFTER`](crate::limits::INSIST_AFTER) on it [insists](Terms::insists).
+    /// others had written meanwhile. From [`limits::INSIST_AFTER`](crate::limits::INSIST_AFTER) on it
+    /// [insists](crate::writer::Terms::insists).
     ///
     /// # Errors
     /// As there.

@@ -24,7 +24,7 @@ pub(super) const TURNS_IN_A_ROW: u32 = 2;
 /// keeps him.
 const POLITE_LOOKS: u32 = 50;
 
-/// How long he rests before each look. Looking without a pause would keep the other one from taking it.
+/// How long he rests after each look. Looking without a pause would keep the other one from taking it.
 const POLITE_PAUSE: Duration = Duration::from_micros(50);
 
 /// If nobody has taken it by then, whoever waits was stopped: so many turns are taken before the next one is left to him.
@@ -75,10 +75,10 @@ impl Sidecar {
 
     fn is_taken_soon(&self) -> Result<bool> {
         for _ in 0..POLITE_LOOKS {
-            std::thread::park_timeout(POLITE_PAUSE);
             if self.refused(TURN, 1)?.is_some() {
                 return Ok(true);
             }
+            std::thread::park_timeout(POLITE_PAUSE);
         }
         Ok(false)
     }
