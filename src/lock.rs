@@ -171,7 +171,7 @@ impl Lock {
         short
     }
 
-    /// What was had the short way needs not be learnt from.
+    /// From what was had the short way there is nothing to learn.
     fn guard(&self, place: Place, short: bool) -> LockGuard {
         if !short {
             self.shortcut.learn(&place);

@@ -314,16 +314,15 @@ impl Place {
 
     /// Leaves the line by the caller's writer, and tells what came of it: [`Error::Lost`] if the lock was not held any more.
     pub fn leave(mut self, writer: &Writer, reply: Reply<Gone>, passage: Passage) {
-        if let Some(At { desk, stay }) = self.at.take() {
-            self.give_up(desk, writer, stay, Some(passage), |left| reply.answer(left));
+        if let Some(at) = self.at.take() {
+            self.give_up(at, writer, Some(passage), |left| reply.answer(left));
         }
     }
 
     fn give_up(
         &self,
-        desk: Arc<Desk>,
+        At { desk, stay }: At,
         writer: &Writer,
-        stay: Stay,
         passage: Option<Passage>,
         then: impl FnOnce(Result<Gone>) + Send + 'static,
     ) {
@@ -334,10 +333,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(At { desk, stay }) = self.at.take() {
-            let writer = desk.writer.clone();
+        if let Some(at) = self.at.take() {
+            let writer = at.desk.writer.clone();
             // Nobody wants to know what came of it.
-            self.give_up(desk, &writer, stay, None, drop);
+            self.give_up(at, &writer, None, drop);
         }
     }
 }

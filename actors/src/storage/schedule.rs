@@ -50,7 +50,7 @@ pub struct Set {
     pub queue: Target,
     /// The schedule's name in it.
     pub name: Name,
-    /// What it is to be.
+    /// What it is to be. Boxed, because every write in the line has room for the largest operation, and this would be it by far.
     pub plan: Box<Plan>,
     /// When it is due first, in milliseconds since 1970. A schedule that is there already and has the same times keeps its
     /// own.

@@ -17,7 +17,6 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
 
 use millpond_actors::clock::{Rng, SystemRng};
 use millpond_actors::error::{Error, Result};
@@ -28,7 +27,7 @@ use nix::libc;
 
 use super::error::system;
 use super::place::{Place, glance, sync_directory};
-use super::turn::TURNS_IN_A_ROW;
+use super::turn::Turns;
 
 /// Processes that can have one store open.
 pub(super) const SLOTS: u32 = 4_096;
@@ -58,10 +57,8 @@ pub(super) struct Sidecar {
     path: PathBuf,
     file: File,
     inode: (u64, u64),
-    /// Turns taken through it.
-    pub(super) turns: AtomicU32,
-    /// So many turns more are taken without regard for those who wait.
-    pub(super) at_will: AtomicU32,
+    /// Those that are taken through it.
+    pub(super) turns: Turns,
     /// The id in its header.
     pub(super) id: SidecarId,
 }
@@ -129,10 +126,7 @@ impl Sidecar {
         match head.split_first_chunk::<16>() {
             Some((magic, rest)) if magic == MAGIC => {
                 let id = rest.try_into().map_err(|_| foreign())?;
-                // Newcomers have one slot together: so their turns differ all the same.
-                let turns = AtomicU32::new(std::process::id());
-                let at_will = AtomicU32::new(TURNS_IN_A_ROW);
-                Ok(Sidecar { inode: (found.dev(), found.ino()), path, file, turns, at_will, id })
+                Ok(Sidecar { inode: (found.dev(), found.ino()), path, file, turns: Turns::new(), id })
             }
             _ => Err(foreign()),
         }

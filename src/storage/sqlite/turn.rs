@@ -1,6 +1,6 @@
 //! The writers' turn: taking it, leaving it to the others, and whose it is. It is a lock in the [sidecar](super::sync).
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use millpond_actors::error::{Occupant, Result};
@@ -24,7 +24,8 @@ pub(super) const TURNS_IN_A_ROW: u32 = 2;
 /// keeps him.
 const POLITE_LOOKS: u32 = 50;
 
-/// How long he rests after each look. Looking without a pause would keep the other one from taking it.
+/// How long he rests after each look, at least: the system's timers are coarser. Looking without a pause would keep the other one
+/// from taking it.
 const POLITE_PAUSE: Duration = Duration::from_micros(50);
 
 /// If nobody has taken it by then, whoever waits was stopped: so many turns are taken before the next one is left to him.
@@ -35,6 +36,22 @@ const TURN_ATTEMPTS: u32 = 10_000;
 
 /// How long it waits in between.
 const ATTEMPT: Duration = Duration::from_millis(1);
+
+/// What is known of the turns that are taken through one description of the sidecar.
+#[derive(Debug)]
+pub(super) struct Turns {
+    /// How many there were.
+    taken: AtomicU32,
+    /// So many more are taken without regard for those who wait.
+    at_will: AtomicU32,
+}
+
+impl Turns {
+    pub(super) fn new() -> Turns {
+        // Newcomers have one slot together: so their turns differ all the same.
+        Turns { taken: AtomicU32::new(std::process::id()), at_will: AtomicU32::new(TURNS_IN_A_ROW) }
+    }
+}
 
 impl Sidecar {
     /// Takes the writers' turn for `slot`. `wait`: as soon as it is there.
@@ -51,7 +68,7 @@ impl Sidecar {
         self.want_turn(false)?;
         // The first of a row.
         let anew = |turns: u32| (turns < TURNS_IN_A_ROW).then_some(TURNS_IN_A_ROW - 1);
-        let _ = self.at_will.fetch_update(Ordering::Relaxed, Ordering::Relaxed, anew);
+        let _ = self.turns.at_will.fetch_update(Ordering::Relaxed, Ordering::Relaxed, anew);
         taken.map(|()| true)
     }
 
@@ -61,7 +78,7 @@ impl Sidecar {
     /// wake up. Of two processes with a few callers each, one had nine turns of ten.
     pub(super) fn give_way(&self) -> Result<bool> {
         let one_less = |turns: u32| turns.checked_sub(1);
-        if self.at_will.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+        if self.turns.at_will.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
             return Ok(false);
         }
         let (wanted, mut turns) = (self.turn_is_wanted()?, TURNS_IN_A_ROW);
@@ -69,7 +86,7 @@ impl Sidecar {
             turns = TURNS_IN_VAIN;
         }
         // That which is taken now is the first of them.
-        self.at_will.store(turns - 1, Ordering::Relaxed);
+        self.turns.at_will.store(turns - 1, Ordering::Relaxed);
         Ok(wanted)
     }
 
@@ -100,7 +117,7 @@ impl Sidecar {
 
     /// The length of a turn.
     fn next_turn(&self, slot: u32) -> i64 {
-        let number = self.turns.fetch_add(1, Ordering::Relaxed) % NUMBERS;
+        let number = self.turns.taken.fetch_add(1, Ordering::Relaxed) % NUMBERS;
         1 + i64::from(slot) + i64::from(number) * STRIDE
     }
 
