@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use millpond_actors::error::Result;
 
+use super::handing::Exchange;
 use super::letters::{self, DeadLetter};
 use super::reactor::{Attempt, Manner};
 use super::session::Session;
@@ -22,6 +23,7 @@ use crate::worker::{Verdict, contained};
 pub(super) struct Calls<'a, H> {
     pub(super) manner: Manner,
     pub(super) permits: &'a Semaphore,
+    pub(super) exchange: &'a Exchange,
     pub(super) handler: &'a H,
     pub(super) stopper: &'a Stopper,
 }

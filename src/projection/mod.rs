@@ -10,8 +10,8 @@
 //! - `handler` whoever makes something of events, as a projector's life has to do with him;
 //! - `process` what reacts to events with commands and waits, and `managing` how that is a projection;
 //! - `reactor` who reacts to events in the world outside, `reacting` his life, `calling` how his handler is called, `window`
-//!   the events that he has before him, `breaker` what has him wait after failures in a row, and `partitions` several of them
-//!   who share the work;
+//!   the events that he has before him, `breaker` what has him wait after failures in a row, `partitions` several of them
+//!   who share the work, and `handing` how a letter that is revived comes to the right one;
 //! - `bus` handlers that are called for what comes, of which nothing is remembered;
 //! - `inspect` all projections of a store, and who runs which.
 //!
@@ -22,6 +22,7 @@ mod breaker;
 mod bus;
 mod calling;
 mod due;
+mod handing;
 mod handler;
 mod inspect;
 mod letters;

@@ -165,7 +165,8 @@ impl<'a> Reacting<'a> {
             FuturesUnordered::new(),
             FuturesUnordered::new(),
         );
-        let pop = || session.settings.dead_letters.then(|| Box::pin(session.own_letter()));
+        let inbox = calls.exchange.open(session.partition);
+        let pop = || session.settings.dead_letters.then(|| Box::pin(inbox.next(session)));
         let (mut letter, mut coming, mut is_stopping) = (pop(), VecDeque::new(), false);
         let mut is_stale = false;
         loop {

@@ -16,6 +16,7 @@ use millpond_actors::storage::partition::Partition;
 use millpond_actors::storage::stream::Query;
 
 use super::calling::Calls;
+use super::handing::Exchange;
 use super::session::{self, Failures, Session, Settings, Turns, partition_lock};
 use super::{Projection, partitions, reacting};
 use crate::lock::Lock;
@@ -226,7 +227,8 @@ impl Reactor {
         let Reactor { projection, settings, manner, partitions, stopper, .. } = self;
         let permits = Semaphore::new(manner.streams);
         let (projection, name, query, handler) = (&projection, &name, &query, &handler);
-        let reaction = Reaction { projection, name, query, settings, manner, permits, handler };
+        let exchange = Exchange::default();
+        let reaction = Reaction { projection, name, query, settings, manner, permits, exchange, handler };
         match partitions {
             1 => reaction.run(Partition::WHOLE, &stopper).await,
             of => partitions::share(&reaction, of, &stopper).await,
@@ -274,6 +276,8 @@ pub(super) struct Reaction<'a, H> {
     manner: Manner,
     /// Of handlers that run, over all partitions.
     permits: Semaphore,
+    /// Over all partitions too.
+    exchange: Exchange,
     handler: &'a H,
 }
 
@@ -291,7 +295,8 @@ impl<H> Reaction<'_, H> {
         while let Some(guard) = turns.next().await? {
             let session =
                 Session::new(self.projection, (self.name, partition, &query), &guard, self.settings);
-            let calls = Calls { manner: self.manner, permits: &self.permits, handler: self.handler, stopper };
+            let (permits, exchange) = (&self.permits, &self.exchange);
+            let calls = Calls { manner: self.manner, permits, exchange, handler: self.handler, stopper };
             let ended = reacting::live(&session, calls, &mut reacted).await;
             if !turns.goes_on(guard, ended).await? {
                 break;

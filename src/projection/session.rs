@@ -16,9 +16,9 @@ use millpond_actors::storage::stream::Query;
 use millpond_actors::storage::{Apply, Outcome};
 
 use super::Projection;
-use super::letters::{self, DeadLetter};
+use super::letters::DeadLetter;
 use crate::batch::{Batch, Refused};
-use crate::job::{Job, check_attempts};
+use crate::job::check_attempts;
 use crate::lock::{Lock, LockGuard};
 use crate::patience::{passes, pause};
 use crate::queue::Queue;
@@ -253,23 +253,6 @@ impl<'a> Session<'a> {
         let position = stands.last().map_or(0, |newer| newer.position);
         self.projection.want(Wanted::Reset(position)).await?;
         self.stands().await
-    }
-
-    /// The next dead letter that was revived and is of this partition. One that is not is given back, for the one who has that
-    /// partition, who may be waiting behind this one.
-    pub(super) async fn own_letter(&self) -> Result<Job<DeadLetter>> {
-        loop {
-            let letter = match self.letters.pop().await {
-                // It is none: who has popped it has it tried again later, and it goes to the dead letters in the end.
-                Err(Error::Decode { .. }) => continue,
-                letter => letter?,
-            };
-            if self.partition.holds(&letter.stream) {
-                return Ok(letter);
-            }
-            letters::ended(letter.release().await)?;
-            let _ = self.runtime().timer(limits::TRY_AGAIN).await;
-        }
     }
 
     /// Whoever begins to follow has to be told once how far the events have come.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use millpond::{Attempt, Error, From, JobState, Result, Store};
 
-use crate::backends::until;
+use crate::backends::{on_a_clock, until};
 use crate::partitions::{LONG, Seen, append, reactor, start};
 
 each_backend! {
@@ -58,6 +58,32 @@ async fn a_revived_letter_comes_under_the_token_of_its_partition(store: Store) -
     let tokens: HashSet<_> = seen.iter().collect();
     assert_eq!(tokens.len(), 12, "each stream under one token: {seen:?}");
     Ok(())
+}
+
+/// On a clock that stands still: nobody rests, or comes by what is his by luck.
+#[test]
+fn a_letter_that_is_popped_by_another_partition_is_handed_over() {
+    on_a_clock(async |store: Store, _| {
+        append(&store, 40, 0).await?;
+        let (mended, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (is_mended, count) = (Arc::clone(&mended), Arc::clone(&done));
+        let reactor = reactor(&store, 8).attempts(1).dead_letters();
+        let stopper = reactor.stopper();
+        let running = tokio::spawn(reactor.run(async move |_: Attempt| {
+            if !is_mended.load(Ordering::SeqCst) {
+                return Err("not now");
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }));
+        store.projection("mails").caught_up().await?;
+        mended.store(true, Ordering::SeqCst);
+        assert_eq!(store.projection("mails").dead_letters().revive_all().await?.0, 40);
+        until(async || Ok(done.load(Ordering::SeqCst) == 40)).await?;
+        stopper.stop(LONG);
+        assert_eq!(running.await.unwrap()?.dead, 40);
+        Ok(())
+    });
 }
 
 async fn a_letter_that_is_purged_while_it_is_handled_ends_nobody(store: Store) -> Result<()> {
