@@ -4,12 +4,10 @@
 //! for the same reactor; if not he gives it back, for the other reactors, and rests. If he handed none over, several who work for
 //! one reactor would take what is another's of them and give it back, again and again.
 
-use std::future::pending;
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use millpond_actors::error::{Error, Result};
@@ -21,6 +19,9 @@ use super::session::Session;
 use crate::job::Job;
 
 type Letter = Job<DeadLetter>;
+
+/// So many letters wait to be taken by one of them, at most: they are claimed meanwhile.
+const UNDERWAY: usize = 16;
 
 /// Those who work for one reactor and take letters, each with the way to him.
 #[derive(Default)]
@@ -39,60 +40,51 @@ impl Exchange {
 
     /// Letters of a partition can be handed over, as long as what this returns is there.
     pub(super) fn open(&self, partition: Partition) -> Inbox<'_> {
-        // No more than one is under way, for each is claimed meanwhile.
-        let (way, handed) = mpsc::channel(1);
+        let (way, handed) = mpsc::channel(UNDERWAY);
         self.all().push((partition, way));
-        Inbox { exchange: self, partition, handed: handed.into() }
+        Inbox { exchange: self, partition, handed: Mutex::new(handed) }
     }
 }
 
-/// What is handed to one of them. What is still in it at the end is given back.
+/// What one of them is handed. What is still in it at the end is given back.
 pub(super) struct Inbox<'a> {
     exchange: &'a Exchange,
     partition: Partition,
-    handed: tokio::sync::Mutex<Receiver<Letter>>,
+    handed: Mutex<Receiver<Letter>>,
 }
 
 impl Inbox<'_> {
-    /// The next letter of the partition. Dropped before it is there it has taken none.
-    pub(super) async fn next(&self, session: &Session<'_>) -> Result<Letter> {
+    /// A letter that another one has popped.
+    pub(super) fn poll_handed(&self, context: &mut Context<'_>) -> Poll<Letter> {
+        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        // It does not end: the exchange has a way to it as long as it is there.
+        match handed.poll_recv(context) {
+            Poll::Ready(Some(letter)) => Poll::Ready(letter),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The next letter of the partition in the queue. Those of other partitions are handed over, or left to others.
+    pub(super) async fn pop(&self, session: &Session<'_>) -> Result<Letter> {
         let runtime = session.runtime();
         loop {
-            let letter = match select(pin!(self.handed()), pin!(session.letters.pop())).await {
-                Either::Left((letter, _)) => return Ok(letter),
+            let letter = match session.letters.pop().await {
                 // It is none: who has popped it has it tried again later, and it goes to the dead letters in the end.
-                Either::Right((Err(Error::Decode { .. }), _)) => continue,
-                Either::Right((letter, _)) => letter?,
+                Err(Error::Decode { .. }) => continue,
+                letter => letter?,
             };
             if self.partition.holds(&letter.stream) {
                 return Ok(letter);
             }
-            if let Some(way) = self.exchange.way_of(&letter) {
-                match select(pin!(self.handed()), pin!(way.reserve())).await {
-                    // What could not be handed over yet is given back by being dropped.
-                    Either::Left((own, _)) => return Ok(own),
-                    Either::Right((Ok(room), _)) => {
-                        room.send(letter);
-                        continue;
-                    }
-                    // He takes no more.
-                    Either::Right((Err(_), _)) => {}
-                }
+            if let Some(way) = self.exchange.way_of(&letter)
+                && let Ok(room) = way.reserve().await
+            {
+                room.send(letter);
+                continue;
             }
             letters::ended(letter.release().await)?;
             let random = runtime.seams().rng.uuid().as_u128() as u32;
-            if let Either::Left((letter, _)) = select(pin!(self.handed()), runtime.timer(rest(random))).await
-            {
-                return Ok(letter);
-            }
-        }
-    }
-
-    async fn handed(&self) -> Letter {
-        match self.handed.lock().await.recv().await {
-            Some(letter) => letter,
-            // Never: there is a way to it as long as it is there.
-            None => pending().await,
+            let _ = runtime.timer(rest(random)).await;
         }
     }
 }

@@ -166,7 +166,7 @@ impl<'a> Reacting<'a> {
             FuturesUnordered::new(),
         );
         let inbox = calls.exchange.open(session.partition);
-        let pop = || session.settings.dead_letters.then(|| Box::pin(inbox.next(session)));
+        let pop = || session.settings.dead_letters.then(|| Box::pin(inbox.pop(session)));
         let (mut letter, mut coming, mut is_stopping) = (pop(), VecDeque::new(), false);
         let mut is_stale = false;
         loop {
@@ -220,10 +220,14 @@ impl<'a> Reacting<'a> {
                     let is_over = is_idle || over.as_mut().poll(context).is_ready();
                     return if is_over { Poll::Ready(Next::Over) } else { Poll::Pending };
                 }
-                if let Some(waiting) = &mut letter
+                if may_begin && let Poll::Ready(job) = inbox.poll_handed(context) {
+                    return Poll::Ready(Next::Letter(Ok(job)));
+                }
+                if let Some(popping) = &mut letter
                     && may_begin
-                    && let Poll::Ready(job) = waiting.as_mut().poll(context)
+                    && let Poll::Ready(job) = popping.as_mut().poll(context)
                 {
+                    letter = pop();
                     return Poll::Ready(Next::Letter(job));
                 }
                 if self.poll_look(context).is_ready() {
@@ -259,7 +263,6 @@ impl<'a> Reacting<'a> {
                 Next::Read(read) => self.has_read(read, &mut coming),
                 Next::Letter(Err(error)) | Next::LetterEnded(Err(error)) => Err(Halt::Error(error)),
                 Next::Letter(Ok(job)) => {
-                    letter = pop();
                     revived.push(handle_again(session, calls, job));
                     Ok(())
                 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use millpond::{Attempt, Error, From, JobState, Result, Store};
 
-use crate::backends::{on_a_clock, until};
+use crate::backends::{until, wait};
+use crate::figures::Figures;
 use crate::partitions::{LONG, Seen, append, reactor, start};
 
 each_backend! {
@@ -60,10 +61,12 @@ async fn a_revived_letter_comes_under_the_token_of_its_partition(store: Store) -
     Ok(())
 }
 
-/// On a clock that stands still: nobody rests, or comes by what is his by luck.
 #[test]
 fn a_letter_that_is_popped_by_another_partition_is_handed_over() {
-    on_a_clock(async |store: Store, _| {
+    let folder = tempfile::tempdir().unwrap();
+    let (figures, builder) = Figures::of(Store::builder);
+    wait(async {
+        let store = builder.open(folder.path().join("case.db")).await?;
         append(&store, 40, 0).await?;
         let (mended, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (is_mended, count) = (Arc::clone(&mended), Arc::clone(&done));
@@ -82,8 +85,11 @@ fn a_letter_that_is_popped_by_another_partition_is_handed_over() {
         until(async || Ok(done.load(Ordering::SeqCst) == 40)).await?;
         stopper.stop(LONG);
         assert_eq!(running.await.unwrap()?.dead, 40);
-        Ok(())
-    });
+        let [given_back] = figures.since(["millpond_jobs_ended_total{given_back}"]);
+        assert_eq!(given_back, 0.0);
+        store.close().await
+    })
+    .unwrap();
 }
 
 async fn a_letter_that_is_purged_while_it_is_handled_ends_nobody(store: Store) -> Result<()> {
