@@ -1,10 +1,11 @@
 //! The seams: time, randomness and threads come through here and nowhere else, so that tests can own them.
 
 use std::fmt::Debug;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use forkguard::atfork::Guard;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -206,6 +207,16 @@ impl Spawner for SystemSpawner {
             .name(name.to_owned())
             .spawn(body)
             .map_err(|error| Error::Storage { detail: format!("cannot start thread {name}: {error}") })
+    }
+
+    /// Asked with every request. The system tells of a fork, so that it need not be asked each time who we are.
+    fn process_id(&self) -> u32 {
+        static BEFORE: LazyLock<Option<(Guard, u32)>> =
+            LazyLock::new(|| Guard::try_new().ok().map(|guard| (guard, std::process::id())));
+        match &*BEFORE {
+            Some((guard, id)) if !guard.clone().detected_fork() => *id,
+            _ => std::process::id(),
+        }
     }
 }
 

@@ -174,6 +174,7 @@ macro_rules! contract_suite {
                     a_free_lock_is_granted_at_once
                     l1_a_held_lock_is_not_given_twice
                     l1_a_lock_is_given_once_within_one_group
+                    g2_what_was_foreseen_comes_to_what_it_would_have
                     l2_tokens_strictly_increase
                     l2_a_token_given_late_is_larger_than_those_given_meanwhile
                     l5_waiters_are_granted_in_ticket_order

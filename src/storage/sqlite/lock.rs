@@ -5,17 +5,52 @@
 
 use millpond_actors::error::Result;
 use millpond_actors::limits;
+use millpond_actors::storage::Moment;
 use millpond_actors::storage::lock::{
     Acquire, Acquired, Break, Broken, Fence, Grant, Leave, Left, Recall, Recalled, Renew, Renewed, Settle,
     Settled, Was,
 };
-use rusqlite::params;
+use rusqlite::{Statement, params};
 
 use super::error::database;
 use super::lease::Judge;
 use super::line::{Found, Held, Ticket, Turn};
-use super::process::next;
-use super::session::SqliteSession;
+use super::process::{Own, next};
+use super::session::{Counters, SqliteSession};
+
+pub(super) const TAKE_FREE: &str =
+    "UPDATE lock SET holder = ?2, token = ?2, process = ?3, granted_at = ?4, ttl = ?5
+    WHERE id = ?1 AND holder = 0 AND waiting = 0 AND capacity = 1";
+
+/// The lock that is taken, if one statement can do it: it is known, and excludes.
+pub(super) fn quickly(wanted: &Acquire) -> Option<u64> {
+    wanted.lock.id.filter(|_| wanted.capacity == 1)
+}
+
+/// Takes a lock that nobody holds; `None` if somebody does, and the number of the ticket is still to be had.
+pub(super) fn take_free(
+    take: &mut Statement<'_>,
+    (counters, own, now): (&mut Counters, &mut Own, Moment),
+    lock: u64,
+    ttl_ms: u64,
+) -> Result<Option<Grant>> {
+    let ticket = next(counters.token, "the tickets")?;
+    if take.execute([lock, ticket, own.id, now.boot_ms, ttl_ms]).map_err(database)? == 0 {
+        return Ok(None);
+    }
+    counters.token = ticket;
+    own.asked(ttl_ms);
+    Ok(Some(Grant { lock, ticket, token: ticket, process: own.id }))
+}
+
+pub(super) const FREE_QUICKLY: &str =
+    "UPDATE lock SET holder = 0 WHERE id = ?1 AND holder = ?2 AND process = ?3 AND waiting = 0";
+
+/// Frees a lock that this process holds and nobody waits for.
+pub(super) fn free_quickly(free: &mut Statement<'_>, process: u64, leaving: &Leave) -> Result<bool> {
+    let changed = free.execute([leaving.lock, leaving.ticket, process]).map_err(database)?;
+    Ok(changed == 1)
+}
 
 impl SqliteSession {
     pub(super) fn judge(&self) -> Judge<'_> {
@@ -30,11 +65,12 @@ impl SqliteSession {
 
     /// Takes a ticket, or the lock itself if it fits and nobody living is before us.
     pub(super) fn acquire(&mut self, wanted: &Acquire) -> Result<Acquired> {
-        if wanted.capacity == 1
-            && let Some(id) = wanted.lock.id
-            && let Some(grant) = self.take_free(id, wanted.ttl_ms)?
-        {
-            return Ok(Acquired::Granted(grant));
+        if let Some(lock) = quickly(wanted) {
+            let mut take = self.connection.prepare_cached(TAKE_FREE).map_err(database)?;
+            let numbers = (&mut self.counters, &mut self.own, self.now);
+            if let Some(grant) = take_free(&mut take, numbers, lock, wanted.ttl_ms)? {
+                return Ok(Acquired::Granted(grant));
+            }
         }
         let Some(found) = self.judge().find(&wanted.lock)? else {
             return self.make(wanted).map(Acquired::Granted);
@@ -74,9 +110,11 @@ impl SqliteSession {
 
     /// Leaves the line: passes the lock on if `leaving` holds it, stops waiting if it waits.
     pub(super) fn leave_line(&mut self, leaving: &Leave) -> Result<Left> {
-        if self.free_quickly(leaving)? {
+        let mut free = self.connection.prepare_cached(FREE_QUICKLY).map_err(database)?;
+        if free_quickly(&mut free, self.own.id, leaving)? {
             return Ok(Left { was: Was::Holding, next: Vec::new() });
         }
+        drop(free);
         let gone = Left { was: Was::Gone, next: Vec::new() };
         let Some(mut found) = self.judge().by_id(leaving.lock)? else { return Ok(gone) };
         let was = if self.holds(&found, leaving.ticket) {
@@ -158,34 +196,6 @@ impl SqliteSession {
             self.put_share(&grant, &own)?;
         }
         Ok(grant)
-    }
-
-    const TAKE_FREE: &str = "UPDATE lock SET holder = ?2, token = ?2, process = ?3, granted_at = ?4, ttl = ?5
-        WHERE id = ?1 AND holder = 0 AND waiting = 0 AND capacity = 1";
-
-    /// Takes a lock that nobody holds; `None` if somebody does, and the number of the ticket is still to be had.
-    fn take_free(&mut self, lock: u64, ttl: u64) -> Result<Option<Grant>> {
-        let ticket = next(self.counters.token, "the tickets")?;
-        let process = self.own.id;
-        let mut statement = self.connection.prepare_cached(Self::TAKE_FREE).map_err(database)?;
-        let taken = statement.execute([lock, ticket, process, self.now.boot_ms, ttl]).map_err(database)?;
-        drop(statement);
-        if taken == 0 {
-            return Ok(None);
-        }
-        self.counters.token = ticket;
-        self.own.asked(ttl);
-        Ok(Some(Grant { lock, ticket, token: ticket, process }))
-    }
-
-    const FREE_QUICKLY: &str =
-        "UPDATE lock SET holder = 0 WHERE id = ?1 AND holder = ?2 AND process = ?3 AND waiting = 0";
-
-    /// Frees a lock that we hold and nobody waits for.
-    fn free_quickly(&self, leaving: &Leave) -> Result<bool> {
-        let mut statement = self.connection.prepare_cached(Self::FREE_QUICKLY).map_err(database)?;
-        let changed = statement.execute([leaving.lock, leaving.ticket, self.own.id]).map_err(database)?;
-        Ok(changed == 1)
     }
 
     fn own_ticket(&mut self, wanted: &Acquire) -> Result<Ticket> {

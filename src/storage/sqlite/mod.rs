@@ -9,6 +9,7 @@
 //! | `sync`, `turn`, `presence`, `bell` | the sidecar: its locks, the writers' turn, who lives, who waits; waking |
 //! | `session` | the connection that writes: begin, commit, checkpoint, leave |
 //! | `tables` | every operation, and the method that does it |
+//! | `ahead` | operations that are done as soon as they are foreseen |
 //! | `process` | registration, and who is dead |
 //! | `trace` | which group came last |
 //! | `lock`, `line`, `lease`, `stream`, `import`, `erase`, `events`, `snapshot`, `change` | a primitive each: its operations and its reads |
@@ -31,6 +32,7 @@
 //! | `look_up` | rows by what they are called, and whether they are the ones |
 //! | `view` | the read-only connection |
 
+mod ahead;
 mod anchor;
 mod backlog;
 mod backup;

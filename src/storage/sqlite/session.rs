@@ -9,9 +9,10 @@ use std::time::Duration;
 use millpond_actors::error::{Error, Occupant, Result};
 use millpond_actors::failpoint::{Point, reach};
 use millpond_actors::observe::target;
-use millpond_actors::storage::{self, Compacted, Identity, Moment, Session, Standing, Turn};
+use millpond_actors::storage::{self, Compacted, Identity, Moment, Operation, Session, Standing, Turn};
 use rusqlite::{Connection, params};
 
+use super::ahead::Ahead;
 use super::anchor::anchor;
 use super::bell::{Rope, SqliteBell};
 use super::error::{busy_with, database};
@@ -82,6 +83,8 @@ pub(super) struct SqliteSession {
     pub(super) processes_changed: bool,
     /// What this transaction has written and done, as far as what follows in it depends on that.
     pub(super) written: Written,
+    /// What this transaction has done of the operations that come next.
+    pub(super) ahead: Ahead,
     /// How they stood at each savepoint that is open, the innermost last.
     at_savepoints: Vec<(Counters, Written)>,
     /// The group that was committed, or tried, last without a word in the process's row, and its last event.
@@ -129,6 +132,7 @@ impl SqliteSession {
             is_known: false,
             processes_changed: false,
             written: Written::default(),
+            ahead: Ahead::default(),
             at_savepoints: Vec::new(),
             unmarked: None,
             categories: HashMap::new(),
@@ -275,6 +279,7 @@ impl SqliteSession {
     pub(super) fn forget(&mut self) {
         // Another connection counts its versions anew, and may come to the same number.
         self.is_known = false;
+        self.ahead = Ahead::default();
         self.categories.clear();
         self.own.undone();
     }
@@ -369,6 +374,10 @@ impl Session for SqliteSession {
                 self.begin(now)
             }
         }
+    }
+
+    fn foresee(&mut self, operations: &[&Operation]) {
+        self.do_ahead(operations);
     }
 
     fn is_watched(&mut self) -> Result<bool> {

@@ -14,7 +14,7 @@ impl Tables for SqliteSession {
     /// An operation that is not known to write events alone has the process's row written.
     fn apply(&mut self, operation: &Operation) -> Result<Outcome> {
         self.written.other |= !matches!(operation, Operation::StreamAppend(_));
-        storage::dispatch(self, operation)
+        self.done_ahead(operation).unwrap_or_else(|| storage::dispatch(self, operation))
     }
 
     fn lock_acquire(&mut self, operation: &lock::Acquire) -> Result<lock::Acquired> {

@@ -173,9 +173,13 @@ impl Committer {
     pub(super) fn take(&mut self, writes: &mut VecDeque<Write>) {
         // One that is put off is another one than is seen here.
         let put_off = |write: &Write| write.asked_ms > self.began_ms && write.operation().has_delays();
-        if !self.spoilt && self.poisoned.is_none() && self.far && !writes.iter().any(put_off) {
+        if !self.spoilt && self.poisoned.is_none() && !writes.iter().any(put_off) {
             let operations: Vec<&Operation> = writes.iter().map(Write::operation).collect();
-            self.session.foresee(&operations);
+            let foresee = || self.session.foresee(&operations);
+            if thread::contain(|| "the storage".into(), foresee).is_err() {
+                self.suspect = true;
+                self.spoil();
+            }
         }
         for write in writes.iter() {
             if self.spoilt || self.poisoned.is_some() {
