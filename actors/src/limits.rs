@@ -102,9 +102,9 @@ pub const MAILBOX: usize = REQUESTS * 2;
 /// for many operations on one page cost that page once: with 10,000 of them, locks in groups of 4,096 are an eighth slower.
 pub const GROUP_OPERATIONS: usize = 16_384;
 
-/// So many requests of a group that have been answered leave the gate together: who leaves and who comes in count where the other one
-/// does, and would take that memory from one another each time.
-pub const LEAVE_TOGETHER: usize = 64;
+/// So many requests of a group are looked at, answered, and leave the gate together. Each of the three has to do with memory that
+/// another thread has, and takes less for many at once.
+pub const TOGETHER: usize = 64;
 
 /// A group of this size is worth its fsync: it waits for nobody.
 pub const GROUP_FLOOR: usize = 256;

@@ -2,6 +2,7 @@
 //! line, which gives itself up.
 
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::storage::Target;
 use crate::storage::lock::{Acquire as Take, Acquired, Fence, Grant, Leave, Left, Renew, Renewed, Was, kind};
 use crate::supervisor::{House, Stay};
 use crate::watcher::Watcher;
-use crate::writer::Writer;
+use crate::writer::{Need, Writer};
 
 /// What is needed to deal with an outcome without the actor. A lock that nobody fights for never comes back to it.
 ///
@@ -101,40 +102,9 @@ impl Desk {
         let take = Take { lock: self.target(), capacity, weight, ttl_ms: want.ttl_ms, wait };
         // As of now, not of the answer: by then this process may have been taken for dead and be another one, and a
         // void ticket would pass for a good one. The other way round costs no more than a new ticket.
-        let (process, news, desk) = (writer.process(), self.news(), self);
-        writer.apply(take, passage, move |outcome| match outcome {
-            Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
-                desk.learn(lock);
-                if desk.fought_for.load(Ordering::Relaxed) {
-                    desk.fought_for.store(false, Ordering::Relaxed);
-                }
-                desk.tell_followers();
-                let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
-                want.reply.answer(Ok(Some(place)));
-            }
-            Ok(Acquired::Waiting { lock, ticket }) => {
-                desk.learn(lock);
-                desk.fought_for.store(true, Ordering::Relaxed);
-                let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
-                desk.tell(Queued { place, process, news, want });
-            }
-            Ok(Acquired::Held) => want.reply.answer(Ok(None)),
-            Ok(Acquired::Mismatch { capacity: fixed }) => {
-                let (wanted, found) = (kind(capacity), kind(fixed));
-                want.reply.answer(Err(Error::UsedOtherwise { name: desk.name.to_string(), wanted, found }));
-            }
-            Ok(Acquired::Full) => {
-                let (what, limit) = ("the line of the lock", limits::WAITERS);
-                want.reply.answer(Err(Error::Overloaded { what, limit }));
-            }
-            Err(error) => {
-                if error.outcome() == WriteOutcome::Unknown {
-                    // If it was applied, its ticket is in the line and nobody knows it.
-                    desk.tell(Doubt(stay));
-                }
-                want.reply.answer(Err(error));
-            }
-        });
+        let (process, news) = (writer.process(), self.news());
+        let taking = Taking { desk: self, stay, want, process, news };
+        writer.apply_with(take, passage, taking, Taking::taken);
     }
 
     /// Whether a grant belongs to this process and to no holder in it. If nobody waits with its ticket either, it was
@@ -178,28 +148,14 @@ impl Desk {
         held: bool,
         stay: Stay,
         passage: Option<Passage>,
-        then: impl FnOnce(Result<Gone>) + Send + 'static,
+        reply: Reply<Gone>,
     ) {
-        let desk = self;
-        writer.apply(leave, passage, move |outcome| {
-            if held {
-                desk.writer.let_go(leave.ticket);
-            }
-            then(match outcome {
-                Ok(left) => {
-                    if held && left.was == Was::Gone {
-                        desk.was_lost(leave.ticket);
-                    }
-                    desk.left(leave.ticket, left, &stay).map(|()| Gone { _at: At { desk, stay } })
-                }
-                Err(error) => {
-                    if error.may_pass() {
-                        desk.tell(LeaveAgain(leave, stay));
-                    }
-                    Err(error)
-                }
-            });
-        });
+        writer.apply_with(
+            leave.clone(),
+            passage,
+            Leaving { desk: self, stay, leave, held, reply },
+            Leaving::left,
+        );
     }
 
     /// Every holder leaves, so each loss is told here, once.
@@ -217,6 +173,99 @@ impl Desk {
             Was::Holding | Was::Waiting => Ok(()),
             Was::Gone => Err(Error::Lost { lock: self.name.to_string(), ticket }),
         }
+    }
+}
+
+/// What is needed when a ticket was taken, or not.
+struct Taking {
+    desk: Arc<Desk>,
+    stay: Stay,
+    want: Want,
+    process: u64,
+    news: u64,
+}
+
+impl Need for Taking {
+    fn look(&self) {
+        black_box((self.desk.fought_for.load(Ordering::Relaxed), self.want.reply.is_abandoned()));
+    }
+}
+
+impl Taking {
+    fn taken(self, outcome: Result<Acquired>) {
+        let Taking { desk, stay, want, process, news } = self;
+        match outcome {
+            Ok(Acquired::Granted(Grant { lock, ticket, token, .. })) => {
+                desk.learn(lock);
+                if desk.fought_for.load(Ordering::Relaxed) {
+                    desk.fought_for.store(false, Ordering::Relaxed);
+                }
+                desk.tell_followers();
+                let place = Place::new(desk, stay, lock, ticket).granted(token, want.ttl_ms);
+                want.reply.answer(Ok(Some(place)));
+            }
+            Ok(Acquired::Waiting { lock, ticket }) => {
+                desk.learn(lock);
+                desk.fought_for.store(true, Ordering::Relaxed);
+                let place = Place::new(Arc::clone(&desk), stay, lock, ticket);
+                desk.tell(Queued { place, process, news, want });
+            }
+            Ok(Acquired::Held) => want.reply.answer(Ok(None)),
+            Ok(Acquired::Mismatch { capacity }) => {
+                let (wanted, found) = (kind(want.shape.capacity), kind(capacity));
+                want.reply.answer(Err(Error::UsedOtherwise { name: desk.name.to_string(), wanted, found }));
+            }
+            Ok(Acquired::Full) => {
+                let (what, limit) = ("the line of the lock", limits::WAITERS);
+                want.reply.answer(Err(Error::Overloaded { what, limit }));
+            }
+            Err(error) => {
+                if error.outcome() == WriteOutcome::Unknown {
+                    // If it was applied, its ticket is in the line and nobody knows it.
+                    desk.tell(Doubt(stay));
+                }
+                want.reply.answer(Err(error));
+            }
+        }
+    }
+}
+
+/// What is needed when a line was left, or not.
+struct Leaving {
+    desk: Arc<Desk>,
+    stay: Stay,
+    leave: Leave,
+    /// A lease of this process ends by it.
+    held: bool,
+    reply: Reply<Gone>,
+}
+
+impl Need for Leaving {
+    fn look(&self) {
+        black_box((self.desk.followed.load(Ordering::Relaxed), self.reply.is_abandoned()));
+    }
+}
+
+impl Leaving {
+    fn left(self, outcome: Result<Left>) {
+        let Leaving { desk, stay, leave, held, reply } = self;
+        if held {
+            desk.writer.let_go(leave.ticket);
+        }
+        reply.answer(match outcome {
+            Ok(left) => {
+                if held && left.was == Was::Gone {
+                    desk.was_lost(leave.ticket);
+                }
+                desk.left(leave.ticket, left, &stay).map(|()| Gone { _at: At { desk, stay } })
+            }
+            Err(error) => {
+                if error.may_pass() {
+                    desk.tell(LeaveAgain(leave, stay));
+                }
+                Err(error)
+            }
+        });
     }
 }
 
@@ -315,19 +364,13 @@ impl Place {
     /// Leaves the line by the caller's writer, and tells what came of it: [`Error::Lost`] if the lock was not held any more.
     pub fn leave(mut self, writer: &Writer, reply: Reply<Gone>, passage: Passage) {
         if let Some(at) = self.at.take() {
-            self.give_up(at, writer, Some(passage), |left| reply.answer(left));
+            self.give_up(at, writer, Some(passage), reply);
         }
     }
 
-    fn give_up(
-        &self,
-        At { desk, stay }: At,
-        writer: &Writer,
-        passage: Option<Passage>,
-        then: impl FnOnce(Result<Gone>) + Send + 'static,
-    ) {
+    fn give_up(&self, At { desk, stay }: At, writer: &Writer, passage: Option<Passage>, reply: Reply<Gone>) {
         let leave = Leave { lock: self.lock, ticket: self.ticket };
-        desk.leave(writer, leave, self.lease.is_some(), stay, passage, then);
+        desk.leave(writer, leave, self.lease.is_some(), stay, passage, reply);
     }
 }
 
@@ -336,7 +379,7 @@ impl Drop for Place {
         if let Some(at) = self.at.take() {
             let writer = at.desk.writer.clone();
             // Nobody wants to know what came of it.
-            self.give_up(at, &writer, None, drop);
+            self.give_up(at, &writer, None, Reply::nobody());
         }
     }
 }

@@ -271,7 +271,7 @@ impl Handler<Mine> for LockActor {
             |leave: &Leave| !self.waiting.contains_key(&leave.ticket) && !desk.writer.holds(leave.ticket);
         for leave in tickets.into_iter().filter(unknown) {
             // It may be leaving already; to leave twice changes nothing.
-            Arc::clone(&desk).leave(&self.house.writer, leave, false, stay.clone(), None, drop);
+            Arc::clone(&desk).leave(&self.house.writer, leave, false, stay.clone(), None, Reply::nobody());
         }
     }
 }
@@ -334,7 +334,7 @@ impl Handler<LeaveAgain> for LockActor {
 
     fn handle(&mut self, LeaveAgain(leave, stay): LeaveAgain, context: &mut Self::Context) {
         context.run_later(limits::TRY_AGAIN, move |actor, context| {
-            actor.desk(context).leave(&actor.house.writer, leave, false, stay, None, drop);
+            actor.desk(context).leave(&actor.house.writer, leave, false, stay, None, Reply::nobody());
         });
     }
 }
@@ -359,7 +359,7 @@ impl LockActor {
             self.desk(context).tell_followers();
         } else if self.desk(context).is_orphan(&grant) {
             let leave = Leave { lock: grant.lock, ticket: grant.ticket };
-            self.desk(context).leave(&self.house.writer, leave, false, stay, None, drop);
+            self.desk(context).leave(&self.house.writer, leave, false, stay, None, Reply::nobody());
         } else if grant.process != self.house.writer.process() {
             self.look(None, context);
         }

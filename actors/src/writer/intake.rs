@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Terms;
+use super::then::Then;
 use crate::error::{Error, Occupant, Result};
 use crate::gate::Passage;
 use crate::observe::Meter;
@@ -17,16 +18,13 @@ use crate::worker::{Call, Rest};
 /// How often writes that wait are looked at for their deadline.
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(250);
 
-/// What is called with the outcome of a write.
-pub(super) type Then = Box<dyn FnOnce(Result<Outcome>) + Send>;
-
 /// One operation on its way into a group.
 pub(super) struct Write {
     /// Until its group has been committed.
     operation: Option<Operation>,
     pub(super) passage: Option<Passage>,
-    /// Until it has been called.
-    then: Option<Then>,
+    /// Until he has been told.
+    then: Option<Box<dyn Then>>,
     /// The boot time until which it may be begun; later, it never is.
     pub(super) deadline_ms: u64,
     /// If it is refused, the turn is kept for a moment.
@@ -36,7 +34,12 @@ pub(super) struct Write {
 }
 
 impl Write {
-    pub(super) fn new(operation: Operation, passage: Option<Passage>, then: Then, terms: Terms) -> Write {
+    pub(super) fn new(
+        operation: Operation,
+        passage: Option<Passage>,
+        then: Box<dyn Then>,
+        terms: Terms,
+    ) -> Write {
         let Terms { deadline_ms, insists } = terms;
         Write { operation: Some(operation), passage, then: Some(then), deadline_ms, insists, asked_ms: 0 }
     }
@@ -59,10 +62,17 @@ impl Write {
         self.operation = None;
     }
 
+    /// Looks at what answering will need.
+    pub(super) fn look(&self) {
+        if let Some(then) = &self.then {
+            then.look();
+        }
+    }
+
     /// Answers. Once its passage is dropped, somebody else may come in.
     pub(super) fn answer(&mut self, outcome: Result<Outcome>) -> Option<Passage> {
         if let Some(then) = self.then.take() {
-            then(outcome);
+            then.tell(outcome);
         }
         self.passage.take()
     }

@@ -2,6 +2,7 @@
 //!
 //! - `intake` is the line of writes, into which everybody puts his own;
 //! - `commit_thread` takes groups from the line, commits them and answers;
+//! - `then` is who is told an outcome;
 //! - `leases` is what this process holds, and how often it has to say that it lives;
 //! - `committer` executes a group on the database and knows what to do when that fails;
 //! - this file is the way in, and the actor beside the thread. It commits by itself while it is alone with one caller
@@ -15,6 +16,7 @@ mod commit_thread;
 mod committer;
 mod intake;
 mod leases;
+mod then;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +31,8 @@ use self::committer::Committer;
 use self::intake::{Intake, WATCH_EVERY, Write};
 pub use self::intake::{Stats, WriterState};
 use self::leases::Leases;
+pub use self::then::Need;
+use self::then::Telling;
 use crate::clock::{Clock, Seams, millis};
 use crate::error::{Error, Result};
 use crate::gate::{Gate, Passage};
@@ -120,13 +124,22 @@ impl Writer {
         O: Apply,
         F: FnOnce(Result<O::Outcome>) + Send + 'static,
     {
-        let then = Box::new(move |outcome: Result<_>| {
-            then(outcome.and_then(|outcome| {
-                O::from_outcome(outcome)
-                    .ok_or_else(|| Error::Storage { detail: "an answer to another operation".into() })
-            }));
-        });
-        let mut write = Write::new(operation.into_operation(), passage, then, terms);
+        let then = Telling::<O, (), _>::new((), |(), outcome| then(outcome));
+        self.send(Write::new(operation.into_operation(), passage, then, terms));
+    }
+
+    /// As [`apply`](Writer::apply), for what is asked for very often: what `then` will need is looked at before.
+    pub fn apply_with<O, N, F>(&self, operation: O, passage: Option<Passage>, need: N, then: F)
+    where
+        O: Apply,
+        N: Need,
+        F: FnOnce(N, Result<O::Outcome>) + Send + 'static,
+    {
+        let then = Telling::<O, N, F>::new(need, then);
+        self.send(Write::new(operation.into_operation(), passage, then, self.terms()));
+    }
+
+    fn send(&self, mut write: Write) {
         write.asked(|| self.now_ms());
         if let Some(passage) = &mut write.passage {
             passage.arrive();

@@ -258,18 +258,22 @@ impl Committer {
         // for it: with 1,024 appends in a group an answer took 4 us instead of 0.3. So what they brought is freed first.
         self.writes.iter_mut().for_each(Write::let_operation_go);
         pass(Point::BeforeReply);
-        for (write, answer) in self.writes.iter_mut().zip(self.answers.drain(..)) {
-            // An answer that panics is a defect of ours; it must not take the rest of the group with it.
-            match thread::contain(|| "an answer".into(), || write.answer(answer)) {
-                Ok(passage) => self.leaving.extend(passage),
-                Err(error) => tracing::error!(target: target::WRITER, %error, "a caller was not answered"),
+        let mut answers = self.answers.drain(..);
+        for together in self.writes.make_contiguous().chunks_mut(limits::TOGETHER) {
+            together.iter().for_each(Write::look);
+            for (write, answer) in together.iter_mut().zip(&mut answers) {
+                // An answer that panics is a defect of ours; it must not take the rest of the group with it.
+                match thread::contain(|| "an answer".into(), || write.answer(answer)) {
+                    Ok(passage) => self.leaving.extend(passage),
+                    Err(error) => {
+                        tracing::error!(target: target::WRITER, %error, "a caller was not answered");
+                    }
+                }
             }
-            // Together, for whoever comes in counts where they are counted out.
-            if self.leaving.len() == limits::LEAVE_TOGETHER {
-                self.leaving.clear();
-            }
+            // They leave together too, for whoever comes in counts where they are counted out.
+            self.leaving.clear();
         }
-        self.leaving.clear();
+        drop(answers);
         self.writes.clear();
         pass(Point::AfterReply);
         // The next group uses the same memory.
