@@ -65,7 +65,7 @@
 //! | the writer | kind | what it is | when to worry |
 //! | --- | --- | --- | --- |
 //! | `millpond_groups_total` | counter | groups of writes that were committed, each one sync of the disk | it stands still while there are `millpond_requests` |
-//! | `millpond_group_operations` | histogram | writes in a group | 4,096 again and again: the store is as busy as it can be |
+//! | `millpond_group_operations` | histogram | writes in a group | 16,384 again and again: the store is as busy as it can be |
 //! | `millpond_group_seconds` | histogram | from the turn to the end of the commit | far above the commit alone: large batches, or SQL of your own that takes long, keep all writers waiting |
 //! | `millpond_commit_seconds` | histogram | the commit, mostly the sync of the disk | it has become slower: the disk |
 //! | `millpond_turn_wait_seconds` | histogram | waiting for another process's turn | near the call timeout (30 s): somebody is stopped in a commit; `millpond status` says who |

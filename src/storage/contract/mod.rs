@@ -14,6 +14,7 @@ mod dumps;
 mod erasing;
 mod feeds;
 mod filters;
+mod foreseen;
 mod groups;
 mod jobs;
 mod keys;
@@ -170,11 +171,13 @@ macro_rules! contract_suite {
                     a_snapshot_of_what_is_erased_is_not_kept
                     many_events_are_erased_in_portions
                 }
+                foreseen {
+                    g2_what_was_foreseen_comes_to_what_it_would_have
+                }
                 locks {
                     a_free_lock_is_granted_at_once
                     l1_a_held_lock_is_not_given_twice
                     l1_a_lock_is_given_once_within_one_group
-                    g2_what_was_foreseen_comes_to_what_it_would_have
                     l2_tokens_strictly_increase
                     l2_a_token_given_late_is_larger_than_those_given_meanwhile
                     l5_waiters_are_granted_in_ticket_order

@@ -21,7 +21,7 @@ use super::presence::Presence;
 use super::process::{self, Own};
 use super::sql::Scrutiny;
 use super::sync::Sidecar;
-use super::trace::Trace;
+use super::trace::{Trace, Written};
 use super::{Options, open};
 
 /// How long joining waits for another program's transaction, and the whole checkpoint of who leaves last for readers.
@@ -37,21 +37,6 @@ pub(super) struct Counters {
     pub(super) token: u64,
     pub(super) process: u64,
     pub(super) recorded_at: i64,
-}
-
-/// What a transaction has written.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Written {
-    /// Its last event.
-    pub(super) last_event: Option<Trace>,
-    /// Anything but events.
-    pub(super) other: bool,
-    /// The claims of the dead and the stopped were given up.
-    pub(super) gave_up: bool,
-    /// In this queue nothing is left that is due.
-    pub(super) shown: Option<u64>,
-    /// In this queue nothing is left that was kept for longer than it should.
-    pub(super) swept: Option<u64>,
 }
 
 /// One process's way of writing. Dropped without [`leave`](Session::leave) it is a process that was killed.

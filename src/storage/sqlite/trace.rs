@@ -1,4 +1,4 @@
-//! Which group came last: what tells it, the process's row or an event of the group.
+//! Which group came last: what tells it, the process's row or an event of the group; and what a transaction has written.
 
 use millpond_actors::error::Result;
 use rusqlite::{OptionalExtension, params};
@@ -15,6 +15,21 @@ const BEAT_MS: u64 = 250;
 pub(super) struct Trace {
     pub(super) position: u64,
     pub(super) id: Uuid,
+}
+
+/// What a transaction has written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    /// Its last event.
+    pub(super) last_event: Option<Trace>,
+    /// Anything but events.
+    pub(super) other: bool,
+    /// The claims of the dead and the stopped were given up.
+    pub(super) gave_up: bool,
+    /// In this queue nothing is left that is due.
+    pub(super) shown: Option<u64>,
+    /// In this queue nothing is left that was kept for longer than it should.
+    pub(super) swept: Option<u64>,
 }
 
 impl SqliteSession {
