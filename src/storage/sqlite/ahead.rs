@@ -28,10 +28,7 @@ impl SqliteSession {
     /// Does of these operations, which come next, as many as are quickly done.
     pub(super) fn do_ahead(&mut self, operations: &[&Operation]) {
         self.ahead = Ahead::default();
-        // One alone has nothing of it.
-        if operations.len() > 1 {
-            self.ahead.failed = self.do_quick(operations).err();
-        }
+        self.ahead.failed = self.do_quick(operations).err();
     }
 
     fn do_quick(&mut self, operations: &[&Operation]) -> Result<()> {

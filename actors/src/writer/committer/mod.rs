@@ -24,7 +24,7 @@ use super::intake::{Stats, Write};
 use super::{Told, Tuning};
 use crate::clock::{Clock, millis};
 use crate::error::{Error, Occupant, Result};
-use crate::failpoint::{Point, pass, reach};
+use crate::failpoint::{Point, reach};
 use crate::gate::Passage;
 use crate::limits;
 use crate::observe::{kind, target};
@@ -175,7 +175,9 @@ impl Committer {
     pub(super) fn take(&mut self, writes: &mut VecDeque<Write>) {
         // One that is put off is another one than is seen here.
         let put_off = |write: &Write| write.asked_ms > self.began_ms && write.operation().has_delays();
-        if !self.spoilt && self.poisoned.is_none() && !writes.iter().any(put_off) {
+        // A storage that is near has nothing of it for one that is alone.
+        let worth = self.far || writes.len() > 1;
+        if worth && !self.spoilt && self.poisoned.is_none() && !writes.iter().any(put_off) {
             let operations: Vec<&Operation> = writes.iter().map(Write::operation).collect();
             let foresee = || self.session.foresee(&operations);
             if thread::contain(|| "the storage".into(), foresee).is_err() {
