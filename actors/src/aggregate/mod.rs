@@ -117,8 +117,8 @@ pub struct AggregateActor<M: Model> {
     /// Commands that may be expected for the next flight: callers who were answered a moment ago, and who had come
     /// meanwhile.
     likely: usize,
-    /// Since when it waits for them, in microseconds of a clock that only goes forward.
-    lingering: Option<u64>,
+    /// Since when it waits for the next of them, in microseconds of a clock that only goes forward, and how many have come.
+    lingering: Option<(u64, usize)>,
 }
 
 impl<M: Model> Primitive for AggregateActor<M> {
@@ -243,8 +243,10 @@ impl<M: Model> AggregateActor<M> {
             self.lingering = None;
             return false;
         }
-        let now = self.house.seams.clock.monotonic_us();
-        let since = *self.lingering.get_or_insert(now);
+        let (now, count) = (self.house.seams.clock.monotonic_us(), self.line.len());
+        // As long as they come, more are likely to: many callers take longer to come back than one.
+        let since = self.lingering.filter(|(_, before)| *before == count).map_or(now, |(since, _)| since);
+        self.lingering = Some((since, count));
         let lingers = u128::from(now.saturating_sub(since)) < limits::RETURN.as_micros();
         if !lingers {
             self.lingering = None;

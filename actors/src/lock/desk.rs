@@ -150,12 +150,7 @@ impl Desk {
         passage: Option<Passage>,
         reply: Reply<Gone>,
     ) {
-        writer.apply_with(
-            leave.clone(),
-            passage,
-            Leaving { desk: self, stay, leave, held, reply },
-            Leaving::left,
-        );
+        writer.apply_with(leave, passage, Leaving { desk: self, stay, leave, held, reply }, Leaving::left);
     }
 
     /// Every holder leaves, so each loss is told here, once.
