@@ -171,9 +171,7 @@ macro_rules! contract_suite {
                     a_snapshot_of_what_is_erased_is_not_kept
                     many_events_are_erased_in_portions
                 }
-                foreseen {
-                    g2_what_was_foreseen_comes_to_what_it_would_have
-                }
+                foreseen { g2_what_was_foreseen_comes_to_what_it_would_have }
                 locks {
                     a_free_lock_is_granted_at_once
                     l1_a_held_lock_is_not_given_twice
