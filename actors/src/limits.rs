@@ -99,7 +99,7 @@ pub const READERS_AND_WRITERS: u32 = 1 << 30;
 pub const MAILBOX: usize = REQUESTS * 2;
 
 /// Most operations in one group: it keeps the writers' turn for some tens of milliseconds then. As many as there are callers is best,
-/// for many operations on one page cost that page once: with 10,000 of them, locks in groups of 4,096 are an eighth slower.
+/// for many operations on one page cost that page once: with 10,000 callers, groups of 4,096 were slower.
 pub const GROUP_OPERATIONS: usize = 16_384;
 
 /// So many requests of a group are looked at, answered, and leave the gate together. Each of the three has to do with memory that

@@ -1,7 +1,7 @@
 //! Operations that are done as soon as they are foreseen: locks that nobody else wants, taken and freed.
 //!
-//! With very many locks a group has thousands of them, and to look its statement up in the connection's cache costs each a
-//! tenth of what it takes altogether. So they are done with statements at hand, as far as one follows the other: at the first
+//! With very many locks a group has thousands of them, and to look each one's statement up in the connection's cache was 6 to 8 % of
+//! the commit thread's time. So they are done with statements at hand, as far as one follows the other: at the first
 //! that is anything else, or has to look who holds the lock, the rest is done when it is applied.
 
 use std::collections::VecDeque;
