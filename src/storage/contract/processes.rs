@@ -121,7 +121,7 @@ pub(super) fn g8_one_has_the_turn_at_a_time(stage: &Stage<'_>) {
 
 pub(super) fn g8_whose_turn_it_is_is_known(stage: &Stage<'_>) {
     let who = identity("one", "boot");
-    let (mut a, b) = (stage.join_as(&who), stage.join());
+    let (mut a, mut b) = (stage.join_as(&who), stage.join());
     let mut view = stage.view();
     assert_eq!((a.session.turn_holder(), view.turn_holder()), (None, Ok(None)));
     assert!(a.session.take_turn(false).unwrap());
@@ -136,6 +136,8 @@ pub(super) fn g8_whose_turn_it_is_is_known(stage: &Stage<'_>) {
     assert_eq!(second.occupant, first.occupant);
     assert_ne!(second.number, first.number, "another turn of the same process");
     drop(a);
+    b.begin_behind_the_dead();
+    b.rollback();
     assert_eq!((b.session.turn_holder(), view.turn_holder()), (None, Ok(None)), "its death ends it");
 }
 
@@ -144,7 +146,7 @@ pub(super) fn g8_the_dead_leave_the_turn(stage: &Stage<'_>) {
     a.begin();
     a.apply(append("s", millpond_actors::error::Expected::Any, &[1]));
     drop(a);
-    assert_eq!(b.begin(), Standing::Good);
+    assert_eq!(b.begin_behind_the_dead(), Standing::Good);
     assert_eq!(done(b.apply(append("s", millpond_actors::error::Expected::Any, &[2]))), (1, 1), "undone");
     b.commit();
 }

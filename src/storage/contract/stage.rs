@@ -141,6 +141,12 @@ impl Player<'_, '_> {
         self.session.begin(self.stage.now()).unwrap()
     }
 
+    /// Begins behind one who has died with the turn: a server passes it on when it has seen that.
+    pub(super) fn begin_behind_the_dead(&mut self) -> Standing {
+        assert!(self.session.take_turn(true).unwrap());
+        self.session.begin(self.stage.now()).unwrap()
+    }
+
     /// One operation within the group.
     pub(super) fn apply<A: Apply>(&mut self, operation: A) -> A::Outcome {
         A::from_outcome(self.session.apply(&operation.into_operation()).unwrap()).unwrap()
