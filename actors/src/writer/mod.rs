@@ -359,7 +359,10 @@ impl WriterActor {
         let alone = underway == 0 && gathered <= ALONE && !self.work.intake.has_insisting();
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
         let inline = !self.far && self.alone > ALONE_BEFORE_INLINE && self.work.commit_here();
-        if !inline {
+        if inline {
+            // Whoever was answered may have to run where this thread does, which has some things left to do.
+            std::thread::yield_now();
+        } else {
             self.work.intake.call_thread();
         }
     }

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `place` | which file it is, and what a path must be |
+//! | `same` | whether the paths still lead to the files that were opened |
 //! | `open` | connections and their pragmas |
 //! | `migrate` | makes a new file a store, and an old store a current one |
 //! | `anchor` | brings the log to disk before the first process builds on it |
@@ -70,6 +71,7 @@ mod process;
 mod projection;
 mod queue;
 mod record;
+mod same;
 mod schedule;
 mod session;
 mod snapshot;

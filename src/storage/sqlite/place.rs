@@ -13,17 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use millpond_actors::error::{Error, Result};
-use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 
 use super::error::{corrupt, system};
 use super::migrate::{APPLICATION_ID, SCHEMA};
+use super::same::{FileId, Opened};
 use super::sync::Sidecar;
-
-/// Device and inode: which file it is, whatever its name.
-type FileId = (u64, u64);
-
-/// Which files the log and its index are.
-type LogId = [Option<FileId>; 2];
 
 /// The stores that this process has open, with the number of handles of each.
 static OPEN: Mutex<BTreeMap<FileId, usize>> = Mutex::new(BTreeMap::new());
@@ -38,9 +32,8 @@ fn registry() -> MutexGuard<'static, BTreeMap<FileId, usize>> {
 pub(super) struct Place {
     /// Absolute, symbolic links resolved, so that all who open it agree on the sidecar's name.
     pub(super) path: PathBuf,
-    file: FileId,
-    /// The log, once somebody has it open to write.
-    log: Mutex<Option<LogId>>,
+    pub(super) file: FileId,
+    pub(super) opened: Mutex<Opened>,
 }
 
 /// How a file stands that nobody has open to write.
@@ -81,34 +74,7 @@ impl Place {
             check_header(&path)?;
         }
         *open.entry(file).or_insert(0) += 1;
-        Ok(Place { path, file, log: Mutex::default() })
-    }
-
-    /// Whether the paths still lead to the files that were opened, and no other path leads to the store.
-    pub(super) fn check_same(&self) -> Result<()> {
-        let replaced = |path: &Path| Err(Error::FileReplaced { path: path.display().to_string() });
-        if glance(&self.path) != Some((self.file, 1)) {
-            return replaced(&self.path);
-        }
-        match *self.known_log() {
-            Some(log) if log != self.find_log() => replaced(&self.beside("-wal")),
-            _ => Ok(()),
-        }
-    }
-
-    /// A connection has the log open to write. As long as there is one, SQLite neither removes the log nor makes another;
-    /// if somebody else does, it goes on writing to the one that it has open, where nobody will ever find it.
-    pub(super) fn know_log(&self) {
-        *self.known_log() = Some(self.find_log());
-    }
-
-    fn known_log(&self) -> MutexGuard<'_, Option<LogId>> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find_log(&self) -> LogId {
-        let find = |suffix| glance(&self.beside(suffix)).map(|(file, _)| file);
-        ["-wal", "-shm"].map(find)
+        Ok(Place { path, file, opened: Mutex::default() })
     }
 
     /// Whether the power, or the disk, failed while SQLite made a database of a new file. Nobody was told of anything in
@@ -176,15 +142,6 @@ impl Drop for Place {
             }
         }
     }
-}
-
-/// Which file it is, and how many names it has. Not when it was written: Linux would make the time of its next write an
-/// exact one, and since no two of those are alike, each sync of the log would have to bring the file's times to disk too
-/// (a quarter more, where it was measured).
-pub(super) fn glance(path: &Path) -> Option<(FileId, u32)> {
-    let wanted = StatxFlags::INO | StatxFlags::NLINK;
-    let found = statx(CWD, path, AtFlags::empty(), wanted).ok()?;
-    Some(((makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino), found.stx_nlink))
 }
 
 /// A log without its file. SQLite would take the store for new, and remove the log.

@@ -248,7 +248,7 @@ impl SqliteSession {
             let mut save = self.connection.prepare_cached(Self::SAVE_COUNTERS).map_err(database)?;
             save.execute(params![position, token, process, recorded_at]).map_err(database)?;
         }
-        if let Err(error) = self.place.check_same() {
+        if let Err(error) = self.place.check_same_again(self.now) {
             self.rollback();
             self.replaced = true;
             return Err(error);

@@ -26,7 +26,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::error::system;
-use super::place::{Place, glance, sync_directory};
+use super::place::{Place, sync_directory};
+use super::same::glance;
 use super::turn::Turns;
 
 /// Processes that can have one store open.

@@ -62,7 +62,7 @@ pub(crate) struct BenchArgs {
     /// How many callers, processes or waiters at once, one run each
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     callers: Option<Vec<usize>>,
-    /// Seconds of one run; of one side, half a second unless given; greedy 10, wake 30 of waiting, handoff 2
+    /// Seconds of one run; of one side, 1 unless given; greedy 10, wake 30 of waiting, handoff 2
     #[arg(long, value_name = "N")]
     seconds: Option<f64>,
     /// Runs of each side, alternating, 5 unless given; takeover 50, wake 300

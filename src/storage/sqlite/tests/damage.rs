@@ -1,12 +1,13 @@
 //! Damage and theft: what was changed under us is seen, and what was not stays readable.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use millpond_actors::error::{Error, Expected};
-use millpond_actors::storage::Backend;
-use millpond_actors::storage::Data;
 use millpond_actors::storage::snapshot::{Save, Saved};
 use millpond_actors::storage::stream::{Appended, Query, Scope};
+use millpond_actors::storage::{Backend, Data, Moment, Session};
 
 use super::{Fixture, all, append, appended, event, group, identity, moment, name};
 
@@ -150,30 +151,65 @@ fn snapshots_are_replaced_by_later_ones_and_checked() {
     }
 }
 
+/// What a foreign hand may do with the files of a store in use.
+const HANDS: [fn(&Path); 7] = [
+    |path| fs::remove_file(path).unwrap(),
+    |path| fs::rename(path, path.with_extension("moved")).unwrap(),
+    |path| fs::hard_link(path, path.with_extension("second")).unwrap(),
+    |path| fs::hard_link(path, path.with_extension("elsewhere").join("second")).unwrap(),
+    |path| fs::remove_file(path.with_extension("db-wal")).unwrap(),
+    |path| fs::rename(path.with_extension("db-shm"), path.with_extension("moved")).unwrap(),
+    |path| {
+        fs::write(path.with_extension("new"), "").unwrap();
+        fs::rename(path.with_extension("new"), path).unwrap();
+    },
+];
+
 #[test]
 fn a_file_that_is_replaced_moved_or_linked_takes_no_more_writes() {
-    let ways: [fn(&std::path::Path); 6] = [
-        |path| fs::remove_file(path).unwrap(),
-        |path| fs::rename(path, path.with_extension("moved")).unwrap(),
-        |path| fs::hard_link(path, path.with_extension("second")).unwrap(),
-        |path| fs::remove_file(path.with_extension("db-wal")).unwrap(),
-        |path| fs::rename(path.with_extension("db-shm"), path.with_extension("moved")).unwrap(),
-        |path| {
-            fs::write(path.with_extension("new"), "").unwrap();
-            fs::rename(path.with_extension("new"), path).unwrap();
-        },
-    ];
-    for way in ways {
+    for hand in HANDS {
         let fixture = Fixture::new();
+        fs::create_dir(fixture.path().with_extension("elsewhere")).unwrap();
         let mut session = fixture.join(0);
-        session.begin(moment(0)).unwrap();
-        session.stream_append(&append("a-1", Expected::Any, vec![event(1, "{}")])).unwrap();
-        way(&fixture.path());
-        assert!(matches!(session.commit(1), Err(Error::FileReplaced { .. })));
-        assert!(!session.in_transaction());
-        assert!(matches!(session.begin(moment(0)), Err(Error::FileReplaced { .. })));
-        assert!(matches!(session.reopen(), Err(Error::FileReplaced { .. })));
-        let view = fixture.backend.view().map(drop);
-        assert!(matches!(view, Err(Error::FileReplaced { .. })), "{view:?}");
+        refuses_all_when(hand, &fixture, &mut *session, moment(0));
+    }
+}
+
+/// Whoever commits one time after the other only looks whether the directory has changed.
+#[test]
+fn a_file_that_is_replaced_between_two_commits_takes_no_more_writes() {
+    for hand in HANDS {
+        let fixture = Fixture::new();
+        fs::create_dir(fixture.path().with_extension("elsewhere")).unwrap();
+        // By the wall clock all that has been done to the directory until now is long ago.
+        let later = Moment { wall_ms: 4_000_000_000_000, ..moment(0) };
+        let mut session = fixture.join(0);
+        wait_for_the_next_tick(&fixture.path());
+        for group in 1..=3 {
+            session.begin(later).unwrap();
+            session.commit(group).unwrap();
+        }
+        refuses_all_when(hand, &fixture, &mut *session, later);
+    }
+}
+
+fn refuses_all_when(hand: fn(&Path), fixture: &Fixture, session: &mut dyn Session, now: Moment) {
+    session.begin(now).unwrap();
+    session.stream_append(&append("a-1", Expected::Any, vec![event(1, "{}")])).unwrap();
+    hand(&fixture.path());
+    assert!(matches!(session.commit(4), Err(Error::FileReplaced { .. })));
+    assert!(!session.in_transaction());
+    assert!(matches!(session.begin(now), Err(Error::FileReplaced { .. })));
+    assert!(matches!(session.reopen(), Err(Error::FileReplaced { .. })));
+    let view = fixture.backend.view().map(drop);
+    assert!(matches!(view, Err(Error::FileReplaced { .. })), "{view:?}");
+}
+
+/// The clock of the file system has gone on since the directory changed.
+fn wait_for_the_next_tick(store: &Path) {
+    let changed = |path: &Path| fs::metadata(path).map(|found| (found.ctime(), found.ctime_nsec())).unwrap();
+    let (clock, before) = (tempfile::NamedTempFile::new().unwrap(), changed(store.parent().unwrap()));
+    while changed(clock.path()) <= before {
+        fs::write(clock.path(), "").unwrap();
     }
 }
