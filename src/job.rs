@@ -347,7 +347,12 @@ impl<T> Job<T> {
         self.finish(How::GiveBack).await
     }
 
-    /// The same for a thread that waits, which says it in [`how`].
+    /// The same, for one whom nobody waits for.
+    pub(crate) fn give_back(self) {
+        self.held.finish_unasked(How::GiveBack);
+    }
+
+    /// As [`retry`](Job::retry) for a thread that waits, which says it in [`how`].
     pub(crate) fn retry_blocking(self, reason: &str) -> Result<()> {
         let how = how::retry(&self.runtime, self.attempt(), reason);
         self.finish_blocking(how)

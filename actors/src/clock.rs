@@ -209,7 +209,8 @@ impl Spawner for SystemSpawner {
             .map_err(|error| Error::Storage { detail: format!("cannot start thread {name}: {error}") })
     }
 
-    /// Asked with every request. The system tells of a fork, so that it need not be asked each time who we are.
+    /// Asked with every request, so libc tells of a fork, and the kernel is not asked each time who we are. A child that was made
+    /// past libc, by the bare system call, is not told of.
     fn process_id(&self) -> u32 {
         static BEFORE: LazyLock<Option<(Guard, u32)>> =
             LazyLock::new(|| Guard::try_new().ok().map(|guard| (guard, std::process::id())));

@@ -98,9 +98,11 @@ pub const READERS_AND_WRITERS: u32 = 1 << 30;
 /// is [`REQUESTS`]; this one must not be reached first.
 pub const MAILBOX: usize = REQUESTS * 2;
 
-/// Most operations in one group: it keeps the writers' turn for some tens of milliseconds then. As many as there are callers is best,
-/// for many operations on one page cost that page once: with 10,000 callers, groups of 4,096 were slower.
-pub const GROUP_OPERATIONS: usize = 16_384;
+/// Most operations in one group, for which it keeps the writers' turn for 0.1 s or so. Many operations on one page cost that page
+/// once, so the larger the better: with 10,000 callers, groups of 4,096 were slower. No more than [`CHANGES`]: whoever watches and has
+/// seen all that was before a group sees all of the group.
+pub const GROUP_OPERATIONS: usize = 10_000;
+const _: () = assert!(GROUP_OPERATIONS as u64 <= CHANGES, "a group pushes its own changes out");
 
 /// So many requests of a group are looked at, answered, and leave the gate together. Each of the three has to do with memory that
 /// another thread has, and takes less for many at once.
@@ -114,6 +116,9 @@ pub const LINGER: Duration = Duration::from_micros(200);
 
 /// How long an open group waits for callers who were answered a moment ago, if it is smaller than the one before.
 pub const RETURN: Duration = Duration::from_micros(100);
+
+/// How long an aggregate waits for all who were answered a moment ago, as long as one comes after the other.
+pub const RETURN_OF_ALL: Duration = Duration::from_millis(4);
 
 /// Changes that are kept for those who watch: whoever is further behind is told how many are gone.
 pub const CHANGES: u64 = 10_000;

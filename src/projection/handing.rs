@@ -1,13 +1,14 @@
 //! Dead letters that were revived, on their way to whoever has their partition.
 //!
-//! They stand in one queue, whatever their partition. If who pops one has not got it, he hands it to who has, if that one works
-//! for the same reactor; if not he gives it back, for the other reactors, and rests. If he handed none over, several who work for
-//! one reactor would take what is another's of them and give it back, again and again.
+//! They stand in one queue, whatever their partition, and each partition of a reactor pops from it. A partition that pops another's
+//! letter hands it over, if the same reactor has that one; if not it gives the letter back, for the other reactors, and rests. If
+//! none were handed over, the partitions of one reactor would pop each other's letters and give them back, again and again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use millpond_actors::error::{Error, Result};
@@ -20,10 +21,10 @@ use crate::job::Job;
 
 type Letter = Job<DeadLetter>;
 
-/// So many letters wait to be taken by one of them, at most: they are claimed meanwhile.
+/// So many letters wait to be taken by one partition, at most: they are claimed meanwhile.
 const UNDERWAY: usize = 16;
 
-/// Those who work for one reactor and take letters, each with the way to him.
+/// The partitions of one reactor that take letters, each with the way to its inbox.
 #[derive(Default)]
 pub(super) struct Exchange(Mutex<Vec<(Partition, Sender<Letter>)>>);
 
@@ -32,33 +33,60 @@ impl Exchange {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The way to who has the partition of a letter, if he is one of these.
-    fn way_of(&self, letter: &Letter) -> Option<Sender<Letter>> {
+    /// Hands a letter to its partition. It comes back if that is not one of these, or has no room.
+    fn hand(&self, letter: Letter) -> Option<Letter> {
+        // Under the lock, so that nothing comes into an inbox that has just been closed.
         let all = self.all();
-        all.iter().find(|(partition, _)| partition.holds(&letter.stream)).map(|(_, way)| way.clone())
+        let Some((_, way)) = all.iter().find(|(partition, _)| partition.holds(&letter.stream)) else {
+            return Some(letter);
+        };
+        match way.try_send(letter) {
+            Ok(()) => None,
+            Err(TrySendError::Full(letter) | TrySendError::Closed(letter)) => Some(letter),
+        }
     }
 
-    /// Letters of a partition can be handed over, as long as what this returns is there.
-    pub(super) fn open(&self, partition: Partition) -> Inbox<'_> {
+    /// An inbox for the letters of a partition, which is closed until it [takes](Inbox::takes) some.
+    pub(super) fn inbox(&self, partition: Partition) -> Inbox<'_> {
         let (way, handed) = mpsc::channel(UNDERWAY);
-        self.all().push((partition, way));
-        Inbox { exchange: self, partition, handed: Mutex::new(handed) }
+        Inbox { exchange: self, partition, way, handed: Mutex::new(handed) }
     }
 }
 
-/// What one of them is handed. What is still in it at the end is given back.
+/// What one partition is handed.
 pub(super) struct Inbox<'a> {
     exchange: &'a Exchange,
     partition: Partition,
+    way: Sender<Letter>,
     handed: Mutex<Receiver<Letter>>,
 }
 
 impl Inbox<'_> {
-    /// A letter that another one has popped.
+    /// From now on letters are handed over to it, or none: what is in it then is given back, and no attempt counts for it.
+    pub(super) fn takes(&self, letters: bool) {
+        let mut all = self.exchange.all();
+        let place = all.iter().position(|(partition, _)| *partition == self.partition);
+        match (letters, place) {
+            (true, None) => all.push((self.partition, self.way.clone())),
+            (false, Some(place)) => {
+                all.swap_remove(place);
+                let mut handed = self.handed();
+                while let Ok(letter) = handed.try_recv() {
+                    letter.give_back();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handed(&self) -> MutexGuard<'_, Receiver<Letter>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A letter that another partition has popped.
     pub(super) fn poll_handed(&self, context: &mut Context<'_>) -> Poll<Letter> {
-        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
-        // It does not end: the exchange has a way to it as long as it is there.
-        match handed.poll_recv(context) {
+        // It does not end: there is a way to it here.
+        match self.handed().poll_recv(context) {
             Poll::Ready(Some(letter)) => Poll::Ready(letter),
             _ => Poll::Pending,
         }
@@ -76,12 +104,7 @@ impl Inbox<'_> {
             if self.partition.holds(&letter.stream) {
                 return Ok(letter);
             }
-            if let Some(way) = self.exchange.way_of(&letter)
-                && let Ok(room) = way.reserve().await
-            {
-                room.send(letter);
-                continue;
-            }
+            let Some(letter) = self.exchange.hand(letter) else { continue };
             letters::ended(letter.release().await)?;
             let random = runtime.seams().rng.uuid().as_u128() as u32;
             let _ = runtime.timer(rest(random)).await;
@@ -91,12 +114,72 @@ impl Inbox<'_> {
 
 impl Drop for Inbox<'_> {
     fn drop(&mut self) {
-        self.exchange.all().retain(|(partition, _)| *partition != self.partition);
+        self.takes(false);
     }
 }
 
-/// How long a letter that is nobody's of these is left to others. Those who rest for the same time come back together, and may
-/// take from each other what each of them has to leave, for ever.
+/// How long a letter that was given back is left to others. Partitions that rest for the same time would come back together, and may
+/// then pop each other's letters again, for ever.
 fn rest(random: u32) -> Duration {
     limits::TRY_AGAIN / 2 + limits::TRY_AGAIN.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::Store;
+    use crate::queue::Queue;
+
+    async fn popped(letters: &Queue<DeadLetter>) -> Letter {
+        let letter = DeadLetter {
+            position: 1,
+            stream: "a-1".into(),
+            version: 1,
+            event_type: "Placed".into(),
+            id: Uuid::nil(),
+            generation: 1,
+        };
+        letters.push(&letter).await.unwrap();
+        letters.pop().await.unwrap()
+    }
+
+    #[test]
+    fn what_nobody_has_taken_from_an_inbox_is_given_back_and_no_attempt_counts() {
+        block_on(async {
+            let store = Store::memory().await.unwrap();
+            let letters = store.queue("letters");
+            let exchange = Exchange::default();
+            let inbox = exchange.inbox(Partition::WHOLE);
+            let letter = exchange.hand(popped(&letters).await).expect("it takes none yet");
+            inbox.takes(true);
+            assert!(exchange.hand(letter).is_none());
+            inbox.takes(false);
+            let letter = letters.pop().await.unwrap();
+            assert_eq!(letter.attempt(), 1);
+            inbox.takes(true);
+            assert!(exchange.hand(letter).is_none());
+            drop(inbox);
+            let letter = letters.pop().await.unwrap();
+            assert_eq!(letter.attempt(), 1);
+            assert!(exchange.hand(letter).is_some());
+        });
+    }
+
+    #[test]
+    fn an_inbox_that_is_full_takes_no_more_and_keeps_nobody_waiting() {
+        block_on(async {
+            let store = Store::memory().await.unwrap();
+            let letters = store.queue("letters");
+            let exchange = Exchange::default();
+            let inbox = exchange.inbox(Partition::WHOLE);
+            inbox.takes(true);
+            for _ in 0..UNDERWAY {
+                assert!(exchange.hand(popped(&letters).await).is_none());
+            }
+            assert!(exchange.hand(popped(&letters).await).is_some());
+        });
+    }
 }

@@ -165,7 +165,7 @@ impl<'a> Reacting<'a> {
             FuturesUnordered::new(),
             FuturesUnordered::new(),
         );
-        let inbox = calls.exchange.open(session.partition);
+        let inbox = calls.exchange.inbox(session.partition);
         let pop = || session.settings.dead_letters.then(|| Box::pin(inbox.pop(session)));
         let (mut letter, mut coming, mut is_stopping) = (pop(), VecDeque::new(), false);
         let mut is_stale = false;
@@ -181,6 +181,7 @@ impl<'a> Reacting<'a> {
             // It may have been told so while something else was looked at.
             let may_begin = !stopper.is_stopping() && !self.standing.paused;
             self.held.store(!may_begin || self.breaker.is_open(), Ordering::SeqCst);
+            inbox.takes(may_begin && session.settings.dead_letters);
             while may_begin && self.has_room() {
                 let Some((event, attempt)) = self.window.begin() else { break };
                 self.running += 1;

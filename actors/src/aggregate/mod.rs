@@ -20,6 +20,7 @@ mod model;
 mod waiting;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use actix::prelude::*;
 
@@ -117,8 +118,21 @@ pub struct AggregateActor<M: Model> {
     /// Commands that may be expected for the next flight: callers who were answered a moment ago, and who had come
     /// meanwhile.
     likely: usize,
-    /// Since when it waits for the next of them, in microseconds of a clock that only goes forward, and how many have come.
-    lingering: Option<(u64, usize)>,
+    /// The last flight had no room for all.
+    full: bool,
+    /// It waits for them.
+    lingering: Option<Lingering>,
+}
+
+/// Waiting for callers to come back, in microseconds of a clock that only goes forward.
+#[derive(Clone, Copy)]
+struct Lingering {
+    /// For any of them.
+    began: u64,
+    /// For the next of them.
+    since: u64,
+    /// How many have come.
+    count: usize,
 }
 
 impl<M: Model> Primitive for AggregateActor<M> {
@@ -132,6 +146,7 @@ impl<M: Model> Primitive for AggregateActor<M> {
             careful: 0,
             scheduled: false,
             likely: 0,
+            full: false,
             lingering: None,
         }
     }
@@ -244,13 +259,13 @@ impl<M: Model> AggregateActor<M> {
             return false;
         }
         let (now, count) = (self.house.seams.clock.monotonic_us(), self.line.len());
-        // As long as they come, more are likely to: many callers take longer to come back than one.
-        let since = self.lingering.filter(|(_, before)| *before == count).map_or(now, |(since, _)| since);
-        self.lingering = Some((since, count));
-        let lingers = u128::from(now.saturating_sub(since)) < limits::RETURN.as_micros();
-        if !lingers {
-            self.lingering = None;
-        }
+        let was = self.lingering.unwrap_or(Lingering { began: now, since: now, count });
+        // Each one who comes is waited behind anew, for many take longer to come back than one: but not for ever.
+        let since = if was.count == count { was.since } else { now };
+        let lasts =
+            |since: u64, at_most: Duration| u128::from(now.saturating_sub(since)) < at_most.as_micros();
+        let lingers = lasts(since, limits::RETURN) && lasts(was.began, limits::RETURN_OF_ALL);
+        self.lingering = lingers.then_some(Lingering { since, count, ..was });
         lingers
     }
 
@@ -258,6 +273,7 @@ impl<M: Model> AggregateActor<M> {
     fn take_off(&mut self, loaded: Loaded<M>, context: &mut Context<Self>) {
         let before = if self.careful > 0 { self.copy(&loaded) } else { None };
         let (loaded, mut flight) = decide(&self.name, loaded, before, &mut self.line, &self.house);
+        self.full = !self.line.is_empty();
         let Some(loaded) = loaded else {
             // The user's code panicked half way through a state: whoever was decided on it is decided anew.
             self.requeue(flight);
@@ -377,7 +393,8 @@ impl<M: Model> AggregateActor<M> {
         context: &mut Context<Self>,
     ) {
         self.careful = self.careful.saturating_sub(1);
-        self.likely = self.line.len() + flight.decided.len();
+        // A full one leaves behind whoever has no room in it, and is worth its commit.
+        self.likely = if self.full { 0 } else { self.line.len() + flight.decided.len() };
         for (item, decided) in flight.decided {
             answer(item, decided, last);
         }

@@ -366,8 +366,8 @@ pub trait Session: Tables + Send {
     }
 
     /// Within a transaction: these operations, and no others, will be applied next, one after the other. A database that is far fetches
-    /// what they will look for, all at once, and any may do them already. Nothing comes of it that could be seen, unless they are
-    /// applied.
+    /// what they will look for, all at once, and one may do some of them right away, so that [`apply`](Session::apply) only tells what
+    /// has become of them. What is not applied then is undone with the transaction.
     fn foresee(&mut self, operations: &[&Operation]) {
         let _ = operations;
     }

@@ -360,7 +360,8 @@ impl WriterActor {
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
         let inline = !self.far && self.alone > ALONE_BEFORE_INLINE && self.work.commit_here();
         if inline {
-            // Whoever was answered may have to run where this thread does, which has some things left to do.
+            // Whoever was answered may be waiting for the processor that this thread is on, and comes first: what is left here is
+            // nothing that anybody waits for.
             std::thread::yield_now();
         } else {
             self.work.intake.call_thread();

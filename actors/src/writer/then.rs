@@ -21,7 +21,7 @@ pub(super) trait Then: Send {
 
 /// What is needed when an outcome is told.
 pub trait Need: Send + 'static {
-    /// Reads something of all memory that will be read then, and does nothing with it.
+    /// Reads something of the memory that will be read then, as far as it can be read without doing anything, and does nothing with it.
     fn look(&self);
 }
 

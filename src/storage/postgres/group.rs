@@ -301,6 +301,8 @@ impl PostgresSession {
 
     pub(super) fn undo(&mut self) {
         self.foreseen.clear();
+        // Whoever foresaw may have fallen over.
+        self.foresees = false;
         if self.open.take().is_some() {
             self.store.rollback();
         }

@@ -1,8 +1,8 @@
 //! Operations that are done as soon as they are foreseen: locks that nobody else wants, taken and freed.
 //!
 //! With very many locks a group has thousands of them, and to look each one's statement up in the connection's cache was 6 to 8 % of
-//! the commit thread's time. So they are done with statements at hand, as far as one follows the other: at the first
-//! that is anything else, or has to look who holds the lock, the rest is done when it is applied.
+//! the commit thread's time. So those that a group begins with are done with statements at hand. From the first on that is anything
+//! else, or has to look who holds the lock, operations are done when they are applied.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ use super::session::SqliteSession;
 pub(super) struct Ahead {
     /// Each operation's ticket.
     done: VecDeque<u64>,
-    /// The operation behind those failed.
+    /// The error of the operation behind those.
     failed: Option<Error>,
 }
 

@@ -26,6 +26,9 @@ type Changed = (i64, u32);
 /// How coarse the clock of a file system may be: two changes that are no further apart may bear the same time.
 const TICK_MS: i64 = 20;
 
+/// The same of a file system that knows only whole seconds, or every other one.
+const COARSE_TICK_MS: i64 = 2_000;
+
 /// How often, at most, the paths are followed as long as the directory does not change. What happens further up, where nobody looks,
 /// is seen so late.
 const PATHS_CHECK_MS: u64 = 50;
@@ -55,7 +58,8 @@ struct Calm {
 impl Place {
     /// Whether the paths still lead to the files that were opened, and no other path leads to the store.
     pub(super) fn check_same(&self) -> Result<()> {
-        self.follow(self.opened().log)
+        let log = self.opened().log;
+        self.follow(log)
     }
 
     /// The same for whoever looks again and again. To follow a path is dear when the caches are cold, as they are between two
@@ -69,9 +73,10 @@ impl Place {
         }
         opened.calm = None;
         self.follow(opened.log)?;
-        // A change that has only just been may hide another one.
+        // What changes within the tick of the last change bears the same time, and is not seen by it.
         let long_ago = |(seconds, nanos): Changed| {
-            seconds * 1_000 + i64::from(nanos / 1_000_000) + TICK_MS <= now.wall_ms
+            let tick_ms = if nanos == 0 { COARSE_TICK_MS } else { TICK_MS };
+            seconds * 1_000 + i64::from(nanos / 1_000_000) + tick_ms <= now.wall_ms
         };
         let until_ms = now.boot_ms.saturating_add(PATHS_CHECK_MS);
         opened.calm = changed.filter(|changed| long_ago(*changed)).map(|changed| Calm { changed, until_ms });

@@ -6,7 +6,7 @@ use millpond_actors::error::Expected;
 use millpond_actors::name::Name;
 use millpond_actors::storage::lock::Acquire;
 use millpond_actors::storage::queue::{Claim, NewJob, Push, Start};
-use millpond_actors::storage::stream::{Append, NewEvent};
+use millpond_actors::storage::stream::{Append, Appended, NewEvent};
 use millpond_actors::storage::{Apply, Data, Operation, Session, Standing, Tables, Target, dict, feed};
 use uuid::Uuid;
 
@@ -108,4 +108,22 @@ fn g2_a_group_takes_as_many_trips_whatever_its_size() {
     let (few, many) = (group(&mut a, &mut of_a, 2_000..2_001), group(&mut a, &mut of_a, 3_000..3_500));
     assert_eq!(few, many, "and when nobody has");
     assert!(many <= 4, "the turn, what is not known, what it leads to, the commit: {many}");
+}
+
+/// A group is done again over a new connection, and not foreseen any more, when the thread that foresaw it has fallen over.
+#[test]
+fn g3_who_fell_over_while_foreseeing_decides_by_what_there_is() {
+    let Some(url) = fresh() else { return };
+    let ground = ground(&url);
+    let (mut a, mut b) = (join(&ground), join(&ground));
+    group(&mut b, &mut 0, 0..1);
+    a.foresees = true;
+    a.reopen().unwrap();
+    assert!(a.take_turn(true).unwrap());
+    a.begin(NOW).unwrap();
+    let Some(Operation::StreamAppend(mut append)) = some(0).into_iter().next() else { panic!("an append") };
+    append.expected = Expected::NoStream;
+    append.events[0].id = Uuid::from_u128(99);
+    let appended = a.stream_append(&append).unwrap();
+    assert!(matches!(appended, Appended::Conflict { .. }), "{appended:?}");
 }

@@ -57,7 +57,7 @@ const MOVE_ON: &str = "INSERT INTO stream (id, name, version, erased, closed)
 const RETURN: Duration = Duration::from_micros(100);
 
 /// A group is full with so many, as ours is.
-const MOST: usize = 4_096;
+const MOST: usize = 10_000;
 
 /// An event, and who waits for it.
 struct Request {
