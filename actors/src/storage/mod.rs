@@ -366,7 +366,7 @@ pub trait Session: Tables + Send {
     }
 
     /// Within a transaction: these operations, and no others, will be applied next, one after the other. A database that is far fetches
-    /// what they will look for, all at once, and one may do some of them right away, so that [`apply`](Session::apply) only tells what
+    /// what they will look for, all at once, and one may do some of them right away, so that applying them only tells what
     /// has become of them. What is not applied then is undone with the transaction.
     fn foresee(&mut self, operations: &[&Operation]) {
         let _ = operations;
