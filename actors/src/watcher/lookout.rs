@@ -89,6 +89,10 @@ impl Lookout {
     /// Somebody watches from now on. Whether he is the first.
     pub(super) fn add(&self, key: usize, look: Look, each_time: bool) -> bool {
         let mut state = self.state();
+        if state.closed {
+            // Nobody looks any more, and it would keep alive whoever keeps this alive.
+            return false;
+        }
         let first = state.watching.is_empty();
         state.watching.insert(key, Watching { look, each_time });
         // A thread that is not parked finds out at its next look, which is soon; so waits that come and go wake nobody.
@@ -489,6 +493,16 @@ mod tests {
         scene.lookout.close();
         scene.finds(1);
         assert_eq!(scene.end(), (0, 2));
+    }
+
+    #[test]
+    fn who_comes_when_it_is_closed_is_not_kept() {
+        let (lookout, held) = (Lookout::default(), Arc::new(()));
+        let look = |held: Arc<()>| -> Look { Arc::new(move |_| drop(Arc::clone(&held))) };
+        assert!(lookout.add(1, look(Arc::clone(&held)), false));
+        lookout.close();
+        lookout.add(2, look(Arc::clone(&held)), false);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use millpond_actors::error::{Error, Result};
 
 use super::error::{corrupt, system};
 use super::migrate::{APPLICATION_ID, SCHEMA};
-use super::same::{FileId, Opened};
+use super::same::{FileId, LogId};
 use super::sync::Sidecar;
 
 /// The stores that this process has open, with the number of handles of each.
@@ -33,7 +33,8 @@ pub(super) struct Place {
     /// Absolute, symbolic links resolved, so that all who open it agree on the sidecar's name.
     pub(super) path: PathBuf,
     pub(super) file: FileId,
-    pub(super) opened: Mutex<Opened>,
+    /// The log, once somebody has it open to write.
+    pub(super) log: Mutex<Option<LogId>>,
 }
 
 /// How a file stands that nobody has open to write.
@@ -74,7 +75,7 @@ impl Place {
             check_header(&path)?;
         }
         *open.entry(file).or_insert(0) += 1;
-        Ok(Place { path, file, opened: Mutex::default() })
+        Ok(Place { path, file, log: Mutex::default() })
     }
 
     /// Whether the power, or the disk, failed while SQLite made a database of a new file. Nobody was told of anything in

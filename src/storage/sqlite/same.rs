@@ -18,7 +18,7 @@ use super::place::Place;
 pub(super) type FileId = (u64, u64);
 
 /// Which files the log and its index are.
-type LogId = [Option<FileId>; 2];
+pub(super) type LogId = [Option<FileId>; 2];
 
 /// When a directory changed last: seconds and nanoseconds of its file system's clock.
 type Changed = (i64, u32);
@@ -32,14 +32,6 @@ const COARSE_TICK_MS: i64 = 2_000;
 /// How often, at most, the paths are followed as long as the directory does not change. What happens further up, where nobody looks,
 /// is seen so late.
 const PATHS_CHECK_MS: u64 = 50;
-
-/// What somebody has open to write.
-#[derive(Debug, Default)]
-pub(super) struct Opened {
-    log: Option<LogId>,
-    grips: Option<Grips>,
-    calm: Option<Calm>,
-}
 
 /// The store and its directory, whatever their names: nothing is read or locked through these, so that closing them drops no lock.
 #[derive(Debug)]
@@ -55,56 +47,63 @@ struct Calm {
     until_ms: u64,
 }
 
-impl Place {
-    /// Whether the paths still lead to the files that were opened, and no other path leads to the store.
-    pub(super) fn check_same(&self) -> Result<()> {
-        let log = self.opened().log;
-        self.follow(log)
+/// What a connection that writes knows of its paths.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    grips: Option<Grips>,
+    calm: Option<Calm>,
+}
+
+impl Paths {
+    /// Those of a place whose log is known.
+    pub(super) fn of(place: &Place) -> Paths {
+        // Without grips they are followed each time.
+        Paths { grips: Grips::take(&place.path).ok(), calm: None }
     }
 
-    /// The same for whoever looks again and again. To follow a path is dear when the caches are cold, as they are between two
-    /// commits of a lone caller (three paths 28 us, where it was measured, the directory alone 7), and a name that comes, goes or
-    /// changes is a change of its directory.
-    pub(super) fn check_same_again(&self, now: Moment) -> Result<()> {
-        let mut opened = self.opened();
-        let changed = opened.grips.as_ref().and_then(Grips::changed);
-        if opened.calm.is_some_and(|calm| Some(calm.changed) == changed && now.boot_ms < calm.until_ms) {
+    /// Whether they still lead to the files that were opened, as [`Place::check_same`] says, for whoever looks again and again. To
+    /// follow a path is dear when the caches are cold, as they are between two commits of a lone caller (three paths 28 us, where it
+    /// was measured, the directory alone 7), and a name that comes, goes or changes is a change of its directory.
+    pub(super) fn check_same(&mut self, place: &Place, now: Moment) -> Result<()> {
+        let changed = self.grips.as_ref().and_then(Grips::changed);
+        if self.calm.is_some_and(|calm| Some(calm.changed) == changed && now.boot_ms < calm.until_ms) {
             return Ok(());
         }
-        opened.calm = None;
-        self.follow(opened.log)?;
+        self.calm = None;
+        place.check_same()?;
         // What changes within the tick of the last change bears the same time, and is not seen by it.
         let long_ago = |(seconds, nanos): Changed| {
             let tick_ms = if nanos == 0 { COARSE_TICK_MS } else { TICK_MS };
             seconds * 1_000 + i64::from(nanos / 1_000_000) + tick_ms <= now.wall_ms
         };
         let until_ms = now.boot_ms.saturating_add(PATHS_CHECK_MS);
-        opened.calm = changed.filter(|changed| long_ago(*changed)).map(|changed| Calm { changed, until_ms });
+        self.calm = changed.filter(|changed| long_ago(*changed)).map(|changed| Calm { changed, until_ms });
         Ok(())
+    }
+}
+
+impl Place {
+    /// Whether the paths still lead to the files that were opened, and no other path leads to the store.
+    pub(super) fn check_same(&self) -> Result<()> {
+        let replaced = |path: &Path| Err(Error::FileReplaced { path: path.display().to_string() });
+        if glance(&self.path) != Some((self.file, 1)) {
+            return replaced(&self.path);
+        }
+        let log = *self.known_log();
+        match log {
+            Some(log) if log != self.find_log() => replaced(&self.beside("-wal")),
+            _ => Ok(()),
+        }
     }
 
     /// A connection has the log open to write. As long as there is one, SQLite neither removes the log nor makes another;
     /// if somebody else does, it goes on writing to the one that it has open, where nobody will ever find it.
     pub(super) fn know_log(&self) {
-        let mut opened = self.opened();
-        // Without them the paths are followed each time.
-        opened.grips = Grips::take(&self.path).ok();
-        (opened.log, opened.calm) = (Some(self.find_log()), None);
+        *self.known_log() = Some(self.find_log());
     }
 
-    fn opened(&self) -> MutexGuard<'_, Opened> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn follow(&self, log: Option<LogId>) -> Result<()> {
-        let replaced = |path: &Path| Err(Error::FileReplaced { path: path.display().to_string() });
-        if glance(&self.path) != Some((self.file, 1)) {
-            return replaced(&self.path);
-        }
-        match log {
-            Some(log) if log != self.find_log() => replaced(&self.beside("-wal")),
-            _ => Ok(()),
-        }
+    fn known_log(&self) -> MutexGuard<'_, Option<LogId>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find_log(&self) -> LogId {

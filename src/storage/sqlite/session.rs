@@ -19,6 +19,7 @@ use super::error::{busy_with, database};
 use super::place::Place;
 use super::presence::Presence;
 use super::process::{self, Own};
+use super::same::Paths;
 use super::sql::Scrutiny;
 use super::sync::Sidecar;
 use super::trace::{Trace, Written};
@@ -54,6 +55,7 @@ pub(super) struct SqliteSession {
     /// Keeps the log's index alive while the connection is opened anew.
     keeper: Option<Connection>,
     pub(super) place: Arc<Place>,
+    paths: Paths,
     pub(super) options: Options,
     pub(super) identity: Identity,
     pub(super) own: Own,
@@ -108,6 +110,7 @@ impl SqliteSession {
             scrutiny,
             keeper: None,
             place,
+            paths: Paths::default(),
             options,
             identity: identity.clone(),
             own: Own::nobody(),
@@ -140,6 +143,7 @@ impl SqliteSession {
         self.connection.busy_timeout(PATIENCE).map_err(database)?;
         self.run("BEGIN IMMEDIATE")?;
         self.place.know_log();
+        self.paths = Paths::of(&self.place);
         // Not before: what ended while the turn was waited for must not be given away as if it had not.
         let now = now();
         self.own.looked_at_sidecar(now);
@@ -248,7 +252,7 @@ impl SqliteSession {
             let mut save = self.connection.prepare_cached(Self::SAVE_COUNTERS).map_err(database)?;
             save.execute(params![position, token, process, recorded_at]).map_err(database)?;
         }
-        if let Err(error) = self.place.check_same_again(self.now) {
+        if let Err(error) = self.paths.check_same(&self.place, self.now) {
             self.rollback();
             self.replaced = true;
             return Err(error);
